@@ -1,0 +1,74 @@
+# Bare `make` prints this help.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# numeric libraries bring their own threads; the jobs set how many they use
+export OPENBLAS_NUM_THREADS := 1
+export GX_ANALYTICS_ENABLED := False
+
+help: ## Print what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.done java .pinlake/jars/.done ## Virtual environment, Java 17, Delta's jars: once, a few minutes
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "pinlake needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 setup"; exit 4; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) \
+		|| { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 4; }
+	@echo "Installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (about 2 minutes, 1.6 GB) …"
+	@$(BIN)/pip install --quiet --no-deps --no-compile -r requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: java
+java:
+	@bash .ci/java.sh
+
+.pinlake/jars/.done: $(VENV)/.done jobs/lake/jars.py
+	@mkdir -p .pinlake/jars
+	@$(BIN)/python -m jobs.lake.jars .pinlake/jars
+	@touch $@
+
+.PHONY: demo
+demo: setup ## The main job on a made-up world: change logs in, a published generation out
+	@$(BIN)/pinlake demo
+
+.PHONY: test
+test: setup ## All tests
+	@$(BIN)/pytest -m "not slow or slow" --durations 15
+
+.PHONY: test-fast
+test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds
+	@$(BIN)/pytest -m "not spark" --durations 5
+
+.PHONY: lint
+lint: $(VENV)/.done ## Style, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## Benchmarks: recommendation quality on real data, where the data is at hand
+	@$(BIN)/pinlake benchmark quality --data "$${PINLAKE_SHARED:-../shared}/data/pinterest-37k"
+
+.PHONY: format
+format: $(VENV)/.done ## Rewrite the code in the house's format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.PHONY: proto
+proto: $(VENV)/.done ## Generate the value format's Python from its .proto
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/publish/format.proto
+
+.PHONY: lock
+lock: ## Resolve requirements.lock anew (needs uv on PATH)
+	@uv pip compile pyproject.toml --group jobs --group orchestrate --group dev --universal --python-version 3.11 \
+		--no-emit-index-url --no-annotate --no-header | grep -v '^pyspark-client' > requirements.lock
+
+.PHONY: clean
+clean: ## Remove what runs left behind: lake, world, store. Keeps .venv and the jars
+	@rm -rf .pinlake/lake .pinlake/world .pinlake/store .pinlake/spark .pinlake/warehouse .pinlake/gx .pinlake/reports

@@ -1,0 +1,110 @@
+"""The application: global options, errors to exit codes, and the list of commands."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs.errors import PlatformError
+
+HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
+
+Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input · 4 something missing on the machine ·
+5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table.
+"""
+
+app = typer.Typer(
+    name="pinlake", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+)
+
+
+@dataclass
+class State:
+    """What the global options said."""
+
+    env: str | None = None
+    lake: str | None = None
+    sets: list[str] = field(default_factory=list)
+    debug: bool = False
+    _loaded: Any = None
+
+    @property
+    def loaded(self) -> Any:
+        """Return the settings, read on first use."""
+        if self._loaded is None:
+            from jobs.settings import load
+
+            sets = [*self.sets, *([f"platform.lake={self.lake}"] if self.lake else [])]
+            self._loaded = load(env=self.env, sets=sets)
+        return self._loaded
+
+    def path(self, value: str) -> str:
+        """Return a configured folder, absolute."""
+        return str(self.loaded.path(value))
+
+
+STATE = State()
+out = Console()
+err = Console(stderr=True)
+
+
+@app.callback()
+def options(
+    env: Annotated[str | None, typer.Option(help="Environment: a folder of conf/.", envvar="PINLAKE_ENV")] = None,
+    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting for this call, such as ranking.feed_length=50.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
+) -> None:
+    """Options before the command hold for every command."""
+    STATE.env, STATE.lake, STATE.sets, STATE.debug = env, lake, list(set_ or []), debug
+
+
+def print_json(value: Any) -> None:
+    """Write a value for a program to read."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Run the command line; expected failures become one sentence and an exit code."""
+    import jobs.cli.bench
+    import jobs.cli.look
+    import jobs.cli.work  # noqa: F401 - registers the commands
+
+    try:
+        app(standalone_mode=True)
+    except PlatformError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Stopped. Run it again: what was committed stays, the rest is done anew.", 130)
+    except OSError as error:
+        if error.errno != 28:  # no space left
+            _unexpected(error)
+        _fail(f"No space left on the disk ({error.filename or 'scratch'}): free some, then run it again.", 4)
+    except Exception as error:  # noqa: BLE001 - the last line of defence says one sentence
+        _unexpected(error)
+
+
+def _fail(sentence: str, code: int) -> None:
+    if STATE.debug:
+        err.print_exception()
+    err.print(f"[bold red]Error:[/] {_plain(sentence)}", highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> None:
+    text = str(error).strip().split("\n", 1)[0][:500]
+    if "No space left on device" in str(error):
+        _fail("No space left on a disk that the run writes to: free some, then run it again. Nothing is half done.", 4)
+    _fail(f"{type(error).__name__}: {text} (unexpected: --debug before the command shows where)", 1)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,7 @@
+"""Settings of the ingest stage."""
+
+from jobs.config.base import Section
+
+
+class Ingest(Section):
+    """Settings of the ingest stage."""

@@ -1,0 +1,35 @@
+"""Where things are and how Spark is started."""
+
+from pydantic import Field
+
+from jobs.config.base import Section
+
+
+class Spark(Section):
+    """The Spark session."""
+
+    master: str = "local[2]"
+    """Master URL: local[N], spark://host:port, yarn or k8s://…"""
+    driver_memory: str = "2g"
+    """Heap of the driver; in local mode the executors live in it too."""
+    shuffle_partitions: int = Field(4, ge=1)
+    """Partitions after a shuffle: about two per core."""
+    ui: bool = False
+    """Whether to serve Spark's web page on port 4040."""
+    conf: dict[str, str] = {}
+    """Any further Spark property, as it is."""
+
+
+class Platform(Section):
+    """Folders of the platform. Relative paths start at the project's root."""
+
+    lake: str = ".pinlake/lake"
+    """Root of the Delta tables."""
+    work: str = ".pinlake"
+    """Scratch: jars, logs, reports, the embedded store."""
+    sources: str = ".pinlake/world"
+    """Where `pinlake world` writes, and what `pinlake flow` ingests unless told otherwise."""
+    log_level: str = "WARNING"
+    """DEBUG, INFO, WARNING or ERROR, for our own log lines."""
+    spark: Spark = Spark()
+    """The Spark session."""

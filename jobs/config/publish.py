@@ -1,0 +1,30 @@
+"""How a generation is gated, kept and served."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.config.base import Section
+
+
+class Publish(Section):
+    """Gate, generations, stores."""
+
+    store: Literal["rocksdb"] = "rocksdb"
+    """Kind of store that serves generations."""
+    path: str = ".pinlake/store"
+    """Folder of the embedded store, on a file system that driver and executors share."""
+    keep: int = Field(3, ge=2)
+    """Generations kept for rollback, the served and the one before it among them."""
+    fallback_length: int = Field(100, ge=1)
+    """Pins in the feed of users without one of their own."""
+    fallback_owner_cap: int = Field(5, ge=1)
+    """Pins of one creator in a fallback feed."""
+    short_feed: int = Field(20, ge=1)
+    """A feed with fewer pins counts as short at the gate."""
+    churn_depth: int = Field(20, ge=1)
+    """Places from the top that the gate compares with the served generation."""
+    verify_sample: int = Field(1000, ge=1)
+    """Values of each surface that are read back through the reader before the pointer moves."""
+    pointer_seconds: float = Field(2.0, gt=0)
+    """Longest time a reader goes on with the pointer it knows."""

@@ -1,0 +1,50 @@
+"""How pins are compared by their pictures, and how related pins are chosen."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.config.base import Section
+
+
+class Visual(Section):
+    """Embeddings, neighbours, related pins."""
+
+    backend: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where FAISS searches: auto takes a GPU that works, gpu fails without one."""
+    model: str = ""
+    """Embedding model to use; empty takes the only one there is, and fails where there are several."""
+    neighbours: int = Field(50, ge=1, le=1000)
+    """Nearest pins kept per pin."""
+    block: int = Field(4096, ge=1024)
+    """Pins searched for at once; below 1,024 each search costs several times as much."""
+    max_exact: int = Field(200_000, ge=0)
+    """Up to as many pins every vector is compared; above, an inverted-file index is searched."""
+    max_vectors: int = Field(1_000_000, ge=1)
+    """Most vectors sent to every executor; above it the job stops, for the index must then be split."""
+    recall: float = Field(0.98, gt=0, le=1)
+    """Share of the true neighbours that the inverted-file index must find, by the lower end of a 95 % interval."""
+    tuning_queries: int = Field(2_000, ge=100)
+    """Pins compared with every vector to tune the inverted-file index."""
+    seed: int = 20261101
+    """Of the tuning sample and of the index's training."""
+    duplicate_cosine: float = Field(0.98, gt=0, le=1)
+    """Two pins this alike are near-duplicates: never related to, nor beside, one another."""
+    board_cap: int = Field(100, ge=2)
+    """Newest pins of a board that count as saved together; pairs grow with its square."""
+    user_cap: int = Field(3, ge=1)
+    """Boards of one owner that count for one pair of pins."""
+    co_saves: int = Field(100, ge=1)
+    """Pins saved together with a pin that are kept, best first."""
+    co_save_shrink: float = Field(2.0, ge=0)
+    """Pairs are discounted by n / (n + this), n their boards: one board in common is weak evidence."""
+    similar_weight: float = Field(0.6, ge=0, le=1)
+    """Weight of looking alike in the blend."""
+    together_weight: float = Field(0.4, ge=0, le=1)
+    """Weight of being saved together in the blend."""
+    pool: int = Field(120, ge=1)
+    """Best-blended pins of a pin that its list is chosen from."""
+    owner_cap: int = Field(5, ge=1)
+    """Pins of one creator in a list."""
+    related_length: int = Field(30, ge=1)
+    """Pins in a list."""

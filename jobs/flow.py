@@ -1,0 +1,205 @@
+"""The flow: every job in order, what it reads and writes. README and tests are held against it. Imports no Spark.
+
+`x@horizon` is the partition of ranking.horizon_days before: the ranker learns from features that were known before the
+impressions it is shown, and lists are judged by what happened after their cut.
+"""
+
+from jobs.errors import ConfigError
+from jobs.lake.job import Job
+
+_APP = tuple(f"silver.app_{t}" for t in ("users", "boards", "pins", "board_pins", "user_follows", "blocks"))
+
+FLOW: tuple[Job, ...] = (
+    Job(
+        name="ingest.cdc",
+        summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
+        function="jobs.ingest.cdc:run",
+        sections=("ingest",),
+    ),
+    Job(
+        name="ingest.kafka",
+        summary="Takes in the Kafka archives: events, searches, embeddings.",
+        function="jobs.ingest.kafka:run",
+        sections=("ingest",),
+    ),
+    Job(
+        name="features.interactions",
+        summary="Counts and decays what each user did with each pin.",
+        function="jobs.features.interactions:interactions",
+        reads=("silver.app_board_pins", "silver.app_pins", "silver.pin_events"),
+        writes="gold.interactions",
+        sections=("features",),
+    ),
+    Job(
+        name="features.pin_stats",
+        summary="Says how each pin does and who may see it.",
+        function="jobs.features.pins:pin_stats",
+        reads=("silver.app_pins", "silver.app_boards", "silver.app_board_pins", "silver.pin_events"),
+        writes="gold.pin_stats",
+        sections=("features",),
+    ),
+    Job(
+        name="features.user_profile",
+        summary="Says what each user likes and when they come.",
+        function="jobs.features.users:user_profile",
+        reads=(
+            "silver.app_users",
+            "silver.app_board_pins",
+            "silver.app_pins",
+            "silver.pin_events",
+            "silver.pin_embeddings",
+        ),
+        writes="gold.user_profile",
+        sections=("features",),
+    ),
+    Job(
+        name="visual.pin_neighbours",
+        summary="Finds each pin's nearest pins in embedding space.",
+        function="jobs.visual.neighbours:pin_neighbours",
+        reads=("gold.pin_stats", "silver.pin_embeddings"),
+        writes="gold.pin_neighbours",
+        sections=("visual",),
+    ),
+    Job(
+        name="candidates.cf_factors",
+        summary="Trains implicit ALS on the interactions.",
+        function="jobs.candidates.factors:cf_factors",
+        reads=("gold.interactions", "gold.pin_stats"),
+        writes="gold.cf_factors",
+        sections=("candidates",),
+    ),
+    Job(
+        name="candidates.trending_pins",
+        summary="Finds pins rising over expectation, by category.",
+        function="jobs.candidates.trending:trending_pins",
+        reads=("gold.pin_stats", "silver.pin_events", "silver.app_board_pins", "silver.app_boards"),
+        writes="gold.trending",
+        sections=("candidates", "features"),
+    ),
+    Job(
+        name="candidates.collaborative",
+        summary="Proposes pins by inner product of factors.",
+        function="jobs.candidates.collaborative:collaborative",
+        reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
+        writes="gold.candidates",
+        slice="collaborative",
+        sections=("candidates",),
+    ),
+    Job(
+        name="candidates.content",
+        summary="Proposes neighbours of what the user saved lately.",
+        function="jobs.candidates.content:content",
+        reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
+        writes="gold.candidates",
+        slice="content",
+        sections=("candidates",),
+    ),
+    Job(
+        name="candidates.trending",
+        summary="Proposes rising pins of the user's categories.",
+        function="jobs.candidates.trending:trending",
+        reads=("gold.user_profile", "gold.trending", "gold.interactions"),
+        writes="gold.candidates",
+        slice="trending",
+        sections=("candidates",),
+    ),
+    Job(
+        name="candidates.fresh",
+        summary="Proposes new pins of promise, of the user's categories and the creators they follow.",
+        function="jobs.candidates.fresh:fresh",
+        reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
+        writes="gold.candidates",
+        slice="fresh",
+        sections=("candidates",),
+    ),
+    Job(
+        name="ranking.ranker",
+        summary="Learns, from impressions and what followed, which pins a user saves.",
+        function="jobs.ranking.ranker:ranker",
+        reads=(
+            "silver.pin_events",
+            "gold.pin_stats@horizon",
+            "gold.user_profile@horizon",
+            "gold.cf_factors@horizon",
+            "silver.pin_embeddings@horizon",
+            "silver.app_user_follows@horizon",
+        ),
+        writes="gold.ranker",
+        sections=("ranking",),
+    ),
+    Job(
+        name="ranking.ranked",
+        summary="Scores every candidate, applies the rules, diversifies, says why.",
+        function="jobs.ranking.ranked:ranked",
+        reads=(
+            "gold.candidates",
+            "gold.ranker",
+            "gold.pin_stats",
+            "gold.user_profile",
+            "gold.cf_factors",
+            "gold.interactions",
+            "silver.pin_embeddings",
+            *_APP,
+        ),
+        writes="gold.ranked",
+        sections=("ranking",),
+    ),
+    Job(
+        name="ranking.home_feed",
+        summary="Takes each user's feed from the ranked candidates.",
+        function="jobs.ranking.feed:home_feed",
+        reads=("gold.ranked",),
+        writes="gold.home_feed",
+        sections=("ranking",),
+    ),
+    Job(
+        name="ranking.feed_drops",
+        summary="Keeps what did not get in, and the rule that kept it out.",
+        function="jobs.ranking.feed:feed_drops",
+        reads=("gold.ranked",),
+        writes="gold.feed_drops",
+        sections=("ranking",),
+    ),
+    Job(
+        name="visual.related_pins",
+        summary="Blends embedding neighbours and co-saves into related pins.",
+        function="jobs.visual.related:related_pins",
+        reads=("gold.pin_neighbours", "gold.pin_stats", "silver.app_board_pins", "silver.app_boards"),
+        writes="gold.related_pins",
+        sections=("visual",),
+    ),
+    Job(
+        name="ranking.evaluations",
+        summary="Judges the lists of a horizon ago by what users saved since, popularity beside them.",
+        function="jobs.ranking.evaluate:evaluations",
+        reads=(
+            "gold.home_feed@horizon",
+            "gold.candidates@horizon",
+            "gold.pin_stats@horizon",
+            "gold.user_profile@horizon",
+            "gold.interactions@horizon",
+            "silver.app_board_pins",
+        ),
+        writes="gold.evaluations",
+        sections=("ranking",),
+    ),
+    Job(
+        name="publish.generation",
+        summary="Gates the lists, loads them beside the served ones, verifies, moves the pointer.",
+        function="jobs.publish.generation:run",
+        sections=("publish",),
+    ),
+)
+
+JOBS: dict[str, Job] = {job.name: job for job in FLOW}
+WRITERS: dict[str, tuple[Job, ...]] = {
+    name: tuple(job for job in FLOW if job.writes == name) for name in dict.fromkeys(j.writes for j in FLOW if j.writes)
+}
+
+
+def job(name: str) -> Job:
+    """Return the job called `name`; ConfigError lists the names if there is none."""
+    try:
+        return JOBS[name]
+    except KeyError:
+        raise ConfigError(f"No job is called {name!r}. There are: {', '.join(JOBS)}.") from None

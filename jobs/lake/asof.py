@@ -1,0 +1,63 @@
+"""Reading a table as it was at a cut, so that a feature means the same on the day and in a backfill a year later."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import TableError
+from jobs.lake.delta import Lake, struct_of
+from jobs.lake.job import Context
+from jobs.lake.ledger import require_columns, source_fields, state_at
+from jobs.lake.sources import LEDGER
+from jobs.lake.table import Table, Time
+from jobs.lake.tables import table
+
+
+def read_as_of(lake: Lake, name: str, context: Context, version: int | None = None) -> DataFrame:
+    """Return the rows of table `name` that were there strictly before the cut.
+
+    Args:
+        lake: where the table is.
+        name: registered name.
+        context: holds the cut.
+        version: Delta version to read; newest if None.
+
+    Raises:
+        TableError: the table is absent, lacks a registered column, or has nothing for that as-of.
+    """
+    known = table(name)
+    if known.optional and not lake.exists(name):
+        return lake.spark.createDataFrame([], struct_of(known)).drop("as_of", "_op_rank", "_deleted")
+    version = lake.version(name) if version is None else version
+    df = lake.read(name, version)
+    if known.time is Time.PARTITION:
+        return df.where(F.col("as_of") == F.lit(context.as_of)).drop("as_of")
+    lost = require_columns(df.columns, (c.name for c in known.columns))
+    if lost:
+        raise TableError(
+            f"{name} lacks {', '.join(lost)}, which later jobs need: the source table changed. "
+            f"Bring the column back, or change jobs/lake/sources.py and the jobs that read it."
+        )
+    if known.time is Time.STATE:
+        return _state(lake, df, known, context, version)
+    cut = df.where(F.col("ts") < F.lit(context.instant))
+    if known.time is Time.NEWEST:
+        return _newest(cut, known)
+    return cut
+
+
+def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: int) -> DataFrame:
+    if lake.newest_change(known.name, version) < context.tso:
+        live = df.where(~F.col("_deleted"))
+    else:
+        ledger = lake.read(LEDGER.name).where(F.col("table") == F.lit(known.source))
+        live = state_at(ledger, df.schema, context.tso)
+    return live.select(*[field.name for field in source_fields(df.schema)], "_commit_ts")
+
+
+def _newest(df: DataFrame, known: Table) -> DataFrame:
+    # equal ts: the model's name decides, so that the choice is always the same
+    first = known.keys[0]
+    columns = [c.name for c in known.columns if c.name != first]
+    order = F.struct(*[key for key in ("ts", "model") if key in columns])
+    picked = df.groupBy(first).agg(F.max_by(F.struct(*columns), order).alias("row"))
+    return picked.select(first, "row.*")

@@ -1,0 +1,222 @@
+"""Opening, reading and writing Delta tables by their registered names."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StructField, StructType
+
+from jobs.errors import ConcurrentRun, EnvironmentMissing, TableError
+from jobs.lake.table import Table
+from jobs.lake.tables import TABLES, table
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit did."""
+
+    version: int
+    rows: int
+    bytes: int
+
+
+class Lake:
+    """The Delta tables below one root. The only way stages open a table."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+        self._newest: dict[tuple[str, int], int] = {}
+
+    def path(self, name: str) -> str:
+        """Return the folder of a table; names need not be registered (silver tables of any schema)."""
+        return f"{self.root}/{name.replace('.', '/', 1)}"
+
+    def exists(self, name: str) -> bool:
+        """Return whether the table has ever been written."""
+        from delta.tables import DeltaTable
+
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(name)))
+
+    def delta(self, name: str) -> "DeltaTable":
+        """Return Delta's own handle, for MERGE and maintenance."""
+        from delta.tables import DeltaTable
+
+        return DeltaTable.forPath(self.spark, self.path(name))
+
+    def version(self, name: str) -> int:
+        """Return the newest version of a table; TableError if it does not exist."""
+        return self.last_commit(name).version
+
+    def last_commit(self, name: str) -> Commit:
+        """Return the newest commit with the rows and bytes it wrote (0 where it wrote none)."""
+        try:
+            row = self.delta(name).history(1).select("version", "operationMetrics").first()
+        except AnalysisException as error:
+            raise TableError(
+                f"Table {name} does not exist in {self.root}: run the job that writes it first."
+            ) from error
+        if row is None:
+            raise TableError(f"Table {name} in {self.root} has no history: it is damaged; restore or rebuild it.")
+        metrics: Mapping[str, str] = row["operationMetrics"] or {}
+        rows = int(metrics.get("numOutputRows", 0))
+        return Commit(row["version"], rows, int(metrics.get("numOutputBytes", 0)))
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """Return a table, whole, at `version` or newest.
+
+        Raises:
+            TableError: the table has not been written.
+        """
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        try:
+            return reader.load(self.path(name))
+        except AnalysisException as error:
+            raise TableError(
+                f"Table {name} does not exist in {self.root}: run the job that writes it first."
+            ) from error
+
+    def newest_change(self, name: str, version: int) -> int:
+        """Return the greatest _commit_ts of a silver table at a version, -1 if it is empty."""
+        if (name, version) not in self._newest:
+            row = self.read(name, version).agg(F.max("_commit_ts").alias("ts")).first()
+            self._newest[name, version] = int(row["ts"]) if row and row["ts"] is not None else -1
+        return self._newest[name, version]
+
+    def ensure(self, name: str) -> None:
+        """Create a registered table, empty, with its comments and protocol, unless it is there."""
+        if self.exists(name):
+            return
+        known = table(name)
+        self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.low_protocol)
+
+    def create(
+        self, name: str, schema: StructType, *, comment: str, partition: Iterable[str] = (), low: bool = False
+    ) -> None:
+        """Create an empty table with comments; no-op if it is there."""
+        from delta.tables import DeltaTable
+
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(name)).comment(comment)
+        builder = builder.addColumns(schema).partitionedBy(*partition)
+        # gold and ops stay on a protocol that every reader supports (docs/adr/0003)
+        builder = builder.property("delta.enableDeletionVectors", str(not low).lower())
+        if not low:
+            builder = builder.property("delta.enableChangeDataFeed", "true")
+        builder.execute()
+
+    def append(self, name: str, df: DataFrame, txn: tuple[str, int] | None = None, note: Any = None) -> Commit:
+        """Append rows in one commit; with `txn` (application, version) a repetition is skipped by Delta."""
+        self.ensure(name) if name in TABLES else None
+        return self._write(name, df, {}, txn, note)
+
+    def replace(
+        self, name: str, df: DataFrame, where: str, txn: tuple[str, int] | None = None, note: Any = None
+    ) -> Commit:
+        """Replace the rows that satisfy `where` by `df` in one commit; every row of `df` must satisfy it."""
+        self.ensure(name)
+        return self._write(name, df, {"replaceWhere": where}, txn, note)
+
+    def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Append a few rows made on the driver (ops tables)."""
+        if rows:
+            struct = struct_of(table(name))
+            ordered = [tuple(row.get(f.name) for f in struct.fields) for row in rows]
+            self.append(name, self.spark.createDataFrame(ordered, _nullable(struct)).coalesce(1))
+
+    def _write(
+        self, name: str, df: DataFrame, options: Mapping[str, str], txn: tuple[str, int] | None, note: Any
+    ) -> Commit:
+        mode = "overwrite" if "replaceWhere" in options else "append"
+        writer = df.write.format("delta").mode(mode).options(**options)
+        if txn is not None:
+            writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
+        if note is not None:
+            writer = writer.option("userMetadata", json.dumps(note, sort_keys=True, default=str))
+        with CommitErrors(name):
+            writer.save(self.path(name))
+        return self.last_commit(name)
+
+
+class CommitErrors:
+    """Turn what a failed commit raises into the error a person can act on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Re-raise conflicts as ConcurrentRun and a full disk as EnvironmentMissing."""
+        text = str(error) if error else ""
+        if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in text:
+            raise ConcurrentRun(
+                f"{self.name}: another run committed first; nothing of this run was kept. Run it again."
+            ) from error
+        if "No space left on device" in text:
+            raise EnvironmentMissing(
+                f"{self.name}: no space left on the disk of the lake; nothing was committed. Free space, run again."
+            ) from error
+
+
+def struct_of(known: Table) -> StructType:
+    """Return a registered table's schema, each field with its sentence."""
+    ddl = ", ".join(f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'}" for c in known.columns)
+    struct = StructType.fromDDL(ddl)
+    assert isinstance(struct, StructType)  # noqa: S101 - fromDDL is annotated as any type
+    for field, column in zip(struct.fields, known.columns, strict=True):
+        field.metadata = {"comment": column.comment}
+    return struct
+
+
+def conform(df: DataFrame, known: Table) -> DataFrame:
+    """Return `df` with the registered columns, in order, cast to their types.
+
+    Raises:
+        TableError: a column is missing or unknown.
+    """
+    wanted = [c.name for c in known.columns]
+    missing, unknown = sorted(set(wanted) - set(df.columns)), sorted(set(df.columns) - set(wanted))
+    if missing or unknown:
+        raise TableError(
+            f"{known.name}: columns must be those of the registry; missing {missing or 'none'}, unknown "
+            f"{unknown or 'none'}. Change the job, or jobs/lake/{known.layer}.py together with its readers."
+        )
+    return df.select(*[F.col(f"`{c.name}`").cast(c.type).alias(c.name) for c in known.columns])
+
+
+def _nullable(struct: StructType) -> StructType:
+    return StructType([StructField(f.name, f.dataType, True) for f in struct.fields])
+
+
+def checksum(df: DataFrame) -> tuple[int, str]:
+    """Return rows and an order-independent digest of all columns: equal contents, equal digest."""
+    columns = [_text(df, name) for name in sorted(df.columns)]
+    row = df.select(F.xxhash64(*columns).cast("decimal(38,0)").alias("h"))
+    found = row.agg(F.count(F.lit(1)).alias("n"), F.sum("h").alias("s")).first()
+    return (int(found["n"]), str(found["s"] or 0)) if found else (0, "0")
+
+
+def _text(df: DataFrame, name: str) -> Any:
+    kind = df.schema[name].dataType
+    # xxhash64 takes no maps; their entries in key order say the same
+    if isinstance(kind, MapType):
+        return F.array_sort(F.map_entries(F.col(f"`{name}`"))).cast("string")
+    return F.col(f"`{name}`").cast("string") if isinstance(kind, ArrayType) else F.col(f"`{name}`")
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the path of a local folder, None for an object store's."""
+    if "://" in uri and not uri.startswith("file://"):
+        return None
+    return Path(uri.removeprefix("file://"))

@@ -1,0 +1,69 @@
+"""From changes to state: the newest row per key, typed. Ingest merges with it, a past state is rebuilt with it.
+
+Sequence of a change is (commit_ts, op_rank), numeric, a delete before an insert or update at equal commit_ts
+(docs/adr/0002): any arrival order and any repetition give one state.
+"""
+
+from collections.abc import Iterable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StructField, StructType
+
+DEFAULT = "default"
+"""Key of a silver column's metadata: the text its older rows have (ADD COLUMN … DEFAULT)."""
+
+
+def newest(changes: DataFrame) -> DataFrame:
+    """Return one row per key: the change with the greatest sequence.
+
+    Args:
+        changes: rows of bronze.ledger, of one source table.
+    """
+    # ties are repetitions of one change; the place decides so that the choice is always the same
+    order = F.struct("_commit_ts", "_op_rank", "object", "row_no")
+    rest = F.struct("_commit_ts", "_op_rank", "op", "after", "before")
+    return changes.groupBy("key").agg(F.max_by(rest, order).alias("row")).select("key", "row.*")
+
+
+def typed(rows: DataFrame, schema: StructType) -> DataFrame:
+    """Return silver rows from newest ledger rows.
+
+    Values come as text: integers, decimals and floats as written by MySQL, timestamps at UTC, ENUM and SET by name,
+    BIT as unsigned number, binary as lower-case hexadecimal. A row that lacks a column was written before the column
+    was added: it takes the column's default.
+
+    Args:
+        rows: result of `newest`.
+        schema: schema of the silver table; columns that begin with an underscore are the platform's own.
+    """
+    gone = F.col("op") == "D"
+    value = F.when(gone, F.col("before")).otherwise(F.col("after"))
+    columns = [_typed(field, value) for field in source_fields(schema)]
+    return rows.select(*columns, "_commit_ts", F.col("_op_rank").cast("int"), gone.alias("_deleted"))
+
+
+def source_fields(schema: StructType) -> list[StructField]:
+    """Return the fields that the source has, without the platform's own."""
+    return [field for field in schema.fields if not field.name.startswith("_")]
+
+
+def state_at(ledger: DataFrame, schema: StructType, tso: int) -> DataFrame:
+    """Return the rows alive strictly before `tso`, from the ledger rows of one table."""
+    rows = typed(newest(ledger.where(F.col("_commit_ts") < tso)), schema)
+    return rows.where(~F.col("_deleted"))
+
+
+def _typed(field: StructField, value: Column) -> Column:
+    text = F.element_at(value, field.name)
+    if DEFAULT in (field.metadata or {}):
+        text = F.when(F.map_contains_key(value, field.name), text).otherwise(F.lit(field.metadata[DEFAULT]))
+    if isinstance(field.dataType, BinaryType):
+        return F.unhex(text).alias(field.name)
+    return text.cast(field.dataType).alias(field.name)
+
+
+def require_columns(found: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Return the wanted columns that were not found."""
+    have = set(found)
+    return [name for name in wanted if name not in have]

@@ -1,0 +1,123 @@
+"""The ops tables: what the platform did, judged, refused and served."""
+
+from jobs.lake.columns import RUN_ID, Column
+from jobs.lake.table import Table, Time
+
+
+def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Table:
+    return Table(
+        name=f"ops.{name}",
+        comment=comment,
+        grain=grain,
+        keys=tuple(keys.split()),
+        columns=columns,
+        time=Time.LOG,
+    )
+
+
+_AT = Column("at", "timestamp", "When the row was written, UTC.", nullable=False)
+_OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
+
+RUNS = _ops(
+    "runs",
+    "Every run of every job.",
+    "one row per run",
+    "run_id",
+    RUN_ID,
+    Column("job", "string", "Name of the job, as in the flow.", nullable=False),
+    Column("as_of", "date", "The cut the run worked for."),
+    Column("status", "string", "ok or failed.", nullable=False),
+    Column("started_at", "timestamp", "UTC.", nullable=False),
+    Column("seconds", "double", "Wall time of the run."),
+    Column("output", "string", "Table written; null for a job that writes none."),
+    Column("output_version", "bigint", "Delta version of the commit."),
+    Column("rows", "bigint", "Rows written."),
+    Column("bytes", "bigint", "Bytes of the files written."),
+    Column("peak_mb", "double", "Peak resident memory of driver, JVM and Python workers while the run lasted."),
+    Column("inputs", "map<string,bigint>", "Delta version read of each input table."),
+    Column(
+        "counts",
+        "map<string,bigint>",
+        "What the job counted: read, applied, superseded, quarantined and the like.",
+    ),
+    Column("config_hash", "string", "Digest of the settings the job could see."),
+    Column("code_hash", "string", "Digest of the jobs package."),
+    Column("error", "string", "First line of the failure; null where the run was good."),
+)
+CHECKS = _ops(
+    "checks",
+    "Every expectation judged, with what was measured.",
+    "one row per run, suite and expectation",
+    "run_id suite expectation column",
+    RUN_ID,
+    Column("suite", "string", "Suite judged, named as its table.", nullable=False),
+    Column("as_of", "date", "The cut the run worked for."),
+    Column("expectation", "string", "Great Expectations' type of the check.", nullable=False),
+    Column("column", "string", "Metric judged, such as pin_id.null_count."),
+    Column("severity", "string", "critical, warning or info."),
+    Column("success", "boolean", "Whether the expectation held.", nullable=False),
+    Column("observed", "string", "Value measured."),
+    Column("expected", "string", "Bounds of the expectation, as JSON."),
+    _AT,
+)
+QUARANTINE = _ops(
+    "quarantine",
+    "Input that could not be used, with its bytes, place and reason. Nothing is dropped silently.",
+    "one row per bad row or file",
+    "source object row_no reason",
+    Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
+    Column("table", "string", "Source table or topic, where it could be told."),
+    _OBJECT,
+    Column("row_no", "bigint", "Place of the row in its file, from 1; null for a whole file."),
+    Column("reason", "string", "Class of the fault, such as bad_json or unknown_column.", nullable=False),
+    Column("detail", "string", "What exactly was wrong."),
+    Column("raw", "binary", "The bytes as they came, cut at one MiB."),
+    RUN_ID,
+    _AT,
+)
+OBJECTS = _ops(
+    "objects",
+    "Files taken in: a file is read once. Same path with another size or etag is an alarm.",
+    "one row per source file",
+    "source object",
+    Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
+    _OBJECT,
+    Column("size", "bigint", "Bytes."),
+    Column("etag", "string", "Etag or modification time, where the store has one."),
+    Column("rows", "bigint", "Rows found, bad ones included."),
+    Column("quarantined", "bigint", "Rows quarantined."),
+    RUN_ID,
+    _AT,
+)
+CHECKPOINTS = _ops(
+    "checkpoints",
+    "How far each source table has been applied. Newest row per table counts.",
+    "one row per source table and run",
+    "table run_id",
+    Column("table", "string", "schema.table, or kafka:topic.", nullable=False),
+    Column(
+        "checkpoint_ts",
+        "bigint",
+        "TSO up to which every change is in silver; events: TSO of the newest event.",
+    ),
+    Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
+    Column("keys", "array<string>", "Key columns of the table."),
+    Column("held", "string", "Why the table is held back; null where it is not."),
+    RUN_ID,
+    _AT,
+)
+GENERATIONS = _ops(
+    "generations",
+    "Every generation built, with its fate. Newest row per generation counts.",
+    "one row per generation and status",
+    "generation status at",
+    Column("generation", "string", "Name: as-of and content digest.", nullable=False),
+    Column("as_of", "date", "The cut it was made for."),
+    Column("status", "string", "loaded, served, refused, rolled_back or retired.", nullable=False),
+    Column("store", "string", "Store it was loaded into."),
+    Column("manifest", "string", "Manifest as JSON: inputs, counts, checksums, config and code hash."),
+    RUN_ID,
+    _AT,
+)
+
+OPS = (RUNS, CHECKS, QUARANTINE, OBJECTS, CHECKPOINTS, GENERATIONS)

@@ -1,0 +1,83 @@
+"""The only place that builds a SparkSession."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.config.platform import Spark
+from jobs.errors import EnvironmentMissing
+from jobs.lake.jars import ensure_jars, require_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # 50 by default, which dominates the cost of small tables
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.ui.showConsoleProgress": "false",
+    # one thread a task: the numeric libraries below are started by many tasks at once
+    "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+    "spark.executorEnv.OMP_NUM_THREADS": "1",
+}
+LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+
+
+def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None) -> "SparkSession":
+    """Return a session with Delta, at UTC, quiet.
+
+    Args:
+        spark: settings of the session.
+        work: folder for jars and scratch.
+        extra: properties that win over all others (tests).
+
+    Raises:
+        EnvironmentMissing: Java is missing or too old, or Delta's jars cannot be had.
+    """
+    _check_java()
+    jars = [str(path.resolve()) for path in ensure_jars(work / "jars")]
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers take the system's python
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    from pyspark.sql import SparkSession
+
+    local = spark.master.startswith("local")
+    properties = ALWAYS | DELTA | (LOOPBACK if local else {})
+    properties |= {
+        "spark.driver.memory": spark.driver_memory,
+        "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
+        "spark.ui.enabled": str(spark.ui).lower(),
+        "spark.local.dir": str((work / "spark").resolve()),
+        "spark.sql.warehouse.dir": str((work / "warehouse").resolve()),
+        "spark.driver.extraClassPath" if local else "spark.jars": (":" if local else ",").join(jars),
+        "spark.driver.extraJavaOptions": _java_options(),
+    }
+    properties |= spark.conf | (extra or {})
+    builder = SparkSession.builder.appName("pinlake").master(spark.master)
+    for key, value in properties.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _java_options() -> str:
+    return f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').resolve().as_uri()}"
+
+
+def _check_java() -> None:
+    done = subprocess.run([require_java(), "-version"], capture_output=True, text=True, check=False)
+    first = (done.stderr or done.stdout).splitlines()[:1]
+    version = first[0].split('"')[1] if first and '"' in first[0] else "?"
+    major = version.split(".")[0]
+    if not major.isdigit() or int(major) < 17:
+        raise EnvironmentMissing(f"Spark 4.1 needs Java 17 or newer, found {version}: install openjdk-17-jre-headless.")

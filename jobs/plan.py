@@ -1,0 +1,62 @@
+"""Which jobs a cut needs, in order: the flow for that day, and for the days a horizon before that it reads from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from jobs.flow import FLOW, WRITERS
+from jobs.lake.job import Job
+
+HORIZON = "@horizon"
+
+
+@dataclass(frozen=True)
+class Read:
+    """One input of a job: the table and the cut it is read at."""
+
+    key: str
+    """As the job names it."""
+    table: str
+    as_of: date
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job for one cut."""
+
+    job: Job
+    as_of: date
+
+
+def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
+    """Return the inputs of a job at a cut."""
+    found = []
+    for key in job.reads:
+        lagged = key.endswith(HORIZON)
+        found.append(Read(key, key.removesuffix(HORIZON), as_of - timedelta(days=horizon_days if lagged else 0)))
+    return found
+
+
+def plan(as_of: date, horizon_days: int, jobs: Iterable[Job] = FLOW, first: date | None = None) -> list[Step]:
+    """Return the steps that bring `jobs` up to `as_of`, each after all it reads from.
+
+    Args:
+        as_of: the cut.
+        horizon_days: days that an `@horizon` input lies before.
+        jobs: what is wanted.
+        first: the earliest cut there is data for; steps before it are left out.
+    """
+    needed: set[tuple[str, date]] = set()
+    waiting = [Step(job, as_of) for job in jobs]
+    while waiting:
+        step = waiting.pop()
+        if (step.job.name, step.as_of) in needed or (first is not None and step.as_of < first):
+            continue
+        needed.add((step.job.name, step.as_of))
+        for read in reads(step.job, step.as_of, horizon_days):
+            waiting += [Step(writer, read.as_of) for writer in WRITERS.get(read.table, ())]
+    place = {job.name: number for number, job in enumerate(FLOW)}
+    by_name = {job.name: job for job in FLOW}
+    # earlier cuts first; ingest serves them all
+    ordered = sorted(needed, key=lambda n: (not n[0].startswith("ingest."), n[1], place[n[0]]))
+    return [Step(by_name[name], day) for name, day in ordered]

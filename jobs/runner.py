@@ -1,0 +1,223 @@
+"""Everything around a job: pin its inputs, call it, measure, judge, commit once, write one row to ops.runs.
+
+Kill it anywhere and run it again: the tables are as if it had run once. A job whose inputs, settings and code are those
+of its last good run is not run again.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config import Settings
+from jobs.errors import ConfigError, PlatformError
+from jobs.lake.asof import read_as_of
+from jobs.lake.delta import Commit, Lake, conform
+from jobs.lake.job import Context, Job, Outcome, Work
+from jobs.lake.table import Time
+from jobs.lake.tables import table
+from jobs.memory import PeakMemory
+from jobs.plan import HORIZON, Read, reads
+from jobs.records import Records, day_of
+from jobs.settings import fingerprint
+from jobs.validate.checks import Validator
+
+NO_CUT = date(1970, 1, 1)
+"""What ingest works for: it takes in all there is, whatever the cut."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to."""
+
+    status: str
+    """ok, or fresh where nothing had changed since the last good run."""
+    rows: int = 0
+    seconds: float = 0.0
+    counts: Mapping[str, int] | None = None
+    detail: Any = None
+
+
+class Runner:
+    """Runs jobs on one lake."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        settings: Settings,
+        validator: Validator,
+        options: Mapping[str, Any] | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.lake = lake
+        self.settings = settings
+        self.validator = validator
+        self.options = dict(options or {})
+        self.progress = progress
+        self.records = Records(lake)
+        self._versions: dict[str, int] = {}
+
+    def run(self, job: Job, as_of: date | None, force: bool = False) -> Result:
+        """Run one job for one cut (None: ingest, which has none), or find that its last good run still holds.
+
+        Raises:
+            PlatformError: whatever went wrong, after a row in ops.runs says so.
+        """
+        context = Context(self.settings, as_of or NO_CUT)
+        inputs = self._pin(job, context.as_of)
+        mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
+        last = self.records.last(job.name, as_of) if as_of else None
+        if job.writes and not force and last is not None and _same(last, mark, inputs):
+            return Result("fresh", rows=int(last["rows"] or 0))
+        run_id = f"{job.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
+        row: dict[str, Any] = {"run_id": run_id, "job": job.name, "as_of": as_of, "inputs": inputs, **mark}
+        row |= {"started_at": datetime.now(UTC), "output": job.writes, "status": "failed"}
+        started, peak = time.monotonic(), PeakMemory()
+        try:
+            with peak:
+                done = self._act(job, context, run_id) if job.writes is None else self._make(job, context, run_id)
+            row |= done | {"status": "ok"}
+        except Exception as error:
+            row["error"] = _first_line(error)
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            row |= {"seconds": round(seconds, 3), "peak_mb": round(peak.megabytes, 1)}
+            self.records.add_run({key: value for key, value in row.items() if key != "detail"})
+        return Result("ok", row["rows"], seconds, row.get("counts"), row.get("detail"))
+
+    def cut(self, as_of: date | None) -> tuple[date, date]:
+        """Return (first, as_of): the earliest cut there is data for, and the one asked for or the latest possible.
+
+        Raises:
+            ConfigError: the cut lies before the data or after the checkpoint.
+        """
+        start, end = self.records.checkpoint()
+        latest, first = day_of(end), day_of(start)
+        chosen = as_of or latest
+        if chosen > latest or chosen < first:
+            raise ConfigError(
+                f"--as-of {chosen}: the lake can tell the state from {first} to {latest} (the ingested checkpoint). "
+                "Choose a day between, or ingest more."
+            )
+        return first, chosen
+
+    def forget_versions(self) -> None:
+        """Look table versions up anew: call after anything but a job of this runner has written."""
+        self._versions.clear()
+
+    def _make(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
+        known = table(str(job.writes))
+        made = _function(job)(self._tables(job, context), context)
+        made = made.withColumn("as_of", F.lit(context.as_of))
+        where = f"as_of = DATE'{context.as_of}'"
+        if job.slice is not None:
+            made = made.withColumn(str(known.slice), F.lit(job.slice))
+            where += f" AND {known.slice} = '{job.slice}'"
+        frame = conform(made, known).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            self._check(known.name, frame, run_id, context.as_of)
+            note = {"run_id": run_id, "job": job.name, "inputs": self._pin(job, context.as_of)}
+            commit = self.lake.replace(known.name, frame, where, (f"pinlake:{run_id}", 1), note)
+        finally:
+            frame.unpersist()
+        self._versions[known.name] = commit.version
+        return _written(commit)
+
+    def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
+        def judge(suite: str, numbers: Mapping[str, float]) -> None:
+            report = self.validator.check_numbers(suite, numbers)
+            self.records.add_checks(run_id, context.as_of, report.rows())
+            report.raise_if_critical()
+
+        work = Work(
+            spark=self.lake.spark,
+            lake=self.lake,
+            context=context,
+            run_id=run_id,
+            progress=self.progress,
+            judge=judge,
+            judge_table=lambda name, df: self._check(name, df, run_id, context.as_of),
+            options=self.options,
+        )
+        outcome: Outcome = _function(job)(work)
+        self.forget_versions()
+        return {
+            "rows": outcome.rows,
+            "counts": dict(outcome.counts),
+            "output": outcome.output,
+            "output_version": outcome.version,
+            "detail": outcome.detail,
+        }
+
+    def _check(self, name: str, df: DataFrame, run_id: str, as_of: date) -> None:
+        report = self.validator.check(name, df)
+        if report is not None:
+            self.records.add_checks(run_id, as_of, report.rows())
+            report.raise_if_critical()
+
+    def _tables(self, job: Job, context: Context) -> dict[str, DataFrame]:
+        tables = {}
+        for read in reads(job, context.as_of, self._horizon):
+            cut = context if not read.key.endswith(HORIZON) else context.before()
+            tables[read.key] = read_as_of(self.lake, read.table, cut, self._version(read))
+        return tables
+
+    def _pin(self, job: Job, as_of: date) -> dict[str, int]:
+        """Return the version of each input; a gold partition's is that of the run that wrote it."""
+        return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
+
+    @property
+    def _horizon(self) -> int:
+        return self.settings.ranking.horizon_days
+
+    def _version(self, read: Read) -> int:
+        if table(read.table).time is Time.PARTITION:
+            from jobs.flow import WRITERS
+
+            last = [self.records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
+            known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
+            if known:
+                return max(known)
+        if read.table not in self._versions:
+            self._versions[read.table] = self.lake.version(read.table) if self.lake.exists(read.table) else -1
+        return self._versions[read.table]
+
+
+def _same(last: Mapping[str, Any], mark: Mapping[str, str], inputs: Mapping[str, int]) -> bool:
+    return dict(last["inputs"] or {}) == dict(inputs) and all(last[key] == value for key, value in mark.items())
+
+
+def _written(commit: Commit) -> dict[str, Any]:
+    return {"rows": commit.rows, "bytes": commit.bytes, "output_version": commit.version, "counts": {}}
+
+
+def _function(job: Job) -> Callable[..., Any]:
+    module, _, name = job.function.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    kind = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
+    return (kind + str(error).strip().split("\n", 1)[0])[:500]
+
+
+@cache
+def code_hash() -> str:
+    """Return a digest of the package's sources: other code, other runs."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

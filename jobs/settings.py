@@ -1,0 +1,167 @@
+"""`conf/` merged once into frozen models.
+
+Later wins: defaults in the model, conf/base/*.yaml, conf/<env>/*.yaml, variables PINLAKE_<SECTION>__<KEY>, and
+--set section.key=value.
+The environment is chosen by PINLAKE_ENV (local unless set). A key that no model knows is an error naming file and key.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from jobs.config import Settings
+from jobs.errors import ConfigError
+
+ENV_VARIABLE = "PINLAKE_ENV"
+PREFIX = "PINLAKE_"
+RESERVED = {ENV_VARIABLE, "PINLAKE_CONF"}
+
+
+@dataclass
+class Loaded:
+    """Settings and where each value came from."""
+
+    settings: Settings
+    root: Path
+    """Folder that relative paths start at: the one conf/ lies in."""
+    env: str
+    origin: dict[str, str] = field(default_factory=dict)
+    """`section.key` -> file, variable or option that set it; defaults are absent."""
+
+    def path(self, value: str) -> str:
+        """Return `value` as given if it is a URI or absolute, else below the project's root."""
+        return value if "://" in value or Path(value).is_absolute() else str(self.root / value)
+
+
+def conf_dir() -> Path:
+    """Return the conf folder: PINLAKE_CONF, else ./conf, else the one beside the package."""
+    named = os.environ.get("PINLAKE_CONF")
+    here = Path.cwd() / "conf"
+    found = Path(named) if named else here if here.is_dir() else Path(__file__).resolve().parents[1] / "conf"
+    if not found.is_dir():
+        raise ConfigError(f"No configuration folder at {found}: set PINLAKE_CONF to the project's conf/.")
+    return found
+
+
+def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] = ()) -> Loaded:
+    """Read, merge and check the settings.
+
+    Raises:
+        ConfigError: a file does not parse, a key is unknown or a value out of range.
+    """
+    folder = conf or conf_dir()
+    env = env or os.environ.get(ENV_VARIABLE, "local")
+    if not (folder / env).is_dir():
+        known = ", ".join(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != "base"))
+        raise ConfigError(f"No environment {env!r} in {folder}; there are: {known}. Set {ENV_VARIABLE} to one.")
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for part in ("base", env):
+        for file in sorted((folder / part).glob("*.yaml")):
+            section = {file.stem: _read(file)}
+            _merge(merged, section, f"conf/{part}/{file.name}", origin)
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and name not in RESERVED:
+            _merge(merged, _nest(name[len(PREFIX) :].lower().split("__"), value), name, origin)
+    for option in sets:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes section.key=value, got {option!r}.")
+        _merge(merged, _nest(key.strip().split("."), value), "--set", origin)
+    return Loaded(_check(merged, origin), folder.resolve().parent, env, origin)
+
+
+def fingerprint(settings: Settings, sections: Iterable[str]) -> str:
+    """Return a digest of the named sections: equal settings, equal digest."""
+    digest = hashlib.sha256()
+    for name in sorted(sections):
+        digest.update(f"{name}={getattr(settings, name).model_dump_json()}".encode())
+    return digest.hexdigest()[:16]
+
+
+def flat(model: Any, prefix: str = "") -> dict[str, Any]:
+    """Return `section.key` -> value for every setting, in the order the models state."""
+    values: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if hasattr(type(value), "model_fields"):
+            values |= flat(value, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = value
+    return values
+
+
+def sentences(model: Any, prefix: str = "") -> dict[str, str]:
+    """Return `section.key` -> the sentence that explains it."""
+    found: dict[str, str] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if hasattr(type(value), "model_fields"):
+            found |= sentences(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = info.description or ""
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(file.read_text(), Loader=_UniqueKeys) or {}  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{file} must hold keys and values, got {type(content).__name__}.")
+    return dict(content)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A key given twice is a mistake, not a preference for the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.YAMLError(f"key given twice: {', '.join(map(str, sorted(twice)))}")
+        return super().construct_mapping(node, deep)
+
+
+def _nest(keys: list[str], value: str) -> dict[str, Any]:
+    nested: Any = yaml.safe_load(value) if value.strip() else value
+    for key in reversed(keys):
+        nested = {key: nested}
+    return nested
+
+
+# Maps whose keys are data, not names of settings: a later file replaces them whole.
+_WHOLE = {"ranking.arms", "ranking.arm_settings", "platform.spark.conf"}
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "") -> None:
+    for key, value in new.items():
+        full = f"{path}{key}"
+        if isinstance(value, Mapping) and full not in _WHOLE:
+            below = into.setdefault(key, {})
+            if isinstance(below, dict):
+                _merge(below, value, where, origin, f"{full}.")
+                continue
+        into[key] = value
+        origin[full] = where
+
+
+def _check(merged: dict[str, Any], origin: dict[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        where = origin.get(key) or next((w for k, w in origin.items() if k.startswith(key)), "the settings")
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{where}: no setting is called {key!r}. `pinlake config` lists those there are."
+            ) from None
+        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}.") from None

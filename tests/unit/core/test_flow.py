@@ -1,0 +1,103 @@
+import re
+import subprocess
+import sys
+from datetime import date, timedelta
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import ConfigError, TableError
+from jobs.flow import FLOW, job
+from jobs.lake.tables import TABLES, table
+from jobs.plan import HORIZON, Step, plan, reads
+
+ROOT = Path(__file__).resolve().parents[3]
+DAY = date(2026, 11, 1)
+WEEK = timedelta(days=7)
+
+
+def test_every_table_a_job_names_is_registered():
+    for one in FLOW:
+        for name in (*(r.removesuffix(HORIZON) for r in one.reads), *([one.writes] if one.writes else [])):
+            assert name in TABLES, f"{one.name}: {name}"
+
+
+def test_every_gold_table_has_one_writer_for_each_slice():
+    written = [(one.writes, one.slice) for one in FLOW if one.writes]
+    assert len(written) == len(set(written))
+    assert {name for name, _ in written} == {name for name in TABLES if name.startswith("gold.")}
+
+
+def test_a_job_reads_only_what_earlier_jobs_wrote():
+    seen: set[str] = set()
+    for one in FLOW:
+        for name in one.reads:
+            assert not name.startswith("gold.") or name.endswith(HORIZON) or name in seen, f"{one.name} reads {name}"
+        seen |= {one.writes} if one.writes else set()
+
+
+def test_every_function_is_there():
+    for one in FLOW:
+        module, _, name = one.function.partition(":")
+        assert callable(getattr(import_module(module), name)), one.function
+
+
+def test_every_table_and_column_has_a_sentence():
+    for known in TABLES.values():
+        assert known.comment.endswith("."), known.name
+        assert known.grain, known.name
+        assert set(known.keys) <= {c.name for c in known.columns}, known.name
+        for column in known.columns:
+            assert column.comment.endswith("."), f"{known.name}.{column.name}"
+
+
+def test_the_flow_imports_no_spark():
+    code = "import sys, jobs.flow, jobs.settings, jobs.cli.app; print([m for m in ('pyspark','numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_lists_the_known():
+    with pytest.raises(ConfigError, match=r"ranking\.ranked"):
+        job("ranking.rank")
+    with pytest.raises(TableError, match=r"gold\.home_feed"):
+        table("gold.homefeed")
+
+
+def test_the_plan_puts_earlier_cuts_first_and_reads_after_writes():
+    steps = plan(DAY, 7)
+    place = {(s.job.name, s.as_of): n for n, s in enumerate(steps)}
+    assert len(place) == len(steps)
+    for step in steps:
+        for read in reads(step.job, step.as_of, 7):
+            for writer in (one for one in FLOW if one.writes == read.table):
+                assert place[writer.name, read.as_of] < place[step.job.name, step.as_of]
+
+
+def test_the_plan_goes_back_two_horizons_and_no_further():
+    days = {step.as_of for step in plan(DAY, 7) if step.job.writes}
+    assert days == {DAY, DAY - WEEK, DAY - 2 * WEEK}
+    oldest = {step.job.name for step in plan(DAY, 7) if step.as_of == DAY - 2 * WEEK}
+    assert "ranking.ranked" not in oldest
+    assert "features.pin_stats" in oldest
+
+
+def test_the_plan_leaves_out_cuts_before_the_data():
+    steps = plan(DAY, 7, first=DAY)
+    assert {step.as_of for step in steps if step.job.stage != "ingest"} == {DAY}
+
+
+def test_one_job_brings_what_it_reads():
+    names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
+    assert names == ["features.pin_stats", "visual.pin_neighbours", "visual.related_pins"]
+    assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
+
+
+def test_the_readme_and_its_picture_name_every_stage_and_job():
+    text = (ROOT / "README.md").read_text()
+    for one in FLOW:
+        assert one.name in text, f"README.md lacks {one.name}"
+    for name in TABLES:
+        if name.startswith("gold."):
+            assert re.search(rf"`{re.escape(name)}`", text), f"README.md lacks {name}"
