@@ -1,13 +1,11 @@
 """The flow: every job in order, what it reads and writes. README and tests are held against it. Imports no Spark.
 
-`x@horizon` is the partition of ranking.horizon_days before: the ranker learns from features that were known before the
-impressions it is shown, and lists are judged by what happened after their cut.
+`x@horizon` is the partition of ranking.horizon_days before: the ranker learns from proposals and features that were
+known before what users did with them, and lists are judged by what happened after their cut.
 """
 
 from jobs.errors import ConfigError
 from jobs.lake.job import Job
-
-_APP = tuple(f"silver.app_{t}" for t in ("users", "boards", "pins", "board_pins", "user_follows", "blocks"))
 
 FLOW: tuple[Job, ...] = (
     Job(
@@ -48,6 +46,7 @@ FLOW: tuple[Job, ...] = (
             "silver.app_pins",
             "silver.pin_events",
             "silver.pin_embeddings",
+            "gold.interactions",
         ),
         writes="gold.user_profile",
         sections=("features",),
@@ -98,7 +97,7 @@ FLOW: tuple[Job, ...] = (
         name="candidates.trending",
         summary="Proposes rising pins of the user's categories.",
         function="jobs.candidates.trending:trending",
-        reads=("gold.user_profile", "gold.trending", "gold.interactions"),
+        reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         slice="trending",
         sections=("candidates",),
@@ -114,10 +113,11 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ranking.ranker",
-        summary="Learns, from impressions and what followed, which pins a user saves.",
+        summary="Learns, from what users did with what was proposed to them, which pins they save.",
         function="jobs.ranking.ranker:ranker",
         reads=(
             "silver.pin_events",
+            "gold.candidates@horizon",
             "gold.pin_stats@horizon",
             "gold.user_profile@horizon",
             "gold.cf_factors@horizon",
@@ -139,7 +139,9 @@ FLOW: tuple[Job, ...] = (
             "gold.cf_factors",
             "gold.interactions",
             "silver.pin_embeddings",
-            *_APP,
+            "silver.app_users",
+            "silver.app_user_follows",
+            "silver.app_blocks",
         ),
         writes="gold.ranked",
         sections=("ranking",),
@@ -178,6 +180,7 @@ FLOW: tuple[Job, ...] = (
             "gold.pin_stats@horizon",
             "gold.user_profile@horizon",
             "gold.interactions@horizon",
+            "gold.pin_stats",
             "silver.app_board_pins",
         ),
         writes="gold.evaluations",
@@ -187,6 +190,14 @@ FLOW: tuple[Job, ...] = (
         name="publish.generation",
         summary="Gates the lists, loads them beside the served ones, verifies, moves the pointer.",
         function="jobs.publish.generation:run",
+        reads=(
+            "gold.home_feed",
+            "gold.related_pins",
+            "gold.pin_stats",
+            "gold.user_profile",
+            "gold.trending",
+            "gold.evaluations",
+        ),
         sections=("publish",),
     ),
 )

@@ -37,6 +37,19 @@ def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
     return found
 
 
+def waits_for(steps: list[Step], horizon_days: int) -> dict[Step, set[Step]]:
+    """Return, for each step, the other steps of the list that write what it reads."""
+    writers: dict[tuple[str, date], set[Step]] = {}
+    for step in steps:
+        if step.job.writes:
+            writers.setdefault((step.job.writes, step.as_of), set()).add(step)
+    found = {}
+    for step in steps:
+        inputs = [(read.table, read.as_of) for read in reads(step.job, step.as_of, horizon_days)]
+        found[step] = set().union(*[writers.get(one, set()) for one in inputs])
+    return found
+
+
 def plan(as_of: date, horizon_days: int, jobs: Iterable[Job] = FLOW, first: date | None = None) -> list[Step]:
     """Return the steps that bring `jobs` up to `as_of`, each after all it reads from.
 

@@ -7,15 +7,16 @@ of its last good run is not run again.
 import hashlib
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -66,6 +67,7 @@ class Runner:
         self.progress = progress
         self.records = Records(lake)
         self._versions: dict[str, int] = {}
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def run(self, job: Job, as_of: date | None, force: bool = False) -> Result:
         """Run one job for one cut (None: ingest, which has none), or find that its last good run still holds.
@@ -103,7 +105,8 @@ class Runner:
             ConfigError: the cut lies before the data or after the checkpoint.
         """
         start, end = self.records.checkpoint()
-        latest, first = day_of(end), day_of(start)
+        # the snapshot's rows are committed at `start`, so its own midnight does not see them yet
+        latest, first = day_of(end), day_of(start) + timedelta(days=1)
         chosen = as_of or latest
         if chosen > latest or chosen < first:
             raise ConfigError(
@@ -124,19 +127,21 @@ class Runner:
         if job.slice is not None:
             made = made.withColumn(str(known.slice), F.lit(job.slice))
             where += f" AND {known.slice} = '{job.slice}'"
-        frame = conform(made, known).persist(StorageLevel.MEMORY_AND_DISK)
-        try:
-            self._check(known.name, frame, run_id, context.as_of)
-            note = {"run_id": run_id, "job": job.name, "inputs": self._pin(job, context.as_of)}
+        # measured and written from one computation; cutting the plan here spares planning it again for each
+        frame = conform(made, known).localCheckpoint()
+        label = f"{context.as_of}-{job.slice}" if job.slice else str(context.as_of)
+        self._check(known.name, frame, run_id, context.as_of, label)
+        note = {"run_id": run_id, "job": job.name, "inputs": self._pin(job, context.as_of)}
+        with self._locks[known.name]:  # two jobs of one flow may make two slices of one table
             commit = self.lake.replace(known.name, frame, where, (f"pinlake:{run_id}", 1), note)
-        finally:
-            frame.unpersist()
         self._versions[known.name] = commit.version
         return _written(commit)
 
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
-        def judge(suite: str, numbers: Mapping[str, float]) -> None:
-            report = self.validator.check_numbers(suite, numbers)
+        label = job.name if context.as_of == NO_CUT else str(context.as_of)
+
+        def judge(suite: str, numbers: Mapping[str, float | None]) -> None:
+            report = self.validator.check_numbers(suite, numbers, label)
             self.records.add_checks(run_id, context.as_of, report.rows())
             report.raise_if_critical()
 
@@ -147,7 +152,7 @@ class Runner:
             run_id=run_id,
             progress=self.progress,
             judge=judge,
-            judge_table=lambda name, df: self._check(name, df, run_id, context.as_of),
+            judge_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
         )
         outcome: Outcome = _function(job)(work)
@@ -160,8 +165,8 @@ class Runner:
             "detail": outcome.detail,
         }
 
-    def _check(self, name: str, df: DataFrame, run_id: str, as_of: date) -> None:
-        report = self.validator.check(name, df)
+    def _check(self, name: str, df: DataFrame, run_id: str, as_of: date, label: str) -> None:
+        report = self.validator.check(name, df, label)
         if report is not None:
             self.records.add_checks(run_id, as_of, report.rows())
             report.raise_if_critical()

@@ -34,6 +34,11 @@ class Loaded:
     origin: dict[str, str] = field(default_factory=dict)
     """`section.key` -> file, variable or option that set it; defaults are absent."""
 
+    def where(self, key: str) -> str:
+        """Return what set a key, or something below it: file, variable or option; "default" if nothing did."""
+        below = [place for name, place in self.origin.items() if name.startswith(f"{key}.")]
+        return self.origin.get(key) or (below[-1] if below else "default")
+
     def path(self, value: str) -> str:
         """Return `value` as given if it is a URI or absolute, else below the project's root."""
         return value if "://" in value or Path(value).is_absolute() else str(self.root / value)
@@ -138,7 +143,7 @@ def _nest(keys: list[str], value: str) -> dict[str, Any]:
 
 
 # Maps whose keys are data, not names of settings: a later file replaces them whole.
-_WHOLE = {"ranking.arms", "ranking.arm_settings", "platform.spark.conf"}
+_WHOLE = {"ranking.arms", "ranking.arm_settings", "platform.spark.conf", "ingest.tables"}
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "") -> None:

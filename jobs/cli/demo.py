@@ -10,7 +10,7 @@ from rich.rule import Rule
 
 from jobs.cli.app import STATE, out
 from jobs.cli.engine import engine
-from jobs.cli.look import images_folder
+from jobs.cli.look import images_folder, open_reader
 from jobs.cli.work import make_world, source_options
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ def run_demo() -> None:
 
 def _show(user: int, pin: int, saves: list[int]) -> Path:
     from jobs.publish.page import write_page
-    from jobs.publish.reader import Reader
     from jobs.publish.views import show_feed, show_related
 
-    reader = Reader(STATE.path(STATE.loaded.settings.publish.path))
+    reader = open_reader()
     show_feed(reader, user, out, 10)
     show_related(reader, pin, out, 8)
     folder = Path(STATE.path(STATE.loaded.settings.platform.work)) / "reports"
@@ -83,6 +82,4 @@ def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) ->
         "Tables to look at first: gold.home_feed, gold.feed_drops, gold.evaluations, ops.runs, ops.quarantine",
     ]
     text = "\n".join(line for line in lines if line is not None)
-    return Panel(
-        text, title=f"Done in {seconds:.0f} s. Where to look next (commands lie in .venv/bin)", title_align="left"
-    )
+    return Panel(text, title=f"Done in {seconds:.0f} s. Where to look next (commands: .venv/bin)", title_align="left")

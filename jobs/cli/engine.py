@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,31 +14,42 @@ from rich.console import Console
 from jobs.cli.app import STATE, out
 
 if TYPE_CHECKING:
+    from jobs.config import Settings
     from jobs.plan import Step
     from jobs.runner import Result, Runner
 
 
 class Progress:
-    """Says which job runs, what it is at, and what it came to. On a pipe: one line a job."""
+    """Says which jobs run, what they are at, and what they came to. On a pipe: one line a job."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._status: Any = None
-        self._title = ""
+        self._status = console.status("")
+        self._running: dict[str, str] = {}
+        self._lock = Lock()
 
     @contextmanager
     def job(self, title: str) -> Iterator[None]:
         """Show `title` as running."""
-        self._title = title
-        with self.console.status(f"{title} …") as status:
-            self._status = status
+        self._set(title, "")
+        try:
             yield
-        self._status = None
+        finally:
+            with self._lock:
+                del self._running[title]
+                if not self._running:
+                    self._status.stop()
 
     def say(self, text: str) -> None:
-        """Show what the running job is at."""
-        if self._status is not None:
-            self._status.update(f"{self._title}: {text}")
+        """Show what the running job is at: actions only, which run alone."""
+        self._set(next(iter(self._running), ""), text)
+
+    def _set(self, title: str, text: str) -> None:
+        with self._lock:
+            self._running[title] = text
+            shown = [f"{name}: {at}" if at else f"{name} …" for name, at in self._running.items()]
+            self._status.update("   ".join(shown))
+            self._status.start()
 
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:
         """Show what a job came to."""
@@ -60,11 +73,28 @@ class Engine:
         self.show = show
 
     def steps(self, steps: list["Step"], force: bool = False) -> None:
-        """Run steps in order, one line each."""
-        for number, step in enumerate(steps, 1):
-            with self.show.job(f"{step.job.name} {step.as_of}: {step.job.summary}"):
-                result = self.runner.run(step.job, step.as_of, force)
-            self.show.done(f"[dim]{number:>2}/{len(steps)}[/]", step.job.name, step.as_of, result)
+        """Run steps, each after those it reads from, a few at once; one line each."""
+        from jobs.plan import waits_for
+
+        settings = self.runner.settings
+        waiting = waits_for(steps, settings.ranking.horizon_days)
+        running: dict[Future[Any], Step] = {}
+        number = 0
+        with ThreadPoolExecutor(settings.platform.parallel_jobs, thread_name_prefix="job") as pool:
+            while waiting or running:
+                ready = [step for step, needs in waiting.items() if not needs]
+                for step in ready[: settings.platform.parallel_jobs - len(running)]:
+                    del waiting[step]
+                    running[pool.submit(self._step, step, force)] = step
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    step, number = running.pop(future), number + 1
+                    self.show.done(f"[dim]{number:>2}/{len(steps)}[/]", step.job.name, step.as_of, future.result())
+                    for needs in waiting.values():
+                        needs.discard(step)
+
+    def _step(self, step: "Step", force: bool) -> "Result":
+        with self.show.job(f"{step.job.name} {step.as_of}"):
+            return self.runner.run(step.job, step.as_of, force)
 
     def ingest(self) -> None:
         """Run the ingest jobs."""
@@ -72,7 +102,7 @@ class Engine:
 
         for job in FLOW:
             if job.stage == "ingest":
-                with self.show.job(f"{job.name}: {job.summary}"):
+                with self.show.job(job.name):
                     result = self.runner.run(job, None)
                 self.show.done("  ", job.name, None, result)
 
@@ -89,24 +119,32 @@ class Engine:
 
 
 @contextmanager
-def engine(options: Mapping[str, Any] | None = None) -> Iterator[Engine]:
-    """Start Spark, give an engine, and put everything away again."""
+def engine(
+    options: Mapping[str, Any] | None = None, settings: "Settings | None" = None, root: str | None = None
+) -> Iterator[Engine]:
+    """Start Spark, give an engine, and put everything away again.
+
+    Args:
+        options: what actions need to know of the command line.
+        settings: instead of those of conf/.
+        root: of the lake, instead of platform.lake.
+    """
     from jobs.lake.delta import Lake
     from jobs.lake.session import start_session
     from jobs.runner import Runner
     from jobs.validate.checks import Validator
 
     loaded = STATE.loaded
-    settings = loaded.settings
+    settings = settings or loaded.settings
     logging.basicConfig(level=settings.platform.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     work = Path(STATE.path(settings.platform.work))
     work.mkdir(parents=True, exist_ok=True)
-    validator = Validator(loaded.root / "expectations", settings.validation, work)
+    validator = Validator(loaded.root / "expectations", settings, work)
     with out.status("Starting Spark …"):
         validator.warm_up()
         session = start_session(settings.platform.spark, work)
     show = Progress(out)
-    lake = Lake(session, STATE.path(settings.platform.lake))
+    lake = Lake(session, root or STATE.path(settings.platform.lake))
     given = {"store": STATE.path(settings.publish.path)} | dict(options or {})
     runner = Runner(lake, settings, validator, given, show.say)
     try:

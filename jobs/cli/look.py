@@ -14,10 +14,19 @@ from jobs.errors import TableError
 Json = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
 
-def _reader() -> Any:
+def open_reader() -> Any:
+    """Return a reader of the configured store."""
     from jobs.publish.reader import Reader
 
-    return Reader(STATE.path(STATE.loaded.settings.publish.path))
+    publish = STATE.loaded.settings.publish
+    return Reader.open(STATE.path(publish.path), publish.store)
+
+
+def _store() -> Any:
+    from jobs.publish.stores import open_store
+
+    publish = STATE.loaded.settings.publish
+    return open_store(publish.store, STATE.path(publish.path))
 
 
 @app.command()
@@ -26,10 +35,10 @@ def feed(user: int, as_json: Json = False, length: Annotated[int, typer.Option(h
 
     `pinlake feed 17` · `pinlake feed 17 --json`
     """
-    from jobs.publish.views import feed_dict, show_feed
+    from jobs.publish.views import feed_plain, show_feed
 
-    reader = _reader()
-    print_json(feed_dict(reader, user)) if as_json else show_feed(reader, user, out, length)
+    reader = open_reader()
+    print_json(feed_plain(reader, user)) if as_json else show_feed(reader, user, out, length)
 
 
 @app.command()
@@ -38,10 +47,10 @@ def related(pin: int, as_json: Json = False, length: Annotated[int, typer.Option
 
     `pinlake related 4711`
     """
-    from jobs.publish.views import related_dict, show_related
+    from jobs.publish.views import related_plain, show_related
 
-    reader = _reader()
-    print_json(related_dict(reader, pin)) if as_json else show_related(reader, pin, out, length)
+    reader = open_reader()
+    print_json(related_plain(reader, pin)) if as_json else show_related(reader, pin, out, length)
 
 
 def _delta(name: str) -> Any:
@@ -80,7 +89,7 @@ def why(
     """
     from jobs.cli.work import parse_day
 
-    day = parse_day(as_of) or date.fromisoformat(str(_reader().home_feed(user).as_of))
+    day = parse_day(as_of) or date.fromisoformat(str(open_reader().home_feed(user).as_of))
     key = [("as_of", "=", day), ("user_id", "=", user), ("pin_id", "=", pin)]
     ranked, proposals = _rows("gold.ranked", key), _rows("gold.candidates", key)
     if as_json:
@@ -173,14 +182,15 @@ def generations(
 
     `pinlake generations` · `pinlake generations --diff g20261031-ab12cd34 g20261101-ff00aa11`
     """
-    from jobs.publish.stores import open_store
-    from jobs.publish.views import diff_dict, generations_dict, show_diff, show_generations
+    from jobs.publish.diff import diff as compare
+    from jobs.publish.views import generations_plain, show_diff, show_generations
 
-    store = open_store(STATE.loaded.settings.publish, STATE.path(STATE.loaded.settings.publish.path))
+    store = _store()
     if diff is not None:
-        print_json(diff_dict(store, *diff)) if as_json else show_diff(store, *diff, out)
+        found = compare(store, *diff)
+        print_json(found.plain()) if as_json else show_diff(found, out)
     else:
-        print_json(generations_dict(store)) if as_json else show_generations(store, out)
+        print_json(generations_plain(store)) if as_json else show_generations(store, out)
 
 
 @app.command()
@@ -189,12 +199,10 @@ def rollback(to: Annotated[str | None, typer.Argument(help="Generation. [the one
 
     `pinlake rollback` · `pinlake rollback g20261031-ab12cd34`
     """
-    from jobs.publish.rollback import rollback as move
-    from jobs.publish.stores import open_store
+    from jobs.publish.keep import rollback as move
 
-    store = open_store(STATE.loaded.settings.publish, STATE.path(STATE.loaded.settings.publish.path))
-    served = move(store, to)
-    out.print(f"Now serving {served}. `pinlake generations` lists all.", highlight=False)
+    pointer = move(_store(), to)
+    out.print(f"Now serving {pointer.current}. `pinlake generations` lists all.", highlight=False)
 
 
 @app.command()
@@ -208,7 +216,7 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
     loaded = STATE.loaded
     said = sentences(loaded.settings)
     found = [
-        {"key": k, "value": v, "from": loaded.origin.get(k, "default"), "meaning": said[k]}
+        {"key": k, "value": v, "from": loaded.where(k), "meaning": said[k]}
         for k, v in flat(loaded.settings).items()
         if key is None or k.startswith(key)
     ]

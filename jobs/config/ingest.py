@@ -1,7 +1,56 @@
-"""Settings of the ingest stage."""
+"""Settings of the ingest stage: where the sources are and what their files cannot say of themselves."""
+
+from typing import Literal
+
+from pydantic import Field
 
 from jobs.config.base import Section
 
 
+class Dumpling(Section):
+    """How the snapshot's CSV was written. The defaults are Dumpling's."""
+
+    escape_backslash: bool = True
+    """Whether text escapes by backslash; false where quotes are doubled (--escape-backslash=false)."""
+    binary: Literal["raw", "hex", "base64"] = "raw"
+    """How binary columns are written; hex and base64 come from --csv-output-dialect."""
+    separator: str = Field(",", min_length=1, max_length=1)
+    """Character between fields."""
+    null: str = "\\N"
+    """Unquoted text that means NULL."""
+    header: bool = True
+    """Whether each file begins with the column names."""
+
+
+class TableRules(Section):
+    """What a source table needs besides its schema files."""
+
+    keys: tuple[str, ...] = ()
+    """Key columns, where neither the schema files nor a CREATE TABLE name them."""
+    generated: tuple[str, ...] = ()
+    """Generated columns, where no CREATE TABLE is there to say so."""
+    exclude: bool = False
+    """Whether to leave the table out."""
+
+
 class Ingest(Section):
-    """Settings of the ingest stage."""
+    """Outside world to bronze and silver."""
+
+    ticdc: str = "ticdc"
+    """Folder of the TiCDC storage sink, below platform.sources."""
+    dumpling: str = "dumpling"
+    """Folder of the Dumpling export, below platform.sources."""
+    kafka: tuple[str, ...] = ("kafka/secor", "kafka/connect/topics")
+    """Folders of Kafka archives, below platform.sources."""
+    timezone: str = "UTC"
+    """Zone that TIMESTAMP values are written in: the TiCDC server's --tz and Dumpling's time_zone."""
+    batch_mb: int = Field(2048, ge=1)
+    """Bytes of source files taken into bronze in one commit; bounds the scratch space a run needs."""
+    task_mb: int = Field(64, ge=1)
+    """Bytes of source files one task reads; a file is never split."""
+    parallel_tables: int = Field(2, ge=1)
+    """Silver tables merged at the same time."""
+    dump: Dumpling = Dumpling()
+    """How the snapshot's CSV was written."""
+    tables: dict[str, TableRules] = Field(default_factory=dict)
+    """What single tables need, by schema.table."""

@@ -14,9 +14,11 @@ class Spark(Section):
     """Heap of the driver; in local mode the executors live in it too."""
     shuffle_partitions: int = Field(4, ge=1)
     """Partitions after a shuffle: about two per core."""
+    java_options: str = ""
+    """Options of the driver's JVM."""
     ui: bool = False
     """Whether to serve Spark's web page on port 4040."""
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default_factory=dict)
     """Any further Spark property, as it is."""
 
 
@@ -31,5 +33,7 @@ class Platform(Section):
     """Where `pinlake world` writes, and what `pinlake flow` ingests unless told otherwise."""
     log_level: str = "WARNING"
     """DEBUG, INFO, WARNING or ERROR, for our own log lines."""
+    parallel_jobs: int = Field(2, ge=1)
+    """Jobs of the flow that run at once where neither needs the other: small jobs wait more than they work."""
     spark: Spark = Spark()
     """The Spark session."""

@@ -11,7 +11,7 @@ ARM_SETTINGS = ("mmr_lambda",)
 
 
 class Labels(Section):
-    """What an impression taught, by what followed it; the largest counts, a hide or report is 0."""
+    """What a proposal taught, by what the user did with the pin; the largest counts, a hide or report makes it 0."""
 
     save: float = Field(1.0, ge=0, le=1)
     """The pin was saved."""
@@ -26,14 +26,18 @@ class Ranker(Section):
 
     trees: int = Field(120, ge=1)
     """Boosting rounds."""
-    depth: int = Field(5, ge=1)
+    depth: int = Field(4, ge=1)
     """Depth of a tree."""
     learning_rate: float = Field(0.1, gt=0, le=1)
     """Shrinkage of each tree's vote."""
+    min_child_weight: float = Field(20.0, ge=0)
+    """Evidence a leaf must rest on, in rows times p (1 - p): acts are rare among proposals."""
     min_rows: int = Field(200, ge=1)
-    """With fewer labelled impressions there is no model: candidates are scored by their ranks in the sources."""
+    """With fewer labelled proposals there is no model: candidates are scored by their ranks in the sources."""
     max_rows: int = Field(50_000_000, ge=1)
-    """Labelled impressions learned from at most; above it a sample by hash."""
+    """Labelled proposals learned from at most; above it a sample by hash."""
+    unmet_share: float = Field(0.2, ge=0, le=1)
+    """Share, by hash, of the proposals the user never met that count as refused; 0 learns from those met alone."""
     node_rows: int = Field(2_000_000, ge=0)
     """Up to as many rows xgboost trains on one node; above it xgboost.spark trains on the cluster."""
     threads: int = Field(2, ge=1)
@@ -41,9 +45,9 @@ class Ranker(Section):
     workers: int = Field(0, ge=0)
     """Training tasks on the cluster; 0 takes every task slot there is."""
     holdout: float = Field(0.1, gt=0, lt=1)
-    """Share of users, by hash, whose impressions judge the model and do not train it."""
+    """Share of users, by hash, whose proposals judge the model and do not train it."""
     labels: Labels = Labels()
-    """What an impression taught."""
+    """What a proposal taught."""
     seed: int = Field(20261101, ge=0)
     """Of sampling and training."""
 
@@ -59,7 +63,7 @@ class Ranking(Section):
     """Weight of the candidate sources' ranks beside the learned score; 0 ranks by the model alone."""
     blend_k: int = Field(20, ge=0)
     """Ranks count as 1 / (blend_k + rank): the larger, the less the first places stand out."""
-    mmr_lambda: float = Field(0.9, ge=0, le=1)
+    mmr_lambda: float = Field(0.8, ge=0, le=1)
     """1 ranks by score alone, 0 by difference alone."""
     mmr_pool: int = Field(200, ge=1)
     """Best-scored pins of a user that diversification chooses from."""
@@ -68,10 +72,10 @@ class Ranking(Section):
     drops_per_user: int = Field(200, ge=0)
     """Dropped candidates kept per user, best first."""
     horizon_days: int = Field(7, ge=1)
-    """Days between a cut and the day its lists are judged; also the days of impressions the ranker learns from."""
-    arms: dict[str, float] = {"control": 0.9, "diverse": 0.1}
+    """Days between a cut and the day its lists are judged; also the days of events the ranker learns from."""
+    arms: dict[str, float] = Field({"control": 0.9, "diverse": 0.1})
     """Share of users by arm; sums to 1. An arm's settings stand under arm_settings."""
-    arm_settings: dict[str, dict[str, float]] = {"diverse": {"mmr_lambda": 0.7}}
+    arm_settings: dict[str, dict[str, float]] = Field({"diverse": {"mmr_lambda": 0.6}})
     """Settings of ranking that an arm changes; mmr_lambda is the one there is."""
     arm_salt: str = "2026-11"
     """Changing it draws the arms anew."""

@@ -38,11 +38,11 @@ class Visual(Section):
     """Pins saved together with a pin that are kept, best first."""
     co_save_shrink: float = Field(2.0, ge=0)
     """Pairs are discounted by n / (n + this), n their boards: one board in common is weak evidence."""
-    similar_weight: float = Field(0.6, ge=0, le=1)
+    similar_weight: float = Field(0.5, ge=0, le=1)
     """Weight of looking alike in the blend."""
-    together_weight: float = Field(0.4, ge=0, le=1)
+    together_weight: float = Field(0.5, ge=0, le=1)
     """Weight of being saved together in the blend."""
-    pool: int = Field(120, ge=1)
+    pool: int = Field(60, ge=1)
     """Best-blended pins of a pin that its list is chosen from."""
     owner_cap: int = Field(5, ge=1)
     """Pins of one creator in a list."""

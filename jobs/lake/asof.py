@@ -49,9 +49,13 @@ def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: i
     if lake.newest_change(known.name, version) < context.tso:
         live = df.where(~F.col("_deleted"))
     else:
-        ledger = lake.read(LEDGER.name).where(F.col("table") == F.lit(known.source))
-        live = state_at(ledger, df.schema, context.tso)
+        live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))
     return live.select(*[field.name for field in source_fields(df.schema)], "_commit_ts")
+
+
+def _rebuilt(lake: Lake, df: DataFrame, known: Table, tso: int) -> DataFrame:
+    ledger = lake.read(LEDGER.name).where(F.col("table") == F.lit(known.source))
+    return state_at(ledger, df.schema, tso)
 
 
 def _newest(df: DataFrame, known: Table) -> DataFrame:

@@ -1,9 +1,10 @@
 """Opening, reading and writing Delta tables by their registered names."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import AnalysisException
@@ -35,6 +36,8 @@ class Lake:
         self.spark = spark
         self.root = root.rstrip("/")
         self._newest: dict[tuple[str, int], int] = {}
+        self._once: dict[Hashable, DataFrame] = {}
+        self._once_lock = Lock()
 
     def path(self, name: str) -> str:
         """Return the folder of a table; names need not be registered (silver tables of any schema)."""
@@ -54,21 +57,32 @@ class Lake:
 
     def version(self, name: str) -> int:
         """Return the newest version of a table; TableError if it does not exist."""
-        return self.last_commit(name).version
+        self._require(name)
+        return self._newest_version(name)[1]
 
     def last_commit(self, name: str) -> Commit:
         """Return the newest commit with the rows and bytes it wrote (0 where it wrote none)."""
-        try:
-            row = self.delta(name).history(1).select("version", "operationMetrics").first()
-        except AnalysisException as error:
-            raise TableError(
-                f"Table {name} does not exist in {self.root}: run the job that writes it first."
-            ) from error
-        if row is None:
-            raise TableError(f"Table {name} in {self.root} has no history: it is damaged; restore or rebuild it.")
-        metrics: Mapping[str, str] = row["operationMetrics"] or {}
-        rows = int(metrics.get("numOutputRows", 0))
-        return Commit(row["version"], rows, int(metrics.get("numOutputBytes", 0)))
+        self._require(name)
+        log, version = self._newest_version(name)
+        file = self._jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
+        actions = log.store().read(file, log.newDeltaHadoopConf())
+        info = next(json.loads(line) for line in _lines(actions) if line.startswith('{"commitInfo"'))
+        metrics = info["commitInfo"].get("operationMetrics", {})
+        return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
+
+    @property
+    def _jvm(self) -> Any:
+        return self.spark._jvm
+
+    def _newest_version(self, name: str) -> tuple[Any, int]:
+        """Return Delta's handle of the log and the newest version, without a query over the history."""
+        log = self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        newest = log.update(False, getattr(log, "update$default$2")(), getattr(log, "update$default$3")())
+        return log, int(newest.version())
+
+    def _require(self, name: str) -> None:
+        if not self.exists(name):
+            raise TableError(f"Table {name} does not exist in {self.root}: run the job that writes it first.")
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return a table, whole, at `version` or newest.
@@ -92,6 +106,16 @@ class Lake:
             row = self.read(name, version).agg(F.max("_commit_ts").alias("ts")).first()
             self._newest[name, version] = int(row["ts"]) if row and row["ts"] is not None else -1
         return self._newest[name, version]
+
+    def once(self, key: Hashable, make: Callable[[], DataFrame]) -> DataFrame:
+        """Return what `make` makes, computed once a session and kept on the executors' disks.
+
+        A past state is read by several jobs; rebuilding it for each costs more in planning than in work.
+        """
+        with self._once_lock:
+            if key not in self._once:
+                self._once[key] = make().localCheckpoint()
+            return self._once[key]
 
     def ensure(self, name: str) -> None:
         """Create a registered table, empty, with its comments and protocol, unless it is there."""
@@ -193,6 +217,13 @@ def conform(df: DataFrame, known: Table) -> DataFrame:
             f"{unknown or 'none'}. Change the job, or jobs/lake/{known.layer}.py together with its readers."
         )
     return df.select(*[F.col(f"`{c.name}`").cast(c.type).alias(c.name) for c in known.columns])
+
+
+def _lines(actions: Any) -> Iterator[str]:
+    """Return the lines of a Scala sequence, one by one: the first is most often the one wanted."""
+    each = actions.iterator()
+    while each.hasNext():
+        yield str(each.next())
 
 
 def _nullable(struct: StructType) -> StructType:

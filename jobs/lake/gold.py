@@ -137,11 +137,13 @@ RANKER = gold(
     "The learned ranker of an as-of, whole: enough to score again years later.",
     "one row",
     "",
-    Column("model", "string", "xgboost model as JSON, as written by Booster.save_raw('json').", nullable=False),
+    Column(
+        "model", "string", "xgboost model as JSON (Booster.save_raw); null where there was too little to learn from."
+    ),
     Column("features", "array<string>", "Feature names in the model's order.", nullable=False),
-    Column("trained_rows", "bigint", "Labelled impressions it learned from."),
+    Column("trained_rows", "bigint", "Labelled proposals it learned from."),
     Column("positives", "bigint", "Those that ended in a save, click or closeup."),
-    Column("auc", "double", "Area under the ROC curve on held-out users."),
+    Column("auc", "double", "Area under the ROC curve on held-out users, positives against the rest."),
     Column("importance", "map<string,float>", "Share of total gain by feature."),
 )
 RANKED = gold(
@@ -169,8 +171,8 @@ HOME_FEED = gold(
     USER_ID,
     POSITION,
     PIN_ID,
-    SCORE,
-    SOURCE,
+    SCORE.means("Ranker's score; higher is better."),
+    SOURCE.means("Candidate source that ranked the pin best."),
     REASON,
     REASON_ID,
     ARM,
@@ -182,9 +184,9 @@ FEED_DROPS = gold(
     "user_id pin_id",
     USER_ID,
     PIN_ID,
-    RULE.required(),
-    SCORE,
-    SOURCE,
+    RULE.required().means("Name of the rule that removed the pin; length where it found no place."),
+    SCORE.means("Ranker's score; higher is better."),
+    SOURCE.means("Candidate source that ranked the pin best."),
 )
 RELATED_PINS = gold(
     "related_pins",
@@ -195,7 +197,7 @@ RELATED_PINS = gold(
     POSITION,
     Column("related_pin_id", "bigint", "The pin to show.", nullable=False),
     SCORE,
-    Column("similarity", "float", "Cosine of the two embeddings; null where one has none."),
+    Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
     Column("co_saves", "int", "Public boards that hold both pins."),
     REASON.means("looks_alike, saved_together or both."),
 )
@@ -204,7 +206,12 @@ EVALUATIONS = gold(
     "How good the lists of horizon_days ago were, judged by what users saved since. Popularity always beside.",
     "one row per model, metric and k",
     "model metric k",
-    Column("model", "string", "home_feed, popularity or a candidate source.", nullable=False),
+    Column(
+        "model",
+        "string",
+        "home_feed, popularity, a candidate source, or home_feed_minus_popularity (paired by user).",
+        nullable=False,
+    ),
     Column("metric", "string", "hr, ndcg, recall or coverage.", nullable=False),
     Column("k", "int", "Length of the list judged.", nullable=False),
     Column("value", "double", "Mean over users; coverage: share of the catalogue shown.", nullable=False),

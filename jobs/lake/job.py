@@ -66,7 +66,7 @@ class Work:
     run_id: str
     progress: Callable[[str], None]
     """Shows a person what is going on: ``progress("3 of 7 tables")``."""
-    judge: Callable[[str, Mapping[str, float]], None]
+    judge: Callable[[str, Mapping[str, float | None]], None]
     """Judges measured numbers by a suite: ``judge("generation", {"coverage": .98})``; ValidationFailed if critical."""
     judge_table: Callable[[str, "DataFrame"], None]
     """Judges rows about to be merged by the table's suite, if it has one; ValidationFailed if critical."""

@@ -8,10 +8,15 @@ from collections.abc import Iterable
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, StructField, StructType
+from pyspark.sql.types import BinaryType, DateType, StructField, StructType, TimestampNTZType, TimestampType
+
+from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 
 DEFAULT = "default"
 """Key of a silver column's metadata: the text its older rows have (ADD COLUMN … DEFAULT)."""
+
+_DATES = (DateType, TimestampType, TimestampNTZType)
+"""Types with values that MySQL has and Spark has not: dates with a month or day 00."""
 
 
 def newest(changes: DataFrame) -> DataFrame:
@@ -31,11 +36,11 @@ def typed(rows: DataFrame, schema: StructType) -> DataFrame:
 
     Values come as text: integers, decimals and floats as written by MySQL, timestamps at UTC, ENUM and SET by name,
     BIT as unsigned number, binary as lower-case hexadecimal. A row that lacks a column was written before the column
-    was added: it takes the column's default.
+    was added: it takes the column's default. A date with a month or day 00 becomes NULL; its text stays in the ledger.
 
     Args:
         rows: result of `newest`.
-        schema: schema of the silver table; columns that begin with an underscore are the platform's own.
+        schema: schema of the silver table, the platform's own columns included.
     """
     gone = F.col("op") == "D"
     value = F.when(gone, F.col("before")).otherwise(F.col("after"))
@@ -45,7 +50,8 @@ def typed(rows: DataFrame, schema: StructType) -> DataFrame:
 
 def source_fields(schema: StructType) -> list[StructField]:
     """Return the fields that the source has, without the platform's own."""
-    return [field for field in schema.fields if not field.name.startswith("_")]
+    own = {COMMIT_TS.name, OP_RANK.name, DELETED.name}
+    return [field for field in schema.fields if field.name not in own]
 
 
 def state_at(ledger: DataFrame, schema: StructType, tso: int) -> DataFrame:
@@ -60,6 +66,8 @@ def _typed(field: StructField, value: Column) -> Column:
         text = F.when(F.map_contains_key(value, field.name), text).otherwise(F.lit(field.metadata[DEFAULT]))
     if isinstance(field.dataType, BinaryType):
         return F.unhex(text).alias(field.name)
+    if isinstance(field.dataType, _DATES):
+        return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 
 

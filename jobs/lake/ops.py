@@ -77,15 +77,17 @@ QUARANTINE = _ops(
 )
 OBJECTS = _ops(
     "objects",
-    "Files taken in: a file is read once. Same path with another size or etag is an alarm.",
-    "one row per source file",
-    "source object",
+    "Files taken in: a file is read once. Same path with another size is an alarm. Newest row per file counts.",
+    "one row per source file, batch and status",
+    "source object batch status",
     Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
     _OBJECT,
     Column("size", "bigint", "Bytes."),
     Column("etag", "string", "Etag or modification time, where the store has one."),
     Column("rows", "bigint", "Rows found, bad ones included."),
     Column("quarantined", "bigint", "Rows quarantined."),
+    Column("status", "string", "planned before its rows are committed, taken after.", nullable=False),
+    Column("batch", "bigint", "Number of the commit that took it in; rises by one.", nullable=False),
     RUN_ID,
     _AT,
 )
@@ -100,6 +102,7 @@ CHECKPOINTS = _ops(
         "bigint",
         "TSO up to which every change is in silver; events: TSO of the newest event.",
     ),
+    Column("batch", "bigint", "Newest bronze batch that is in silver."),
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
     Column("held", "string", "Why the table is held back; null where it is not."),

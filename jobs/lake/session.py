@@ -59,7 +59,7 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
         "spark.local.dir": str((work / "spark").resolve()),
         "spark.sql.warehouse.dir": str((work / "warehouse").resolve()),
         "spark.driver.extraClassPath" if local else "spark.jars": (":" if local else ",").join(jars),
-        "spark.driver.extraJavaOptions": _java_options(),
+        "spark.driver.extraJavaOptions": f"{_log_options()} {spark.java_options}".strip(),
     }
     properties |= spark.conf | (extra or {})
     builder = SparkSession.builder.appName("pinlake").master(spark.master)
@@ -70,7 +70,7 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
     return session
 
 
-def _java_options() -> str:
+def _log_options() -> str:
     return f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').resolve().as_uri()}"
 
 

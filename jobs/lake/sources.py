@@ -21,12 +21,13 @@ from jobs.lake.table import Table, Time
 
 OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
 ROW_NO = Column("row_no", "bigint", "Place of the row in its file, from 1.", nullable=False)
+BATCH = Column("batch", "bigint", "Number of the commit that brought the row; joins ops.objects.", nullable=False)
 
 LEDGER = Table(
     name="bronze.ledger",
     comment="Every change TiDB sent, as it arrived, with its place. Append-only; silver can be rebuilt from it.",
-    grain="one row per row of a source file",
-    keys=("table", "object", "row_no"),
+    grain="one row per row of a source file; an update that changes the key is two: its delete and its insert",
+    keys=("table", "object", "row_no", "op"),
     partition=("table",),
     time=Time.LOG,
     columns=(
@@ -44,6 +45,7 @@ LEDGER = Table(
         Column("table_version", "bigint", "Version (TSO) of the schema the row was written under."),
         OBJECT,
         ROW_NO,
+        BATCH,
         RUN_ID,
     ),
 )
@@ -63,6 +65,7 @@ KAFKA = Table(
         Column("value", "binary", "Message body, byte for byte."),
         OBJECT,
         ROW_NO,
+        BATCH,
         RUN_ID,
     ),
 )

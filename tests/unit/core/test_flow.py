@@ -53,7 +53,7 @@ def test_every_table_and_column_has_a_sentence():
 
 
 def test_the_flow_imports_no_spark():
-    code = "import sys, jobs.flow, jobs.settings, jobs.cli.app; print([m for m in ('pyspark','numpy') if m in sys.modules])"
+    code = "import sys, jobs.flow, jobs.cli.app; print([m for m in ('pyspark', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 

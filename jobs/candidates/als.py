@@ -1,0 +1,101 @@
+"""Implicit ALS: who saved what in, one vector per user and pin out. The only module that imports `implicit`.
+
+Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (2008), solved by conjugate gradients
+(Takács, Pilászy, Tikk, 2011), with confidences scaled down for busy users and popular pins.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.config.candidates import Collaborative
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a training ends in. Ids ascend; row i of a factor matrix belongs to id i."""
+
+    users: Ids
+    pins: Ids
+    user_factors: Floats
+    """[users, factors]"""
+    pin_factors: Floats
+    """[pins, factors]"""
+
+
+def fit(users: Ids, pins: Ids, weights: NDArray[np.floating], cfg: Collaborative, seed: int) -> Factors:
+    """Train on one node and return the factors.
+
+    The result depends on the set of rows alone: not on their order, nor on the number of threads.
+
+    Args:
+        users: user of each pair, any 64-bit ids, [pairs].
+        pins: pin of each pair, [pairs]. A pair given twice counts with the sum of its weights.
+        weights: strength of each pair, above 0; only ratios matter.
+        cfg: settings of the training.
+        seed: of the first guess.
+    """
+    user_ids, rows = np.unique(users, return_inverse=True)
+    pin_ids, columns = np.unique(pins, return_inverse=True)
+    if not len(user_ids):
+        nothing = np.empty((0, cfg.factors), np.float32)
+        return Factors(user_ids.astype(np.int64), pin_ids.astype(np.int64), nothing, nothing)
+    matrix = confidence(rows, columns, weights, (len(user_ids), len(pin_ids)), cfg.degree_exponent)
+    user_factors, pin_factors = _train(matrix, cfg, seed)
+    return Factors(user_ids, pin_ids, user_factors, pin_factors)
+
+
+def confidence(
+    rows: NDArray[np.integer],
+    columns: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    shape: tuple[int, int],
+    exponent: float,
+) -> Any:
+    """Return the matrix [users, pins] of confidences before alpha, as float32 CSR.
+
+    weight / mean weight * (row degree / mean)^-exponent * (column degree / mean)^-exponent: dividing by the mean makes
+    alpha mean the same whether the saves are a day or a year old.
+    """
+    from scipy.sparse import csr_matrix
+
+    matrix = csr_matrix((weights.astype(np.float64), (rows, columns)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.sort_indices()
+    per_user = np.diff(matrix.indptr)
+    per_pin = np.bincount(matrix.indices, minlength=shape[1])
+    user_scale = (per_user / per_user.mean()) ** -exponent
+    pin_scale = (per_pin / per_pin.mean()) ** -exponent
+    matrix.data *= np.repeat(user_scale, per_user) * pin_scale[matrix.indices] / matrix.data.mean()
+    return matrix.astype(np.float32)
+
+
+def _train(matrix: Any, cfg: Collaborative, seed: int) -> tuple[Floats, Floats]:
+    import implicit.gpu
+    from implicit.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
+
+    # a new object each time: fit on a used one starts from its factors, and crashes if there are fewer users
+    model = AlternatingLeastSquares(
+        factors=cfg.factors,
+        regularization=cfg.regularization,
+        alpha=cfg.alpha,
+        iterations=cfg.iterations,
+        num_threads=cfg.threads,
+        random_state=seed,
+        use_gpu=implicit.gpu.HAS_CUDA,
+    )
+    # its own threads work on rows; BLAS threads inside them would fight, and change the last bits
+    with threadpool_limits(limits=1, user_api="blas"):
+        model.fit(matrix, show_progress=False)
+    return _host(model.user_factors), _host(model.item_factors)
+
+
+def _host(factors: Any) -> Floats:
+    array = factors.to_numpy() if hasattr(factors, "to_numpy") else factors
+    return np.ascontiguousarray(array, dtype=np.float32)

@@ -1,0 +1,84 @@
+"""What every source of candidates promises, kept in one place.
+
+A source proposes public pins to active users; it never proposes a pin the user saved, hid or made. Each user gets
+`per_user` pins at most, ranked 1, 2, 3 … by score and then by pin, each pin once, with what the source went by. The
+rules at the end of ranking say all this again for every source: here it keeps places from being wasted.
+"""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.lake.job import Tables
+
+PIN = "pin"
+"""Evidence is a pin of the user's own."""
+CATEGORY = "category"
+"""Evidence is the pin's category, which the user likes; evidence_id is null."""
+USER = "user"
+"""Evidence is a user followed."""
+NONE = "none"
+"""Nothing about this user led to the pin."""
+
+COLUMNS = ("user_id", "pin_id", "score", "rank", "evidence_kind", "evidence_id")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The inputs that every source shares, and the way out that every source takes."""
+
+    profiles: DataFrame
+    """gold.user_profile."""
+    stats: DataFrame
+    """gold.pin_stats."""
+    interactions: DataFrame
+    """gold.interactions."""
+    per_user: int
+    """Pins proposed to a user at most."""
+
+    @classmethod
+    def of(cls, tables: Tables, per_user: int) -> "Contract":
+        """Return the contract over a job's inputs."""
+        return cls(tables["gold.user_profile"], tables["gold.pin_stats"], tables["gold.interactions"], per_user)
+
+    @property
+    def users(self) -> DataFrame:
+        """Return the profiles of users that get candidates."""
+        return self.profiles.where("is_active")
+
+    @property
+    def pins(self) -> DataFrame:
+        """Return the statistics of pins that anyone may see."""
+        return self.stats.where(F.col("visibility") == "public")
+
+    @property
+    def seen(self) -> DataFrame:
+        """Return (user_id, pin_id) of pins saved, hidden or reported."""
+        return self.interactions.where("saves > 0 or hides > 0").select("user_id", "pin_id")
+
+    def settle(self, proposals: DataFrame) -> DataFrame:
+        """Return the source's table from raw proposals of public pins to active users.
+
+        Args:
+            proposals: user_id, pin_id, creator_id, score, evidence_kind, evidence_id; a pin may come up several
+                times for a user: the best score stays.
+        """
+        return self.finish(self.fitting(proposals))
+
+    def fitting(self, proposals: DataFrame) -> DataFrame:
+        """Return the proposals of pins that are new to the user and not their own."""
+        foreign = F.col("creator_id").isNull() | (F.col("creator_id") != F.col("user_id"))
+        return proposals.where(foreign).join(self.seen, ["user_id", "pin_id"], "left_anti")
+
+    def finish(self, proposals: DataFrame) -> DataFrame:
+        """Return each pin once per user, the best `per_user` of them, ranked."""
+        best = F.max(F.struct(F.col("score").cast("float").alias("score"), "evidence_kind", "evidence_id"))
+        once = proposals.groupBy("user_id", "pin_id").agg(best.alias("best")).select("user_id", "pin_id", "best.*")
+        return top(once, ("user_id",), self.per_user).select(*COLUMNS)
+
+
+def top(df: DataFrame, grain: tuple[str, ...], n: int, rank: str = "rank") -> DataFrame:
+    """Return the n rows of each grain with the highest score, ties by pin, with their `rank` from 1."""
+    best = Window.partitionBy(*grain).orderBy(F.desc("score"), "pin_id")
+    return df.withColumn(rank, F.row_number().over(best)).where(F.col(rank) <= n)

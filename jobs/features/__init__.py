@@ -1,0 +1,1 @@
+"""From silver to signals: interactions, pin statistics, user profiles."""

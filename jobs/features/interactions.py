@@ -1,0 +1,62 @@
+"""What each user did with each pin: saves from TiDB, openings, clicks and hides from the events.
+
+In: silver.app_board_pins, silver.app_pins, silver.pin_events. Out: gold.interactions, one row per user and pin.
+A save reaches us twice, as a row of board_pins and as an event; only the row counts, since it also says when the save
+was undone. Saves to secret boards count: the row is the user's own signal, and nobody else sees it.
+"""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.config.features import Features
+from jobs.features.signals import decay, exact_sum, recent_events, saves
+from jobs.lake.job import Context, Tables
+
+HIDING = ("hide", "report")
+
+
+def interactions(tables: Tables, ctx: Context) -> DataFrame:
+    """Return counts and decayed weight per user and pin; pins that are gone are left out.
+
+    The weight is sum(worth of event * 0.5^(age / half-life)), at most features.max_weight, and 0 once the user hid or
+    reported the pin. A user keeps features.max_pins_per_user rows: saved and hidden pins first, then the newest.
+    """
+    cfg = ctx.settings.features
+    events = recent_events(tables["silver.pin_events"], ctx.instant, cfg.window_days)
+    events = events.where(F.col("kind").isin("closeup", "click", *HIDING)).select("user_id", "pin_id", "kind", "ts")
+    saved = saves(tables["silver.app_board_pins"]).select("user_id", "pin_id", F.lit("save").alias("kind"), "ts")
+    live = tables["silver.app_pins"].select(F.col("id").alias("pin_id"))
+    pairs = _count(saved.unionByName(events), ctx).join(live, "pin_id")
+    return _cap(pairs, cfg.max_pins_per_user)
+
+
+def _count(signals: DataFrame, ctx: Context) -> DataFrame:
+    cfg = ctx.settings.features
+    kind = F.col("kind")
+    hides = F.count_if(kind.isin(*HIDING))
+    weight = exact_sum(_worth(cfg) * decay(F.col("ts"), ctx.instant, cfg.half_life_days))
+    return signals.groupBy("user_id", "pin_id").agg(
+        F.count_if(kind == "save").cast("int").alias("saves"),
+        F.count_if(kind == "closeup").cast("int").alias("closeups"),
+        F.count_if(kind == "click").cast("int").alias("clicks"),
+        hides.cast("int").alias("hides"),
+        F.when(hides > 0, F.lit(0.0)).otherwise(F.least(weight, F.lit(cfg.max_weight))).alias("weight"),
+        F.min("ts").alias("first_ts"),
+        F.max("ts").alias("last_ts"),
+    )
+
+
+def _worth(cfg: Features) -> Column:
+    kind = F.col("kind")
+    return (
+        F.when(kind == "save", F.lit(cfg.weights.save))
+        .when(kind == "click", F.lit(cfg.weights.click))
+        .when(kind == "closeup", F.lit(cfg.weights.closeup))
+        .otherwise(F.lit(0.0))
+    )
+
+
+def _cap(pairs: DataFrame, most: int) -> DataFrame:
+    decided = (F.col("saves") > 0) | (F.col("hides") > 0)
+    newest = Window.partitionBy("user_id").orderBy(decided.desc(), F.desc("last_ts"), "pin_id")
+    return pairs.withColumn("_place", F.row_number().over(newest)).where(F.col("_place") <= most).drop("_place")

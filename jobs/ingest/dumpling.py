@@ -1,0 +1,77 @@
+"""A Dumpling export as one run sees it: the TSO it was taken at, each table's CREATE TABLE, the data files.
+
+In: the export's folder. Out: an `Export`. The export holds every commit up to its TSO; a changefeed
+begun there gives the rest.
+"""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from jobs.errors import SourceError
+from jobs.ingest.ddl import CreateTable, parse_create
+from jobs.ingest.storage import StoredFile, listing, plain_name, read, read_raw
+
+WHAT = "Dumpling export"
+_DATA = re.compile(r"([^.]+)\.([^.]+)\.(\d+)\.csv")
+_SCHEMA = re.compile(r"([^.]+)\.([^.]+)-schema\.sql")
+_NO_TABLE = re.compile(r".+-schema-(create|view|sequence|post|triggers)\.sql")
+_OTHER_DATA = re.compile(r"[^.]+\.[^.]+\.\d+\.(sql|parquet)|.+\.parquet")
+_POSITION = re.compile(r"^\s+Pos:\s*(\d+)", re.MULTILINE)
+TableName = tuple[str, str]
+
+
+@dataclass
+class Export:
+    """What the export holds."""
+
+    root: str
+    tso: int
+    creates: dict[TableName, CreateTable] = field(default_factory=dict)
+    data: list[tuple[StoredFile, TableName]] = field(default_factory=list)
+    unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+
+
+def read_export(root: str) -> Export:
+    """Return what the export at `root` holds.
+
+    Raises:
+        SourceError: the folder or its `metadata` is missing, the export is incomplete, is no CSV, or a CREATE TABLE
+            cannot be read.
+    """
+    files = listing(root, WHAT)
+    export = Export(root, _position(root))
+    for file in files:
+        _sort(export, file)
+    for file, name in export.data:
+        if name not in export.creates:
+            raise SourceError(f"{file.path}: no {'.'.join(name)}-schema.sql beside it. Export the table again.")
+    return export
+
+
+def _position(root: str) -> int:
+    try:
+        text = read_raw(root, "metadata").decode("utf-8", "replace")
+    except OSError as error:
+        raise SourceError(f"{WHAT}: no file `metadata` in {root}; Dumpling writes it last. Export again.") from error
+    found = _POSITION.search(text)
+    if found is None or "Finished dump at" not in text:
+        raise SourceError(
+            f"{WHAT}: {root}/metadata must hold `Pos:` and `Finished dump at`; the export is not complete. "
+            "Export again."
+        )
+    return int(found[1])
+
+
+def _sort(export: Export, file: StoredFile) -> None:
+    name = plain_name(file.path)
+    data, schema = _DATA.fullmatch(name), _SCHEMA.fullmatch(name)
+    if data is not None:
+        export.data.append((file, (unquote(data[1]), unquote(data[2]))))
+    elif schema is not None:
+        text = read(export.root, file.path).decode("utf-8", "replace")
+        export.creates[unquote(schema[1]), unquote(schema[2])] = parse_create(text, file.path)
+    elif _OTHER_DATA.fullmatch(name):
+        raise SourceError(f"{file.path}: {WHAT.lower()}s must be CSV. Export with --filetype csv.")
+    elif name != "metadata" and not _NO_TABLE.fullmatch(name):
+        export.unknown[file.path] = (file.size, "unknown_path", "no rule of Dumpling's file names fits")

@@ -1,0 +1,140 @@
+"""A TiCDC storage sink as one run sees it: checkpoint first, then the listing, schema files and index files.
+
+In: the changefeed's root. Out: a `Feed`. Data files above what their index names are left for the next run, as they
+may be half written. Schema files that cannot be trusted are kept beside the good ones, so that only their tables are
+held.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from jobs.errors import SourceError
+from jobs.ingest.schemafile import SchemaFile, parse_schema_file
+from jobs.ingest.storage import StoredFile, listing, read_raw
+from jobs.ingest.tree import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
+
+WHAT = "TiCDC storage sink"
+_VIEWS = {21, 24}
+_RENAMES = {14, 47}
+_READERS = 16
+T = TypeVar("T")
+TableName = tuple[str, str]
+
+
+@dataclass
+class Feed:
+    """What the sink holds now."""
+
+    root: str
+    checkpoint: int
+    """Every transaction with commit_ts up to it is in the files listed."""
+    schemas: dict[TableName, list[SchemaFile]] = field(default_factory=dict)
+    databases: list[SchemaFile] = field(default_factory=list)
+    """DDL of whole databases."""
+    broken: list[tuple[SchemaPath, SourceError]] = field(default_factory=list)
+    data: list[tuple[StoredFile, Data]] = field(default_factory=list)
+    """Data files that are complete."""
+    waiting: list[str] = field(default_factory=list)
+    """Data files that no index names yet."""
+    missing: list[str] = field(default_factory=list)
+    """Folders whose index names a file that is not there."""
+    unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    """Objects that fit no rule: size, reason, detail."""
+
+    def renamed(self) -> list[tuple[TableName, SchemaFile]]:
+        """Return the tables that were renamed away, each with the schema file that says so."""
+        files = [file for files in self.schemas.values() for file in files if file.action in _RENAMES]
+        pairs = [(old, file) for file in files for old in _RENAME.finditer(file.query)]
+        return [((old[1] or old[2] or file.schema, old[3] or old[4]), file) for old, file in pairs]
+
+    def exchanged(self) -> set[int]:
+        """Return the versions at which a partition was exchanged: they concern two tables, and name one."""
+        return {file.version for files in self.schemas.values() for file in files if file.action == 42}
+
+
+_RENAME = re.compile(
+    r"(?:RENAME\s+TABLE|,)\s*(?:(?:`([^`]+)`|(\w+))\s*\.\s*)?(?:`([^`]+)`|(\w+))\s+TO\s", re.IGNORECASE
+)
+
+
+def read_feed(root: str) -> Feed:
+    """Return what the sink at `root` holds.
+
+    Raises:
+        SourceError: the folder, or its `metadata`, is missing or unreadable; or the feed is of a kind that cannot be
+            ingested safely.
+    """
+    feed = Feed(root, _checkpoint(root))
+    found = [(file, classify(file.path)) for file in listing(root, WHAT)]
+    indexes = _of(found, Index)
+    numbers = _parallel(lambda entry: index_number(read_raw(root, entry[0].path).decode("utf-8", "replace")), indexes)
+    limits = {entry[1].folder: number for entry, number in zip(indexes, numbers, strict=True) if number is not None}
+    _sort_data(feed, _of(found, Data), limits)
+    schema_files = _of(found, SchemaPath)
+    for (_, named), parsed in zip(schema_files, _parallel(lambda e: _schema(root, *e), schema_files), strict=True):
+        _keep_schema(feed, named, parsed)
+    for file, what in _of(found, Unknown):
+        feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
+    return feed
+
+
+def _checkpoint(root: str) -> int:
+    try:
+        content = read_raw(root, "metadata")
+        return int(json.loads(content)["checkpoint-ts"])
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{WHAT}: no file `metadata` in {root}. It must be the changefeed's root folder, and the changefeed "
+            "must have run; check the URI."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{WHAT}: {root}/metadata does not hold a checkpoint ({error}). Restore it.") from error
+
+
+def _of(found: list[tuple[StoredFile, Object]], kind: type[T]) -> list[tuple[StoredFile, T]]:
+    return [(file, what) for file, what in found if isinstance(what, kind)]
+
+
+def _parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(function, items))
+
+
+def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], limits: dict[Folder, int]) -> None:
+    greatest: dict[Folder, int] = {}
+    for file, what in data:
+        if what.extension == "csv":
+            raise SourceError(
+                f"{file.path}: this changefeed writes CSV, which cannot be read yet. Create it with "
+                "protocol=canal-json&enable-tidb-extension=true."
+            )
+        greatest[what.folder] = max(greatest.get(what.folder, 0), what.number)
+        if what.number <= limits.get(what.folder, 0):
+            feed.data.append((file, what))
+        else:
+            feed.waiting.append(file.path)
+    for folder, number in limits.items():
+        if number > greatest.get(folder, 0):
+            feed.missing.append(f"{folder.schema}/{folder.table}/{folder.version}/{folder.date}")
+
+
+def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | SourceError:
+    try:
+        return parse_schema_file(file.path, named, read_raw(root, file.path))
+    except SourceError as error:
+        return error
+    except OSError as error:
+        return SourceError(f"{file.path}: cannot be read ({error}). Restore it from the store.")
+
+
+def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
+    if isinstance(parsed, SourceError):
+        feed.broken.append((named, parsed))
+    elif not named.table:
+        feed.databases.append(parsed)
+    elif parsed.action not in _VIEWS:
+        feed.schemas.setdefault((named.schema, named.table), []).append(parsed)

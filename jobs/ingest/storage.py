@@ -1,0 +1,100 @@
+"""Listing and reading source files, on any store pyarrow knows: a path, file://, s3://, gs://, hdfs://.
+
+In: a root URI. Out: the files below it, and their bytes. Used by the driver to list and by executors to read.
+"""
+
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import SourceError
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file below a root."""
+
+    path: str
+    """Relative to the root, parts separated by a slash."""
+    size: int
+    """Bytes."""
+    etag: str
+    """Modification time in ISO form, as stores have no common etag."""
+
+
+def listing(root: str, what: str) -> list[StoredFile]:
+    """Return every file below `root`, sorted by path.
+
+    Args:
+        root: path or URI of a folder.
+        what: what the folder is, for the message: "TiCDC storage sink".
+
+    Raises:
+        SourceError: the folder is missing or cannot be read.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    system, base = _open(root, what)
+    try:
+        if system.get_file_info(base).type is not FileType.Directory:
+            raise SourceError(f"{what}: no folder at {root}. Check the URI, or leave the source out.")
+        found = system.get_file_info(FileSelector(base, recursive=True))
+    except OSError as error:
+        raise SourceError(f"{what}: {root} cannot be listed: {error}. Check access, then run again.") from error
+    cut = len(base.rstrip("/")) + 1
+    files = [StoredFile(f.path[cut:], f.size, _etag(f)) for f in found if f.type is FileType.File]
+    return sorted(files, key=lambda file: file.path)
+
+
+def read(root: str, path: str) -> bytes:
+    """Return the bytes of one file; those of .gz and .zst files are decompressed.
+
+    Raises:
+        OSError: the file is gone, cannot be read, or is not what its name says.
+    """
+    raw = read_raw(root, path)
+    try:
+        return _decompress(path, raw)
+    except (OSError, EOFError, ValueError) as error:
+        raise OSError(f"cannot be decompressed: {error}") from error
+
+
+def read_raw(root: str, path: str) -> bytes:
+    """Return the bytes of one file as they are; OSError if it is gone or cannot be read."""
+    system, base = _open(root, "source")
+    with system.open_input_file(f"{base.rstrip('/')}/{path}") as file:
+        return bytes(file.read())
+
+
+def plain_name(path: str) -> str:
+    """Return the path without the suffix of its compression."""
+    return path.removesuffix(".gz").removesuffix(".zst")
+
+
+def _decompress(path: str, raw: bytes) -> bytes:
+    if path.endswith(".gz"):
+        return gzip.decompress(raw)
+    if path.endswith(".zst"):
+        import zstandard
+
+        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True) as reader:
+            return bytes(reader.read())
+    return raw
+
+
+def _open(root: str, what: str) -> tuple[Any, str]:
+    from pyarrow import ArrowInvalid
+    from pyarrow.fs import FileSystem
+
+    uri = root if "://" in root else str(Path(root).absolute())
+    try:
+        system, base = FileSystem.from_uri(uri)
+    except (ArrowInvalid, OSError) as error:
+        raise SourceError(f"{what}: {root} is not a path or URI that can be opened: {error}.") from error
+    return system, base
+
+
+def _etag(info: Any) -> str:
+    return info.mtime.isoformat() if info.mtime is not None else ""

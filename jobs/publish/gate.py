@@ -1,0 +1,188 @@
+"""The gate: numbers that say whether a generation may be served, measured on the lists themselves.
+
+The rules are checked anew against silver, by other code than ranking's, so that a fault there cannot wave itself
+through. Numbers go by these names to expectations/generation.json; a number that cannot be measured (no served
+generation, no evaluation yet) is None.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+Frames = Mapping[str, DataFrame]
+Broken = dict[str, tuple[int, str]]
+NDCG_K = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the gate found."""
+
+    numbers: dict[str, float | None]
+    """By name, as the suite judges them."""
+    offenders: tuple[str, ...]
+    """One sentence a broken rule, with its first case."""
+
+
+def measure(tables: Frames, served_feed: DataFrame | None, short_feed: int, depth: int) -> Measured:
+    """Return the gate's numbers.
+
+    Args:
+        tables: gold and silver frames of the cut, by registered name.
+        served_feed: gold.home_feed that the served generation was made from; None if there is none.
+        short_feed: a feed with fewer pins is short.
+        depth: places from the top that churn looks at.
+
+    `coverage`: active users with a feed / active users. `short_feeds`: short feeds / feeds. `rule_violations`: rows
+    that break a rule, a row counted once a rule. `related_coverage`: public pins with related pins / public pins.
+    `churn`: share of the top places, of users in both, that hold a pin the served top did not. `popularity_shift`:
+    mean popularity of the pins shown / of the pins served - 1. `ndcg_ratio`, `ndcg_ratio_lower`: NDCG@10 of
+    home_feed, and the lower end of its interval, / of popularity.
+    """
+    feed, related, stats = tables["gold.home_feed"], tables["gold.related_pins"], tables["gold.pin_stats"]
+    # independent small jobs: side by side, one's planning hides behind another's tasks
+    with ThreadPoolExecutor(4) as pool:
+        rules = [pool.submit(feed_rules, tables), pool.submit(related_rules, tables)]
+        numbers = {
+            "coverage": pool.submit(_coverage, feed, tables["gold.user_profile"]),
+            "short_feeds": pool.submit(_short_feeds, feed, short_feed),
+            "related_coverage": pool.submit(_related_coverage, related, stats),
+        }
+        if served_feed is not None:
+            numbers["churn"] = pool.submit(_churn, feed, served_feed, depth)
+            numbers["popularity_shift"] = pool.submit(_popularity_shift, feed, served_feed, stats)
+        quality = pool.submit(_ndcg_ratio, tables["gold.evaluations"])
+        broken = {rule: found for future in rules for rule, found in future.result().items()}
+    return Measured(
+        {
+            **dict.fromkeys(("churn", "popularity_shift")),
+            **{name: future.result() for name, future in numbers.items()},
+            **quality.result(),
+            "rule_violations": float(sum(count for count, _ in broken.values())),
+        },
+        tuple(f"{rule} ({count}): {case}" for rule, (count, case) in sorted(broken.items())),
+    )
+
+
+def feed_rules(tables: Frames) -> Broken:
+    """Return, by rule, how many rows of gold.home_feed break it and the first case; empty if none does.
+
+    The pin is gone; it is not on a public board; it is the user's own; user and creator block each other; the user has
+    saved it; it stands twice.
+    """
+    feed = _numbered(tables["gold.home_feed"].select("user_id", "position", "pin_id"), "user_id", "pin_id")
+    rows = feed.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
+    rows = rows.join(_blocked(tables["silver.app_blocks"]), ["user_id", "creator_id"], "left")
+    rows = rows.join(_saved(tables["silver.app_board_pins"]), ["user_id", "pin_id"], "left")
+    rules = {
+        **_visibility(),
+        "own pin": F.col("creator_id") == F.col("user_id"),
+        "blocked": F.col("_blocked"),
+        "already saved": F.col("_saved"),
+        "twice in a feed": F.col("_time") > 1,
+    }
+    return _count(
+        rows, rules, F.format_string("user %d, place %d: pin %d", "user_id", "position", "pin_id"), "home_feed"
+    )
+
+
+def related_rules(tables: Frames) -> Broken:
+    """Return the same for gold.related_pins: gone, not public, the pin itself, twice in a list."""
+    beside = tables["gold.related_pins"].select(F.col("pin_id").alias("of"), "position", "related_pin_id")
+    beside = _numbered(beside.withColumnRenamed("related_pin_id", "pin_id"), "of", "pin_id")
+    rows = beside.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
+    rules = {**_visibility(), "itself": F.col("of") == F.col("pin_id"), "twice in a list": F.col("_time") > 1}
+    return _count(
+        rows, rules, F.format_string("beside pin %d, place %d: pin %d", "of", "position", "pin_id"), "related_pins"
+    )
+
+
+def _numbered(rows: DataFrame, of: str, what: str) -> DataFrame:
+    return rows.withColumn("_time", F.row_number().over(Window.partitionBy(of, what).orderBy("position")))
+
+
+def _facts(pins: DataFrame, boards: DataFrame) -> DataFrame:
+    privacy = boards.select(F.col("id").alias("board_id"), "privacy")
+    known = pins.select(F.col("id").alias("pin_id"), "creator_id", "board_id", F.lit(True).alias("_live"))
+    return known.join(privacy, "board_id", "left").drop("board_id")
+
+
+def _blocked(blocks: DataFrame) -> DataFrame:
+    one = blocks.select("user_id", F.col("blocked_id").alias("creator_id"))
+    other = blocks.select(F.col("blocked_id").alias("user_id"), F.col("user_id").alias("creator_id"))
+    return one.unionByName(other).distinct().withColumn("_blocked", F.lit(True))
+
+
+def _saved(board_pins: DataFrame) -> DataFrame:
+    return board_pins.select("user_id", "pin_id").distinct().withColumn("_saved", F.lit(True))
+
+
+def _visibility() -> dict[str, Column]:
+    gone = F.col("_live").isNull()
+    # a pin whose board is unknown may be anybody's secret
+    return {"deleted": gone, "not public": ~gone & ~F.col("privacy").eqNullSafe("public")}
+
+
+def _count(rows: DataFrame, rules: dict[str, Column], case: Column, surface: str) -> Broken:
+    broken = F.array_compact(F.array(*[F.when(test, F.lit(rule)) for rule, test in rules.items()]))
+    found = rows.select(F.explode(broken).alias("rule"), case.alias("case"))
+    counted = found.groupBy("rule").agg(F.count(F.lit(1)).alias("n"), F.min("case").alias("case"))
+    return {f"{surface}, {row['rule']}": (row["n"], row["case"]) for row in counted.collect()}  # bounded: by rules
+
+
+def _coverage(feed: DataFrame, profile: DataFrame) -> float | None:
+    fed = feed.select("user_id").distinct().withColumn("_fed", F.lit(True))
+    active = profile.where("is_active").select("user_id").join(fed, "user_id", "left")
+    row = active.agg(F.count(F.lit(1)).alias("users"), F.count("_fed").alias("fed")).first()
+    return _ratio(row["fed"], row["users"]) if row else None
+
+
+def _short_feeds(feed: DataFrame, least: int) -> float | None:
+    lengths = feed.groupBy("user_id").agg(F.count(F.lit(1)).alias("n"))
+    row = lengths.agg(F.count(F.lit(1)).alias("feeds"), F.count_if(F.col("n") < least).alias("short")).first()
+    return _ratio(row["short"], row["feeds"]) if row else None
+
+
+def _related_coverage(related: DataFrame, stats: DataFrame) -> float | None:
+    listed = related.select("pin_id").distinct().withColumn("_listed", F.lit(True))
+    public = stats.where("visibility = 'public'").select("pin_id").join(listed, "pin_id", "left")
+    row = public.agg(F.count(F.lit(1)).alias("pins"), F.count("_listed").alias("listed")).first()
+    return _ratio(row["listed"], row["pins"]) if row else None
+
+
+def _churn(feed: DataFrame, served: DataFrame, depth: int) -> float | None:
+    top = feed.where(F.col("position") <= depth).select("user_id", "pin_id")
+    before = served.where(F.col("position") <= depth).select("user_id", "pin_id").withColumn("_kept", F.lit(True))
+    both = top.join(before.select("user_id").distinct(), "user_id", "left_semi")
+    joined = both.join(before, ["user_id", "pin_id"], "left")
+    row = joined.agg(F.count(F.lit(1)).alias("places"), F.count("_kept").alias("kept")).first()
+    return _ratio(row["places"] - row["kept"], row["places"]) if row else None
+
+
+def _popularity_shift(feed: DataFrame, served: DataFrame, stats: DataFrame) -> float | None:
+    now = feed.select("pin_id", F.lit("now").alias("of"))
+    shown = now.unionByName(served.select("pin_id", F.lit("before").alias("of")))
+    known = shown.join(stats.select("pin_id", "popularity"), "pin_id")
+    means = known.groupBy("of").agg(F.avg("popularity").alias("mean"))
+    found = {row["of"]: row["mean"] for row in means.collect()}  # bounded: two rows
+    ratio = _ratio(found.get("now"), found.get("before"))
+    return None if ratio is None else round(ratio - 1, 6)
+
+
+def _ndcg_ratio(evaluations: DataFrame) -> dict[str, float | None]:
+    judged = evaluations.where((F.col("metric") == "ndcg") & (F.col("k") == NDCG_K))
+    rows = judged.where(F.col("model").isin("home_feed", "popularity")).collect()  # bounded: two rows
+    found = {row["model"]: row for row in rows}
+    feed, popularity = found.get("home_feed"), found.get("popularity")
+    base = popularity["value"] if popularity else None
+    return {
+        "ndcg_ratio": _ratio(feed["value"], base) if feed else None,
+        "ndcg_ratio_lower": _ratio(feed["lower"], base) if feed else None,
+    }
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else round(part / whole, 6)

@@ -1,0 +1,186 @@
+"""The publish job: gate the lists, load them beside the served ones, verify, move the pointer.
+
+In: gold and silver of one cut. Out: a generation in the store, named by its content, and its fate in
+ops.generations. The pointer moves last, so a failure or a kill anywhere leaves the served generation as it was;
+running again finishes or finds that there is nothing to do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import GateRefused, StoreError, TableError, ValidationFailed
+from jobs.lake.asof import read_as_of
+from jobs.lake.job import Outcome, Work
+from jobs.publish import gate, journal, rows
+from jobs.publish.fallback import fallback_feed
+from jobs.publish.keep import decode_all, retire
+from jobs.publish.load import content_of, load, sample_keys, verify
+from jobs.publish.manifest import Manifest
+from jobs.publish.reader import View
+from jobs.publish.stores import Store, open_store
+from jobs.publish.values import Pointer
+
+_GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
+_APP = ("app_pins", "app_boards", "app_board_pins", "app_blocks")
+READS = (*[f"gold.{name}" for name in _GOLD], *[f"silver.{name}" for name in _APP])
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A generation on its way."""
+
+    manifest: Manifest
+    pairs: DataFrame
+    tables: Mapping[str, DataFrame]
+
+    @property
+    def name(self) -> str:
+        """Return the generation's name."""
+        return self.manifest.generation
+
+
+def run(work: Work) -> Outcome:
+    """Publish the lists of the cut.
+
+    Raises:
+        TableError: an input is missing or there are no feeds at the cut.
+        GateRefused: the lists are not fit to be served.
+        StoreError: the store did not give back what was loaded.
+        ConcurrentRun: another publisher is at work, or moved the pointer.
+    """
+    publish = work.context.settings.publish
+    store = open_store(publish.store, str(work.options.get("store") or publish.path))
+    with store.lease():
+        for left in store.sweep():
+            work.progress(f"removed {left}, left by an interrupted run")
+        served = store.read_pointer()
+        journal.catch_up(work, store.kind, served)
+        versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
+        tables = {name: read_as_of(work.lake, name, work.context, versions.get(name)) for name in READS}
+        pairs = _pairs(tables, work).persist(StorageLevel.DISK_ONLY)
+        try:
+            build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables)
+            return _publish(work, store, build, served)
+        finally:
+            pairs.unpersist()
+
+
+def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> Outcome:
+    name, content = build.name, build.manifest.content
+    counts = {surface: size["keys"] for surface, size in content.surfaces.items()}
+    if served and served.current == name:
+        work.progress(f"{name} is already served: the lists are the same, nothing to do")
+        return Outcome(content.keys, counts | {"loaded": 0}, detail=build.manifest.plain())
+    work.progress("gate")
+    build = replace(build, manifest=replace(build.manifest, gate=_gate(work, store, build, served)))
+    there = name in store.generations()
+    if there:
+        work.progress(f"{name} is in the store already: verify and serve it")
+    else:
+        work.progress(f"load {content.keys} keys into {name}")
+        load(store, name, build.pairs, content)
+    try:
+        work.progress("verify")
+        _verify(work, store, build)
+    except StoreError:
+        store.drop(name)  # what cannot be read back is loaded anew next time
+        raise
+    if not there:
+        store.seal(name, build.manifest.value())
+    moved = store.flip(served, name)
+    work.progress(f"serving {name}, before it {moved.previous or 'nothing'}")
+    retired = retire(store, work.context.settings.publish.keep)
+    journal.published(work, store.kind, build.manifest, new=not there, retired=retired)
+    return Outcome(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
+
+
+def _pairs(tables: Mapping[str, DataFrame], work: Work) -> DataFrame:
+    as_of, feed, related = work.context.as_of, tables["gold.home_feed"], tables["gold.related_pins"]
+    fallback = fallback_feed(tables["gold.pin_stats"], tables["gold.trending"], work.context.settings.publish)
+    public = rows.public_pins(tables["silver.app_pins"], tables["silver.app_boards"])
+    return rows.union(
+        [
+            rows.feed_pairs(feed, as_of),
+            rows.related_pairs(related, as_of),
+            rows.fallback_pairs(fallback, as_of),
+            rows.card_pairs(rows.shown_pins([feed, fallback], related), public),
+        ]
+    )
+
+
+def _manifest(
+    work: Work,
+    pairs: DataFrame,
+    tables: Mapping[str, DataFrame],
+    versions: dict[str, int],
+    served: Pointer | None,
+) -> Manifest:
+    content = content_of(pairs)
+    if "home_feed" not in content.surfaces:
+        raise TableError(
+            f"gold.home_feed has no rows for as-of {work.context.as_of}: run the jobs before publish first, "
+            f"`pinlake flow --as-of {work.context.as_of}`."
+        )
+    arms = tables["gold.home_feed"].groupBy("arm").agg(F.countDistinct("user_id").alias("users"))
+    return Manifest(
+        generation=content.name(work.context.as_of),
+        as_of=work.context.as_of,
+        content=content,
+        parent=served.current if served else "",
+        inputs=versions,
+        arms={row["arm"] or "": row["users"] for row in sorted(arms.collect())},  # bounded: one row an arm
+        config_hash=_config_hash(work),
+        run_id=work.run_id,
+        loaded_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _config_hash(work: Work) -> str:
+    # folders and Spark say where it ran, not what it is
+    text = work.context.settings.model_dump_json(exclude={"platform"})
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _gate(work: Work, store: Store, build: Build, served: Pointer | None) -> dict[str, float | None]:
+    publish = work.context.settings.publish
+    before = _served_feed(work, store, served)
+    measured = gate.measure(build.tables, before, publish.short_feed, publish.churn_depth)
+    try:
+        # NaN stands for "could not be measured": null to the suite
+        work.judge("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})
+    except ValidationFailed as error:
+        refused = replace(build.manifest, gate=measured.numbers)
+        journal.refused(work, store.kind, refused)
+        said = "".join(f" {offender}." for offender in measured.offenders)
+        still = f"Generation {served.current} stays served." if served else "Nothing is served yet."
+        raise GateRefused(f"Generation {build.name} is not fit to be served: {error}{said} {still}") from error
+    return measured.numbers
+
+
+def _served_feed(work: Work, store: Store, served: Pointer | None) -> DataFrame | None:
+    """Return the feeds the served generation was made from, as the lake still has them."""
+    if served is None:
+        return None
+    try:
+        with store.open(served.current) as opened:
+            manifest = View(served.current, opened).manifest()
+        feed = work.lake.read("gold.home_feed", manifest.inputs["gold.home_feed"])
+    except (StoreError, TableError, KeyError) as error:
+        work.progress(f"no comparison with {served.current}: {error}")
+        return None
+    return feed.where(F.col("as_of") == F.lit(manifest.as_of))
+
+
+def _verify(work: Work, store: Store, build: Build) -> None:
+    verify(store, build.name, build.pairs, build.manifest.content)
+    keys = sample_keys(build.pairs, build.manifest.content, work.context.settings.publish.verify_sample)
+    with store.open(build.name) as opened:
+        decoded = decode_all(build.name, zip(keys, opened.get_many(keys), strict=True))
+    work.progress(f"read back {build.manifest.content.keys} keys, decoded {decoded}")

@@ -1,0 +1,129 @@
+"""Pairs into a store and back out for proof, on executors: one part a partition, the driver sees receipts only."""
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.errors import StoreError
+from jobs.publish.manifest import Content
+from jobs.publish.stores import Part, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SURFACES = {"hf": "home_feed", "rp": "related_pins", "pc": "pin_cards", "fb": "fallback"}
+_READ_BACK = 1024
+
+
+def content_of(pairs: DataFrame) -> Content:
+    """Return counts and order-independent digests of all pairs (key, value), computed by Spark."""
+    both = F.concat("key", "value")
+    found = pairs.groupBy(F.substring(F.col("key").cast("string"), 1, 2).alias("prefix")).agg(
+        F.count(F.lit(1)).alias("keys"),
+        F.sum(F.length("value")).alias("bytes"),
+        F.sum(F.crc32(both).cast("decimal(38,0)")).alias("crc"),
+        F.sum(F.xxhash64("key", "value").cast("decimal(38,0)")).alias("mixed"),
+    )
+    rows = sorted(found.collect())  # bounded: one row a surface
+    return Content(
+        keys=sum(row["keys"] for row in rows),
+        bytes=sum(row["bytes"] for row in rows),
+        checksum=_hex(sum(int(row["crc"]) for row in rows)),
+        mixed=str(sum(int(row["mixed"]) for row in rows)),
+        surfaces={SURFACES[row["prefix"]]: {"keys": row["keys"], "bytes": row["bytes"]} for row in rows},
+    )
+
+
+def load(store: Store, generation: str, pairs: DataFrame, content: Content) -> None:
+    """Write all pairs as parts with ascending keys and gather them.
+
+    Raises:
+        StoreError: what the store says it was given is not what was meant to be loaded.
+    """
+    store.begin(generation)
+
+    def write(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+
+        part = store.load(generation, _pairs(batches))
+        columns = {"name": [part.name], "keys": [part.keys], "bytes": [part.bytes], "checksum": [f"{part.checksum}"]}
+        yield pa.record_batch(columns)
+
+    ordered = pairs.repartitionByRange("key").sortWithinPartitions("key")
+    receipts = ordered.mapInArrow(write, "name string, keys bigint, bytes bigint, checksum string")
+    rows = receipts.collect()  # bounded: one row a partition
+    parts = [Part(row["name"], row["keys"], row["bytes"], int(row["checksum"])) for row in rows]
+    told = (sum(p.keys for p in parts), sum(p.bytes for p in parts), _hex(sum(p.checksum for p in parts)))
+    meant = (content.keys, content.bytes, content.checksum)
+    if told != meant:
+        raise StoreError(
+            f"Generation {generation}: loaded keys, bytes and checksum {told}, meant {meant}. The inputs changed under "
+            f"the load, or a part was lost; the pointer was not moved. Run again."
+        )
+    store.gather(generation, parts)
+
+
+def verify(store: Store, generation: str, pairs: DataFrame, content: Content) -> None:
+    """Read every key back on executors and compare its value byte for byte; count the keys.
+
+    Raises:
+        StoreError: a value is missing or differs, or there are keys that nobody loaded.
+    """
+
+    def check(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+
+        right, wrong, example = 0, 0, ""
+        with store.open(generation) as opened:
+            for chunk in _chunks(_pairs(batches)):
+                found = opened.get_many([key for key, _ in chunk])
+                bad = [key for (key, value), got in zip(chunk, found, strict=True) if got != value]
+                right, wrong = right + len(chunk) - len(bad), wrong + len(bad)
+                example = example or (bad[0].decode("utf-8", "replace") if bad else "")
+        yield pa.record_batch({"good": [right], "bad": [wrong], "example": [example]})
+
+    checked = pairs.mapInArrow(check, "good bigint, bad bigint, example string")
+    rows = checked.collect()  # bounded: one row a partition
+    good, bad = sum(row["good"] for row in rows), sum(row["bad"] for row in rows)
+    there = store.count(generation)
+    if bad or good != content.keys or there != content.keys:
+        example = next((f", such as {row['example']}" for row in rows if row["example"]), "")
+        raise StoreError(
+            f"Generation {generation}: {bad} of {content.keys} keys read back wrong or missing{example}; the store "
+            f"counts {there}. The pointer was not moved; run again to load it anew."
+        )
+
+
+def sample_keys(pairs: DataFrame, content: Content, per_surface: int) -> list[bytes]:
+    """Return about 1.25 times `per_surface` keys of each surface, or all it has; the same for the same keys."""
+    wanted = per_surface + per_surface // 4  # a hash's share of keys scatters: 1.25 times keeps it above per_surface
+    prefix, lot = F.substring(F.col("key").cast("string"), 1, 2), F.xxhash64("key")
+    sizes = {
+        name: content.surfaces[surface]["keys"] for name, surface in SURFACES.items() if surface in content.surfaces
+    }
+    drawn = [(prefix == name) & (F.pmod(lot, F.lit(keys)) < wanted) for name, keys in sizes.items()]
+    chosen = pairs.where(reduce(Column.__or__, drawn)).select("key")
+    return sorted(bytes(row["key"]) for row in chosen.collect())  # bounded: by per_surface and four surfaces
+
+
+def _hex(total: int) -> str:
+    return f"{total % 2**64:016x}"
+
+
+def _pairs(batches: Iterable["pa.RecordBatch"]) -> Iterator[tuple[bytes, bytes]]:
+    for batch in batches:
+        yield from zip(batch.column("key").to_pylist(), batch.column("value").to_pylist(), strict=True)
+
+
+def _chunks(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    chunk: list[tuple[bytes, bytes]] = []
+    for pair in pairs:
+        chunk.append(pair)
+        if len(chunk) == _READ_BACK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

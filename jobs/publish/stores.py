@@ -1,0 +1,137 @@
+"""The store contract: what a place that serves generations must do. rocks.py is one; others stand beside it.
+
+A generation goes through four steps, and is invisible to readers until the last:
+
+1. `begin`: room for it, empty; whatever an interrupted load left under its name is removed;
+2. `load`: sorted pairs, part by part, from any process that sees the store (Spark's executors);
+3. `gather`: the parts become readable through `open`, for verification, then `seal`: with its manifest it is whole;
+4. `flip`: the pointer moves to it, by compare-and-set.
+
+A store must be picklable: executors get a copy of it. tests/contracts/test_store_contract.py holds every store to
+this.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from jobs.errors import ConfigError
+from jobs.publish.values import Pointer
+
+Pair = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Receipt for pairs loaded in one go."""
+
+    name: str
+    """How the store finds the part again; empty where nothing was written."""
+    keys: int
+    bytes: int
+    """Of values."""
+    checksum: int
+    """Sum of crc32(key + value), modulo 2^64."""
+
+
+class Opened(ABC):
+    """One generation, open for reading. Safe to use from several threads."""
+
+    @abstractmethod
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`, None if there is none; StoreError if the store cannot be read."""
+
+    @abstractmethod
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of `keys`, in order."""
+
+    @abstractmethod
+    def scan(self, prefix: bytes) -> Iterator[Pair]:
+        """Yield pairs whose key starts with `prefix`, keys ascending bytewise."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the generation."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+class Store(ABC):
+    """Where generations are kept and served from."""
+
+    kind: ClassVar[str]
+    """As settings.publish.store names it."""
+
+    @abstractmethod
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold off every other publisher; ConcurrentRun if one is at work."""
+
+    @abstractmethod
+    def begin(self, generation: str) -> None:
+        """Make room for a generation; StoreError if it is already sealed."""
+
+    @abstractmethod
+    def load(self, generation: str, pairs: Iterable[Pair]) -> Part:
+        """Write pairs with strictly ascending keys as one part, and return its receipt.
+
+        Parts hold disjoint ranges of keys. A part may be written twice (a task that Spark runs again): only those
+        given to `gather` count.
+        """
+
+    @abstractmethod
+    def gather(self, generation: str, parts: Sequence[Part]) -> None:
+        """Make the parts readable through `open`, for verification. Readers still cannot see them."""
+
+    @abstractmethod
+    def seal(self, generation: str, manifest: bytes) -> None:
+        """Store the manifest under `m:`; from here on the generation is whole."""
+
+    @abstractmethod
+    def open(self, generation: str) -> Opened:
+        """Open a sealed or gathered generation; StoreError if it is not there."""
+
+    @abstractmethod
+    def count(self, generation: str) -> int:
+        """Return the keys of a generation, its manifest excluded."""
+
+    @abstractmethod
+    def read_pointer(self) -> Pointer | None:
+        """Return the pointer, None before the first flip; StoreError if it is damaged."""
+
+    @abstractmethod
+    def flip(self, expected: Pointer | None, generation: str) -> Pointer:
+        """Move the pointer to a sealed generation if it still is what the caller last read.
+
+        Raises:
+            ConcurrentRun: somebody moved it meanwhile.
+            StoreError: the generation is not sealed.
+        """
+
+    @abstractmethod
+    def generations(self) -> list[str]:
+        """Return the sealed generations, names ascending."""
+
+    @abstractmethod
+    def drop(self, generation: str) -> None:
+        """Remove a generation, half-loaded or sealed; StoreError if it is the served one."""
+
+    @abstractmethod
+    def sweep(self) -> list[str]:
+        """Remove what interrupted loads and drops left, and return its names. Call it under the lease."""
+
+
+def open_store(kind: str, path: str) -> Store:
+    """Return the store of that kind at `path`; ConfigError if the kind is unknown."""
+    if kind == "rocksdb":
+        from jobs.publish.rocks import RocksStore
+
+        return RocksStore(path)
+    raise ConfigError(f"publish.store = {kind!r}: there is rocksdb. Set publish.store to it.")

@@ -1,0 +1,1 @@
+"""From candidates to feeds: score, rules, diversity, arms; evaluation."""

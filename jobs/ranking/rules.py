@@ -1,0 +1,142 @@
+"""What may never be shown, declared once and applied last, whatever the source.
+
+A rule has a name and a sentence. Those that look at one candidate are Spark expressions over the flags that `flagged`
+joins to it; those that look at the list say what at most how many may share. They are asked in order; the first that
+fires is the one `gold.feed_drops` names. An unknown fact counts against the pin: a pin whose board's privacy is not
+known to be public is not shown.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.ranking import Ranking
+from jobs.ranking.blocks import Array, codes, place_in_group
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason why a pin may not be shown to a user, whatever else the user is shown."""
+
+    name: str
+    meaning: str
+    when: str
+    """Spark SQL over the candidate and its flags; null counts as not fired."""
+
+
+@dataclass(frozen=True)
+class ListRule:
+    """One reason that looks at the better candidates of the user which no earlier rule removed."""
+
+    name: str
+    meaning: str
+    shares: str
+    """Column whose value the candidates have in common; unknown is common to none."""
+    at_most: Callable[[Ranking], int]
+    """How many of them may be shown."""
+
+
+SINGLE = (
+    Rule("saved", "The user has the pin on a board already.", "saved"),
+    Rule("hidden", "The user hid or reported the pin.", "hidden"),
+    Rule("own", "The user made the pin.", "creator_id = user_id"),
+    Rule("deleted", "The pin is gone at the source.", "pin_known IS NULL"),
+    Rule("secret", "The pin was made on a secret board.", "visibility = 'secret'"),
+    Rule("protected", "The pin was made on a board that only its link opens.", "visibility = 'protected'"),
+    Rule(
+        "not_public",
+        "The privacy of the pin's board is not known to be public.",
+        "visibility IS NULL OR visibility <> 'public'",
+    ),
+    Rule("blocked", "The user blocks the creator, or the creator the user.", "blocked"),
+    Rule(
+        "creator_inactive",
+        "The creator's account is suspended, deactivated or gone.",
+        "creator_status IS NULL OR creator_status <> 'active'",
+    ),
+    Rule("saved_image", "The user has the very same image on a board already.", "image_saved"),
+)
+"""Rules that look at one candidate."""
+
+LIST = (
+    ListRule(
+        "duplicate_image",
+        "A better candidate of the user shows the very same image.",
+        shares="image_signature",
+        at_most=lambda _: 1,
+    ),
+    ListRule(
+        "owner_cap",
+        "The user has ranking.owner_cap better candidates of the same creator.",
+        shares="creator_id",
+        at_most=lambda settings: settings.owner_cap,
+    ),
+)
+"""Rules that look at what stands above the candidate, asked after SINGLE."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Tables the rules ask, at the cut of the run."""
+
+    interactions: DataFrame
+    pins: DataFrame
+    app_users: DataFrame
+    blocks: DataFrame
+
+
+def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
+    """Return the candidates with the flags that SINGLE asks; no row is lost or repeated.
+
+    Args:
+        candidates: user_id, pin_id, creator_id, image_signature, visibility, pin_known and more.
+        facts: tables at the same cut.
+    """
+    saved, hidden = F.col("saves") > 0, F.col("hides") > 0
+    signals = facts.interactions.select("user_id", "pin_id", saved.alias("saved"), hidden.alias("hidden"))
+    images = (
+        signals.where("saved")
+        .join(facts.pins.select("pin_id", "image_signature"), "pin_id")
+        .where("image_signature IS NOT NULL")
+        .select("user_id", "image_signature", F.lit(True).alias("image_saved"))
+        .distinct()
+    )
+    ways = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
+    pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in ways]
+    blocked = pairs[0].union(pairs[1]).distinct().withColumn("blocked", F.lit(True))
+    status = facts.app_users.select(F.col("id").alias("creator_id"), F.col("status").alias("creator_status"))
+    return (
+        candidates.join(signals, ["user_id", "pin_id"], "left")
+        .join(images, ["user_id", "image_signature"], "left")
+        .join(blocked, ["user_id", "creator_id"], "left")
+        .join(status, "creator_id", "left")
+    )
+
+
+def first_rule() -> Column:
+    """Return the name of the first of SINGLE that fires; null where none does."""
+    return F.coalesce(*[F.when(F.expr(rule.when), F.lit(rule.name)) for rule in SINGLE])
+
+
+def list_rules(block: pa.RecordBatch, settings: Ranking) -> tuple[pa.Array, Array]:
+    """Return the rule of each row, those of LIST included, and whether the pin may be shown.
+
+    Args:
+        block: whole users, each user's candidates from the best-scored down; `rule` is that of SINGLE.
+        settings: of ranking.
+    """
+    alive = np.asarray(block.column("rule").is_null())
+    user = np.asarray(block.column("user_id"))
+    named = np.zeros(block.num_rows, np.int64)
+    for number, rule in enumerate(LIST, 1):
+        value = codes(block.column(rule.shares))
+        rows = np.flatnonzero(alive & (value >= 0))
+        over = rows[place_in_group(user[rows], value[rows]) >= rule.at_most(settings)]
+        named[over], alive[over] = number, False
+    names = pa.array([None, *[rule.name for rule in LIST]]).take(pa.array(named))
+    return pc.coalesce(block.column("rule"), names), alive

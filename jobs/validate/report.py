@@ -1,0 +1,76 @@
+"""What Great Expectations said of one table, in a form the platform keeps (ops.checks) and stops by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.errors import ValidationFailed
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation, judged."""
+
+    suite: str
+    expectation: str
+    """Great Expectations' type."""
+    column: str
+    """Figure judged."""
+    severity: str
+    success: bool
+    observed: str | None
+    """Figure measured; None where there was nothing to measure."""
+    expected: str
+    """Bounds, as JSON."""
+    notes: str = ""
+    """Why it is expected."""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        why = f" ({self.notes})" if self.notes else ""
+        return f"{self.column} is {self.observed or 'null'}, expected {self.expected}{why}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One suite, judged."""
+
+    suite: str
+    checks: tuple[Check, ...]
+    worst: str | None
+    """Highest severity that failed, as Great Expectations ranks it; None if all held."""
+    result: Any
+    """Great Expectations' own ExpectationSuiteValidationResult."""
+
+    @property
+    def critical_failures(self) -> tuple[Check, ...]:
+        """Return the critical expectations that failed."""
+        return self._failed("critical")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """Return the expectations of severity warning that failed."""
+        return self._failed("warning")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per expectation for ops.checks, without run, as-of and time."""
+        fields = ("suite", "expectation", "column", "severity", "success", "observed", "expected")
+        return [{field: getattr(check, field) for field in fields} for check in self.checks]
+
+    def raise_if_critical(self) -> None:
+        """Stop the job if Great Expectations found a critical failure.
+
+        Raises:
+            ValidationFailed: it names table, figure, what was observed and what was expected.
+        """
+        if self.worst != "critical":
+            return
+        failed = self.critical_failures
+        more = f" {len(failed)} critical expectations failed in all, see ops.checks." if len(failed) > 1 else ""
+        where = f"expectations/{self.suite.replace('.', '/', 1)}.json"
+        raise ValidationFailed(
+            f"{self.suite}: {failed[0].expectation}: {failed[0]}. Nothing was committed.{more} "
+            f"Look at the job's input, or at {where} if the bound is wrong."
+        )
+
+    def _failed(self, severity: str) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.success and check.severity == severity)

@@ -1,0 +1,1 @@
+"""Embeddings, nearest neighbours, related pins."""

@@ -1,0 +1,119 @@
+"""An inverted-file index for more vectors than can all be compared: built once on the driver, searched on executors.
+
+Only centroids and each vector's cell are sent about; an executor puts the index together from them and the matrix in
+one copy. Results are scored and ordered like the exact index's; a neighbour that was not found is row -1, at the end.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jobs.errors import ConfigError
+from jobs.visual.exact import Floats, Rows, ordered, require_matrix, rescore
+from jobs.visual.knn import SPARE, Index, Wanted, blocks, library, limit_threads
+
+PER_CELL = 64
+"""Vectors per cell that training looks at; more change the centroids little."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A trained coarse quantizer and the cell of each vector."""
+
+    centroids: Floats
+    """[cells, d]."""
+    cell: Rows
+    """[n], row of `centroids`."""
+
+
+def train(vectors: Floats, seed: int, threads: int | None = None) -> Cells:
+    """Return 4 * sqrt(n) cells found by spherical k-means on a sample.
+
+    The count is the measured optimum for self-joins of 300 thousand to 20 million unit vectors.
+    """
+    faiss = library()
+    limit_threads(threads)
+    count = min(len(vectors), int(4 * np.sqrt(len(vectors))))
+    means = faiss.Kmeans(
+        vectors.shape[1],
+        count,
+        niter=10,
+        seed=seed % (1 << 31),
+        spherical=True,
+        max_points_per_centroid=PER_CELL,
+        min_points_per_centroid=1,
+    )
+    means.train(vectors)
+    centroids: Floats = np.ascontiguousarray(means.centroids)
+    quantizer = faiss.IndexFlatIP(vectors.shape[1])
+    quantizer.add(centroids)
+    cell = np.empty(len(vectors), np.int64)
+    for part in blocks(len(vectors)):
+        cell[part] = quantizer.search(vectors[part], 1)[1][:, 0]
+    return Cells(centroids, cell)
+
+
+class Inverted:
+    """Vectors by cell; a query looks into the `probes` nearest cells."""
+
+    def __init__(self, vectors: Floats, cells: Cells, probes: int, threads: int | None = None) -> None:
+        """Put the index together from trained cells."""
+        self.vectors = require_matrix("vectors", vectors)
+        self.probes = probes
+        self.threads = threads
+        self._index = _assemble(self.vectors, cells)
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Return scores and rows [m, min(k, n)] by (-score, row); -inf and -1 where fewer were found."""
+        queries = require_matrix("queries", queries, self.vectors.shape[1])
+        k = min(k, len(self.vectors))
+        limit_threads(self.threads)
+        scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        options = library().SearchParametersIVF(nprobe=self.probes)
+        for part in blocks(len(queries)):
+            _, near = self._index.search(queries[part], min(k + SPARE, len(self.vectors)), params=options)
+            scores[part], rows[part] = ordered(rescore(self.vectors, queries[part], near), near, k)
+        return scores, rows
+
+
+def _assemble(vectors: Floats, cells: Cells) -> Any:
+    faiss = library()
+    n, dim = vectors.shape
+    quantizer = faiss.IndexFlatIP(dim)
+    quantizer.add(cells.centroids)
+    index = faiss.IndexIVFFlat(quantizer, dim, len(cells.centroids), faiss.METRIC_INNER_PRODUCT)
+    index.is_trained = True
+    index.own_fields = True
+    quantizer.this.disown()
+    ids = np.arange(n)
+    index.add_core(n, faiss.swig_ptr(vectors), faiss.swig_ptr(ids), faiss.swig_ptr(cells.cell))
+    return index
+
+
+def tune(vectors: Floats, cells: Cells, queries: Rows, k: int, recall: float, wanted: Wanted = "auto") -> int:
+    """Return the fewest probes, doubling from one, that find `recall` of the exact top k.
+
+    Judged by the lower end of a 95 % interval over the sampled `queries` (rows of `vectors`). All cells find all, so
+    there is always an answer; the price of a high target is time.
+    """
+    _, truth = Index(vectors, wanted=wanted).search(vectors[queries], k)
+    index = Inverted(vectors, cells, 1)
+    while index.probes < len(cells.centroids):
+        _, found = index.search(vectors[queries], k)
+        if lower_recall(truth, found) >= recall:
+            return index.probes
+        index.probes *= 2
+    return len(cells.centroids)
+
+
+def lower_recall(truth: Rows, found: Rows) -> float:
+    """Return the lower end of the 95 % interval of recall, by the normal approximation.
+
+    Raises:
+        ConfigError: fewer than two queries, from which no interval follows.
+    """
+    if len(truth) < 2:
+        raise ConfigError(f"Recall needs two sampled pins or more, got {len(truth)}: raise visual.tuning_queries.")
+    hits = [np.isin(t, f).mean() for t, f in zip(truth, found, strict=True)]
+    return float(np.mean(hits) - 1.96 * np.std(hits, ddof=1) / np.sqrt(len(hits)))

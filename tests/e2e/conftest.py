@@ -1,0 +1,75 @@
+"""One world, made and run through the whole flow once; the tests of this folder look at what came of it."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.config import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Flowed:
+    """What a flow left behind."""
+
+    lake: Any
+    settings: Settings
+    cut: date
+    options: dict[str, Any]
+    truth: Path
+    work: Path
+
+    def gold(self, name, cut=None):
+        """Return the rows of a gold table at the cut."""
+        return self.lake.read(f"gold.{name}").where(f"as_of = DATE'{cut or self.cut}'").drop("as_of")
+
+    def again(self, force=True):
+        """Run the whole flow once more."""
+        run_flow(self.lake.spark, self.settings, self.work / "lake", self.options, self.work, force)
+
+    def told(self, name):
+        """Return a table of the world's truth as Arrow."""
+        return pq.read_table(self.truth / f"{name}.parquet")
+
+
+def run_flow(spark, settings, lake_root, options, work, force=False):
+    """Run the flow as the command line does; return lake and cut."""
+    from rich.console import Console
+
+    from jobs.cli.engine import Engine, Progress
+    from jobs.lake.delta import Lake
+    from jobs.runner import Runner
+    from jobs.validate.checks import Validator
+
+    lake = Lake(spark, str(lake_root))
+    show = Progress(Console(quiet=True))
+    runner = Runner(lake, settings, Validator(ROOT / "expectations", settings, work), options, show.say)
+    try:
+        return lake, Engine(runner, show).flow(None, force)
+    finally:
+        runner.records.close()
+
+
+@pytest.fixture(scope="session")
+def flowed(spark, tmp_path_factory):
+    """The demo's world without its pictures, through every job to a served generation."""
+    from jobs.world.write import write_world
+
+    work = tmp_path_factory.mktemp("flow")
+    settings = Settings()
+    settings = settings.model_copy(update={"world": settings.world.model_copy(update={"images": False})})
+    write_world(settings, work / "world")
+    sources = work / "world"
+    options = {
+        "ticdc": str(sources / "ticdc"),
+        "dumpling": str(sources / "dumpling"),
+        "kafka": [str(sources / "kafka/secor"), str(sources / "kafka/connect/topics")],
+        "store": str(work / "store"),
+    }
+    lake, cut = run_flow(spark, settings, work / "lake", options, work)
+    return Flowed(lake, settings, cut, options, sources / "truth", work)

@@ -1,0 +1,138 @@
+"""Tables: created as registered, written once, read as of a cut."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.errors import TableError
+from jobs.lake.asof import read_as_of
+from jobs.lake.delta import checksum, conform
+from jobs.lake.job import Context
+from jobs.lake.ledger import newest, state_at
+from jobs.lake.tables import table
+
+pytestmark = pytest.mark.spark
+
+MS = 1 << 18
+
+
+def tso(day: int, ms: int = 0) -> int:
+    return (int(datetime(2026, 10, day, tzinfo=UTC).timestamp() * 1000) + ms) * MS
+
+
+def change(op, key, at, rank, **values):
+    after = None if op == "D" else {"id": str(key)} | values
+    before = {"id": str(key)} if op == "D" else None
+    return ("t.x", op, at, rank, f'["{key}"]', before, after, 1, "f", at % 1000, "r")
+
+
+CHANGES = [
+    change("S", 1, tso(1), 1, a="1"),
+    change("U", 1, tso(5), 1, a="2"),
+    change("S", 2, tso(1), 1, a="7"),
+    change("D", 2, tso(6), 0),
+    change("D", 3, tso(7), 0),
+    change("I", 3, tso(7), 1, a="9"),  # key change: delete and insert of one transaction
+    change("U", 1, tso(9), 1, a="3", b="x"),  # b was added with a default
+]
+
+
+@pytest.fixture
+def ledger(lake):
+    lake.ensure("bronze.ledger")
+    lake.append_rows(
+        "bronze.ledger", [dict(zip([c.name for c in table("bronze.ledger").columns], r, strict=True)) for r in CHANGES]
+    )
+    return lake.read("bronze.ledger").cache()
+
+
+def schema(spark):
+    frame = spark.createDataFrame([], "id bigint, a int, b string, _commit_ts bigint, _op_rank int, _deleted boolean")
+    return frame.withMetadata("b", {"default": "none"}).schema
+
+
+def test_the_state_before_a_cut_is_told_from_the_ledger(spark, ledger):
+    def state(day):
+        rows = state_at(ledger, schema(spark), tso(day)).select("id", "a", "b").collect()
+        return sorted((r.id, r.a, r.b) for r in rows)
+
+    assert state(1) == []
+    assert state(2) == [(1, 1, "none"), (2, 7, "none")]
+    assert state(6) == [(1, 2, "none"), (2, 7, "none")], "a change at the very cut is not before it"
+    assert state(8) == [(1, 2, "none"), (3, 9, "none")]
+    assert state(10) == [(1, 3, "x"), (3, 9, "none")]
+
+
+def test_order_and_repetition_do_not_matter(ledger):
+    twice = ledger.unionByName(ledger).orderBy(F.col("_commit_ts").desc())
+    assert checksum(newest(twice)) == checksum(newest(ledger))
+
+
+def test_a_table_is_created_with_its_comments_and_a_protocol_every_reader_has(lake):
+    from deltalake import DeltaTable
+
+    lake.ensure("gold.home_feed")
+    made = DeltaTable(lake.path("gold.home_feed"))
+    assert made.protocol().min_reader_version == 1
+    assert made.metadata().description == table("gold.home_feed").comment
+    comments = {f.name: f.metadata.get("comment") for f in made.schema().fields}
+    assert comments == {c.name: c.comment for c in table("gold.home_feed").columns}
+
+
+def feed(spark, day, user, pins):
+    rows = [
+        (date(2026, 10, day), user, n, pin, 0.5, "fresh", "fresh", None, "control") for n, pin in enumerate(pins, 1)
+    ]
+    types = "as_of date, user_id bigint, position int, pin_id bigint, score float, source string, reason string"
+    return spark.createDataFrame(rows, f"{types}, reason_id bigint, arm string")
+
+
+def test_a_cut_is_replaced_and_its_neighbours_are_not(spark, lake):
+    for day, pins in ((1, [1, 2, 3]), (2, [4]), (1, [5, 6])):
+        lake.replace("gold.home_feed", feed(spark, day, 9, pins), f"as_of = DATE'2026-10-0{day}'")
+    read = lake.read("gold.home_feed").orderBy("as_of", "position").select("as_of", "pin_id").collect()
+    assert [(r.as_of.day, r.pin_id) for r in read] == [(1, 5), (1, 6), (2, 4)]
+
+
+def test_a_commit_repeated_with_its_transaction_is_skipped(spark, lake):
+    for _ in range(2):
+        lake.append("gold.home_feed", feed(spark, 1, 9, [1]), txn=("app", 1))
+    assert lake.read("gold.home_feed").count() == 1
+
+
+def test_rows_of_another_cut_are_refused(spark, lake):
+    with pytest.raises(Exception, match="DELTA_REPLACE_WHERE_MISMATCH"):
+        lake.replace("gold.home_feed", feed(spark, 2, 9, [1]), "as_of = DATE'2026-10-01'")
+    assert lake.read("gold.home_feed").count() == 0
+
+
+def test_a_missing_or_unknown_column_is_named(spark):
+    with pytest.raises(TableError, match=r"missing \['arm'\], unknown \['colour'\]"):
+        conform(feed(spark, 1, 1, [1]).withColumnRenamed("arm", "colour"), table("gold.home_feed"))
+
+
+def test_a_table_never_written_is_an_error_or_empty_as_the_registry_says(lake, settings):
+    context = Context(settings, date(2026, 10, 1))
+    assert read_as_of(lake, "silver.pin_events", context).count() == 0
+    assert "as_of" not in read_as_of(lake, "gold.home_feed", context).columns
+    with pytest.raises(TableError, match=r"silver\.app_users does not exist"):
+        read_as_of(lake, "silver.app_users", context)
+
+
+def test_a_source_column_that_went_missing_is_named(spark, lake, settings):
+    spark.createDataFrame(
+        [(1, 1, 1, False)], "id bigint, _commit_ts bigint, _op_rank int, _deleted boolean"
+    ).write.format("delta").save(lake.path("silver.app_boards"))
+    with pytest.raises(TableError, match=r"silver\.app_boards lacks owner_id, name, privacy"):
+        read_as_of(lake, "silver.app_boards", Context(settings, date(2026, 10, 1)))
+
+
+def test_the_newest_version_of_an_embedding_before_the_cut_counts(spark, lake, settings):
+    def row(day, byte):
+        return (1, "w1", 1, bytearray([byte, 0]), datetime(2026, 10, day, tzinfo=UTC), date(2026, 10, day))
+
+    types = "pin_id bigint, model string, dim int, embedding binary, ts timestamp, ds date"
+    lake.append("silver.pin_embeddings", spark.createDataFrame([row(1, 1), row(3, 3), row(5, 5)], types))
+    got = read_as_of(lake, "silver.pin_embeddings", Context(settings, date(2026, 10, 4))).collect()
+    assert [bytes(r.embedding)[0] for r in got] == [3]

@@ -1,0 +1,123 @@
+"""The runner: judged before the commit, committed once, remembered, not repeated without need."""
+
+import json
+from datetime import date
+
+import pytest
+
+from jobs.errors import ConfigError, ValidationFailed
+from jobs.lake.job import Job
+from jobs.records import Records
+from jobs.runner import Runner
+from jobs.validate.checks import Validator
+
+pytestmark = pytest.mark.spark
+
+DAY = date(2026, 10, 20)
+SUITE = {
+    "name": "gold.trending",
+    "expectations": [
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "rank.min", "min_value": 1},
+            "severity": "critical",
+            "meta": {"notes": "Ranks start at one."},
+        }
+    ],
+}
+MODULE = """
+from datetime import date
+
+CALLS = []
+RANK = [1]
+
+
+def rise(tables, context):
+    CALLS.append(context.as_of)
+    spark = next(iter(tables.values())).sparkSession
+    rows = [("garden", 5, RANK[0], 2.0, 9.0, 1.0)]
+    types = "category string, pin_id bigint, rank int, score float, observed double, expected double"
+    return spark.createDataFrame(rows, types)
+"""
+JOB = Job(
+    "candidates.trending_pins", "Rises.", "fake_rise:rise", ("gold.pin_stats",), "gold.trending", None, ("features",)
+)
+
+
+@pytest.fixture
+def expectations(tmp_path):
+    folder = tmp_path / "expectations" / "gold"
+    folder.mkdir(parents=True)
+    (folder / "trending.json").write_text(json.dumps(SUITE))
+    return tmp_path / "expectations"
+
+
+@pytest.fixture
+def rise(tmp_path, monkeypatch):
+    import importlib
+
+    (tmp_path / "fake_rise.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return importlib.reload(importlib.import_module("fake_rise"))
+
+
+@pytest.fixture
+def run(lake, settings, expectations, tmp_path):
+    def new(force=False, settings=settings):
+        runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
+        try:
+            return runner.run(JOB, DAY, force)
+        finally:
+            runner.records.close()
+
+    return new
+
+
+def test_a_good_run_is_committed_and_remembered(run, rise, lake):
+    assert run().rows == 1
+    table = lake.read("gold.trending").collect()
+    assert [(r.as_of, r.pin_id) for r in table] == [(DAY, 5)]
+    (row,) = lake.read("ops.runs").collect()
+    assert (row.job, row.status, row.as_of, row.rows) == ("candidates.trending_pins", "ok", DAY, 1)
+    assert row.output_version == lake.version("gold.trending")
+    assert row.peak_mb > 50
+    assert row.bytes > 0
+    (check,) = lake.read("ops.checks").collect()
+    assert (check.suite, check.success, check.run_id) == ("gold.trending", True, row.run_id)
+    note = lake.delta("gold.trending").history(1).select("userMetadata").first()[0]
+    assert json.loads(note)["run_id"] == row.run_id
+
+
+def test_what_has_not_changed_is_not_run_again(run, rise, settings):
+    assert run().status == "ok"
+    assert run().status == "fresh"
+    assert len(rise.CALLS) == 1
+    assert run(force=True).status == "ok"
+    other = settings.model_copy(update={"features": settings.features.model_copy(update={"trend_days": 4})})
+    assert run(settings=other).status == "ok", "a setting that matters makes it stale"
+    assert len(rise.CALLS) == 3
+
+
+def test_a_critical_failure_commits_nothing_and_is_remembered(run, rise, lake):
+    rise.RANK[0] = 0
+    with pytest.raises(ValidationFailed, match=r"gold\.trending.*rank\.min"):
+        run()
+    assert not lake.exists("gold.trending") or lake.read("gold.trending").count() == 0
+    (row,) = lake.read("ops.runs").collect()
+    assert row.status == "failed"
+    assert "gold.trending" in row.error
+    assert lake.read("ops.checks").where("not success").count() == 1
+
+
+def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tmp_path):
+    runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
+    with pytest.raises(ConfigError, match="pinlake ingest"):
+        runner.cut(None)
+    at = {"table": "app.pins", "start_ts": 469699972300800000, "checkpoint_ts": 470152957132800000, "run_id": "r"}
+    from datetime import UTC, datetime
+
+    lake.append_rows("ops.checkpoints", [at | {"at": datetime.now(UTC), "keys": ["id"]}])
+    assert Records(lake).checkpoint() == (469699972300800000, 470152957132800000)
+    assert runner.cut(None)[1] == date(2026, 11, 1)
+    with pytest.raises(ConfigError, match=r"2026-11-02.*from 2026-10-13 to 2026-11-01"):
+        runner.cut(date(2026, 11, 2))

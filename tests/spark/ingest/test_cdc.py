@@ -1,0 +1,277 @@
+"""The genuine change feed and its snapshot, from files to silver, with interruptions."""
+
+import itertools
+import json
+import math
+import shutil
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.errors import SourceError, ValidationFailed
+from jobs.ingest import batches, cdc
+from jobs.lake.ledger import newest, state_at
+
+pytestmark = pytest.mark.spark
+
+SUM = ("applied", "superseded", "pending", "quarantined")
+ADD_COLUMN = 470650142812274690
+
+
+def nothing(*_):
+    """Stand in for progress and checks that a test does not look at."""
+
+
+@pytest.fixture
+def work(lake, ctx):
+    """Return a maker of Work; a second call is a later run."""
+    from jobs.lake.job import Work
+
+    numbers = itertools.count(1)
+
+    def make(judge=nothing, **options):
+        run_id = f"run-{next(numbers)}"
+        return Work(lake.spark, lake, ctx, run_id, nothing, nothing, judge, options=options)
+
+    return make
+
+
+@pytest.fixture
+def real(shared, tmp_path):
+    """Return a maker of the real feed as it stood at a mark."""
+    root = shared / "fixtures/ticdc-real"
+
+    def make(mark, checkpoint=None, feed="canal-json"):
+        target = tmp_path / "feed"
+        for line in (root / f"{feed}.listing-at-{mark}.jsonl").read_text().splitlines():
+            path = json.loads(line)["path"]
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / feed / path, target / path)
+        ts = checkpoint or json.loads((root / "expected" / mark / "tables.json").read_text())["ts"]
+        (target / "metadata").write_text(f'{{"checkpoint-ts":{ts}}}')
+        return {"ticdc": str(target), "dumpling": str(shared / "fixtures/dumpling-real/csv-start")}
+
+    return make
+
+
+def adds_up(outcome):
+    counts = outcome.counts
+    assert counts["read"] + counts["carried"] == sum(counts[name] for name in SUM), counts
+    return counts
+
+
+def expected(shared, mark):
+    """Return table -> (columns, key, rows by key) of the state the source had at a mark."""
+    folder = shared / "fixtures/ticdc-real/expected" / mark
+    found = {}
+    for table in json.loads((folder / "tables.json").read_text())["tables"]:
+        rows = [json.loads(line) for line in (folder / table["file"]).read_text().split("\n") if line]
+        key = table["unique_keys"]["PRIMARY"]
+        found[f"{table['schema']}_{table['table']}"] = (
+            table["columns"],
+            key,
+            {tuple(r[k] for k in key): r for r in rows},
+        )
+    return found
+
+
+def as_text(column, value):
+    """Return a silver value in the form of the expected state."""
+    if value is None:
+        return None
+    kind = column["column_type"]
+    if column["form"] == "hex":
+        return bytes(value).hex()
+    if kind.startswith(("datetime", "timestamp")):
+        digits = int(kind.partition("(")[2].rstrip(")") or 0)
+        return value.strftime("%Y-%m-%d %H:%M:%S.%f")[: 20 + digits if digits else 19]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(value).zfill(4) if kind.startswith("year") else str(value)
+
+
+def same(column, found, wanted):
+    kind = column["column_type"]
+    if found is None or wanted is None:
+        return found is wanted
+    if kind == "float":  # the snapshot keeps six digits of large ones
+        return math.isclose(np.float32(found), np.float32(wanted), rel_tol=1e-5)
+    if kind == "double":
+        return float(found) == float(wanted)
+    return json.loads(found) == json.loads(wanted) if kind == "json" else as_text(column, found) == wanted
+
+
+def assert_state(lake, shared, mark, names=None):
+    wanted = expected(shared, mark)
+    for name in names or wanted:
+        columns, key, rows = wanted[name]
+        table = lake.read(f"silver.{name}").where("not _deleted")
+        assert {c["name"] for c in columns} == {c for c in table.columns if not c.startswith("_")}
+        by_name = {c["name"]: c for c in columns}
+        found = {tuple(as_text(by_name[k], row[k]) for k in key): row for row in table.collect()}
+        assert set(found) == set(rows), name
+        wrong = [
+            (k, c["name"])
+            for k, row in found.items()
+            for c in columns
+            if not same(c, row[c["name"]], rows[k][c["name"]])
+        ]
+        assert wrong == [], (name, wrong[:5])
+
+
+def test_the_real_feed_at_mark_mid_ends_in_the_expected_state(lake, work, real, shared):
+    judged = {}
+    counts = adds_up(cdc.run(work(lambda name, df: judged.setdefault(name, df.count()), **real("mid"))))
+    assert_state(lake, shared, "mid")
+    assert (counts["quarantined"], counts["pending"], counts["held"], counts["tables"]) == (0, 0, 0, 5)
+    assert set(judged) == {f"silver.{name}" for name in expected(shared, "mid")}
+    pins = lake.read("silver.app_pins")
+    assert pins.schema["repin_count"].dataType.simpleString() == "bigint"
+    assert pins.schema["repin_count"].metadata["comment"] == "Column repin_count of app.pins, INT UNSIGNED."
+    versions = {n: lake.version(n) for n in ("bronze.ledger", "ops.objects", "ops.checkpoints", "silver.app_pins")}
+    again = adds_up(cdc.run(work(**real("mid"))))
+    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+    assert {name: lake.version(name) for name in versions} == versions, "a second run commits nothing"
+
+
+def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lake, work, real, shared, monkeypatch):
+    early = adds_up(cdc.run(work(**real("mid", checkpoint=ADD_COLUMN - 1))))
+    assert early["pending"] > 0
+    assert not lake.exists("silver.app_trending"), "created above the checkpoint"
+    pins = lake.read("silver.app_pins")
+    assert "repin_count" not in pins.columns
+    assert pins.agg(F.max("_commit_ts")).first()[0] < ADD_COLUMN
+    then = pins.where("not _deleted").drop("_op_rank", "_deleted").collect()
+    with monkeypatch.context() as patch:  # a crash after bronze took everything and before silver did
+        patch.setattr(cdc, "apply_changes", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cdc.run(work(**real("checkpoint")))
+    late = adds_up(cdc.run(work(**real("checkpoint"))))
+    assert (late["read"], late["files"]) == (0, 0)
+    assert late["carried"] > early["pending"]
+    # the harder DDL after mid: these two tables live through it, the others are held and say why
+    assert_state(lake, shared, "checkpoint", ["app_users", "app_board_pins"])
+    held = {r["table"]: r["held"] for r in lake.read("ops.checkpoints").where("held is not null").collect()}
+    assert set(held) == {"app.boards", "app.pins", "app.trending", "app.trending_daily"}
+    assert "DROP COLUMN `alt_text`" in held["app.pins"]
+    assert lake.read("silver.app_pins").where("repin_count is null").count() == 0
+    assert not lake.exists("silver.app_trending_daily")
+    past = state_at(lake.read("bronze.ledger").where("table = 'app.pins'"), pins.schema, ADD_COLUMN)
+    assert {r["id"]: r for r in past.drop("_op_rank", "_deleted").collect()} == {r["id"]: r for r in then}, (
+        "a past state rebuilt from the ledger is the state that was merged at that time"
+    )
+    limits = {
+        r["table"]: r["ts"]
+        for r in lake.read("ops.checkpoints").groupBy("table").agg(F.max("checkpoint_ts").alias("ts")).collect()
+    }
+    for name in ("boards", "pins", "trending"):
+        assert lake.read(f"silver.app_{name}").agg(F.max("_commit_ts")).first()[0] <= limits[f"app.{name}"]
+
+
+def small(root, lines_by_file, checkpoint=1000):
+    """Write a feed of one table app.t(id, v)."""
+    from jobs.ingest.schemafile import checksum
+
+    column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
+    body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": 5, "Query": "", "Type": 0}
+    body |= {"TableColumns": [column, {"ColumnName": "v", "ColumnType": "VARCHAR", "ColumnPrecision": "9"}]}
+    body["TableColumnsTotal"] = 2
+    files = {"metadata": f'{{"checkpoint-ts":{checkpoint}}}'}
+    files[f"app/t/meta/schema_5_{checksum(body):010d}.json"] = json.dumps(body)
+    for number, lines in enumerate(lines_by_file, 1):
+        files[f"app/t/5/CDC{number:06d}.json"] = "\r\n".join(lines)
+        files["app/t/5/meta/CDC.index"] = f"CDC{number:06d}.json\n"
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    return str(root)
+
+
+def line(kind, key, ts, value="x", old=None):
+    body = {"database": "app", "table": "t", "type": kind, "data": [{"id": str(key), "v": value}]}
+    return json.dumps(body | {"old": old and [old], "_tidb": {"commitTs": ts}})
+
+
+def state(lake):
+    rows = lake.read("silver.app_t").select("id", "v", "_commit_ts", "_deleted").collect()
+    return {(r["id"], r["v"], r["_commit_ts"], r["_deleted"]) for r in rows}
+
+
+def test_bad_rows_are_set_aside_and_every_row_is_accounted_for(lake, work, tmp_path):
+    lines = [
+        [line("INSERT", 1, 10), "{broken", line("INSERT", 2, 11)],
+        [line("INSERT", 3, 2000), line("DELETE", 1, 12)],
+    ]
+    root = small(tmp_path / "feed", lines)
+    (tmp_path / "feed/app/odd.txt").write_text("?")
+    counts = adds_up(cdc.run(work(ticdc=root)))
+    assert {n: counts[n] for n in ("read", *SUM)} == {
+        "read": 5, "applied": 2, "superseded": 1, "pending": 1, "quarantined": 1,
+    }  # fmt: skip
+    assert counts["unknown_files"] == 1
+    assert state(lake) == {(1, "x", 12, True), (2, "x", 11, False)}
+    bad = {(r["object"], r["row_no"], r["reason"]) for r in lake.read("ops.quarantine").collect()}
+    assert bad == {("app/t/5/CDC000001.json", 2, "bad_json"), ("app/odd.txt", None, "unknown_path")}
+    small(tmp_path / "feed", [*lines, [line("UPDATE", 2, 15, "y", {"id": "4", "v": "x"})]], checkpoint=3000)
+    counts = adds_up(cdc.run(work(ticdc=root)))
+    assert (counts["read"], counts["carried"], counts["applied"], counts["unknown_files"]) == (2, 1, 3, 0)
+    assert state(lake) == {(1, "x", 12, True), (2, "y", 15, False), (3, "x", 2000, False), (4, "x", 15, True)}
+
+
+def test_a_crash_between_any_two_commits_leaves_no_trace(lake, work, tmp_path, monkeypatch):
+    root = small(tmp_path / "feed", [[line("INSERT", 1, 10), "{broken"], [line("DELETE", 1, 12)]])
+    note, tried = batches.note, []
+
+    def dies(*args):
+        tried.append(args[3])
+        if args[3] == batches.TAKEN and len(tried) == 2:
+            raise KeyboardInterrupt  # the ledger and the quarantine are committed, the manifest is not
+        note(*args)
+
+    monkeypatch.setattr(batches, "note", dies)
+    with pytest.raises(KeyboardInterrupt):
+        cdc.run(work(ticdc=root))
+    assert lake.read("bronze.ledger").count() == 2
+    counts = adds_up(cdc.run(work(ticdc=root)))
+    assert (counts["read"], counts["applied"], counts["quarantined"]) == (3, 1, 1)
+    assert lake.read("bronze.ledger").count() == 2, "what was committed is not written again"
+    assert lake.read("ops.quarantine").count() == 1
+    assert state(lake) == {(1, "x", 12, True)}
+
+
+def test_changes_that_break_a_critical_check_stay_out_until_they_pass(lake, work, tmp_path):
+    root = small(tmp_path / "feed", [[line("INSERT", 2, 11), line("DELETE", 1, 12)]])
+
+    def refuses(name, df):
+        assert [row["id"] for row in df.collect()] == [2], "a deleted row is not judged"
+        raise ValidationFailed(name)
+
+    with pytest.raises(ValidationFailed, match=r"silver\.app_t"):
+        cdc.run(work(refuses, ticdc=root))
+    assert not lake.exists("silver.app_t")
+    assert adds_up(cdc.run(work(ticdc=root)))["carried"] == 2
+    assert len(state(lake)) == 2
+
+
+def test_the_newest_change_per_key_is_the_same_in_any_order_and_any_repetition(spark):
+    changes = [("I", 1), ("U", 3), ("D", 5), ("I", 5), ("D", 9)]  # D + I at 5: the key was deleted and inserted again
+    rows, wanted = [], {}
+    for number, order in enumerate(itertools.permutations(range(5))):
+        length = number % 5 + 1
+        last = max(((ts, op != "D", op) for op, ts in (changes[i] for i in order[:length])))
+        wanted[f"k{number}"] = (last[2], last[0])
+        for place, at in enumerate([*order[:length], *order[: min(length, number % 3)]]):  # some of them twice
+            op, ts = changes[at]
+            rows.append(("app.t", op, ts, int(op != "D"), f"k{number}", None, {"v": f"{op}{ts}"}, f"f{place}", number))
+    names = "table string, op string, _commit_ts bigint, _op_rank int, key string, before map<string,string>, "
+    frame = spark.createDataFrame(rows, names + "after map<string,string>, object string, row_no bigint")
+    found = {row["key"]: (row["op"], row["_commit_ts"]) for row in newest(frame).collect()}
+    assert found == wanted
+
+
+def test_missing_sources_are_named_and_none_at_all_is_no_error(work, tmp_path):
+    with pytest.raises(SourceError, match="no folder"):
+        cdc.run(work(dumpling=str(tmp_path / "gone")))
+    assert cdc.run(work()).rows == 0

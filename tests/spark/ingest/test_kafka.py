@@ -1,0 +1,129 @@
+"""Kafka archives of both layouts, from files to event tables."""
+
+import base64
+import gzip
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from jobs.ingest import kafka
+
+pytestmark = pytest.mark.spark
+
+PARTS = ("applied", "superseded", "other_topics", "quarantined")
+TS = 1_791_331_721_136  # 2026-10-07 UTC
+
+
+@pytest.fixture
+def run(lake, ctx, tmp_path):
+    """Return a function that ingests the archive below tmp_path and checks that the numbers add up."""
+    from jobs.lake.job import Work
+
+    numbers = itertools.count(1)
+
+    def ingest():
+        def nothing(*_):
+            pass
+
+        roots = [str(root) for root in (tmp_path / "secor", tmp_path / "topics") if root.is_dir()]
+        run_id = f"run-{next(numbers)}"
+        work = Work(lake.spark, lake, ctx, run_id, nothing, nothing, nothing, options={"kafka": roots})
+        counts = kafka.run(work).counts
+        assert counts["read"] + counts["carried"] == sum(counts[name] for name in PARTS), counts
+        return counts
+
+    return ingest
+
+
+def event(number, ts=TS, **more):
+    body = {"event_id": f"e{number}", "kind": "save", "user_id": number, "pin_id": 7, "board_id": 3}
+    body |= {"surface": "home_feed", "position": 1, "propensity": 0.5, "ts": ts}
+    return json.dumps(body | more).encode()
+
+
+def secor(tmp_path, name, *lines, topic="pin_events", day="2026-10-07"):
+    file = tmp_path / "secor" / topic / f"dt={day}" / f"1_0_{name:020d}.gz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+
+
+def connect(tmp_path, topic, offset, *lines):
+    file = tmp_path / "topics" / topic / "partition=1" / f"{topic}+1+{offset:010d}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"\n".join(lines))
+
+
+def test_duplicates_are_removed_bad_messages_set_aside_and_late_files_picked_up(lake, run, tmp_path):
+    broken = [
+        b'{"event_id": "e9"',
+        event(10, user_id=None),
+        event(11, pin_id="x"),
+        event(12, ts=-5),
+        b"\xff" + event(13),
+    ]
+    secor(tmp_path, 0, event(1), event(2), event(2), *broken)
+    secor(tmp_path, 2, event(2), event(3, ts=TS + 86_400_000))  # overlaps the file before
+    secor(tmp_path, 9, event(14), day="1970-01-01")
+    connect(tmp_path, "searches", 40, json.dumps({"event_id": "s1", "user_id": 5, "query": "é", "ts": TS}).encode())
+    connect(tmp_path, "unheard_of", 0, b"anything", b"at all")
+    counts = run()
+    assert {name: counts[name] for name in ("read", *PARTS)} == {
+        "read": 14, "applied": 4, "superseded": 2, "other_topics": 2, "quarantined": 6,
+    }  # fmt: skip
+    events = {
+        r["event_id"]: (r["user_id"], str(r["ts"]), str(r["ds"])) for r in lake.read("silver.pin_events").collect()
+    }
+    assert events == {
+        "e1": (1, "2026-10-07 00:08:41.136000", "2026-10-07"),
+        "e2": (2, "2026-10-07 00:08:41.136000", "2026-10-07"),
+        "e3": (3, "2026-10-08 00:08:41.136000", "2026-10-08"),
+    }
+    bad = {(r["row_no"], r["reason"], bytes(r["raw"])) for r in lake.read("ops.quarantine").collect()}
+    assert {(number, reason) for number, reason, _ in bad} == {
+        (4, "bad_json"), (5, "missing_field"), (6, "bad_json"), (7, "missing_field"), (8, "bad_utf8"),
+        (1, "epoch_directory"),
+    }  # fmt: skip
+    assert {raw for *_, raw in bad} == {*broken, event(14)}
+    (search,) = lake.read("bronze.kafka").where("topic = 'searches'").collect()
+    assert (search["layout"], search["offset"], search["offset_quality"]) == ("connect", 40, "inferred")
+
+    assert not any(run()[name] for name in ("read", "carried", "applied", "files")), "a second run changes nothing"
+    secor(tmp_path, 20, event(1), event(4), event(4))
+    counts = run()
+    assert (counts["read"], counts["applied"], counts["superseded"]) == (3, 1, 2)
+    assert lake.read("silver.pin_events").count() == 4
+
+
+def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run, tmp_path):
+    vector = np.array([0.6, 0.8], "<f2")
+
+    def message(pin, ts=TS, **more):
+        body = {"pin_id": pin, "model": "w1", "dim": 2, "embedding": base64.b64encode(vector.tobytes()).decode()}
+        return json.dumps(body | {"ts": ts} | more).encode()
+
+    lines = [
+        message(1),
+        message(1),
+        message(1, TS + 1),
+        message(2, dim=3),
+        message(3, embedding="*"),
+        message(4, dim=0),
+    ]
+    connect(tmp_path, "pin_embeddings", 0, *lines)
+    counts = run()
+    assert (counts["applied"], counts["superseded"], counts["quarantined"]) == (2, 1, 3)
+    rows = lake.read("silver.pin_embeddings").collect()
+    assert {np.frombuffer(row["embedding"], "<f2").tolist() == vector.tolist() for row in rows} == {True}
+    reasons = {r["row_no"]: r["reason"] for r in lake.read("ops.quarantine").collect()}
+    assert reasons == {4: "bad_embedding", 5: "missing_field", 6: "bad_embedding"}
+
+
+def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run, tmp_path):
+    secor(tmp_path, 0, event(1))
+    (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000005.gz").write_bytes(b"not gzip")
+    (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000007.seq").write_bytes(b"SEQ")
+    counts = run()
+    assert (counts["applied"], counts["quarantined"], counts["unknown_files"]) == (1, 1, 1)
+    assert {r["reason"] for r in lake.read("ops.quarantine").collect()} == {"unreadable_file", "unsupported_format"}

@@ -1,0 +1,194 @@
+"""From hand-made gold tables to a served generation, and what may go wrong on the way."""
+
+from datetime import date
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.errors import ConcurrentRun, GateRefused, StoreError, TableError, ValidationFailed
+from jobs.lake.delta import Lake, conform
+from jobs.lake.job import Context, Work
+from jobs.lake.tables import table
+from jobs.publish import generation, load
+from jobs.publish.keep import list_generations, rollback
+from jobs.publish.reader import Reader
+from jobs.publish.rocks import RocksStore
+from tests.builders import build
+from tests.feeds import serve
+
+pytestmark = pytest.mark.spark
+
+USERS, PLACES = (1, 2, 3), 5
+SECRET = 66
+FIRST, SECOND, THIRD = DAYS = (date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3))
+
+
+def write(lake, name, rows, **common):
+    """Append to a table; gold rows to each day."""
+    frame, known = build(lake.spark, name, rows, **common), table(name)
+    if known.layer == "gold":
+        frame = frame.withColumn("as_of", F.explode(F.array(*[F.lit(day) for day in DAYS])))
+    else:
+        frame = frame.withColumn("_op_rank", F.lit(1)).withColumn("_deleted", F.lit(False))
+    lake.append(name, conform(frame, known).coalesce(1))
+
+
+def feeds(lake, day, shift=0, planted=None):
+    rows = [
+        {"user_id": user, "position": place, "pin_id": 10 * user + place + shift, "score": 1.0 / place}
+        for user in USERS
+        for place in range(1, PLACES + 1)
+    ]
+    if planted:
+        rows[-1]["pin_id"] = planted
+    frame = build(lake.spark, "gold.home_feed", rows, source="content", reason="taste", arm="control")
+    frame = conform(frame.withColumn("as_of", F.lit(day)), table("gold.home_feed"))
+    lake.replace("gold.home_feed", frame.coalesce(1), f"as_of = DATE'{day}'")
+
+
+@pytest.fixture(scope="module")
+def filled(spark, tmp_path_factory):
+    """A lake with everything that publishing reads but feeds, for three days; each test takes one."""
+    lake = Lake(spark, str(tmp_path_factory.mktemp("publish") / "lake"))
+    pins = [{"id": i, "title": f"Pin {i}", "creator_id": 100, "board_id": 1} for i in range(1, 60)]
+    write(lake, "silver.app_pins", [*pins, {"id": SECRET, "creator_id": 100, "board_id": 2}])
+    write(lake, "silver.app_boards", [{"id": 1}, {"id": 2, "privacy": "secret"}])
+    write(lake, "silver.app_board_pins", [{"user_id": 1, "pin_id": 50, "board_id": 1}])
+    write(lake, "gold.pin_stats", [{"pin_id": i, "creator_id": i, "popularity": float(i)} for i in range(1, 60)])
+    write(lake, "gold.user_profile", [{"user_id": user} for user in USERS])
+    beside = [{"pin_id": 11, "position": p, "related_pin_id": 20 + p, "score": 0.5, "reason": "both"} for p in (1, 2)]
+    write(lake, "gold.related_pins", beside)
+    return lake
+
+
+def judge(suite, numbers):
+    """As the suite does, without Great Expectations."""
+    assert suite == "generation"
+    if numbers["rule_violations"] > 0:
+        raise ValidationFailed(f"generation: rule_violations is {numbers['rule_violations']}, at most 0.")
+
+
+@pytest.fixture
+def work(filled, spark, settings, tmp_path):
+    said = []
+
+    def make(as_of, run_id="run-1"):
+        options = {"store": str(tmp_path / "store"), "said": said}
+        return Work(
+            spark=spark,
+            lake=filled,
+            context=Context(settings, as_of),
+            run_id=run_id,
+            progress=said.append,
+            judge=judge,
+            judge_table=lambda *_: None,
+            options=options,
+        )
+
+    return make
+
+
+def statuses(lake, day):
+    rows = lake.read("ops.generations").where(F.col("as_of") == F.lit(day)).orderBy("at").collect()
+    return [(row["generation"], row["status"]) for row in rows]
+
+
+def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, tmp_path):
+    store = RocksStore(tmp_path / "store")
+    feeds(filled, FIRST)
+    first = generation.run(work(FIRST))
+    name = first.detail["generation"]
+    assert name.startswith("g20261101-")
+    assert first.counts == {"home_feed": 3, "related_pins": 1, "pin_cards": 59, "fallback": 2, "loaded": 65}
+    assert first.rows == store.count(name) == 65
+    reader = Reader(store, refresh_seconds=0.0)
+    feed = reader.home_feed(2)
+    assert (feed.generation, feed.as_of, feed.fallback) == (name, FIRST, False)
+    assert [item.pin_id for item in feed.items] == [21, 22, 23, 24, 25]
+    assert reader.home_feed(999).fallback
+    assert reader.home_feed(999).items[0].pin_id == 59
+    assert [item.pin_id for item in reader.related(11).items] == [21, 22]
+    assert reader.card(11).title == "Pin 11"
+    (manifest,) = [one.manifest for one in list_generations(store)]
+    assert manifest.inputs["gold.home_feed"] == filled.version("gold.home_feed")
+    assert manifest.arms == {"control": 3}
+    assert manifest.gate["coverage"] == 1.0
+    assert manifest.gate["churn"] is None
+
+    feeds(filled, FIRST)  # written anew, the same rows
+    again = generation.run(work(FIRST, "run-2"))
+    assert again.detail["content"] == first.detail["content"]
+    assert again.counts["loaded"] == 0
+    assert "already served" in work(FIRST).options["said"][-1]
+    assert statuses(filled, FIRST) == [(name, "loaded"), (name, "served")]
+
+    feeds(filled, FIRST, shift=1)
+    second = generation.run(work(FIRST, "run-3")).detail
+    assert second["parent"] == name
+    assert second["gate"]["churn"] == pytest.approx(0.2)  # each feed has one new pin of five
+    assert [item.pin_id for item in reader.home_feed(2).items] == [22, 23, 24, 25, 26]
+
+    rollback(store)
+    feeds(filled, FIRST, shift=2)
+    third = generation.run(work(FIRST, "run-4")).detail["generation"]
+    assert statuses(filled, FIRST)[2:] == [
+        (second["generation"], "loaded"),
+        (second["generation"], "served"),
+        (second["generation"], "rolled_back"),
+        (name, "served"),
+        (third, "loaded"),
+        (third, "served"),
+    ]
+
+
+def test_a_secret_pin_in_a_feed_is_refused_and_named(work, filled, tmp_path):
+    store = RocksStore(tmp_path / "store")
+    serve(store, "g20261101-00000001", {1: [1, 2]})
+    before = store.read_pointer()
+    feeds(filled, SECOND, planted=SECRET)
+    with pytest.raises(GateRefused) as refused:
+        generation.run(work(SECOND))
+    assert "home_feed, not public (1): user 3, place 5: pin 66" in str(refused.value)
+    assert "Generation g20261101-00000001 stays served" in str(refused.value)
+    assert store.read_pointer() == before
+    assert store.generations() == ["g20261101-00000001"]
+    ((name, status),) = statuses(filled, SECOND)
+    assert name.startswith("g20261102-")
+    assert status == "refused"
+
+
+def test_what_cannot_be_read_back_is_not_served(work, filled, tmp_path, monkeypatch):
+    store = RocksStore(tmp_path / "store")
+    feeds(filled, THIRD)
+
+    def lossy(store, name, pairs, content):
+        load.load(store, name, pairs, content)
+        kept = [pair for pair in store.open(name).scan(b"") if pair[0] != b"hf:2"]
+        store.begin(name)
+        store.gather(name, [store.load(name, kept)])
+
+    monkeypatch.setattr(generation, "load", lossy)
+    with pytest.raises(StoreError, match=r"1 of 65 keys.*hf:2"):
+        generation.run(work(THIRD))
+    assert store.read_pointer() is None
+    assert store.generations() == []
+    monkeypatch.undo()
+
+    def killed(*_):
+        raise StoreError("killed between seal and flip")
+
+    monkeypatch.setattr(RocksStore, "flip", killed)
+    with pytest.raises(StoreError, match="killed"):
+        generation.run(work(THIRD))
+    monkeypatch.undo()
+    (name,) = store.generations()
+    assert store.read_pointer() is None
+    done = generation.run(work(THIRD))
+    assert (done.counts["loaded"], store.read_pointer().current) == (0, name)
+
+
+def test_nothing_to_publish_and_nobody_to_wait_for_are_said(work, tmp_path):
+    with RocksStore(tmp_path / "store").lease(), pytest.raises(ConcurrentRun, match="publisher"):
+        generation.run(work(FIRST))
+    with pytest.raises(TableError, match="no rows for as-of 2026-10-01"):
+        generation.run(work(date(2026, 10, 1)))

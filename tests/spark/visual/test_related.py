@@ -1,0 +1,171 @@
+"""gold.related_pins and the co-saves below it, worked out by hand."""
+
+from collections import Counter
+from itertools import combinations
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from jobs.lake.job import Context
+from jobs.visual.cosaves import co_saves
+from jobs.visual.related import related_pins
+from tests.asserts import assert_no_cross_join
+from tests.builders import build
+
+pytestmark = pytest.mark.spark
+
+
+def context(ctx, **changes):
+    visual = ctx.settings.visual.model_copy(update=changes)
+    return Context(ctx.settings.model_copy(update={"visual": visual}), ctx.as_of)
+
+
+def boards_of(spark, boards):
+    """`boards`: id -> (owner, privacy, pins, newest first)."""
+    rows = [{"id": b, "owner_id": owner, "privacy": privacy} for b, (owner, privacy, _) in boards.items()]
+    saves = [
+        {"board_id": b, "pin_id": pin, "user_id": owner, "saved_at": float(place + 1)}
+        for b, (owner, _, pins) in boards.items()
+        for place, pin in enumerate(pins)
+    ]
+    return build(spark, "silver.app_boards", rows), build(spark, "silver.app_board_pins", saves)
+
+
+def tables(spark, pins, near=(), boards=None):
+    """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first."""
+    stats = [{"pin_id": p, "creator_id": p, "image_signature": f"s{p}"} | facts for p, facts in pins.items()]
+    ranks: Counter[int] = Counter()
+    rows = []
+    for a, b, score in near:
+        ranks[a] += 1
+        rows.append({"pin_id": a, "neighbour_id": b, "score": score, "rank": ranks[a]})
+    app_boards, board_pins = boards_of(spark, boards or {})
+    return {
+        "gold.pin_stats": build(spark, "gold.pin_stats", stats),
+        "gold.pin_neighbours": build(spark, "gold.pin_neighbours", rows),
+        "silver.app_boards": app_boards,
+        "silver.app_board_pins": board_pins,
+    }
+
+
+def shown(rows, pin):
+    return [tuple(r)[2:] for r in sorted(rows) if r["pin_id"] == pin]
+
+
+def pairs(df):
+    return {(r["pin_id"], r["related_pin_id"]): (r["co_saves"], r["rate"], r["trust"]) for r in df.collect()}
+
+
+def test_co_saves_count_public_boards_of_shown_pins_with_caps(spark, ctx):
+    boards, board_pins = boards_of(
+        spark,
+        {
+            1: (100, "public", [1, 2]),
+            2: (100, "public", [1, 2]),
+            3: (100, "public", [1, 2]),  # third board of one owner: beyond the cap of two
+            4: (200, "public", [2, 1, 3]),
+            5: (300, "secret", [1, 2, 3]),
+            6: (300, "protected", [1, 3]),
+            7: (400, "public", [5, 4, 3, 1]),  # only the three newest count: 5, 4, 3
+            8: (500, "public", [1, 9]),  # 9 may not be shown, so 1 is alone
+        },
+    )
+    pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
+    visual = context(ctx, user_cap=2, board_cap=3, co_save_shrink=2.0).settings.visual
+    found = co_saves(board_pins, boards, pins, visual)
+    # capped boards that hold: 1 -> 2 + 1 + 1 = 4, 2 -> 2 + 1 = 3, 3 -> 1 + 1 = 2, 4 -> 1, 5 -> 1
+    assert_no_cross_join(found)
+    known = {
+        (1, 2): (4, 3 / sqrt(4 * 3), 3 / 5),
+        (1, 3): (1, 1 / sqrt(4 * 2), 1 / 3),
+        (2, 3): (1, 1 / sqrt(3 * 2), 1 / 3),
+        (3, 4): (1, 1 / sqrt(2 * 1), 1 / 3),
+        (3, 5): (1, 1 / sqrt(2 * 1), 1 / 3),
+        (4, 5): (1, 1.0, 1 / 3),
+    }
+    known |= {(b, a): value for (a, b), value in known.items()}
+    got = pairs(found)
+    assert set(got) == set(known)
+    for pair, value in known.items():
+        assert got[pair] == pytest.approx(value, abs=1e-6)
+
+
+def test_the_blend_its_reasons_and_what_is_left_out(spark, ctx):
+    pins = {p: {} for p in range(1, 9)}
+    pins[5] = {"image_signature": "s1"}  # the same image as pin 1
+    pins[6] = {"visibility": "secret"}
+    pins[7] = {"visibility": "protected"}
+    near = [(1, 4, 0.99), (1, 6, 0.9), (1, 2, 0.8), (1, 5, 0.7), (1, 3, 0.4), (1, 99, 0.3)]
+    boards = {1: (10, "public", [1, 3, 6, 7, 8]), 2: (20, "public", [1, 3]), 3: (30, "secret", [1, 2])}
+    got = related_pins(tables(spark, pins, near, boards), context(ctx, neighbours=10))
+    assert_no_cross_join(got)
+    rows = got.collect()
+    # 4 is a near-duplicate, 99 is deleted. A neighbour's place counts: 1 - (rank - 1) / 10. Pin 3 is with 1 on both
+    # boards of both: rate 1, trust 2 / 4; pin 8 on one: rate 1 / sqrt(2), trust 1 / 3. Both weights are a half.
+    three = (0.4 * 0.6 + 1 * 2 / 4) / 2
+    eight = (1 / sqrt(2)) * (1 / 3) / 2
+    assert shown(rows, 1) == [
+        (3, pytest.approx(three, abs=1e-5), pytest.approx(0.4), 2, "both"),
+        (2, pytest.approx(0.8 * 0.8 / 2, abs=1e-5), pytest.approx(0.8), 0, "looks_alike"),
+        (8, pytest.approx(eight, abs=1e-5), None, 1, "saved_together"),
+    ]
+    assert shown(rows, 6) == shown(rows, 7) == []
+    assert {r["related_pin_id"] for r in rows} <= {1, 2, 3, 4, 5, 8}
+
+
+def random_case(seed=11, n=60):
+    rng = np.random.default_rng(seed)
+    pins = {
+        p: {
+            "creator_id": int(rng.integers(0, 12)),
+            "image_signature": f"s{int(rng.integers(0, 45))}",
+            "visibility": "public" if rng.random() < 0.85 else "secret",
+        }
+        for p in range(1, n + 1)
+    }
+    near = [
+        (a, int(b), float(rng.choice([0.985, 0.9, 0.7, 0.5])))
+        for a in pins
+        for b in rng.choice([p for p in pins if p != a], 12, replace=False)
+    ]
+    boards = {
+        b: (
+            int(rng.integers(1, 6)),
+            str(rng.choice(["public", "public", "secret"])),
+            rng.choice(n, 8, replace=False) + 1,
+        )
+        for b in range(1, 25)
+    }
+    return pins, near, {b: (o, p, x.tolist()) for b, (o, p, x) in boards.items()}
+
+
+def test_no_list_breaks_a_rule_and_another_partitioning_gives_the_same_rows(spark, ctx):
+    pins, near, boards = random_case()
+    inputs = tables(spark, pins, near, boards)
+    short = context(ctx, related_length=8, owner_cap=2, pool=20)
+    rows = sorted(related_pins(inputs, short).collect())
+    alike = {frozenset((a, b)) for a, b, s in near if s >= 0.98}
+    lists = {}
+    for row in rows:
+        lists.setdefault(row["pin_id"], []).append(row)
+    assert len(lists) > 30
+    for pin, found in lists.items():
+        ids = [row["related_pin_id"] for row in found]
+        assert [row["position"] for row in found] == list(range(1, len(ids) + 1)), "no gaps"
+        assert len(ids) <= 8
+        assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+        assert all(pins[p]["visibility"] == "public" for p in [pin, *ids])
+        owners = [pins[p]["creator_id"] for p in ids]
+        assert max(owners.count(o) for o in owners) <= 2
+        for a, b in combinations([pin, *ids], 2):
+            assert a != b
+            assert frozenset((a, b)) not in alike
+            assert pins[a]["image_signature"] != pins[b]["image_signature"]
+    parted = {name: df.repartition(7) for name, df in inputs.items()}
+    assert sorted(related_pins(parted, short).collect()) == rows
+
+
+def test_nothing_in_nothing_out_and_lonely_pins_have_no_list(spark, ctx):
+    assert related_pins(tables(spark, {}), ctx).count() == 0
+    assert related_pins(tables(spark, {1: {}, 2: {}}, boards={1: (1, "public", [1])}), ctx).count() == 0

@@ -1,0 +1,138 @@
+"""Reading roots: what is there, what is missing, and what may not be read yet."""
+
+import gzip
+import json
+
+import pytest
+import zstandard
+
+from jobs.config.ingest import Ingest
+from jobs.errors import SourceError
+from jobs.ingest.dumpling import read_export
+from jobs.ingest.feed import read_feed
+from jobs.ingest.sources import join
+from jobs.ingest.storage import listing, read
+from jobs.ingest.tree import Folder
+
+
+def write(root, path, content=b""):
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.fixture
+def feed(tmp_path):
+    write(tmp_path, "metadata", '{"checkpoint-ts":470650143145721857}')
+    for number in (1, 2, 3):
+        write(tmp_path, f"app/t/7/2026-11-22/CDC{number:020d}.json", "x")
+    write(tmp_path, "app/t/7/2026-11-22/meta/CDC.index", f"CDC{2:020d}.json\n")
+    return tmp_path
+
+
+def test_the_checkpoint_keeps_every_digit_and_files_above_the_index_wait(feed):
+    found = read_feed(str(feed))
+    assert found.checkpoint == 470650143145721857
+    assert [data.number for _, data in found.data] == [1, 2]
+    assert found.waiting == [f"app/t/7/2026-11-22/CDC{3:020d}.json"]
+    assert found.data[0][1].folder == Folder("app", "t", 7, 0, "2026-11-22")
+
+
+def test_each_dispatcher_has_an_index_of_its_own(tmp_path):
+    write(tmp_path, "metadata", '{"checkpoint-ts":9}')
+    for dispatcher, number in (("11", 5), ("22", 1)):
+        write(tmp_path, f"a/t/7/CDC_{dispatcher}_{number:08d}.json", "x")
+    write(tmp_path, "a/t/7/meta/CDC_11.index", "CDC_11_00000005.json\n")
+    found = read_feed(str(tmp_path))
+    assert [data.folder.dispatcher for _, data in found.data] == ["11"]
+    assert found.waiting == ["a/t/7/CDC_22_00000001.json"]
+
+
+def test_an_index_that_names_a_file_not_there_is_noted(feed):
+    (feed / f"app/t/7/2026-11-22/CDC{2:020d}.json").unlink()
+    (feed / f"app/t/7/2026-11-22/CDC{3:020d}.json").unlink()
+    assert read_feed(str(feed)).missing == ["app/t/7/2026-11-22"]
+
+
+def test_objects_that_fit_no_rule_are_reported_and_leftovers_ignored(feed):
+    write(feed, "app/t/7/2026-11-22/CDC000009.json.tmp.1a2b", "x")
+    write(feed, "app/notes.txt", "hello")
+    assert list(read_feed(str(feed)).unknown) == ["app/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda root: (root / "metadata").unlink(), "no file `metadata`"),
+        (lambda root: write(root, "metadata", "{}"), "does not hold a checkpoint"),
+        (lambda root: write(root, "app/t/7/2026-11-22/CDC000001.csv"), "protocol=canal-json"),
+        (lambda root: write(root, "app/t/7/schema.json"), r"before v6\.5\.3"),
+    ],
+)
+def test_a_feed_that_cannot_be_read_safely_is_refused_in_one_sentence(feed, change, says):
+    change(feed)
+    with pytest.raises(SourceError, match=says) as error:
+        read_feed(str(feed))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(SourceError, match=r"Dumpling export: no folder at .*/gone"):
+        listing(str(tmp_path / "gone"), "Dumpling export")
+    with pytest.raises(SourceError, match="nowhere://x"):
+        listing("nowhere://x", "Kafka archive")
+
+
+def test_compressed_files_are_read_and_damaged_ones_are_errors(tmp_path):
+    write(tmp_path, "a.gz", gzip.compress(b"one\n") + gzip.compress(b"two\n"))
+    write(tmp_path, "b.zst", zstandard.compress(b"three\n"))
+    write(tmp_path, "c.gz", gzip.compress(b"four\n" * 100)[:-9])
+    assert read(str(tmp_path), "a.gz") == b"one\ntwo\n"
+    assert read(tmp_path.as_uri(), "b.zst") == b"three\n"
+    with pytest.raises(OSError, match="cannot be decompressed"):
+        read(str(tmp_path), "c.gz")
+
+
+def test_an_export_tells_its_tso_tables_and_files(shared):
+    export = read_export(str(shared / "fixtures/dumpling-real/csv-start-noescape-gzip"))
+    assert export.tso == 470650142688280576
+    assert {name for _, name in export.data} == set(export.creates)
+    assert len(export.creates) == 4
+
+
+def test_an_incomplete_or_other_export_is_refused(tmp_path, shared):
+    write(tmp_path, "metadata", "Started dump at: x\nSHOW MASTER STATUS:\n\tLog: tidb-binlog\n\tPos: 5\n")
+    with pytest.raises(SourceError, match="not complete"):
+        read_export(str(tmp_path))
+    with pytest.raises(SourceError, match="--filetype csv"):
+        read_export(str(shared / "fixtures/dumpling-real/sql-start"))
+
+
+def test_names_are_decoded_and_a_table_without_its_schema_is_named(tmp_path):
+    write(tmp_path, "metadata", "\tPos: 5\nFinished dump at: x\n")
+    write(tmp_path, "geo%2Dx.a%2Eb-schema.sql", "CREATE TABLE `a.b` (`id` INT PRIMARY KEY)")
+    write(tmp_path, "geo%2Dx.a%2Eb.000000000.csv", '"id"\r\n1\r\n')
+    assert list(read_export(str(tmp_path)).creates) == [("geo-x", "a.b")]
+    write(tmp_path, "app.t.000000000.csv", '"id"\r\n')
+    with pytest.raises(SourceError, match=r"no app\.t-schema\.sql"):
+        read_export(str(tmp_path))
+
+
+@pytest.mark.parametrize("feed_name", ["canal-json", "classic-canal-json"])
+def test_the_real_feeds_are_held_just_where_harder_ddl_stands(shared, feed_name):
+    root = shared / "fixtures/ticdc-real"
+    ddl = {d["query"]: int(d["finished_ts"]) for d in json.loads((root / "history.json").read_text())["ddl"]}
+    found = read_feed(str(root / feed_name))
+    sources = join(found, read_export(str(shared / "fixtures/dumpling-real/csv-start")), Ingest())
+    barriers = {name: table.barrier for name, table in sources.tables.items()}
+    assert barriers == {
+        "app.users": None,
+        "app.board_pins": None,
+        "app.boards": ddl["alter table app.boards rename column category to topic"],
+        "app.pins": ddl["alter table app.pins drop column alt_text"],
+        "app.trending": ddl["truncate table app.trending"],
+        "app.trending_daily": ddl["rename table app.trending to app.trending_daily"],
+    }
+    assert (found.unknown, found.broken, sources.held_files) == ({}, [], [])
+    members = {c.name: c.members for c in sources.tables["app.users"].columns if c.members}
+    assert members == {"gender": ("female", "male", "unspecified"), "interests": ("art", "diy", "food", "travel")}
