@@ -19,8 +19,8 @@ $(VENV)/.done: requirements.lock pyproject.toml
 		|| { echo "pinlake needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 setup"; exit 4; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 4; }
-	@echo "Installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (about 2 minutes, 1.6 GB) …"
-	@$(BIN)/pip install --quiet --no-deps --no-compile -r requirements.lock
+	@echo "Installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (2 to 4 minutes, 1.9 GB) …"
+	@$(BIN)/pip install --quiet --no-deps -r requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

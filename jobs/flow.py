@@ -117,12 +117,14 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.ranker:ranker",
         reads=(
             "silver.pin_events",
+            "silver.pin_embeddings@horizon",
+            "silver.app_user_follows@horizon",
+        ),
+        if_there=(
             "gold.candidates@horizon",
             "gold.pin_stats@horizon",
             "gold.user_profile@horizon",
             "gold.cf_factors@horizon",
-            "silver.pin_embeddings@horizon",
-            "silver.app_user_follows@horizon",
         ),
         writes="gold.ranker",
         sections=("ranking",),

@@ -31,7 +31,7 @@ class Step:
 def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
     """Return the inputs of a job at a cut."""
     found = []
-    for key in job.reads:
+    for key in (*job.reads, *job.if_there):
         lagged = key.endswith(HORIZON)
         found.append(Read(key, key.removesuffix(HORIZON), as_of - timedelta(days=horizon_days if lagged else 0)))
     return found
@@ -67,7 +67,8 @@ def plan(as_of: date, horizon_days: int, jobs: Iterable[Job] = FLOW, first: date
             continue
         needed.add((step.job.name, step.as_of))
         for read in reads(step.job, step.as_of, horizon_days):
-            waiting += [Step(writer, read.as_of) for writer in WRITERS.get(read.table, ())]
+            if read.key not in step.job.if_there:
+                waiting += [Step(writer, read.as_of) for writer in WRITERS.get(read.table, ())]
     place = {job.name: number for number, job in enumerate(FLOW)}
     by_name = {job.name: job for job in FLOW}
     # earlier cuts first; ingest serves them all

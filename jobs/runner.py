@@ -21,8 +21,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.config import Settings
-from jobs.errors import ConfigError, PlatformError
-from jobs.lake.asof import read_as_of
+from jobs.errors import ConfigError, PlatformError, TableError
+from jobs.lake.asof import ABSENT, read_as_of
 from jobs.lake.delta import Commit, Lake, conform
 from jobs.lake.job import Context, Job, Outcome, Work
 from jobs.lake.table import Time
@@ -174,8 +174,14 @@ class Runner:
     def _tables(self, job: Job, context: Context) -> dict[str, DataFrame]:
         tables = {}
         for read in reads(job, context.as_of, self._horizon):
-            cut = context if not read.key.endswith(HORIZON) else context.before()
-            tables[read.key] = read_as_of(self.lake, read.table, cut, self._version(read))
+            version, lagged = self._version(read), read.key.endswith(HORIZON)
+            if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
+                raise TableError(
+                    f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
+                    f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
+                )
+            cut = context.before() if lagged else context
+            tables[read.key] = read_as_of(self.lake, read.table, cut, version)
         return tables
 
     def _pin(self, job: Job, as_of: date) -> dict[str, int]:
@@ -192,10 +198,9 @@ class Runner:
 
             last = [self.records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
             known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
-            if known:
-                return max(known)
+            return max(known, default=ABSENT)
         if read.table not in self._versions:
-            self._versions[read.table] = self.lake.version(read.table) if self.lake.exists(read.table) else -1
+            self._versions[read.table] = self.lake.version(read.table) if self.lake.exists(read.table) else ABSENT
         return self._versions[read.table]
 
 

@@ -17,7 +17,7 @@ Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input
 """
 
 app = typer.Typer(
-    name="pinlake", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    name="pinlake", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
 
 

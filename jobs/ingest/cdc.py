@@ -22,7 +22,7 @@ from jobs.ingest.dumpling import read_export
 from jobs.ingest.feed import read_feed
 from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
-from jobs.ingest.silver import Mark, merge
+from jobs.ingest.silver import Mark, create, merge
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
 from jobs.lake.delta import Lake
@@ -114,6 +114,9 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
             "Every change must be one or the other; silver was not touched, report this as a bug."
         )
     results = _merge_all(work, [_Result(marks[n], c.due) for n, c in counts.items() if c.due])
+    for name, mark in sorted(marks.items()):
+        if mark.table.exists_at(sources.checkpoint) and not (name in counts and counts[name].due):
+            create(work.lake, mark.table)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     _note(work, [m for n, m in sorted(marks.items()) if n not in lost], past, newest)

@@ -64,6 +64,11 @@ class SourceTable:
         """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""
         return checkpoint if self.barrier is None else min(checkpoint, self.barrier - 1)
 
+    def exists_at(self, checkpoint: int) -> bool:
+        """Return whether the table is there at the checkpoint, and may be shown."""
+        begun = min([*self.versions, *([self.snapshot.tso] if self.snapshot else [])], default=None)
+        return begun is not None and begun <= self.limit(checkpoint)
+
     def hold(self, version: int, reason: str) -> "SourceTable":
         """Return the table held from `version` on, unless it is held earlier already."""
         if self.barrier is not None and self.barrier <= version:

@@ -53,6 +53,8 @@ def run(work: Work) -> Outcome:
         ValidationFailed: the messages of a topic break a critical expectation.
         TableError: the numbers do not add up.
     """
+    for table in TOPICS.values():
+        work.lake.ensure(table.name)  # a topic without messages is a table too
     items, refused = _listed(work.options.get("kafka") or ())
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
@@ -151,9 +153,7 @@ def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
 
 def _append(work: Work, parsed: Parsed) -> int:
     name = parsed.table.name
-    work.lake.ensure(name)
-    rows = parsed.unique()
-    rows = new_rows(rows, parsed.table, work.lake.read(name)).persist(StorageLevel.DISK_ONLY)
+    rows = new_rows(parsed.unique(), parsed.table, work.lake.read(name)).persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
         if count:

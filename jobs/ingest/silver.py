@@ -61,13 +61,20 @@ def merge(work: Work, mark: Mark) -> int:
     rows = typed(newest(changes), schema).persist(StorageLevel.DISK_ONLY)
     try:
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
-        if not lake.exists(table.silver):
-            lake.create(table.silver, schema, comment=_comment(table))
+        if create(lake, table, schema):
             return lake.append(table.silver, rows).rows
         _evolve(lake, mark, schema)
         return _merge_rows(lake, table, rows)
     finally:
         rows.unpersist()
+
+
+def create(lake: Lake, table: SourceTable, schema: StructType | None = None) -> bool:
+    """Create a table's silver, empty, and return True; False if it is there: a table without rows is a table too."""
+    if lake.exists(table.silver):
+        return False
+    lake.create(table.silver, schema or _schema(lake, table), comment=_comment(table))
+    return True
 
 
 def _merge_rows(lake: Lake, table: SourceTable, rows: DataFrame) -> int:

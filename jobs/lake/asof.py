@@ -11,6 +11,9 @@ from jobs.lake.sources import LEDGER
 from jobs.lake.table import Table, Time
 from jobs.lake.tables import table
 
+ABSENT = -1
+"""Version of a table, or of a partition, that no run has made."""
+
 
 def read_as_of(lake: Lake, name: str, context: Context, version: int | None = None) -> DataFrame:
     """Return the rows of table `name` that were there strictly before the cut.
@@ -19,13 +22,13 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
         lake: where the table is.
         name: registered name.
         context: holds the cut.
-        version: Delta version to read; newest if None.
+        version: Delta version to read; newest if None; ABSENT reads as no rows.
 
     Raises:
         TableError: the table is absent, lacks a registered column, or has nothing for that as-of.
     """
     known = table(name)
-    if known.optional and not lake.exists(name):
+    if known.optional and (version == ABSENT or not lake.exists(name)):
         return lake.spark.createDataFrame([], struct_of(known)).drop("as_of", "_op_rank", "_deleted")
     version = lake.version(name) if version is None else version
     df = lake.read(name, version)

@@ -86,6 +86,8 @@ class Job:
     """module:function, imported when run."""
     reads: tuple[str, ...] = ()
     """Tables read at the cut; `name@horizon` reads the partition of horizon_days before."""
+    if_there: tuple[str, ...] = ()
+    """Tables read where an earlier run made them; no run is planned for their sake, and without one they are empty."""
     writes: str | None = None
     """Table written; None for an action."""
     slice: str | None = None

@@ -1,17 +1,24 @@
 """The feed of users who have none of their own: rising, then popular, public pins, for everybody and by category.
 
-In: gold.pin_stats and gold.trending of the cut. Out: one row per segment and position, the columns of
-gold.home_feed with `segment` (a category, or "all") for the user.
+In: gold.pin_stats and gold.trending of the cut. Out: one row per segment and position, the columns of gold.home_feed
+with `segment` (a category, or "all") for the user.
 """
 
-from pyspark.sql import Column, DataFrame, Window
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.config.publish import Publish
 from jobs.publish.codec import DEFAULT_SEGMENT
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _POOL = 5
 """Pins looked at per place of the feed, so that the owner cap still leaves a full one."""
+_SCHEMA = "segment string, position int, pin_id bigint, score float, source string, reason string, reason_id bigint"
 
 
 def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -> DataFrame:
@@ -22,42 +29,55 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
     """
     public = pin_stats.where("visibility = 'public' and category is not null")
     public = public.select("pin_id", "creator_id", F.col("category").alias("segment"), "popularity")
-    half = max(1, publish.fallback_length // 2)
-    rising = trending.select("pin_id", F.col("score").cast("double").alias("score"))
-    rising = rising.groupBy("pin_id").agg(F.max("score").alias("score")).join(public, "pin_id")
-    rising = rising.select("segment", "pin_id", "creator_id", "score", F.lit("trending").alias("source"))
-    popular = public.where("popularity > 0").select(
-        "segment", "pin_id", "creator_id", F.col("popularity").alias("score"), F.lit("popular").alias("source")
+    rise = trending.groupBy("pin_id").agg(F.max("score").cast("double").alias("score"))
+    columns = ("segment", "pin_id", "creator_id", "score", "source")
+    rising = public.join(rise, "pin_id").withColumn("source", F.lit("trending")).select(*columns)
+    popular = public.where("popularity > 0").withColumnRenamed("popularity", "score")
+    both = rising.unionByName(popular.withColumn("source", F.lit("popular")).select(*columns))
+    best = Window.partitionBy("segment", "source").orderBy(F.col("score").desc(), "pin_id")
+    length, cap = publish.fallback_length, publish.fallback_owner_cap
+    # a few hundred pins of each of a few dozen categories are left: small enough to choose from in one place
+    tops = both.withColumn("_place", F.row_number().over(best)).where(F.col("_place") <= length * _POOL).drop("_place")
+    segments = tops.unionByName(tops.withColumn("segment", F.lit(DEFAULT_SEGMENT)))
+
+    def choose(table: "pa.Table") -> "pa.Table":
+        return _table(chosen(table.to_pylist(), length, cap))
+
+    return segments.groupBy("segment").applyInArrow(choose, _SCHEMA)
+
+
+def chosen(pins: list[dict[str, Any]], length: int, owner_cap: int) -> list[dict[str, Any]]:
+    """Return the pins of one segment's feed, in order, out of rows with pin_id, creator_id, score and source.
+
+    Scores of the two sources are of different kinds and never compared.
+    """
+    feed: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    owners: Counter[int] = Counter()
+    for source, limit in (("trending", max(1, length // 2)), ("popular", length)):
+        ranked = sorted((p for p in pins if p["source"] == source), key=lambda p: (-p["score"], p["pin_id"]))
+        for pin in ranked:
+            if len(feed) >= limit:
+                break
+            if pin["pin_id"] not in seen and owners[pin["creator_id"]] < owner_cap:
+                feed.append(pin)
+                seen.add(pin["pin_id"])
+                owners[pin["creator_id"]] += 1
+    return feed
+
+
+def _table(feed: list[dict[str, Any]]) -> "pa.Table":
+    import pyarrow as pa
+
+    sources = pa.array([pin["source"] for pin in feed], pa.string())
+    return pa.table(
+        {
+            "segment": pa.array([pin["segment"] for pin in feed], pa.string()),
+            "position": pa.array(range(1, len(feed) + 1), pa.int32()),
+            "pin_id": pa.array([pin["pin_id"] for pin in feed], pa.int64()),
+            "score": pa.array([pin["score"] for pin in feed], pa.float32()),
+            "source": sources,
+            "reason": sources,
+            "reason_id": pa.nulls(len(feed), pa.int64()),
+        }
     )
-    pool = publish.fallback_length * _POOL
-    # kept small by segment before the whole is looked at: there are a few dozen categories
-    tops = _top(rising, pool).unionByName(_top(popular, pool))
-    both = tops.unionByName(tops.withColumn("segment", F.lit(DEFAULT_SEGMENT)))
-    once = _first(both, ["segment", "pin_id"], 1, _by_source())
-    capped = _first(once, ["segment", "creator_id"], publish.fallback_owner_cap, _by_source())
-    halved = _first(capped.where("source = 'trending'"), ["segment"], half, _by_source())
-    kept = halved.unionByName(capped.where("source = 'popular'"))
-    placed = kept.withColumn("position", F.row_number().over(Window.partitionBy("segment").orderBy(*_by_source())))
-    return placed.where(F.col("position") <= publish.fallback_length).select(
-        "segment",
-        "position",
-        "pin_id",
-        F.col("score").cast("float").alias("score"),
-        "source",
-        F.col("source").alias("reason"),
-        F.lit(None).cast("bigint").alias("reason_id"),
-    )
-
-
-def _by_source() -> list[Column]:
-    # "trending" before "popular"; their scores are of different kinds and never compared
-    return [F.col("source").desc(), F.col("score").desc(), F.col("pin_id")]
-
-
-def _top(pins: DataFrame, limit: int) -> DataFrame:
-    return _first(pins, ["segment"], limit, [F.col("score").desc(), F.col("pin_id")])
-
-
-def _first(rows: DataFrame, group: list[str], limit: int, order: list[Column]) -> DataFrame:
-    place = F.row_number().over(Window.partitionBy(*group).orderBy(*order))
-    return rows.withColumn("_place", place).where(F.col("_place") <= limit).drop("_place")

@@ -5,9 +5,10 @@ ops.generations. The pointer moves last, so a failure or a kill anywhere leaves 
 running again finishes or finds that there is nothing to do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 
 from pyspark import StorageLevel
@@ -64,12 +65,23 @@ def run(work: Work) -> Outcome:
         journal.catch_up(work, store.kind, served)
         versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
         tables = {name: read_as_of(work.lake, name, work.context, versions.get(name)) for name in READS}
-        pairs = _pairs(tables, work).persist(StorageLevel.DISK_ONLY)
-        try:
+        stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
+        with (
+            _kept(fallback_feed(stats, trending, publish)) as fallback,
+            _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
+        ):
             build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables)
             return _publish(work, store, build, served)
-        finally:
-            pairs.unpersist()
+
+
+@contextmanager
+def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep a frame on the executors' disks while several jobs read it."""
+    kept = frame.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> Outcome:
@@ -101,9 +113,8 @@ def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> 
     return Outcome(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
 
 
-def _pairs(tables: Mapping[str, DataFrame], work: Work) -> DataFrame:
-    as_of, feed, related = work.context.as_of, tables["gold.home_feed"], tables["gold.related_pins"]
-    fallback = fallback_feed(tables["gold.pin_stats"], tables["gold.trending"], work.context.settings.publish)
+def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) -> DataFrame:
+    feed, related = tables["gold.home_feed"], tables["gold.related_pins"]
     public = rows.public_pins(tables["silver.app_pins"], tables["silver.app_boards"])
     return rows.union(
         [

@@ -271,6 +271,12 @@ def test_the_newest_change_per_key_is_the_same_in_any_order_and_any_repetition(s
     assert found == wanted
 
 
+def test_a_table_without_rows_is_a_table_too(lake, work, tmp_path):
+    cdc.run(work(ticdc=small(tmp_path / "feed", [[line("INSERT", 1, 2000)]])))
+    assert lake.read("silver.app_t").count() == 0
+    assert lake.read("silver.app_t").columns == ["id", "v", "_commit_ts", "_op_rank", "_deleted"]
+
+
 def test_missing_sources_are_named_and_none_at_all_is_no_error(work, tmp_path):
     with pytest.raises(SourceError, match="no folder"):
         cdc.run(work(dumpling=str(tmp_path / "gone")))

@@ -111,7 +111,5 @@ def test_popularity_lists_are_filled_past_the_pins_a_user_knew(tables, spark):
 def test_on_a_first_day_there_is_nothing_to_judge(tables, spark):
     nothing = {name: df.limit(0) if name.endswith("@horizon") else df for name, df in tables.items()}
     assert evaluations(nothing, CTX).collect() == []
-    unsaved = {**tables, "silver.app_board_pins": build(spark, "silver.app_board_pins")}
-    assert evaluations(unsaved, CTX).collect() == []
     no_feed = {**tables, "gold.home_feed@horizon": tables["gold.home_feed@horizon"].limit(0)}
     assert {row["model"] for row in evaluations(no_feed, CTX).collect()} == {"content", "popularity"}

@@ -101,6 +101,13 @@ def test_a_table_that_comes_in_the_stream_starts_with_its_create():
     assert table.held is None
 
 
+def test_a_table_is_there_from_its_first_version_until_it_is_held():
+    assert life().exists_at(100)
+    assert not life(schema(120, action=3), snapshot=False).exists_at(100), "created above the checkpoint"
+    assert not life(schema(20, action=14), snapshot=False).exists_at(100), "held from the beginning"
+    assert life(schema(10), schema(20, action=11)).exists_at(100)
+
+
 def test_a_table_without_a_key_is_held_until_conf_names_one():
     assert "ingest.tables.app.t.keys" in life(schema(20, key=()), snapshot=False).held
     assert life(schema(20, key=()), snapshot=False, rules=TableRules(keys=("name",))).key == ("name",)
