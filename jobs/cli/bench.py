@@ -2,11 +2,15 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.cli.app import STATE, app, out, print_json
+
+if TYPE_CHECKING:
+    from jobs.cli.engine import Engine
+    from jobs.config import Settings
 
 benchmarks = typer.Typer(help="Measurements beside a named alternative, in one run.", no_args_is_help=True)
 app.add_typer(benchmarks, name="benchmark")
@@ -43,27 +47,39 @@ def quality(
     out.print(table)
 
 
-def platform_lists(train: Path, settings: Any, scratch: Path, quiet: bool = False) -> tuple[Any, Any]:
+def platform_lists(train: Path, settings: "Settings", scratch: Path, quiet: bool = False) -> tuple[Any, Any]:
     """Return users and their lists: the file made into sources, ingested, trained on, searched."""
+    from jobs.cli.engine import engine
+
+    out.quiet = quiet
+    with engine(sources_of(train, settings, scratch), settings, str(scratch / "lake")) as on:
+        found = searched(on)
+    out.quiet = False
+    return found
+
+
+def sources_of(train: Path, settings: "Settings", scratch: Path) -> dict[str, Any]:
+    """Make the training file into change logs; return where ingest finds them."""
+    from jobs.world.interactions import write_interactions
+
+    write_interactions(train, settings, scratch / "world")
+    return {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
+
+
+def searched(on: "Engine") -> tuple[Any, Any]:
+    """Ingest, train, search; return users [n] and their pins [n, K], -1 where a list is shorter."""
     import numpy as np
     from pyspark.sql import functions as F
 
     from jobs.benchmark.quality import K
-    from jobs.cli.engine import engine
     from jobs.flow import job
     from jobs.plan import plan
-    from jobs.world.interactions import write_interactions
 
-    out.quiet = quiet
-    write_interactions(train, settings, scratch / "world")
-    options = {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
-    with engine(options, settings, str(scratch / "lake")) as on:
-        on.ingest()
-        first, cut = on.runner.cut(None)
-        on.steps(plan(cut, settings.ranking.horizon_days, [job("candidates.collaborative")], first))
-        rows = on.runner.lake.read("gold.candidates").where(F.col("rank") <= K).select("user_id", "pin_id", "rank")
-        table = rows.toArrow()  # bounded: K rows a user of the data set
-    out.quiet = False
+    on.ingest()
+    first, cut = on.runner.cut(None)
+    on.steps(plan(cut, on.runner.settings.ranking.horizon_days, [job("candidates.collaborative")], first))
+    rows = on.runner.lake.read("gold.candidates").where(F.col("rank") <= K).select("user_id", "pin_id", "rank")
+    table = rows.toArrow()  # bounded: K rows a user of the data set
     users, place = np.unique(table["user_id"].to_numpy(), return_inverse=True)
     lists = np.full((len(users), K), -1, np.int64)
     lists[place, table["rank"].to_numpy() - 1] = table["pin_id"].to_numpy()

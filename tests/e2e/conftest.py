@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.config import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.flows import run_flow
 
 
 @dataclass
@@ -35,24 +34,6 @@ class Flowed:
     def told(self, name):
         """Return a table of the world's truth as Arrow."""
         return pq.read_table(self.truth / f"{name}.parquet")
-
-
-def run_flow(spark, settings, lake_root, options, work, force=False):
-    """Run the flow as the command line does; return lake and cut."""
-    from rich.console import Console
-
-    from jobs.cli.engine import Engine, Progress
-    from jobs.lake.delta import Lake
-    from jobs.runner import Runner
-    from jobs.validate.checks import Validator
-
-    lake = Lake(spark, str(lake_root))
-    show = Progress(Console(quiet=True))
-    runner = Runner(lake, settings, Validator(ROOT / "expectations", settings, work), options, show.say)
-    try:
-        return lake, Engine(runner, show).flow(None, force)
-    finally:
-        runner.records.close()
 
 
 @pytest.fixture(scope="session")

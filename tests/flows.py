@@ -1,0 +1,31 @@
+"""The flow as the command line runs it, in the tests' session."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def opened(spark, settings, root, options, work):
+    """Give an engine on the lake at `root`; its records are written when it closes."""
+    from rich.console import Console
+
+    from jobs.cli.engine import Engine, Progress
+    from jobs.lake.delta import Lake
+    from jobs.runner import Runner
+    from jobs.validate.checks import Validator
+
+    show = Progress(Console(quiet=True))
+    validator = Validator(ROOT / "expectations", settings, work)
+    runner = Runner(Lake(spark, str(root)), settings, validator, options, show.say)
+    try:
+        yield Engine(runner, show)
+    finally:
+        runner.records.close()
+
+
+def run_flow(spark, settings, root, options, work, force=False):
+    """Run the flow to the latest cut; return the lake and the cut."""
+    with opened(spark, settings, root, options, work) as on:
+        return on.runner.lake, on.flow(None, force)
