@@ -39,7 +39,7 @@ demo: setup ## The main job on a made-up world: change logs in, a published gene
 
 .PHONY: test
 test: setup ## All tests
-	@$(BIN)/pytest -m "not slow or slow" --durations 15
+	@$(BIN)/pytest --durations 15
 
 .PHONY: test-fast
 test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds

@@ -19,7 +19,7 @@ def open_reader() -> Any:
     from jobs.publish.reader import Reader
 
     publish = STATE.loaded.settings.publish
-    return Reader.open(STATE.path(publish.path), publish.store)
+    return Reader.open(STATE.path(publish.path), publish.store, publish.pointer_seconds)
 
 
 def _store() -> Any:

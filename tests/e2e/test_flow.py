@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from jobs.lake.delta import checksum
 from jobs.lake.tables import TABLES
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GOLD = [name.removeprefix("gold.") for name in TABLES if name.startswith("gold.")]
 

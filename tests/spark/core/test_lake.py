@@ -24,7 +24,20 @@ def tso(day: int, ms: int = 0) -> int:
 def change(op, key, at, rank, **values):
     after = None if op == "D" else {"id": str(key)} | values
     before = {"id": str(key)} if op == "D" else None
-    return ("t.x", op, at, rank, f'["{key}"]', before, after, 1, "f", at % 1000, "r")
+    return {
+        "table": "t.x",
+        "op": op,
+        "_commit_ts": at,
+        "_op_rank": rank,
+        "key": f'["{key}"]',
+        "before": before,
+        "after": after,
+        "table_version": 1,
+        "object": "f",
+        "row_no": at % 1000,
+        "batch": 1,
+        "run_id": "r",
+    }
 
 
 CHANGES = [
@@ -41,9 +54,7 @@ CHANGES = [
 @pytest.fixture
 def ledger(lake):
     lake.ensure("bronze.ledger")
-    lake.append_rows(
-        "bronze.ledger", [dict(zip([c.name for c in table("bronze.ledger").columns], r, strict=True)) for r in CHANGES]
-    )
+    lake.append_rows("bronze.ledger", CHANGES)
     return lake.read("bronze.ledger").cache()
 
 

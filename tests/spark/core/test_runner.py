@@ -1,11 +1,12 @@
 """The runner: judged before the commit, committed once, remembered, not repeated without need."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from jobs.errors import ConfigError, ValidationFailed
+from jobs.errors import ConfigError, TableError, ValidationFailed
 from jobs.lake.job import Job
 from jobs.records import Records
 from jobs.runner import Runner
@@ -40,7 +41,12 @@ def rise(tables, context):
     return spark.createDataFrame(rows, types)
 """
 JOB = Job(
-    "candidates.trending_pins", "Rises.", "fake_rise:rise", ("gold.pin_stats",), "gold.trending", None, ("features",)
+    name="candidates.trending_pins",
+    summary="Rises.",
+    function="fake_rise:rise",
+    reads=("silver.pin_events",),
+    writes="gold.trending",
+    sections=("features",),
 )
 
 
@@ -121,3 +127,9 @@ def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tm
     assert runner.cut(None)[1] == date(2026, 11, 1)
     with pytest.raises(ConfigError, match=r"2026-11-02.*from 2026-10-13 to 2026-11-01"):
         runner.cut(date(2026, 11, 2))
+
+
+def test_an_input_that_no_run_has_made_is_named_with_the_command_that_makes_it(lake, settings, expectations, tmp_path):
+    runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
+    with pytest.raises(TableError, match=r"gold\.pin_stats as of 2026-10-20.*pinlake flow --as-of 2026-10-20"):
+        runner.run(replace(JOB, reads=("gold.pin_stats",)), DAY)

@@ -93,6 +93,7 @@ def statuses(lake, day):
     return [(row["generation"], row["status"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, tmp_path):
     store = RocksStore(tmp_path / "store")
     feeds(filled, FIRST)
@@ -142,6 +143,7 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, t
     ]
 
 
+@pytest.mark.slow
 def test_what_is_unfit_or_unreadable_is_not_served(work, filled, tmp_path, monkeypatch):
     store = RocksStore(tmp_path / "store")
     serve(store, "g20261101-00000001", {1: [1, 2]})
