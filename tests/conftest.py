@@ -5,12 +5,17 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from jobs.config import Settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+
+# a slow machine is no failure
+hypothesis.settings.register_profile("pinlake", deadline=None)
+hypothesis.settings.load_profile("pinlake")
 
 ROOT = Path(__file__).resolve().parents[1]
 
