@@ -71,8 +71,8 @@ class Records:
         good = self.lake.read("ops.runs").where("status = 'ok' and as_of is not null")
         row = F.struct("run_id", "output_version", "inputs", "config_hash", "code_hash", "rows")
         newest = good.groupBy("job", "as_of").agg(F.max_by(row, "started_at").alias("r"))
-        # bounded: one row a job and cut that was ever run
-        return {(r["job"], r["as_of"]): r["r"].asDict() for r in newest.collect()}
+        rows = newest.collect()  # bounded: one row a job and cut that was ever run
+        return {(r["job"], r["as_of"]): r["r"].asDict() for r in rows}
 
 
 def day_of(tso: int) -> date:

@@ -135,12 +135,11 @@ def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
     parsed = parse(work.lake.read(KAFKA.name).where(mine), table)
     parsed = Parsed(parsed.rows.persist(StorageLevel.DISK_ONLY), table)
     try:
-        # bounded: one row
         found = parsed.rows.agg(
             F.count(F.lit(1)).alias("total"),
             F.count("reason").alias("bad"),
             F.max(F.when(F.col("reason").isNull(), F.unix_millis("ts"))).alias("ts"),
-        ).collect()[0]
+        ).collect()[0]  # bounded: one row
         if found["bad"]:
             _quarantine(work, topic, parsed)
         applied = _append(work, parsed)
