@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -67,6 +67,7 @@ class Runner:
         self.progress = progress
         self.records = Records(lake)
         self._versions: dict[str, int] = {}
+        self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def run(self, job: Job, as_of: date | None, force: bool = False) -> Result:
@@ -122,20 +123,33 @@ class Runner:
     def _make(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
         known = table(str(job.writes))
         made = _function(job)(self._tables(job, context), context)
-        made = made.withColumn("as_of", F.lit(context.as_of))
-        where = f"as_of = DATE'{context.as_of}'"
+        partition: dict[str, Any] = {"as_of": context.as_of}
         if job.slice is not None:
-            made = made.withColumn(str(known.slice), F.lit(job.slice))
-            where += f" AND {known.slice} = '{job.slice}'"
+            partition[str(known.slice)] = job.slice
+        made = made.withColumns({name: F.lit(value) for name, value in partition.items()})
         # measured and written from one computation; cutting the plan here spares planning it again for each
         frame = conform(made, known).localCheckpoint()
         label = f"{context.as_of}-{job.slice}" if job.slice else str(context.as_of)
         self._check(known.name, frame, run_id, context.as_of, label)
         note = {"run_id": run_id, "job": job.name, "inputs": self._pin(job, context.as_of)}
         with self._locks[known.name]:  # two jobs of one flow may make two slices of one table
-            commit = self.lake.replace(known.name, frame, where, (f"pinlake:{run_id}", 1), note)
+            commit = self.lake.replace(known.name, frame, partition, note)
         self._versions[known.name] = commit.version
+        self._keep(job, context.as_of, frame, commit)
         return _written(commit)
+
+    def _keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
+        """Keep what was committed for later jobs of this session; large results are read from their table."""
+        small = commit.bytes <= self.settings.platform.keep_mb << 20
+        self._made[str(job.writes), as_of, job.slice] = frame if small else None
+
+    def _made_here(self, read: Read) -> DataFrame | None:
+        """Return a partition that this session has made whole, None if it has not."""
+        from jobs.flow import WRITERS
+
+        slices = [self._made.get((read.table, read.as_of, job.slice)) for job in WRITERS.get(read.table, ())]
+        frames = [frame for frame in slices if frame is not None]
+        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(slices) else None
 
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
         label = job.name if context.as_of == NO_CUT else str(context.as_of)
@@ -154,6 +168,7 @@ class Runner:
             judge=judge,
             judge_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
+            made=lambda name: self._made_here(Read(name, name, context.as_of)),
         )
         outcome: Outcome = _function(job)(work)
         self.forget_versions()
@@ -181,7 +196,8 @@ class Runner:
                     f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
                 )
             cut = context.before() if lagged else context
-            tables[read.key] = read_as_of(self.lake, read.table, cut, version)
+            made = self._made_here(read)
+            tables[read.key] = read_as_of(self.lake, read.table, cut, version) if made is None else made
         return tables
 
     def _pin(self, job: Job, as_of: date) -> dict[str, int]:

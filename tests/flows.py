@@ -19,10 +19,7 @@ def opened(spark, settings, root, options, work):
     show = Progress(Console(quiet=True))
     validator = Validator(ROOT / "expectations", settings, work)
     runner = Runner(Lake(spark, str(root)), settings, validator, options, show.say)
-    try:
-        yield Engine(runner, show)
-    finally:
-        runner.records.close()
+    yield Engine(runner, show)
 
 
 def run_flow(spark, settings, root, options, work, force=False):

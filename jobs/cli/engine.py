@@ -150,5 +150,4 @@ def engine(
     try:
         yield Engine(runner, show)
     finally:
-        runner.records.close()
         session.stop()

@@ -25,6 +25,7 @@ from jobs.ingest.manifest import Manifest, refuse
 from jobs.ingest.silver import Mark, create, merge
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
+from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.job import Outcome, Work
 from jobs.lake.ops import CHECKPOINTS
@@ -75,7 +76,7 @@ def run(work: Work) -> Outcome:
         work.progress("no change feed and no snapshot named: nothing to do")
         return Outcome()
     sources = join(feed, export, work.context.settings.ingest)
-    past = _checkpoints(work.lake)
+    past = newest_checkpoints(work.lake)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
@@ -147,14 +148,6 @@ def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
 
     with ThreadPoolExecutor(work.context.settings.ingest.parallel_tables) as pool:
         return list(pool.map(one, results))
-
-
-def _checkpoints(lake: Lake) -> dict[str, Any]:
-    if not lake.exists(CHECKPOINTS.name):
-        return {}
-    rest = F.struct("checkpoint_ts", "batch", "start_ts", "keys", "held")
-    newest = lake.read(CHECKPOINTS.name).groupBy("table").agg(F.max_by(rest, "at").alias("r"))
-    return {row["table"]: row["r"] for row in newest.collect()}  # bounded: one row a source table
 
 
 def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:

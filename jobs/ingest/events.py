@@ -5,9 +5,11 @@ with the reason. A message is a JSON object with the table's columns as fields; 
 `embedding` is base64.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.ingest.archives import EPOCH
@@ -39,11 +41,9 @@ class Parsed:
 
     def unique(self) -> DataFrame:
         """Return the good rows, one per key: of repetitions the one that stands first, by file and line."""
-        keys, names = list(self.table.keys), [column.name for column in self.table.columns]
-        rest = F.struct(*[name for name in names if name not in keys])
-        good = self.rows.where(F.col("reason").isNull())
-        first = good.groupBy(*keys).agg(F.min_by(rest, F.struct(*_PLACE)).alias("rest"))
-        return first.select(*keys, "rest.*").select(*names)
+        first = Window.partitionBy(*self.table.keys).orderBy(*_PLACE)
+        good = self.rows.where(F.col("reason").isNull()).withColumn("_place", F.row_number().over(first))
+        return good.where(F.col("_place") == 1).select(*[column.name for column in self.table.columns])
 
 
 def parse(messages: DataFrame, table: Table) -> Parsed:
@@ -62,10 +62,9 @@ def parse(messages: DataFrame, table: Table) -> Parsed:
     return Parsed(rows.withColumn("reason", reason).withColumn("detail", detail).drop("m"), table)
 
 
-def new_rows(rows: DataFrame, table: Table, silver: DataFrame) -> DataFrame:
-    """Return the rows whose key silver does not hold; only the days that occur are looked at."""
-    days = [row["ds"] for row in rows.select("ds").distinct().collect()]  # bounded: one row a day of the batch
-    there = silver.where(F.col("ds").isin(days)).select(*table.keys)
+def new_rows(rows: DataFrame, table: Table, silver: DataFrame, days: Iterable[date]) -> DataFrame:
+    """Return the rows, of these days, whose key silver does not hold; only its files of these days are looked at."""
+    there = silver.where(F.col("ds").isin(list(days))).select(*table.keys)
     return rows.join(there, list(table.keys), "left_anti")
 
 

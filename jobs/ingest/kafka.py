@@ -7,7 +7,7 @@ Numbers always add up, or the run fails: read + carried = applied + superseded +
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -22,6 +22,7 @@ from jobs.ingest.manifest import Item, Manifest, refuse
 from jobs.ingest.messages import read_messages
 from jobs.ingest.storage import listing
 from jobs.ingest.stream import KAFKA_FIELDS, Task
+from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.job import Outcome, Work
 from jobs.lake.ops import CHECKPOINTS, QUARANTINE
@@ -109,11 +110,8 @@ def _listed(roots: Iterable[str]) -> tuple[list[Item], dict[str, tuple[int, str,
 
 def _checkpoints(lake: Lake) -> dict[str, int]:
     """Return the newest bronze batch in silver, by topic."""
-    if not lake.exists(CHECKPOINTS.name):
-        return {}
-    mine = lake.read(CHECKPOINTS.name).where(F.col("table").startswith("kafka:"))
-    newest = mine.groupBy("table").agg(F.max("batch").alias("batch"))
-    return {r["table"].removeprefix("kafka:"): r["batch"] for r in newest.collect()}  # bounded: a row a topic
+    newest = newest_checkpoints(lake).items()
+    return {name.removeprefix("kafka:"): row["batch"] for name, row in newest if name.startswith("kafka:")}
 
 
 def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, tuple[int, int]]:
@@ -139,10 +137,11 @@ def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
             F.count(F.lit(1)).alias("total"),
             F.count("reason").alias("bad"),
             F.max(F.when(F.col("reason").isNull(), F.unix_millis("ts"))).alias("ts"),
+            F.collect_set(F.when(F.col("reason").isNull(), F.col("ds"))).alias("days"),
         ).collect()[0]  # bounded: one row
         if found["bad"]:
             _quarantine(work, topic, parsed)
-        applied = _append(work, parsed)
+        applied = _append(work, parsed, found["days"])
     finally:
         parsed.rows.unpersist()
     _note(work, topic, before, newest, found["ts"])
@@ -150,9 +149,11 @@ def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
     return _Topic(found["total"], applied, found["bad"])
 
 
-def _append(work: Work, parsed: Parsed) -> int:
-    name = parsed.table.name
-    rows = new_rows(parsed.unique(), parsed.table, work.lake.read(name)).persist(StorageLevel.DISK_ONLY)
+def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
+    name, rows = parsed.table.name, parsed.unique()
+    if work.lake.version(name):  # version 0 is the empty table
+        rows = new_rows(rows, parsed.table, work.lake.read(name), days)
+    rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
         if count:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from jobs.ingest.storage import StoredFile
 from jobs.ingest.stream import Task
 from jobs.lake.delta import Lake
@@ -52,14 +50,12 @@ class Manifest:
         self.entries: dict[tuple[str, str], _Entry] = {}
         self.last = 0
         """Greatest batch number given so far."""
-        if lake.exists(OBJECTS.name):
-            self._load()
+        self._load()
 
     def _load(self) -> None:
-        place = F.struct("batch", F.col("status") == TAKEN)
-        rest = F.struct("size", "status", "batch", "run_id")
-        newest = self._lake.read(OBJECTS.name).groupBy("source", "object").agg(F.max_by(rest, place).alias("e"))
-        for row in newest.select("source", "object", "e.*").collect():  # bounded: a row a file, as the listing is
+        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id")
+        rows.sort(key=lambda row: (row["batch"], row["status"] == TAKEN))  # a row a file, as the listing is
+        for row in rows:
             entry = _Entry(row["size"], row["status"], row["batch"], row["run_id"])
             self.entries[row["source"], row["object"]] = entry
             self.last = max(self.last, entry.batch)

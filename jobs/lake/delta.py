@@ -1,8 +1,10 @@
 """Opening, reading and writing Delta tables by their registered names."""
 
 import json
+import uuid
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructField, StructType
 
 from jobs.errors import ConcurrentRun, EnvironmentMissing, TableError
+from jobs.lake import direct
 from jobs.lake.table import Table
 from jobs.lake.tables import TABLES, table
 
@@ -29,6 +32,10 @@ class Commit:
     bytes: int
 
 
+_LOOK_BACK = 50
+"""Versions looked through for one's own commit: others may have committed since."""
+
+
 class Lake:
     """The Delta tables below one root. The only way stages open a table."""
 
@@ -38,6 +45,7 @@ class Lake:
         self._newest: dict[tuple[str, int], int] = {}
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
+        self._local = local_path(self.root) is not None
 
     def path(self, name: str) -> str:
         """Return the folder of a table; names need not be registered (silver tables of any schema)."""
@@ -45,6 +53,8 @@ class Lake:
 
     def exists(self, name: str) -> bool:
         """Return whether the table has ever been written."""
+        if self._local:
+            return direct.exists(self.path(name))
         from delta.tables import DeltaTable
 
         return bool(DeltaTable.isDeltaTable(self.spark, self.path(name)))
@@ -60,15 +70,18 @@ class Lake:
         self._require(name)
         return self._newest_version(name)[1]
 
-    def last_commit(self, name: str) -> Commit:
-        """Return the newest commit with the rows and bytes it wrote (0 where it wrote none)."""
-        self._require(name)
-        log, version = self._newest_version(name)
-        file = self._jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
-        actions = log.store().read(file, log.newDeltaHadoopConf())
-        info = next(json.loads(line) for line in _lines(actions) if line.startswith('{"commitInfo"'))
-        metrics = info["commitInfo"].get("operationMetrics", {})
-        return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
+    def _commit_of(self, name: str, write_id: str) -> Commit | None:
+        """Return the commit that carries `write_id`, None if there is none: Delta skipped a repetition."""
+        log, newest = self._newest_version(name)
+        for version in range(newest, max(-1, newest - _LOOK_BACK), -1):
+            file = self._jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
+            actions = log.store().read(file, log.newDeltaHadoopConf())
+            found = next((json.loads(line) for line in _lines(actions) if line.startswith('{"commitInfo"')), None)
+            info = (found or {}).get("commitInfo", {})
+            if write_id in info.get("userMetadata", ""):
+                metrics = info.get("operationMetrics", {})
+                return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
+        return None
 
     @property
     def _jvm(self) -> Any:
@@ -122,7 +135,15 @@ class Lake:
         if self.exists(name):
             return
         known = table(name)
+        if self._reaches(name):
+            with CommitErrors(name):
+                direct.create(self.path(name), known, struct_of(known).json())
+            return
         self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.low_protocol)
+
+    def _reaches(self, name: str) -> bool:
+        """Return whether delta-rs can work on the table in Spark's place."""
+        return self._local and name in TABLES and table(name).low_protocol
 
     def create(
         self, name: str, schema: StructType, *, comment: str, partition: Iterable[str] = (), low: bool = False
@@ -139,36 +160,83 @@ class Lake:
         builder.execute()
 
     def append(self, name: str, df: DataFrame, txn: tuple[str, int] | None = None, note: Any = None) -> Commit:
-        """Append rows in one commit; with `txn` (application, version) a repetition is skipped by Delta."""
-        self.ensure(name) if name in TABLES else None
-        return self._write(name, df, {}, txn, note)
+        """Append rows in one commit.
 
-    def replace(
-        self, name: str, df: DataFrame, where: str, txn: tuple[str, int] | None = None, note: Any = None
-    ) -> Commit:
-        """Replace the rows that satisfy `where` by `df` in one commit; every row of `df` must satisfy it."""
+        Args:
+            name: table, created first if it is registered.
+            df: the rows.
+            txn: application and version; Delta skips a repetition, and the commit returned is then without rows.
+            note: written into the commit, for people and for lineage.
+        """
+        self.ensure(name) if name in TABLES else None
+        return self._write(name, df, {}, txn, note) or Commit(self.version(name), 0, 0)
+
+    def replace(self, name: str, df: DataFrame, partition: Mapping[str, Any], note: Any = None) -> Commit:
+        """Replace one partition by `df` in one commit; every row of `df` must belong to it.
+
+        Where the partition is not there yet, rows are appended: that needs no replay of the log, and took a quarter of
+        the time. The partition's own transaction number then makes Delta let only one of two runs through.
+
+        Raises:
+            ConcurrentRun: another run wrote the partition meanwhile; nothing of this one was kept.
+        """
         self.ensure(name)
-        return self._write(name, df, {"replaceWhere": where}, txn, note)
+        if self._absent(name, partition):
+            txn = (f"pinlake:{name}:{':'.join(str(value) for value in partition.values())}", 1)
+            done = self._write(name, _belonging(df, name, partition), {}, txn, note)
+            if done is not None:
+                return done
+            if not self._absent(name, partition):
+                raise ConcurrentRun(f"{name} {dict(partition)}: {_LOST}")
+        where = " AND ".join(f"{key} = {_literal(value)}" for key, value in partition.items())
+        done = self._write(name, df, {"replaceWhere": where}, None, note)
+        if done is None:
+            raise ConcurrentRun(f"{name} {dict(partition)}: more than {_LOOK_BACK} commits were made meanwhile.")
+        return done
+
+    def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
+        return self._reaches(name) and not direct.has_partition(self.path(name), partition)
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """Append a few rows made on the driver (ops tables)."""
-        if rows:
-            struct = struct_of(table(name))
-            ordered = [tuple(row.get(f.name) for f in struct.fields) for row in rows]
-            self.append(name, self.spark.createDataFrame(ordered, _nullable(struct)).coalesce(1))
+        """Append a few rows made on the driver."""
+        if not rows:
+            return
+        if self._reaches(name):
+            self.ensure(name)
+            with CommitErrors(name):
+                direct.append(self.path(name), rows)
+            return
+        struct = struct_of(table(name))
+        ordered = [tuple(row.get(f.name) for f in struct.fields) for row in rows]
+        self.append(name, self.spark.createDataFrame(ordered, _nullable(struct)).coalesce(1))
+
+    def rows(self, name: str, *columns: str) -> list[dict[str, Any]]:
+        """Return all rows of a small table (ops) on the driver; none if it has not been written.
+
+        Maps come as lists of pairs.
+        """
+        if not self.exists(name):
+            return []
+        if self._reaches(name):
+            return direct.read(self.path(name), columns).to_pylist()
+        return self.read(name).select(*columns).toArrow().to_pylist()  # bounded: as the caller knows of the table
 
     def _write(
         self, name: str, df: DataFrame, options: Mapping[str, str], txn: tuple[str, int] | None, note: Any
-    ) -> Commit:
+    ) -> Commit | None:
+        """Write in one commit and return it, None where Delta found that `txn` had been committed before."""
+        write_id = uuid.uuid4().hex
+        told = json.dumps({**(note or {}), "write_id": write_id}, sort_keys=True, default=str)
         mode = "overwrite" if "replaceWhere" in options else "append"
-        writer = df.write.format("delta").mode(mode).options(**options)
+        writer = df.write.format("delta").mode(mode).options(**options).option("userMetadata", told)
         if txn is not None:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
-        if note is not None:
-            writer = writer.option("userMetadata", json.dumps(note, sort_keys=True, default=str))
         with CommitErrors(name):
             writer.save(self.path(name))
-        return self.last_commit(name)
+        return self._commit_of(name, write_id)
+
+
+_LOST = "another run committed first; nothing of this run was kept. Run it again."
 
 
 class CommitErrors:
@@ -185,12 +253,23 @@ class CommitErrors:
         text = str(error) if error else ""
         if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in text:
             raise ConcurrentRun(
-                f"{self.name}: another run committed first; nothing of this run was kept. Run it again."
+                f"{self.name}: {_LOST}"
             ) from error
         if "No space left on device" in text:
             raise EnvironmentMissing(
                 f"{self.name}: no space left on the disk of the lake; nothing was committed. Free space, run again."
             ) from error
+
+
+def _belonging(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
+    """Return the same rows; writing one of another partition fails."""
+    said = F.raise_error(F.lit(f"{name}: a row does not belong to the partition {dict(partition)} that is written"))
+    fit = {key: F.when(F.col(key) == F.lit(value), F.col(key)).otherwise(said) for key, value in partition.items()}
+    return df.withColumns(fit)
+
+
+def _literal(value: Any) -> str:
+    return f"DATE'{value}'" if isinstance(value, date) else f"'{value}'"
 
 
 def struct_of(known: Table) -> StructType:

@@ -72,6 +72,8 @@ class Work:
     """Judges rows about to be merged by the table's suite, if it has one; ValidationFailed if critical."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said: ticdc, dumpling, kafka, force …"""
+    made: Callable[[str], "DataFrame | None"] = lambda _: None
+    """Returns the cut's rows of a gold table that this session has made; None: read it."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ ALWAYS = {
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    # Spark 4.1 says that a union of frames hashed alike is hashed too, and drops a repartition by the same columns;
+    # adaptive execution then joins partitions of each frame differently, and a user's rows end in several partitions
+    "spark.sql.unionOutputPartitioning": "false",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.showConsoleProgress": "false",
     # one thread a task: the numeric libraries below are started by many tasks at once

@@ -64,7 +64,7 @@ def run(work: Work) -> Outcome:
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
         versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
-        tables = {name: read_as_of(work.lake, name, work.context, versions.get(name)) for name in READS}
+        tables = {name: _read(work, name, versions.get(name)) for name in READS}
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
             _kept(fallback_feed(stats, trending, publish)) as fallback,
@@ -72,6 +72,11 @@ def run(work: Work) -> Outcome:
         ):
             build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables)
             return _publish(work, store, build, served)
+
+
+def _read(work: Work, name: str, version: int | None) -> DataFrame:
+    made = work.made(name)
+    return read_as_of(work.lake, name, work.context, version) if made is None else made
 
 
 @contextmanager

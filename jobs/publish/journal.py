@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from jobs.lake.job import Work
 from jobs.publish.manifest import Manifest, day_of
 from jobs.publish.values import Pointer
@@ -27,18 +25,17 @@ def refused(work: Work, kind: str, manifest: Manifest) -> None:
 
 def catch_up(work: Work, kind: str, served: Pointer | None) -> None:
     """Write what happened to the pointer without Spark at hand: a rollback, or a flip whose run was killed."""
-    if served is None or not work.lake.exists(TABLE):
+    if served is None:
         return
-    events = work.lake.read(TABLE).where(F.col("store") == kind)
-    last = events.where("status = 'served'").orderBy(F.col("at").desc()).limit(1).collect()  # bounded: one row
-    if not last or last[0]["generation"] == served.current:
+    rows = work.lake.rows(TABLE, "generation", "as_of", "status", "store", "manifest", "at")  # a few a run
+    events = sorted((row for row in rows if row["store"] == kind), key=lambda row: row["at"])
+    last = [row for row in events if row["status"] == "served"][-1:]
+    if not last or last[0]["generation"] == served.current or served.previous != last[0]["generation"]:
         return
-    at = datetime.fromtimestamp(served.moved_at_ms / 1000, UTC)
-    was = last[0].asDict()
-    if served.previous == was["generation"]:
-        known = events.where(F.col("generation") == served.current).orderBy("at").limit(1).collect()  # bounded: one row
-        if known:
-            _append(work, kind, [(was, "rolled_back"), (known[0].asDict(), "served")], at)
+    known = [row for row in events if row["generation"] == served.current][:1]
+    if known:
+        at = datetime.fromtimestamp(served.moved_at_ms / 1000, UTC)
+        _append(work, kind, [(last[0], "rolled_back"), (known[0], "served")], at)
 
 
 def _event(manifest: Manifest) -> dict[str, Any]:

@@ -70,11 +70,7 @@ def rise(tmp_path, monkeypatch):
 @pytest.fixture
 def run(lake, settings, expectations, tmp_path):
     def new(force=False, settings=settings):
-        runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
-        try:
-            return runner.run(JOB, DAY, force)
-        finally:
-            runner.records.close()
+        return Runner(lake, settings, Validator(expectations, settings, tmp_path)).run(JOB, DAY, force)
 
     return new
 

@@ -43,7 +43,7 @@ def feeds(lake, day, shift=0, planted=None):
         rows[-1]["pin_id"] = planted
     frame = build(lake.spark, "gold.home_feed", rows, source="content", reason="taste", arm="control")
     frame = conform(frame.withColumn("as_of", F.lit(day)), table("gold.home_feed"))
-    lake.replace("gold.home_feed", frame.coalesce(1), f"as_of = DATE'{day}'")
+    lake.replace("gold.home_feed", frame.coalesce(1), {"as_of": day})
 
 
 @pytest.fixture(scope="module")
