@@ -144,7 +144,7 @@ def engine(
         validator.warm_up()
         session = start_session(settings.platform.spark, work)
     show = Progress(out)
-    lake = Lake(session, root or STATE.path(settings.platform.lake))
+    lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)
     given = {"store": STATE.path(settings.publish.path)} | dict(options or {})
     runner = Runner(lake, settings, validator, given, show.say)
     try:

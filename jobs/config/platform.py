@@ -36,6 +36,6 @@ class Platform(Section):
     parallel_jobs: int = Field(2, ge=1)
     """Jobs of the flow that run at once where neither needs the other: small jobs wait more than they work."""
     keep_mb: int = Field(256, ge=0)
-    """Largest result, in MiB of its files, that later jobs of the session read from Spark's blocks."""
+    """Largest table or result, in MiB of its files, that a session reads once and keeps in Spark's blocks; 0: none."""
     spark: Spark = Spark()
     """The Spark session."""

@@ -1,7 +1,9 @@
 """Opening, reading and writing Delta tables by their registered names."""
 
 import json
+import sys
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -39,12 +41,21 @@ _LOOK_BACK = 50
 class Lake:
     """The Delta tables below one root. The only way stages open a table."""
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, keep_mb: int = 0) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            spark: the session.
+            root: folder or URI of the tables.
+            keep_mb: tables with at most so many MiB of files are read once a session; 0 for none.
+        """
         self.spark = spark
         self.root = root.rstrip("/")
+        self._keep_bytes = keep_mb << 20
         self._newest: dict[tuple[str, int], int] = {}
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
+        self._making: defaultdict[Hashable, Lock] = defaultdict(Lock)
         self._local = local_path(self.root) is not None
 
     def path(self, name: str) -> str:
@@ -89,9 +100,12 @@ class Lake:
 
     def _newest_version(self, name: str) -> tuple[Any, int]:
         """Return Delta's handle of the log and the newest version, without a query over the history."""
-        log = self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        log = self._log(name)
         newest = log.update(False, getattr(log, "update$default$2")(), getattr(log, "update$default$3")())
         return log, int(newest.version())
+
+    def _log(self, name: str) -> Any:
+        return self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
 
     def _require(self, name: str) -> None:
         if not self.exists(name):
@@ -100,9 +114,19 @@ class Lake:
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return a table, whole, at `version` or newest.
 
+        A small table (`keep_mb`) is read once a session for each version and kept in the executors' blocks: replaying
+        its log and planning the scan cost more than its rows.
+
         Raises:
             TableError: the table has not been written.
         """
+        if version is None and self._keep_bytes:
+            version = self.version(name)
+        if version is None or self._newest_bytes(name) > self._keep_bytes:
+            return self._scan(name, version)
+        return self.once((name, version), lambda: self._scan(name, version))
+
+    def _scan(self, name: str, version: int | None) -> DataFrame:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -112,6 +136,12 @@ class Lake:
             raise TableError(
                 f"Table {name} does not exist in {self.root}: run the job that writes it first."
             ) from error
+
+    def _newest_bytes(self, name: str) -> int:
+        """Return the size of the table's files at the newest version; without bound where the log does not say."""
+        self._require(name)
+        size = self._log(name).unsafeVolatileSnapshot().sizeInBytesIfKnown()
+        return int(size.get()) if size.isDefined() else sys.maxsize
 
     def newest_change(self, name: str, version: int) -> int:
         """Return the greatest _commit_ts of a silver table at a version, -1 if it is empty."""
@@ -126,6 +156,8 @@ class Lake:
         A past state is read by several jobs; rebuilding it for each costs more in planning than in work.
         """
         with self._once_lock:
+            mine = self._making[key]
+        with mine:  # a lock a key: making one frame may ask for another
             if key not in self._once:
                 self._once[key] = make().localCheckpoint()
             return self._once[key]
@@ -252,9 +284,7 @@ class CommitErrors:
         """Re-raise conflicts as ConcurrentRun and a full disk as EnvironmentMissing."""
         text = str(error) if error else ""
         if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in text:
-            raise ConcurrentRun(
-                f"{self.name}: {_LOST}"
-            ) from error
+            raise ConcurrentRun(f"{self.name}: {_LOST}") from error
         if "No space left on device" in text:
             raise EnvironmentMissing(
                 f"{self.name}: no space left on the disk of the lake; nothing was committed. Free space, run again."

@@ -6,7 +6,7 @@ Sequence of a change is (commit_ts, op_rank), numeric, a delete before an insert
 
 from collections.abc import Iterable
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DateType, StructField, StructType, TimestampNTZType, TimestampType
 
@@ -26,9 +26,10 @@ def newest(changes: DataFrame) -> DataFrame:
         changes: rows of bronze.ledger, of one source table.
     """
     # ties are repetitions of one change; the place decides so that the choice is always the same
-    order = F.struct("_commit_ts", "_op_rank", "object", "row_no")
-    rest = F.struct("_commit_ts", "_op_rank", "op", "after", "before")
-    return changes.groupBy("key").agg(F.max_by(rest, order).alias("row")).select("key", "row.*")
+    last = [F.col(name).desc() for name in ("_commit_ts", "_op_rank", "object", "row_no")]
+    # a window, not max_by: nearly every key has one row, and an aggregate that keeps maps copies each several times
+    places = changes.withColumn("_place", F.row_number().over(Window.partitionBy("key").orderBy(*last)))
+    return places.where(F.col("_place") == 1).select("key", "_commit_ts", "_op_rank", "op", "after", "before")
 
 
 def typed(rows: DataFrame, schema: StructType) -> DataFrame:

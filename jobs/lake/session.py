@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.config.platform import Spark
 from jobs.errors import EnvironmentMissing
+from jobs.lake import classes
 from jobs.lake.jars import ensure_jars, require_java
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
         "spark.local.dir": str((work / "spark").resolve()),
         "spark.sql.warehouse.dir": str((work / "warehouse").resolve()),
         "spark.driver.extraClassPath" if local else "spark.jars": (":" if local else ",").join(jars),
-        "spark.driver.extraJavaOptions": f"{_log_options()} {spark.java_options}".strip(),
+        "spark.driver.extraJavaOptions": " ".join([_log_options(), _class_options(work, spark), spark.java_options]),
     }
     properties |= spark.conf | (extra or {})
     builder = SparkSession.builder.appName("pinlake").master(spark.master)
@@ -75,6 +76,11 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
 
 def _log_options() -> str:
     return f"-Dlog4j2.configurationFile={(Path(__file__).parent / 'log4j2.properties').resolve().as_uri()}"
+
+
+def _class_options(work: Path, spark: Spark) -> str:
+    making = "ArchiveClassesAtExit" in spark.java_options
+    return classes.java_options(work) if spark.master.startswith("local") and not making else ""
 
 
 def _check_java() -> None:
