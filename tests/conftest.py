@@ -27,7 +27,6 @@ TUNED = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.shuffle.compress": "false",
     "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
 }
 
 
@@ -36,10 +35,11 @@ def spark():
     """One session for all tests; skipped with a word where Java is missing."""
     if shutil.which("java") is None:
         pytest.skip("needs Java 17: apt-get install openjdk-17-jre-headless")
-    from jobs.config.platform import Spark
     from jobs.lake.session import start_session
+    from jobs.settings import load
 
-    session = start_session(Spark(master="local[2]", driver_memory="1500m"), ROOT / ".pinlake", TUNED)
+    local = load(ROOT / "conf", "local").settings.platform.spark
+    session = start_session(local.model_copy(update={"master": "local[2]"}), ROOT / ".pinlake", local.conf | TUNED)
     yield session
     session.stop()
 

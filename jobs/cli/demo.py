@@ -1,6 +1,7 @@
 """The demo: a world, the whole chain, and a look at what the store now serves."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 
 from jobs.cli.app import STATE, out
-from jobs.cli.engine import engine
+from jobs.cli.engine import engine, start_spark
 from jobs.cli.look import images_folder, open_reader
 from jobs.cli.work import make_world, source_options
 
@@ -21,7 +22,10 @@ def run_demo() -> None:
     """Make the world, run the flow, print one feed and one pin's related pins from the store, write the page."""
     started = time.monotonic()
     out.print(Rule("1  a world, written as TiCDC, Dumpling and Kafka files", align="left"))
-    make_world()
+    with ThreadPoolExecutor(1) as aside:  # the JVM starts on the other core meanwhile
+        session = aside.submit(start_spark)
+        make_world()
+        session.result()
     out.print(Rule("2  the flow: change logs in, a generation out", align="left"))
     with engine(source_options()) as on:
         cut = on.flow(None)

@@ -118,6 +118,16 @@ class Engine:
         return cut
 
 
+def start_spark() -> Any:
+    """Return the session of the configured platform: started, or the one that runs."""
+    from jobs.lake.session import start_session
+
+    settings = STATE.loaded.settings
+    work = Path(STATE.path(settings.platform.work))
+    work.mkdir(parents=True, exist_ok=True)
+    return start_session(settings.platform.spark, work)
+
+
 @contextmanager
 def engine(
     options: Mapping[str, Any] | None = None, settings: "Settings | None" = None, root: str | None = None
@@ -130,19 +140,16 @@ def engine(
         root: of the lake, instead of platform.lake.
     """
     from jobs.lake.delta import Lake
-    from jobs.lake.session import start_session
     from jobs.runner import Runner
     from jobs.validate.checks import Validator
 
     loaded = STATE.loaded
     settings = settings or loaded.settings
     logging.basicConfig(level=settings.platform.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    work = Path(STATE.path(settings.platform.work))
-    work.mkdir(parents=True, exist_ok=True)
-    validator = Validator(loaded.root / "expectations", settings, work)
+    validator = Validator(loaded.root / "expectations", settings, Path(STATE.path(settings.platform.work)))
     with out.status("Starting Spark …"):
         validator.warm_up()
-        session = start_session(settings.platform.spark, work)
+        session = start_spark()
     show = Progress(out)
     lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)
     given = {"store": STATE.path(settings.publish.path)} | dict(options or {})

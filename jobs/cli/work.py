@@ -98,14 +98,19 @@ def source_options(
 
 
 @app.command()
-def ingest(ticdc: Uri = None, dumpling: Uri = None, kafka: Annotated[list[str] | None, typer.Option()] = None) -> None:
+def ingest(
+    ticdc: Uri = None,
+    dumpling: Uri = None,
+    kafka: Annotated[list[str] | None, typer.Option(help="Folder or URI of an archive; may be given again.")] = None,
+    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
+) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
 
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
     """
     from jobs.cli.engine import engine
 
-    with engine(source_options(ticdc, dumpling, kafka)) as on:
+    with engine(source_options(ticdc, dumpling, kafka), root=lake) as on:
         on.ingest()
 
 

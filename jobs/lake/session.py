@@ -28,6 +28,8 @@ ALWAYS = {
     # Spark 4.1 says that a union of frames hashed alike is hashed too, and drops a repartition by the same columns;
     # adaptive execution then joins partitions of each frame differently, and a user's rows end in several partitions
     "spark.sql.unionOutputPartitioning": "false",
+    # 100 by default, fewer than one flow generates: compiled code was thrown away and compiled again
+    "spark.sql.codegen.cache.maxEntries": "3000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.showConsoleProgress": "false",
     # one thread a task: the numeric libraries below are started by many tasks at once

@@ -36,8 +36,21 @@ class Flowed:
         return pq.read_table(self.truth / f"{name}.parquet")
 
 
-@pytest.fixture(scope="session")
-def flowed(spark, tmp_path_factory):
+@pytest.fixture(scope="module", autouse=True)
+def as_users_run_it(spark):
+    """Let queries run as `pinlake` runs them; the other tests' settings are for tiny data."""
+    users = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.wholeStage": "true"}
+    users |= {"spark.sql.shuffle.partitions": "4"}
+    before = {key: spark.conf.get(key) for key in users}
+    for key, value in users.items():
+        spark.conf.set(key, value)
+    yield
+    for key, value in before.items():
+        spark.conf.set(key, value)
+
+
+@pytest.fixture(scope="module")
+def flowed(spark, as_users_run_it, tmp_path_factory):
     """The demo's world without its pictures, through every job to a served generation."""
     from jobs.world.write import write_world
 

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.errors import TableError
+from jobs.errors import ConcurrentRun, TableError
 from jobs.lake.asof import read_as_of
-from jobs.lake.delta import checksum, conform
+from jobs.lake.delta import Lake, checksum, conform
 from jobs.lake.job import Context
 from jobs.lake.ledger import newest, state_at
 from jobs.lake.tables import table
@@ -167,3 +167,58 @@ def test_rows_of_one_key_stay_together_after_a_union(spark):
     finally:
         spark.conf.set("spark.sql.adaptive.enabled", "false")
         spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
+
+
+RUNS = [
+    {"run_id": "a", "job": "x", "status": "ok", "started_at": datetime(2026, 10, 1, tzinfo=UTC), "rows": 3},
+    {
+        "run_id": "b",
+        "job": "y",
+        "status": "failed",
+        "started_at": datetime(2026, 10, 2, tzinfo=UTC),
+        "inputs": {"t": 7},
+    },
+]
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["delta-rs", "Spark"])
+def test_a_few_rows_are_kept_alike_with_and_without_spark(lake, local):
+    lake._local = local  # a lake that is not in a local folder goes by Spark
+    assert lake.rows("ops.runs", "run_id") == []
+    for row in RUNS:
+        lake.append_rows("ops.runs", [row])
+    found = sorted(lake.rows("ops.runs", "run_id", "started_at", "rows", "inputs"), key=lambda row: row["run_id"])
+    told = [(row["run_id"], row["started_at"], row["rows"], dict(row["inputs"] or [])) for row in found]
+    first, second = (row["started_at"] for row in RUNS)
+    assert told == [("a", first, 3, {}), ("b", second, None, {"t": 7})]
+    comments = {field.name: field.metadata.get("comment") for field in lake.read("ops.runs").schema.fields}
+    assert comments == {column.name: column.comment for column in table("ops.runs").columns}
+
+
+def test_of_two_runs_that_make_a_partition_one_wins_and_the_other_says_so(spark, lake, monkeypatch):
+    first = {"as_of": date(2026, 10, 1)}
+    seen = iter([True, False])  # not there when this run looked, there when it wrote
+    slow = Lake(spark, lake.root)
+    monkeypatch.setattr(slow, "_absent", lambda *_: next(seen))
+    lake.replace("gold.home_feed", feed(spark, 1, 9, [1, 2]), first)
+    with pytest.raises(ConcurrentRun, match=r"gold\.home_feed.*another run committed first"):
+        slow.replace("gold.home_feed", feed(spark, 1, 9, [7]), first)
+    assert sorted(row.pin_id for row in lake.read("gold.home_feed").collect()) == [1, 2]
+
+
+def test_a_partition_that_was_removed_is_made_again(spark, lake):
+    first = {"as_of": date(2026, 10, 1)}
+    lake.replace("gold.home_feed", feed(spark, 1, 9, [1]), first)
+    lake.delta("gold.home_feed").delete("as_of = DATE'2026-10-01'")
+    assert lake.replace("gold.home_feed", feed(spark, 1, 9, [4, 5]), first).rows == 2
+    assert sorted(row.pin_id for row in lake.read("gold.home_feed").collect()) == [4, 5]
+
+
+def test_a_table_kept_in_the_session_shows_each_version_as_it_was(spark, lake):
+    kept = Lake(spark, lake.root, keep_mb=64)
+    lake.append("gold.home_feed", feed(spark, 1, 9, [1]))
+    before = kept.version("gold.home_feed")
+    assert [row.pin_id for row in kept.read("gold.home_feed").collect()] == [1]
+    lake.append("gold.home_feed", feed(spark, 2, 9, [2]))
+    assert sorted(row.pin_id for row in kept.read("gold.home_feed").collect()) == [1, 2]
+    assert [row.pin_id for row in kept.read("gold.home_feed", before).collect()] == [1]
