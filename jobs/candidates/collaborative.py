@@ -6,13 +6,13 @@ them exactly for its share of the users: 2 million pins of 64 numbers are half a
 the other sources; a larger catalogue needs the index cut into shards and their answers merged.
 """
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import COLUMNS, Contract
 from jobs.candidates.search import Catalogue, Proposer
 from jobs.lake.job import Context, Tables
+from jobs.lake.vectors import SINGLE, decode
 
 _OUT = "user_id bigint, pin_id bigint, score float, rank int, evidence_kind string, evidence_id bigint"
 
@@ -33,8 +33,7 @@ def _catalogue(contract: Contract, factors: DataFrame, most: int) -> Catalogue:
     table = best.select("pin_id", "creator_id", "factor").toArrow().sort_by("pin_id")  # bounded: index_pins
     ids = table.column("pin_id").to_numpy()
     creators = table.column("creator_id").fill_null(-1).to_numpy()
-    vectors = np.frombuffer(b"".join(table.column("factor").to_pylist()), "<f4")
-    return Catalogue(ids, creators, vectors.reshape(len(ids), -1) if len(ids) else np.empty((0, 0), np.float32))
+    return Catalogue(ids, creators, decode(table.column("factor"), kind=SINGLE))
 
 
 def _queries(contract: Contract, factors: DataFrame) -> DataFrame:

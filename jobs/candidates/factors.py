@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs.candidates.als import Factors, fit
 from jobs.errors import ConfigError
 from jobs.lake.job import Context, Tables
+from jobs.lake.vectors import SINGLE, encode
 
 _SCHEMA = pa.schema([("kind", pa.string()), ("id", pa.int64()), ("factor", pa.binary())])
 
@@ -54,11 +55,8 @@ def to_frame(factors: Factors, like: DataFrame) -> DataFrame:
 
 def _part(kind: str, ids: np.ndarray, vectors: np.ndarray) -> list[pa.RecordBatch]:
     usable = vectors.any(axis=1)
-    ids, raw = ids[usable], np.ascontiguousarray(vectors[usable], dtype="<f4")
+    ids = ids[usable]
     if not len(ids):
         return []
-    fixed = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(raw.shape[1] * 4), len(ids), [None, pa.py_buffer(raw.tobytes())]
-    )
     kinds = pa.array(np.full(len(ids), kind))
-    return [pa.RecordBatch.from_arrays([kinds, pa.array(ids), fixed.cast(pa.binary())], schema=_SCHEMA)]
+    return [pa.RecordBatch.from_arrays([kinds, pa.array(ids), encode(vectors[usable], SINGLE)], schema=_SCHEMA)]

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.candidates.contract import NONE, PIN
+from jobs.lake.vectors import SINGLE, decode
 
 if TYPE_CHECKING:
     from jobs.visual.knn import Index
@@ -126,7 +127,7 @@ def in_blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
 def read_users(block: pa.Table, catalogue: Catalogue, history: int) -> Users:
     """Return a block of rows as matrices."""
     ids = block.column("user_id").to_numpy()
-    queries = np.frombuffer(b"".join(block.column("factor").to_pylist()), "<f4").reshape(len(ids), -1)
+    queries = decode(block.column("factor"), kind=SINGLE)
     owner, seen = _ragged(block.column("seen"))
     row = catalogue.rows_of(seen)
     banned = np.sort(owner[row >= 0] * len(catalogue.pins) + row[row >= 0])

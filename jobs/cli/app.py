@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -40,6 +41,10 @@ class State:
             sets = [*self.sets, *([f"platform.lake={self.lake}"] if self.lake else [])]
             self._loaded = load(env=self.env, sets=sets)
         return self._loaded
+
+    def also(self, sets: Iterable[str]) -> None:
+        """Take further settings, as --set takes them: the same bounds hold."""
+        self.sets, self._loaded = [*self.sets, *sets], None
 
     def path(self, value: str) -> str:
         """Return a configured folder, absolute."""

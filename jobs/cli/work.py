@@ -50,10 +50,9 @@ def make_world(
     """Write a world with progress; return its summary."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    given = {"world.users": users, "world.pins": pins}
+    STATE.also(f"{key}={value}" for key, value in given.items() if value is not None)
     settings = STATE.loaded.settings
-    given = {key: value for key, value in {"users": users, "pins": pins}.items() if value is not None}
-    if given:
-        settings = settings.model_copy(update={"world": settings.world.model_copy(update=given)})
     target = folder or Path(STATE.path(settings.platform.sources))
     columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out, transient=True) as bars:

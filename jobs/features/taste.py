@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.features.signals import decay
+from jobs.lake.vectors import decode
 
 SCHEMA = "user_id bigint, recent_saves array<bigint>, taste binary"
 
@@ -59,7 +60,7 @@ def _tastes(items: pa.StructArray, owners: np.ndarray, users: int) -> list[bytes
     found, lengths = np.unique(owners[there], return_counts=True)
     taste: list[bytes | None] = [None] * users
     if len(found):
-        vectors = np.frombuffer(b"".join(raw.drop_null().to_pylist()), "<f2").reshape(int(there.sum()), -1)
+        vectors = decode(raw.drop_null())
         means = weighted_means(vectors, items.field("decay").to_numpy(zero_copy_only=False)[there], lengths)
         for user, mean in zip(found, means.astype("<f2"), strict=True):
             taste[user] = mean.tobytes() if mean.any() else None

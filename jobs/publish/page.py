@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from jobs.errors import StoreError
 from jobs.publish.values import Feed, FeedItem, PinCard, Related, RelatedItem
+from jobs.publish.words import RELATED, boards, feed_reason
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,21 +26,6 @@ LARGEST = 300_000
 """Bytes of a picture above which a plain ground is shown in its place: the page has to stay light."""
 TALL = (18, 20, 22)
 """Heights of pictures, in lines of the grid; taken by pin, so that the rows interlock."""
-REASONS = {
-    "save": ("Because you saved", "like what you saved"),
-    "taste": ("Your taste", "close to your taste"),
-    "trending": ("Rising", "rising now"),
-    "fresh": ("New", "new"),
-    "follow": ("You follow the maker", "from people you follow"),
-    "popular": ("Popular", "popular"),
-    "search": ("You searched for this", "from your searches"),
-}
-"""Reason -> what its chip says, what its share of the feed is called."""
-RELATED = {
-    "looks_alike": "Looks alike",
-    "saved_together": "Saved together",
-    "both": "Looks alike, saved together",
-}
 GROUNDS = frozenset(
     ("red", "orange", "yellow", "olive", "green", "teal", "blue", "purple", "pink", "brown", "grey", "cream")
 )
@@ -162,7 +148,7 @@ def _wanted(feed: Feed, related: Related | None, pin_id: int, saved: Sequence[in
 def _shares(items: Iterable[FeedItem]) -> list[tuple[str, str, int]]:
     """Return reason, its name and how many pins have it, the most frequent first."""
     counts = Counter(item.reason for item in items).most_common()
-    return [(reason, REASONS.get(reason, (reason, reason))[1], count) for reason, count in counts]
+    return [(reason, feed_reason(reason).share, count) for reason, count in counts]
 
 
 class Tiles:
@@ -184,15 +170,15 @@ class Tiles:
 
     def of_feed(self, item: FeedItem) -> Tile:
         """Return the tile of one place of a feed."""
-        chip = REASONS.get(item.reason, (item.reason, ""))[0]
+        chip = feed_reason(item.reason).chip
         known = item.reason == "save" and item.reason_id in self.cards
         seed = self.plain(item.reason_id) if known and item.reason_id else None
         return replace(self.plain(item.pin_id), position=item.position, reason=item.reason, chip=chip, seed=seed)
 
     def of_related(self, item: RelatedItem) -> Tile:
         """Return the tile of one place beside a pin."""
-        boards = f" on {item.co_saves} board{'s' if item.co_saves > 1 else ''}" if item.co_saves else ""
-        chip = RELATED.get(item.reason, item.reason) + boards
+        said = RELATED.get(item.reason, item.reason)
+        chip = said[:1].upper() + said[1:] + (f" on {boards(item.co_saves)}" if item.co_saves else "")
         return replace(self.plain(item.pin_id), position=item.position, reason=item.reason, chip=chip)
 
 

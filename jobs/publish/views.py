@@ -12,6 +12,7 @@ from jobs.publish.keep import Listed, list_generations
 from jobs.publish.reader import Reader, View
 from jobs.publish.stores import Store
 from jobs.publish.values import Feed, FeedItem, PinCard, Related, plain
+from jobs.publish.words import PLACED, RELATED, boards, feed_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,27 +23,15 @@ if TYPE_CHECKING:
 Cards = Mapping[int, PinCard]
 _LIST = ("#", "pin", "title", "category", "why")
 _STYLES = {"#": "dim", "pin": "cyan", "why": "green"}
-_RELATED = {
-    "looks_alike": "looks alike",
-    "saved_together": "saved together",
-    "both": "looks alike, saved together",
-}
 
 
 def reason_text(item: FeedItem, cards: Cards) -> str:
     """Return why a pin is in the feed, in words."""
+    if item.reason == "save":
+        return _because_saved(item, cards)
     category = cards[item.pin_id].category if item.pin_id in cards else ""
-    where = f" in {category}" if category else ""
-    words = {
-        "save": _because_saved(item, cards),
-        "taste": f"close to your taste{where}",
-        "trending": f"rising{where}",
-        "fresh": f"new{where}",
-        "follow": "new from someone you follow",
-        "popular": f"popular{where}",
-        "search": "because of what you searched for",
-    }
-    return words.get(item.reason, item.reason)
+    where = f" in {category}" if category and item.reason in PLACED else ""
+    return feed_reason(item.reason).sentence + where
 
 
 def show_feed(reader: Reader, user_id: int, console: "Console", limit: int = 20) -> None:
@@ -161,7 +150,7 @@ def _cards(view: View, pins: Sequence[int]) -> dict[int, PinCard]:
 def _because_saved(item: FeedItem, cards: Cards) -> str:
     seed = cards.get(item.reason_id or 0)
     if item.reason_id is None:
-        return "because of what you saved"
+        return feed_reason("save").sentence
     # no card: the user's own, on a board that is not public
     return (
         f"because you saved “{seed.title}” (pin {seed.pin_id})" if seed else f"because you saved pin {item.reason_id}"
@@ -169,8 +158,7 @@ def _because_saved(item: FeedItem, cards: Cards) -> str:
 
 
 def _related_why(reason: str, co_saves: int) -> str:
-    boards = f" ({co_saves} board{'s' if co_saves > 1 else ''})" if co_saves else ""
-    return _RELATED.get(reason, reason) + boards
+    return RELATED.get(reason, reason) + (f" ({boards(co_saves)})" if co_saves else "")
 
 
 def _generation_row(one: Listed) -> list[str]:

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, StructField, StructType
 
 from jobs.lake.job import Tables
+from jobs.lake.vectors import HALF, SINGLE, decode
 
 FEATURES = (
     "cf_score",
@@ -36,7 +37,7 @@ FEATURES = (
 """The model's inputs, in order."""
 FACTS = ("creator_id", "category", "color", "style", "image_signature", "visibility", "pin_known", "user_known")
 """What the result carries of the pin and the user besides features; pin_known is null where the cut has no such pin."""
-VECTORS = {"cf_score": ("user_factor", "pin_factor", "<f4"), "taste_cosine": ("taste", "embedding", "<f2")}
+VECTORS = {"cf_score": ("user_factor", "pin_factor", SINGLE), "taste_cosine": ("taste", "embedding", HALF)}
 """Feature -> the two binary columns whose inner product it is, and how their values are stored."""
 VECTOR_COLUMNS = tuple(name for left, right, _ in VECTORS.values() for name in (left, right))
 PRIOR = 20.0
@@ -126,10 +127,7 @@ def dots(left: pa.Array, right: pa.Array, kind: str) -> np.ndarray[Any, Any]:
 
 
 def _matrix(column: pa.Array, rows: np.ndarray[Any, Any], size: int, kind: str) -> np.ndarray[Any, Any]:
-    # take() lays the chosen values out one after another
-    data = column.take(pa.array(rows)).buffers()[2]
-    values = np.frombuffer(data, dtype=kind, count=len(rows) * size // np.dtype(kind).itemsize)
-    return values.reshape(len(rows), -1).astype(np.float32)
+    return decode(column.take(pa.array(rows)), size // np.dtype(kind).itemsize, kind).astype(np.float32)
 
 
 def matrix(batch: pa.RecordBatch | pa.Table) -> np.ndarray[Any, Any]:

@@ -21,10 +21,10 @@ from pyspark.sql import functions as F
 from jobs.config.visual import Visual
 from jobs.errors import ConfigError
 from jobs.lake.job import Context, Tables
+from jobs.lake.vectors import Matrix, decode, unit
 from jobs.visual.exact import Floats, Rows, unusable
 from jobs.visual.inverted import Cells, Inverted, train, tune
 from jobs.visual.knn import Index, Wanted
-from jobs.visual.vectors import Halves, decode, unit
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Catalogue:
     """Pins and their vectors, by pin_id: row i of both is one pin."""
 
     ids: Rows
-    vectors: Halves
+    vectors: Matrix
 
     def units(self) -> Floats:
         """Return the vectors as float32 of length one."""

@@ -5,8 +5,8 @@ import pytest
 
 from jobs.errors import ConfigError
 from jobs.lake.job import Context
+from jobs.lake.vectors import unit
 from jobs.visual.neighbours import pin_neighbours
-from jobs.visual.vectors import unit
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jobs.errors import ConfigError
+from jobs.lake.vectors import unit
 from jobs.visual.inverted import Inverted, lower_recall, train, tune
 from jobs.visual.knn import top_k
-from jobs.visual.vectors import unit
 
 
 @pytest.fixture(scope="module")

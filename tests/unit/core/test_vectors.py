@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.errors import TableError
-from jobs.visual.vectors import decode, encode, unit
+from jobs.lake.vectors import decode, encode, unit
 
 MATRIX = np.arange(24, dtype=np.float16).reshape(6, 4)
 
