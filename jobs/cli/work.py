@@ -82,9 +82,11 @@ def source_options(
     """Return where to ingest from: what was named, else what lies under platform.sources.
 
     Raises:
-        SourceError: nothing was named and the folder is not there.
+        SourceError: a folder named is not there, or nothing was named and the configured one is not there.
     """
     if ticdc or dumpling or kafka:
+        for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
+            _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
     root = Path(STATE.path(STATE.loaded.settings.platform.sources))
     if not root.is_dir():
@@ -94,6 +96,12 @@ def source_options(
     places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
     archives = [root / "kafka" / "secor", root / "kafka" / "connect" / "topics"]
     return places | {"kafka": [str(folder) for folder in archives if folder.is_dir()]}
+
+
+def _require_folder(name: str, uri: str | None) -> None:
+    """Say at once, before Spark is started, that a local folder is not there."""
+    if uri and "://" not in uri and not Path(uri).is_dir():
+        raise SourceError(f"--{name} {uri}: there is no such folder. Name the source's root folder, or its URI.")
 
 
 @app.command()

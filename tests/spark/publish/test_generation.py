@@ -49,7 +49,7 @@ def feeds(lake, day, shift=0, planted=None):
 @pytest.fixture(scope="module")
 def filled(spark, tmp_path_factory):
     """A lake with everything that publishing reads but feeds, for two days; each test takes one."""
-    lake = Lake(spark, str(tmp_path_factory.mktemp("publish") / "lake"))
+    lake = Lake(spark, str(tmp_path_factory.mktemp("publish") / "lake"), 64)
     pins = [{"id": i, "title": f"Pin {i}", "creator_id": 100, "board_id": 1} for i in range(1, 60)]
     write(lake, "silver.app_pins", [*pins, {"id": SECRET, "creator_id": 100, "board_id": 2}])
     write(lake, "silver.app_boards", [{"id": 1}, {"id": 2, "privacy": "secret"}])
