@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, reduce
@@ -90,14 +91,20 @@ class Runner:
             with peak:
                 done = self._act(job, context, run_id) if job.writes is None else self._make(job, context, run_id)
             row |= done | {"status": "ok"}
-        except Exception as error:
+        except BaseException as error:  # a run that a person stopped is remembered too
             row["error"] = _first_line(error)
+            with suppress(PlatformError):  # a full disk takes no row either: what went wrong first is what to say
+                self._remember(row, started, peak)
             raise
-        finally:
-            seconds = time.monotonic() - started
-            row |= {"seconds": round(seconds, 3), "peak_mb": round(peak.megabytes, 1)}
-            self.records.add_run({key: value for key, value in row.items() if key != "detail"})
+        seconds = self._remember(row, started, peak)
         return Result("ok", row["rows"], seconds, row.get("counts"), row.get("detail"))
+
+    def _remember(self, row: dict[str, Any], started: float, peak: PeakMemory) -> float:
+        """Write the run's row; return how many seconds the run took."""
+        seconds = time.monotonic() - started
+        row |= {"seconds": round(seconds, 3), "peak_mb": round(peak.megabytes, 1)}
+        self.records.add_run({key: value for key, value in row.items() if key != "detail"})
+        return seconds
 
     def cut(self, as_of: date | None) -> tuple[date, date]:
         """Return (first, as_of): the earliest cut there is data for, and the one asked for or the latest possible.
@@ -234,7 +241,7 @@ def _function(job: Job) -> Callable[..., Any]:
     return found
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     kind = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     return (kind + str(error).strip().split("\n", 1)[0])[:500]
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from jobs.errors import ConfigError, TableError, ValidationFailed
+from jobs.errors import ConfigError, EnvironmentMissing, TableError, ValidationFailed
 from jobs.lake.job import Job
 from jobs.records import Records
 from jobs.runner import Runner
@@ -109,6 +109,20 @@ def test_a_critical_failure_commits_nothing_and_is_remembered(run, rise, lake):
     assert row.status == "failed"
     assert "gold.trending" in row.error
     assert lake.read("ops.checks").where("not success").count() == 1
+
+
+def test_a_failure_is_told_even_where_it_cannot_be_written_down(
+    rise, lake, settings, expectations, tmp_path, monkeypatch
+):
+    rise.RANK[0] = 0
+    runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
+
+    def full(row):
+        raise EnvironmentMissing("ops.runs: no space left on the disk of the lake")
+
+    monkeypatch.setattr(runner.records, "add_run", full)
+    with pytest.raises(ValidationFailed, match=r"rank\.min"):
+        runner.run(JOB, DAY)
 
 
 def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tmp_path):
