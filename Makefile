@@ -32,7 +32,8 @@ java:
 	@mkdir -p .pinlake/jars
 	@$(BIN)/python -m jobs.lake.jars .pinlake/jars
 	@echo "Keeping the JVM's loaded classes for faster starts (half a minute, 200 MB) …"
-	@$(BIN)/python -m jobs.lake.classes .pinlake 2>/dev/null
+	@$(BIN)/python -m jobs.lake.classes .pinlake 2>.pinlake/classes.log \
+		|| echo "They could not be kept (.pinlake/classes.log says why): sessions start without, some 8 s slower."
 	@touch $@
 
 .PHONY: demo
