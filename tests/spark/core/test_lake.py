@@ -154,21 +154,6 @@ def test_the_newest_version_of_an_embedding_before_the_cut_counts(spark, lake, s
     assert [bytes(r.embedding)[0] for r in got] == [3]
 
 
-def test_rows_of_one_key_stay_together_after_a_union(spark):
-    """Spark 4.1 trusts a union's partitioning that adaptive execution has changed: see jobs/lake/session.py."""
-    spark.conf.set("spark.sql.adaptive.enabled", "true")
-    spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
-    try:
-        keys = spark.range(500).withColumnRenamed("id", "k")
-        large, small = (spark.range(n).selectExpr("id % 500 AS k", "repeat('x', 100) AS pad") for n in (300_000, 2_000))
-        both = large.join(keys, "k", "left_semi").unionByName(small.join(keys, "k", "left_semi"))
-        placed = both.repartition("k").withColumn("p", F.spark_partition_id()).groupBy("k")
-        assert placed.agg(F.count_distinct("p").alias("n")).where("n > 1").count() == 0
-    finally:
-        spark.conf.set("spark.sql.adaptive.enabled", "false")
-        spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
-
-
 RUNS = [
     {"run_id": "a", "job": "x", "status": "ok", "started_at": datetime(2026, 10, 1, tzinfo=UTC), "rows": 3},
     {
