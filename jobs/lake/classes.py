@@ -6,13 +6,12 @@ session starts without (docs/adr/0009 has the figures).
 """
 
 import hashlib
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.lake.jars import jar_paths, require_java
+from jobs.lake.jars import jar_paths, java_says
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,10 +21,9 @@ def archive_path(work: Path) -> Path:
     """Return where the archive for this Java and these jars lies, or would."""
     import pyspark
 
-    said = subprocess.run([require_java(), "-version"], capture_output=True, text=True, check=False).stderr
     home = str(Path(pyspark.__file__).parent)
-    key = hashlib.sha256("\n".join([said, pyspark.__version__, home, *map(str, jar_paths(work / "jars"))]).encode())
-    return work / "jars" / f"classes-{key.hexdigest()[:12]}.jsa"
+    parts = [java_says(), pyspark.__version__, home, *map(str, jar_paths(work / "jars"))]
+    return work / "jars" / f"classes-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}.jsa"
 
 
 def java_options(work: Path) -> str:

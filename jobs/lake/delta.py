@@ -139,7 +139,6 @@ class Lake:
 
     def _newest_bytes(self, name: str) -> int:
         """Return the size of the table's files at the newest version; without bound where the log does not say."""
-        self._require(name)
         size = self._log(name).unsafeVolatileSnapshot().sizeInBytesIfKnown()
         return int(size.get()) if size.isDefined() else sys.maxsize
 

@@ -6,6 +6,7 @@ They are in no wheel. Passing them by class path saves the resolver's seconds at
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from jobs.errors import EnvironmentMissing
@@ -43,6 +44,13 @@ def require_java() -> str:
             "elsewhere any JRE 17, then make sure `java -version` answers."
         )
     return java
+
+
+@cache
+def java_says() -> str:
+    """Return what `java -version` prints, asked once a process."""
+    done = subprocess.run([require_java(), "-version"], capture_output=True, text=True, check=False)
+    return done.stderr or done.stdout
 
 
 def _fetch(name: str, path: Path) -> None:

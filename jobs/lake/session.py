@@ -1,7 +1,6 @@
 """The only place that builds a SparkSession."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobs.config.platform import Spark
 from jobs.errors import EnvironmentMissing
 from jobs.lake import classes
-from jobs.lake.jars import ensure_jars, require_java
+from jobs.lake.jars import ensure_jars, java_says
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -86,8 +85,7 @@ def _class_options(work: Path, spark: Spark) -> str:
 
 
 def _check_java() -> None:
-    done = subprocess.run([require_java(), "-version"], capture_output=True, text=True, check=False)
-    first = (done.stderr or done.stdout).splitlines()[:1]
+    first = java_says().splitlines()[:1]
     version = first[0].split('"')[1] if first and '"' in first[0] else "?"
     major = version.split(".")[0]
     if not major.isdigit() or int(major) < 17:
