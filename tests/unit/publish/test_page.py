@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from jobs.errors import StoreError
-from jobs.publish.page import safe_link, write_page
+from jobs.publish.page import write_page
+from jobs.publish.tiles import safe_link
 from jobs.publish.values import Feed, FeedItem, PinCard, Related, RelatedItem
 
 EVIL = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
