@@ -1,0 +1,64 @@
+"""The command `pinlake report`: one page a run, without Spark."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.cli.app import STATE, app, out
+from jobs.cli.look import images_folder, open_reader
+from jobs.errors import PlatformError
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A day (its cut as it stands now) or a run's id. [the newest published cut]"),
+    ] = None,
+    out_path: Annotated[
+        Path | None, typer.Option("--out", help="File to write, or folder. [reports in platform.work]")
+    ] = None,
+    docs: Annotated[bool, typer.Option("--docs", help="Build Data Docs anew first: some 20 seconds.")] = False,
+) -> None:
+    """Write one HTML page about a run: flow, quality, funnel, sample feeds, what could not be used.
+
+    With a run's id the page tells how things stood until the same job ran again, so a failure mended since can still be
+    looked at. `pinlake report` · `pinlake report 2026-10-31` · `pinlake report RUN_ID --out run.html`
+    """
+    from jobs.report.page import Places, write_report
+
+    platform = STATE.loaded.settings.platform
+    work = Path(STATE.path(platform.work))
+    if docs:
+        _build_docs(work)
+    places = Places(
+        lake=STATE.path(platform.lake),
+        out=out_path or work / "reports",
+        images=images_folder(),
+        docs=work / "gx" / "docs",
+    )
+    path, moment = write_report(places, _reader(), run)
+    out.print(f"Report of {moment.run_id or moment.cut or 'ingest'}: [bold]{path}[/]", highlight=False, soft_wrap=True)
+    if moment.later:
+        later = moment.later
+        out.print(
+            f"[yellow]Since then {later['job']} failed[/]: `pinlake report {later['run_id']}` says why.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _reader() -> Any:
+    """Return a reader of the store, None where there is none to read: a failed first run has a report too."""
+    try:
+        return open_reader()
+    except PlatformError:
+        return None
+
+
+def _build_docs(work: Path) -> None:
+    from jobs.validate.checks import Validator
+
+    with out.status("Building Data Docs …"):
+        Validator(STATE.loaded.root / "expectations", STATE.loaded.settings, work).build_docs()

@@ -1,0 +1,194 @@
+"""The first screen in sentences: what was published and for whom, whether it beats popularity, whether all is well."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.report.intake import Fault, Held
+from jobs.report.moment import Generation, JobRun, Moment, Row
+from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
+from jobs.report.words import count, day, percent, size
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One answer on the first screen."""
+
+    tone: str
+    """good, note, warn, bad or none (cannot be told)."""
+    title: str
+    text: str
+    link: str
+    """Id of the section that says more."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first screen."""
+
+    tone: str
+    title: str
+    lead: str
+    verdicts: tuple[Verdict, ...]
+
+
+def headline(moment: Moment, quality: Quality | None, faults: Sequence[Fault], held: Sequence[Held]) -> Headline:
+    """Return the first screen's sentences."""
+    tone, title, lead = _outcome(moment, quality)
+    verdicts = (_published(moment), _quality(moment, quality), _checks(moment), _input(moment, faults, held))
+    return Headline(tone, title, lead, verdicts)
+
+
+def _outcome(moment: Moment, quality: Quality | None) -> tuple[str, str, str]:
+    what = f"for {day(moment.cut)}" if moment.cut else "of ingest"
+    generation = moment.generation
+    if generation and generation.status == "refused":
+        return "bad", f"The gate refused the lists {what}", still(moment)
+    if moment.failed:
+        run = moment.failed[0]
+        return "bad", f"The run {what} failed at {run.job.name}", still(moment)
+    if generation is None:
+        ran, jobs = sum(run.row is not None for run in moment.runs), len(moment.runs)
+        lead = f"{ran} of {jobs} jobs have run, none failed. {still(moment)}"
+        return "note", f"Nothing is published {what}" if moment.cut else "Ingest ran; no cut has used it yet", lead
+    keys = surfaces(generation)
+    title = (
+        f"Published {what}: home feeds for {count(keys['home_feed'], 'user')}, "
+        f"related pins beside {count(keys['related_pins'], 'pin')}"
+    )
+    return "good", title, _lead(moment, generation, quality)
+
+
+def _lead(moment: Moment, generation: Generation, quality: Quality | None) -> str:
+    judged = (
+        {
+            "better": "The newest feeds that can be judged beat popularity, beyond chance. ",
+            "worse": "The newest feeds that can be judged did worse than popularity, beyond chance. ",
+            "unclear": "The newest feeds that can be judged differ from popularity by no more than chance. ",
+        }[quality.verdict]
+        if quality
+        else ""
+    )
+    states = [run.status for run in moment.runs]
+    missing, warned = states.count("missing"), states.count("warned")
+    ran = f"All but {count(missing, 'job')} ran" if missing else "Every job ran"
+    fine = f"{ran}, {warned} with a warning." if warned else f"{ran} and every check held."
+    current = moment.served and moment.served.name == generation.name
+    serving = "It is what the online store serves" if current else still(moment).rstrip(".")
+    return f"{judged}{fine} {serving}."
+
+
+def still(moment: Moment) -> str:
+    """Return what is served in spite of a failure."""
+    if moment.served is None:
+        return "Nothing has been published before, so nothing is served."
+    verb = "serves" if moment.until is None else "served on"
+    day = f" of {moment.served.as_of}" if moment.served.as_of else ""
+    same = moment.generation and moment.generation.name == moment.served.name
+    return f"{'Generation' if same else 'The earlier generation'} {moment.served.name}{day} still {verb}."
+
+
+def surfaces(generation: Generation | None) -> dict[str, int]:
+    """Return the keys of each surface of a generation; 0 where it has none."""
+    found = generation.manifest.get("content", {}).get("surfaces", {}) if generation else {}
+    names = ("home_feed", "related_pins", "pin_cards", "fallback")
+    return {name: found.get(name, {}).get("keys", 0) for name in names}
+
+
+def _published(moment: Moment) -> Verdict:
+    generation = moment.generation
+    if generation is None:
+        tone = "bad" if moment.failed else "none"
+        return Verdict(tone, "Not published", still(moment), "flow")
+    if generation.status == "refused":
+        return Verdict("bad", "Refused by the gate", still(moment), "gate")
+    keys, content = surfaces(generation), generation.manifest.get("content", {})
+    arms = ", ".join(f"{arm or 'no arm'} {users:,}" for arm, users in generation.manifest.get("arms", {}).items())
+    text = (
+        f"{generation.name}, {generation.at:%d %b %H:%M} UTC: {count(content.get('keys', 0), 'key')}, "
+        f"{size(content.get('bytes'))}, every one read back. {count(keys['fallback'], 'fallback')} for everybody else."
+        + (f" Arms: {arms}." if arms else "")
+    )
+    return Verdict("good", "Published", text, "feeds")
+
+
+def _quality(moment: Moment, quality: Quality | None) -> Verdict:
+    feed = quality.of(FEED, "hr") if quality else None
+    popular = quality.of(POPULARITY, "hr") if quality else None
+    if quality is None or feed is None or popular is None:
+        judge = moment.run("ranking.evaluations")
+        ran = judge is not None and judge.status in {"ok", "warned"}
+        text = "Lists are judged a horizon later, by what users saved since: there are none that old yet."
+        text = text if ran else "ranking.evaluations, which judges the lists of a horizon before, has not run."
+        return Verdict("none", "Not judged yet", text, "quality")
+    ndcg = [found.value for found in (quality.of(FEED, "ndcg"), quality.of(POPULARITY, "ndcg")) if found]
+    text = (
+        f"Of {count(feed.users, 'user')} who saved something new, {percent(feed.value)} had it among their first {K} "
+        f"places ({interval(feed)}); by popularity {percent(popular.value)} ({interval(popular)})."
+        + (f" NDCG@{K} {ndcg[0]:.3f} against {ndcg[1]:.3f}." if len(ndcg) == 2 else "")
+    )
+    title, tone = {
+        "better": ("Better than popularity", "good"),
+        "worse": ("Worse than popularity", "bad"),
+        "unclear": ("No clear difference to popularity", "warn"),
+    }[quality.verdict]
+    return Verdict(tone, title, text, "quality")
+
+
+def interval(found: Figure) -> str:
+    """Return a share's 95 % interval in words; empty where it has none."""
+    if found.lower is None or found.upper is None:
+        return ""
+    return f"{max(found.lower, 0) * 100:.1f} to {found.upper * 100:.1f} %"
+
+
+def _checks(moment: Moment) -> Verdict:
+    broken = [check for run in moment.runs for check in run.broken]
+    critical = [check for check in broken if check["severity"] == "critical"]
+    all_ = sum(len(run.checks) for run in moment.runs)
+    if not all_:
+        return Verdict("none", "Nothing was checked", "No job came so far.", "flow")
+    if critical:
+        return Verdict("bad", count(len(critical), "critical check") + " failed", _named(critical), "failed")
+    if broken:
+        return Verdict("warn", count(len(broken), "warning"), _named(broken), "flow")
+    return Verdict("good", "Every check held", f"{count(all_, 'expectation')} of Great Expectations.", "flow")
+
+
+def _named(checks: Sequence[Row]) -> str:
+    rows = [f"{check['suite']}: {check['column']} is {check['observed'] or 'null'}" for check in checks[:3]]
+    more = f", and {len(checks) - 3} more" if len(checks) > 3 else ""
+    return "; ".join(rows) + more + "."
+
+
+def _input(moment: Moment, faults: Sequence[Fault], held: Sequence[Held]) -> Verdict:
+    rows = ingest_counts(moment)
+    read, bad = rows.get("read", 0), sum(fault.new for fault in faults)
+    if held:
+        names = ", ".join(one.table for one in held[:3])
+        return Verdict("warn", f"{count(len(held), 'source table')} held back", f"{names}: see why.", "input")
+    if bad:
+        share = f" ({percent(bad / read)} of {read:,})" if read else ""
+        return Verdict(
+            "note",
+            f"{count(bad, 'row')} quarantined",
+            f"Not usable{share}, kept with place and reason. No table is held.",
+            "input",
+        )
+    if not any(run.row for run in _ingest(moment)):
+        return Verdict("none", "Nothing was ingested", "No run of ingest is known.", "input")
+    return Verdict(
+        "good", "All input was used", f"{count(read, 'row')} read, none quarantined, no table held.", "input"
+    )
+
+
+def ingest_counts(moment: Moment) -> dict[str, int]:
+    """Return what the runs of ingest counted, added up."""
+    total: dict[str, int] = {}
+    for run in _ingest(moment):
+        for name, number in (run.row["counts"] if run.row else {}).items():
+            total[name] = total.get(name, 0) + number
+    return total
+
+
+def _ingest(moment: Moment) -> list[JobRun]:
+    return [run for run in moment.runs if run.job.stage == "ingest"]

@@ -1,0 +1,136 @@
+"""Writes the report: one HTML file that stands alone, without script or request; for phone and desk, dark and light."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.errors import StoreError, TableError
+from jobs.publish.tiles import Album, template
+from jobs.report import plots, words
+from jobs.report.funnel import Funnel, read_funnel
+from jobs.report.headline import headline, ingest_counts, interval
+from jobs.report.intake import read_faults, read_held
+from jobs.report.moment import Moment, find
+from jobs.report.picture import link, steps, summary
+from jobs.report.quality import Quality, read_quality
+from jobs.report.samples import choose_people, sample_feed, sample_related
+from jobs.report.tables import Tables
+
+if TYPE_CHECKING:
+    from jobs.publish.reader import Reader
+
+TEMPLATE = Path(__file__).with_name("report.html")
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie."""
+
+    lake: str
+    """Root of the Delta tables."""
+    out: Path
+    """The file to write, or a folder that ends in no suffix: the file is then named by day or run."""
+    images: Path | None = None
+    """Pictures of pins as `<first two digits>/<signature>.jpg`; None shows plain grounds."""
+    docs: Path | None = None
+    """Great Expectations' Data Docs; linked where they are there."""
+
+
+def write_report(places: Places, reader: "Reader | None", wanted: str | None = None) -> tuple[Path, Moment]:
+    """Write the report of a run and return its path and what it is of.
+
+    Args:
+        places: of lake, output, pictures and Data Docs.
+        reader: of the store; None leaves sample feeds out.
+        wanted: a day, a run's id, or None for the newest published cut.
+
+    Raises:
+        TableError: nothing has ever run on the lake.
+        ConfigError: there is no such run.
+    """
+    tables = Tables(places.lake)
+    moment = find(tables, wanted)
+    name = moment.run_id or str(moment.cut or "ingest")
+    path = places.out if places.out.suffix else places.out / f"report-{name}.html"
+    html = _render(tables, moment, reader, places, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, encoding="utf-8")
+    return path, moment
+
+
+def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Places, path: Path) -> str:
+    album = Album(places.images)
+    runs = [run.row["run_id"] for run in moment.runs if run.row and run.job.stage == "ingest"]
+    quality, no_quality = _or_why(lambda: _quality(tables, moment))
+    funnel, no_funnel = _or_why(lambda: _funnel(tables, moment))
+    faults, held = read_faults(tables, runs, moment.until), read_held(tables, moment.until)
+    docs = places.docs if places.docs and (places.docs / "index.html").is_file() else None
+    shown: Context = {
+        "moment": moment,
+        "head": headline(moment, quality, faults, held),
+        "steps": steps(moment, docs, path),
+        "summary": summary(moment),
+        "quality": quality,
+        "funnel": funnel,
+        "gone": {"quality": no_quality, "funnel": no_funnel},
+        "plots": _plots(quality, funnel),
+        "gate": [check for run in moment.runs for check in run.checks if check["suite"] == "generation"],
+        "samples": _samples(tables, moment, reader, album),
+        "faults": faults,
+        "held": held,
+        "intake": {name: number for name, number in ingest_counts(moment).items() if number},
+        "docs": link(docs / "index.html", path) if docs else None,
+        "now": datetime.now(UTC),
+        "words": words,
+        "interval": interval,
+    }
+    return template(TEMPLATE).render(shown | {"pictures": album.rules()})
+
+
+def _or_why(read: Callable[[], Any]) -> tuple[Any, str]:
+    """Return what was read, or None and why an old version of a table cannot be read any more."""
+    try:
+        return read(), ""
+    except TableError as error:
+        return None, str(error)
+
+
+def _quality(tables: Tables, moment: Moment) -> Quality | None:
+    return read_quality(tables, moment.cut, moment.version("ranking.evaluations")) if moment.cut else None
+
+
+def _funnel(tables: Tables, moment: Moment) -> Funnel | None:
+    return read_funnel(tables, moment.cut, moment.version("ranking.ranked")) if moment.cut else None
+
+
+def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:
+    drawn = dict.fromkeys(("hr", "ndcg", "history", "funnel", "drops"), "")
+    if quality and quality.models("hr") and quality.models("ndcg"):
+        drawn |= {"hr": plots.plot_models(quality, "hr", True), "ndcg": plots.plot_models(quality, "ndcg", False)}
+        if len(quality.history) > 1:
+            drawn["history"] = plots.plot_history(quality)
+    if funnel:
+        drawn |= {"funnel": plots.plot_funnel(funnel), "drops": plots.plot_drops(funnel)}
+    return drawn
+
+
+def _samples(tables: Tables, moment: Moment, reader: "Reader | None", album: Album) -> Context:
+    """Return sample feeds of the cut's generation; of what is still served where the cut has none in the store."""
+    mine = moment.generation if moment.generation and moment.generation.status == "served" else None
+    generation = mine or moment.served
+    nothing: Context = {"generation": None, "own": False, "feeds": [], "related": None}
+    if reader is None or generation is None or generation.as_of is None:
+        return nothing | {"why": "Nothing has been published." if reader else "No online store is at hand."}
+    try:
+        inputs = generation.manifest.get("inputs", {})
+        people = choose_people(tables, generation.as_of, inputs.get("gold.home_feed"), inputs.get("gold.user_profile"))
+        view = reader.at(generation.name)
+        with view.opened:
+            feeds = [sample for person in people if (sample := sample_feed(view, person, album))]
+            related = sample_related(view, view.home_feed(people[0].user_id), album) if people else None
+    except (StoreError, TableError) as error:
+        return nothing | {"why": f"The feeds of {generation.name} cannot be shown: {error}"}
+    return nothing | {"generation": generation, "own": mine is not None, "feeds": feeds, "related": related}
