@@ -81,10 +81,10 @@ def still(moment: Moment) -> str:
     """Return what is served in spite of a failure."""
     if moment.served is None:
         return "Nothing has been published before, so nothing is served."
-    verb = "serves" if moment.until is None else "served on"
+    verb = "still serves" if moment.until is None else "served on"
     day = f" of {moment.served.as_of}" if moment.served.as_of else ""
     same = moment.generation and moment.generation.name == moment.served.name
-    return f"{'Generation' if same else 'The earlier generation'} {moment.served.name}{day} still {verb}."
+    return f"{'Generation' if same else 'The earlier generation'} {moment.served.name}{day} {verb}."
 
 
 def surfaces(generation: Generation | None) -> dict[str, int]:

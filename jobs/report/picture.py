@@ -10,7 +10,7 @@ from typing import Any
 from jobs.lake.job import Job
 from jobs.report.layout import Line, Place, lay_out
 from jobs.report.moment import JobRun, Moment, end
-from jobs.report.words import count, seconds, size
+from jobs.report.words import count, seconds, short, size
 
 _STATUS = {"ok": "ran", "warned": "ran, with a warning", "failed": "failed", "missing": "did not run"}
 
@@ -46,7 +46,7 @@ class Step:
         row: Mapping[str, Any] = self.run.row or {}
         peak = row.get("peak_mb")
         return {
-            "rows": "" if row.get("rows") is None else f"{row['rows']:,}",
+            "rows": "" if row.get("rows") is None else short(row["rows"]),
             "bytes": size(row.get("bytes")),
             "seconds": seconds(row.get("seconds")),
             "peak": "" if not peak else size(peak * 1e6),
@@ -54,9 +54,9 @@ class Step:
 
     @property
     def checks(self) -> str:
-        """Return how the checks went: "12 held", "1 of 12 failed"; empty where there were none."""
+        """Return how the checks went: "12 passed", "1 of 12 failed"; empty where there were none."""
         broken, all_ = len(self.run.broken), len(self.run.checks)
-        return "" if not all_ else f"{broken} of {all_} failed" if broken else f"{all_} held"
+        return "" if not all_ else f"{broken} of {all_} failed" if broken else f"{all_} passed"
 
     @property
     def counts(self) -> dict[str, int]:

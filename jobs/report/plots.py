@@ -1,4 +1,4 @@
-"""Plots as SVG that stands in the page: drawn by matplotlib 400 px wide, for a phone; colours are the page's own.
+"""Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colours are the page's own.
 
 Each colour is drawn as a placeholder and then named by its CSS variable, so one picture is right in light and in dark.
 Text stays text: it can be read aloud, searched and enlarged.
@@ -6,7 +6,8 @@ Text stays text: it can be read aloud, searched and enlarged.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from jobs.report.funnel import Funnel
@@ -24,9 +25,25 @@ COLORS = {
 """Placeholder -> CSS variable of the page."""
 _OF = {variable.removeprefix("--"): placeholder for placeholder, variable in COLORS.items()}
 _WIDTH = 4.0
-"""Inches; at 100 pixels an inch the view box is 400 wide (matplotlib writes points, 72 an inch)."""
+"""Inches. matplotlib's SVG has 72 units an inch, so 288: a phone shows it a little enlarged."""
+
+_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.size": 10.5, "text.parse_math": False}
 
 
+def _styled(draw: Callable[..., str]) -> Callable[..., str]:
+    """Draw in the page's style: a text takes its own from where it is made, not from where it is written."""
+
+    @wraps(draw)
+    def drawn(*args: Any) -> str:
+        import matplotlib as mpl
+
+        with mpl.rc_context(_STYLE):
+            return draw(*args)
+
+    return drawn
+
+
+@_styled
 def plot_models(quality: Quality, metric: str, percent: bool) -> str:
     """Return each model's figure with its interval, the best on top; the feed and popularity stand out."""
     models = quality.models(metric)
@@ -46,6 +63,7 @@ def plot_models(quality: Quality, metric: str, percent: bool) -> str:
     return _svg(figure, f"models-{metric}")
 
 
+@_styled
 def plot_history(quality: Quality) -> str:
     """Return the feed and popularity over past cuts, with their intervals."""
     from matplotlib.dates import date2num
@@ -70,6 +88,7 @@ def plot_history(quality: Quality) -> str:
     return _svg(figure, "history")
 
 
+@_styled
 def plot_funnel(funnel: Funnel) -> str:
     """Return, by source, what it proposed, what the rules let through, and what stands in a feed."""
     figure, axes = _canvas(0.36 + 0.78 * len(funnel.sources))
@@ -89,6 +108,7 @@ def plot_funnel(funnel: Funnel) -> str:
     return _svg(figure, "funnel")
 
 
+@_styled
 def plot_drops(funnel: Funnel) -> str:
     """Return how many pairs of user and pin each rule stopped."""
     rows = [(RULES.get(rule, rule), number) for rule, number in reversed(list(funnel.drops.items()))]
@@ -131,7 +151,6 @@ def _canvas(height: float) -> tuple["Canvas", "Axes"]:
     return figure, axes
 
 
-_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.size": 10.5, "text.parse_math": False}
 _NOT_NEEDED = re.compile(
     r'^.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>|\sxmlns(?::\w+)?="[^"]*"|\s(?:width|height)="[0-9.]+pt"'
     # the page's type, so that labels look like the text around them
@@ -145,7 +164,7 @@ def _svg(figure: "Canvas", name: str) -> str:
     import matplotlib as mpl
 
     text = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):  # so that two plots share no id, and a page can be compared
+    with mpl.rc_context({"svg.hashsalt": name}):  # so that two plots share no id, and a page can be compared
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = _NOT_NEEDED.sub("", text.getvalue()).replace("xlink:href", "href")
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))

@@ -43,6 +43,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def short(number: int) -> str:
+    """Return a number that fits a phone's row: 164,799 as it is, 32.1 M from ten millions on."""
+    return f"{number:,}" if number < 10_000_000 else f"{number / 1e6:,.1f} M"
+
+
 def size(number: float | None) -> str:
     """Return bytes in words, such as 5.6 MB."""
     if number is None:

@@ -1,0 +1,334 @@
+"""The report of a lake of a few rows: every figure counted by hand, nothing unescaped, nothing fetched."""
+
+import re
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.errors import ConfigError, TableError
+from jobs.flow import FLOW
+from jobs.lake import direct
+from jobs.lake.delta import Lake, conform
+from jobs.lake.tables import table
+from jobs.publish.codec import card_key, encode_card
+from jobs.publish.reader import Reader
+from jobs.publish.rocks import RocksStore
+from jobs.publish.values import PinCard
+from jobs.report.moment import find
+from jobs.report.page import Places, write_report
+from jobs.report.tables import Tables
+from tests.builders import build
+from tests.feeds import card, feed, put, related
+
+pytestmark = pytest.mark.spark
+
+GOOD, BAD = date(2026, 11, 1), date(2026, 11, 2)
+START = datetime(2026, 11, 1, 4, tzinfo=UTC)
+NAME = "g20261101-00000001"
+EVIL = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
+SECRET_BOARD = "surprise party for Ann"
+ERROR = "gold.ranked: user_id.duplicates is 3, expected {'max_value': 0}. Nothing was committed."
+ROWS = {"ingest.cdc": 90, "ingest.kafka": 900, "ranking.ranked": 7, "ranking.home_feed": 3}
+
+
+class Parsed(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], ""
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.text += " " if tag in {"td", "th"} else ""
+        self.attributes += [(tag, key, value) for key, value in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def run_row(number, job, day, **more):
+    as_of = None if job.stage == "ingest" else day
+    at = START + (day - GOOD) + timedelta(minutes=number)
+    counts = {"read": 100, "applied": 90, "quarantined": 1, "files": 5} if job.name == "ingest.cdc" else {}
+    counts = {"read": 900, "applied": 900, "files": 7} if job.name == "ingest.kafka" else counts
+    return {
+        "run_id": f"{job.name}-{day}", "job": job.name, "as_of": as_of, "status": "ok", "started_at": at,
+        "seconds": 10.0, "output": job.writes, "output_version": 1 if job.writes else None,
+        "rows": ROWS.get(job.name, 1), "bytes": 2_000_000, "peak_mb": 1500.0, "inputs": {}, "counts": counts,
+        "config_hash": "c", "code_hash": "d",
+    } | more  # fmt: skip
+
+
+def check_row(run_id, suite, success=True, severity="critical", **more):
+    return {
+        "run_id": run_id, "suite": suite, "as_of": GOOD, "expectation": "expect_column_max_to_be_between",
+        "column": "row_count", "severity": severity, "success": success, "observed": "7",
+        "expected": '{"min_value": 1.0}', "at": START,
+    } | more  # fmt: skip
+
+
+def fill_ops(lake, manifest):
+    """Two days: all went well on the first; on the second ranking.ranked failed, and what follows did not run."""
+    stop = [job.name for job in FLOW].index("ranking.ranked")
+    runs = [run_row(n, job, GOOD) for n, job in enumerate(FLOW)]
+    runs += [run_row(n, job, BAD) for n, job in enumerate(FLOW[:stop])]
+    failed = {"status": "failed", "rows": None, "bytes": None, "output_version": None, "error": ERROR}
+    runs.append(run_row(stop, FLOW[stop], BAD, **failed))
+    lake.append_rows("ops.runs", runs)
+    checks = [check_row(f"{job.name}-{GOOD}", job.writes) for job in FLOW if job.writes]
+    gate = {"column": "coverage", "observed": "0.75", "expected": '{"min_value": 0.5}'}
+    checks.append(check_row(f"publish.generation-{GOOD}", "generation", **gate))
+    broken = {"success": False, "column": "user_id.duplicates", "observed": "3", "expected": '{"max_value": 0}'}
+    checks.append(check_row(f"ranking.ranked-{BAD}", "gold.ranked", **broken))
+    lake.append_rows("ops.checks", checks)
+    event = {"generation": NAME, "as_of": GOOD, "store": "rocksdb", "manifest": manifest.text()}
+    lake.append_rows("ops.generations", [event | {"status": "served", "run_id": "r", "at": START + timedelta(hours=1)}])
+    raw = f'{{"name":"{SECRET_BOARD}","privacy":"secret"'.encode()
+    faults = [
+        {"table": "app.boards", "row_no": 3, "detail": f"near {SECRET_BOARD}", "raw": raw},
+        {"table": "app.blocks", "row_no": 4, "detail": "cut short", "raw": b'{"user_id":7,<script>'},
+    ]
+    common = {"source": "ticdc", "reason": "bad_json", "object": "app/x/CDC1.json", "run_id": f"ingest.cdc-{GOOD}"}
+    lake.append_rows("ops.quarantine", [common | fault | {"at": START} for fault in faults])
+    seen = {"checkpoint_ts": 1, "batch": 1, "start_ts": 1, "keys": ["id"], "run_id": "r"}
+    lake.append_rows(
+        "ops.checkpoints",
+        [
+            seen | {"table": "app.pins", "held": "app.pins was held", "at": START},
+            seen | {"table": "app.pins", "held": None, "at": START + timedelta(minutes=1)},
+            seen | {"table": "app.boards", "held": "app.boards is held at 7: its key changed", "at": START},
+        ],
+    )
+
+
+def gold(lake, name, rows):
+    frame = build(lake.spark, name, rows).withColumn("as_of", F.lit(GOOD))
+    lake.replace(name, conform(frame, table(name)).coalesce(1), {"as_of": GOOD})
+
+
+def fill_gold(lake):
+    """Three users; seven candidates: three in feeds, two dropped by rules, two without a place."""
+    ranked = [
+        (1, 11, ["content", "fresh"], None, 1), (1, 12, ["content"], None, 2), (1, 13, ["fresh"], "owner_cap", None),
+        (2, 21, ["fresh"], None, 1), (2, 22, ["content"], None, None), (2, 23, ["content", "fresh"], None, None),
+        (3, 31, ["content"], "blocked", None),
+    ]  # fmt: skip
+    names = ("user_id", "pin_id", "sources", "rule", "position")
+    gold(lake, "gold.ranked", [dict(zip(names, row, strict=True)) | {"score": 1.0} for row in ranked])
+    places = [(1, 1, 11), (1, 2, 12), (2, 1, 21)]
+    feeds = [{"user_id": u, "position": p, "pin_id": pin, "score": 1.0} for u, p, pin in places]
+    gold(lake, "gold.home_feed", [row | {"source": "content", "reason": "save", "reason_id": 50} for row in feeds])
+    gold(lake, "gold.user_profile", [{"user_id": 1, "n_saves": 20, "recent_saves": [50, 51]}, {"user_id": 2}])
+    means = {"home_feed": (0.4, 0.05), "popularity": (0.1, 0.02), "home_feed_minus_popularity": (0.3, 0.04)}
+    judged = [
+        {"model": model, "metric": metric, "k": 10, "value": v, "lower": v - w, "upper": v + w, "users": 40}
+        for model, (v, w) in means.items()
+        for metric in ("hr", "ndcg")
+    ]
+    gold(lake, "gold.evaluations", judged)
+
+
+@pytest.fixture(scope="module")
+def world(spark, tmp_path_factory):
+    """A lake and a store with one served generation."""
+    folder = tmp_path_factory.mktemp("report")
+    store = RocksStore(folder / "store")
+    save = {"reasons": ["save", "taste"], "reason_ids": [50, None]}
+    odd = PinCard(12, EVIL, "javascript:alert(3)", "garden", "green", 9, "ab")
+    pairs = [feed(1, [11, 12], **save), feed(2, [21]), related(11, [21]), (card_key(12), encode_card(odd))]
+    pairs += [card(11, "Pin 11"), card(21, "Pin 21"), card(50, "A saved pin")]
+    versions = {"gold.home_feed": 1, "gold.user_profile": 1}
+    lake = Lake(spark, str(folder / "lake"))
+    manifest = put(store, NAME, pairs, inputs=versions, arms={"control": 2})
+    fill_gold(lake)
+    fill_ops(lake, manifest)
+    return lake, Reader(store), folder
+
+
+@pytest.fixture
+def page(world, tmp_path):
+    lake, reader, _ = world
+
+    def write(wanted=None, **places):
+        path, _ = write_report(Places(lake.root, tmp_path / "out", **places), reader, wanted)
+        html = path.read_text(encoding="utf-8")
+        return html, Parsed(html)
+
+    return write
+
+
+def test_a_good_day_says_what_was_published_and_counts_right(page):
+    _, parsed = page(str(GOOD))
+    for words in (
+        "Published for 1 November 2026: home feeds for 2 users, related pins beside 1 pin",
+        "The newest feeds that can be judged beat popularity, beyond chance.",
+        # 40 % of 40 users (35 to 45), popularity 10 % (8 to 12)
+        "Of 40 users who saved something new, 40 % had it among their first 10 places (35.0 to 45.0 %); "
+        "by popularity 10 % (8.0 to 12.0 %).",
+        "For 3 users the sources proposed 7 pins; the rules let through 5 (71 %); 3 (43 %) stand in a feed.",
+        "19 jobs, 3 min 10 s of work from 01 Nov 04:00 to 04:18 UTC; peak memory 1.5 GB.",
+        "read 1,000, applied 990, quarantined 1, files 12",
+        "active users with a feed 0.75 at least 0.5",
+        "1 source table held back",
+        "app.boards is held at 7: its key changed",
+        "Because you saved “A saved pin”",
+        "someone with many saves",
+    ):
+        assert words in parsed.text, words
+    assert "app.pins was held" not in parsed.text, "it is held no more"
+
+
+def test_the_funnel_by_source_and_rule_is_that_of_the_rows(page):
+    _, parsed = page(str(GOOD))
+    start = parsed.text.index("rule pairs content fresh")
+    assert parsed.text[start:].startswith(
+        "rule pairs content fresh no place left in the feed length 2 2 1 "
+        "user and creator block each other blocked 1 1 0 too many of one creator owner_cap 1 0 1 "
+        "in a feed 3 2 2 proposed 7 5 4"
+    )
+
+
+def test_every_job_has_its_row_with_rows_bytes_seconds_peak_and_checks(page):
+    html, _ = page(str(GOOD))
+    for job in FLOW:
+        row = Parsed(html[html.index(f'id="job-{job.name}"') :].split("</summary>")[0]).text
+        checks = " 1 passed" if job.stage != "ingest" else ""
+        assert row.endswith(f"{job.summary} {ROWS.get(job.name, 1)} 2.0 MB 10 s 1.5 GB{checks}"), row
+
+
+def test_what_pin_makers_typed_is_text_and_nothing_is_fetched(page):
+    html, parsed = page(str(GOOD))
+    assert EVIL in parsed.text
+    assert "<script" not in html
+    assert not {"script", "img", "iframe", "link", "object"} & set(parsed.tags)
+    assert not [key for _, key, _ in parsed.attributes if key.startswith("on")]
+    assert not [key for _, key, _ in parsed.attributes if key in {"src", "srcset", "data", "action", "poster"}]
+    links = {value for _, key, value in parsed.attributes if key == "href" and not value.startswith("#")}
+    assert links == {"https://x.example"}, "pins lead to their own pages, and to web pages only"
+    assert re.sub(r'href="https://x\.example"', "", html).count("http") == 1, "http-equiv"
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_a_secret_boards_name_stays_in_the_quarantine(page):
+    html, parsed = page(str(GOOD))
+    assert SECRET_BOARD not in html
+    assert "not shown: the table holds what people typed" in parsed.text
+    assert '{"user_id":7,<script>' in parsed.text, "a table of ids shows its bytes"
+
+
+def test_a_failed_run_says_why_and_what_still_serves(page):
+    _, parsed = page(str(BAD))
+    for words in (
+        "The run for 2 November 2026 failed at ranking.ranked",
+        f"The earlier generation {NAME} of 2026-11-01 still serves.",
+        ERROR,
+        "gold.ranked user_id.duplicates is 3, expected at most 0 (critical",
+        "Did not run because of it: visual.related_pins, ranking.home_feed",
+        "What is still served",
+        "Nothing was ranked for this cut.",
+    ):
+        assert words in parsed.text, words
+    assert "Better than popularity" not in parsed.text.replace("Better than popularity?", "")
+
+
+def test_without_run_it_is_the_newest_published_cut_and_a_later_failure_is_told(page):
+    _, parsed = page()
+    assert "Published for 1 November 2026" in parsed.text
+    assert f"Since then ranking.ranked failed for 2026-11-02: {ERROR[:60]}" in parsed.text
+    assert f"pinlake report ranking.ranked-{BAD}" in parsed.text
+
+
+def test_a_runs_id_tells_how_things_stood_until_its_job_ran_again(world, tmp_path):
+    lake, reader, _ = world
+    tables = Tables(shutil.copytree(lake.root, tmp_path / "lake").as_posix())
+    asked = f"ranking.ranked-{BAD}"
+    assert find(tables, asked).until is None
+    mended = run_row(60, next(job for job in FLOW if job.name == "ranking.ranked"), BAD, run_id="mended")
+    direct.append(f"{tables.root}/ops/runs", [mended])
+    assert find(tables, str(BAD)).run("ranking.ranked").row["run_id"] == "mended"
+    assert find(tables).later is None, "it was mended"
+    moment = find(tables, asked)
+    assert moment.until == mended["started_at"]
+    assert [run.job.name for run in moment.failed] == ["ranking.ranked"]
+    path, _ = write_report(Places(tables.root, tmp_path), reader, asked)
+    assert path.name == f"report-{asked}.html"
+    assert f"The earlier generation {NAME} of 2026-11-01 served on." in Parsed(path.read_text()).text
+
+
+def test_a_run_that_found_nothing_to_do_gives_way_to_the_one_that_did_the_work(world, tmp_path):
+    lake, *_ = world
+    tables = Tables(shutil.copytree(lake.root, tmp_path / "lake").as_posix())
+    jobs = {job.name: job for job in FLOW}
+    idle = [
+        run_row(30, jobs["ingest.cdc"], GOOD, run_id="idle-cdc", rows=0, counts={"read": 0, "files": 0}),
+        run_row(31, jobs["publish.generation"], GOOD, run_id="idle-publish", counts={"loaded": 0}),
+    ]
+    direct.append(f"{tables.root}/ops/runs", idle)
+    moment = find(tables, str(GOOD))
+    shown = [moment.run(name).row["run_id"] for name in ("ingest.cdc", "publish.generation")]
+    assert shown == [f"ingest.cdc-{GOOD}", f"publish.generation-{GOOD}"]
+    assert find(tables, "idle-publish").run("publish.generation").row["run_id"] == "idle-publish", "it was asked for"
+
+
+def test_a_table_whose_old_files_are_gone_costs_its_section_and_no_more(world, tmp_path):
+    lake, reader, _ = world
+    root = shutil.copytree(lake.root, tmp_path / "lake")
+    for file in root.glob("gold/ranked/*/*.parquet"):
+        file.unlink()
+    path, _ = write_report(Places(root.as_posix(), tmp_path), reader, str(GOOD))
+    text = Parsed(path.read_text()).text
+    assert "gold.ranked cannot be read at version" in text
+    assert "Published for 1 November 2026" in text
+    assert "NDCG@10" in text
+
+
+def test_an_unknown_run_lists_those_there_are(world):
+    lake, *_ = world
+    with pytest.raises(ConfigError, match=rf"no 'yesterday'.*{GOOD}, {BAD}.*ranking\.ranked-{BAD}"):
+        find(Tables(lake.root), "yesterday")
+    with pytest.raises(ConfigError, match="no '2026-12-24'"):
+        find(Tables(lake.root), "2026-12-24")
+
+
+def test_data_docs_are_linked_relative_to_the_page(page, tmp_path):
+    docs = tmp_path / "gx" / "docs"
+    results = docs / "validations" / "gold" / "ranked" / str(GOOD)
+    at = run_row([job.name for job in FLOW].index("ranking.ranked"), FLOW[0], GOOD)["started_at"]
+    for seconds in (-5, 5):  # the first is of an earlier run
+        made = results / f"{at + timedelta(seconds=seconds):%Y%m%dT%H%M%S.%fZ}" / "measured-gold.ranked.html"
+        made.parent.mkdir(parents=True)
+        made.touch()
+    (docs / "index.html").touch()
+    _, parsed = page(str(GOOD), docs=docs)
+    links = {value for _, key, value in parsed.attributes if key == "href" and "gx" in value}
+    assert links == {"../gx/docs/index.html", "../" + made.relative_to(tmp_path).as_posix()}
+
+
+def test_a_lakes_first_day_has_a_page_too(lake, tmp_path):
+    with pytest.raises(TableError, match="pinlake flow"):
+        find(Tables(lake.root))
+    lake.append_rows("ops.runs", [run_row(n, job, GOOD) for n, job in enumerate(FLOW[:3])])
+    path, _ = write_report(Places(lake.root, tmp_path / "first.html"), None)
+    text = Parsed(path.read_text()).text
+    assert path.name == "first.html"
+    assert "Nothing is published for 1 November 2026" in text
+    assert "3 of 19 jobs have run, none failed. Nothing has been published before" in text
+    assert "Not judged yet" in text
+    assert "Nothing was ranked for this cut." in text
+    assert "Nothing has ever been quarantined." in text
+
+
+def test_a_failed_ingest_has_a_page_before_any_cut(lake, tmp_path):
+    row = run_row(0, FLOW[0], GOOD, status="failed", error="No space left", counts={})
+    lake.append_rows("ops.runs", [row])
+    path, _ = write_report(Places(lake.root, tmp_path), None, row["run_id"])
+    text = Parsed(path.read_text()).text
+    assert "The run of ingest failed at ingest.cdc" in text
+    assert "No space left" in text
