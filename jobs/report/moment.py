@@ -7,7 +7,7 @@ published generation, else the newest that was tried.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -54,7 +54,7 @@ class Generation:
     as_of: date | None
     status: str
     at: datetime
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,13 @@ class Moment:
         return max((row["output_version"] for row in rows if row["output_version"] is not None), default=None)
 
 
-def find(tables: Tables, wanted: str | None = None) -> Moment:
+def find(tables: Tables, wanted: str | None = None, current: str | None = None) -> Moment:
     """Return what to report on.
 
     Args:
         tables: of the lake.
         wanted: a day (YYYY-MM-DD), a run's id, or None.
+        current: generation that the store's pointer names now; a rollback reaches ops.generations only later.
 
     Raises:
         TableError: nothing has ever run on the lake.
@@ -112,6 +113,10 @@ def find(tables: Tables, wanted: str | None = None) -> Moment:
     checks = _checks(tables, [row["run_id"] for row in chosen.values()])
     known = [event for event in events if until is None or event.at <= until]
     served = [event for event in known if event.status == "served"]
+    if current and until is None:
+        served = [event for event in served if event.name == current] or [
+            Generation(current, None, "served", datetime.now(UTC))  # loaded from another lake
+        ]
     return Moment(
         cut=cut,
         until=until,

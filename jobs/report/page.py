@@ -52,13 +52,20 @@ def write_report(places: Places, reader: "Reader | None", wanted: str | None = N
         ConfigError: there is no such run.
     """
     tables = Tables(places.lake)
-    moment = find(tables, wanted)
+    moment = find(tables, wanted, _current(reader))
     name = moment.run_id or str(moment.cut or "ingest")
     path = places.out if places.out.suffix else places.out / f"report-{name}.html"
     html = _render(tables, moment, reader, places, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     return path, moment
+
+
+def _current(reader: "Reader | None") -> str | None:
+    try:
+        return reader.pointer().current if reader else None
+    except StoreError:
+        return None  # nothing has been published
 
 
 def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Places, path: Path) -> str:
@@ -123,7 +130,9 @@ def _samples(tables: Tables, moment: Moment, reader: "Reader | None", album: Alb
     generation = mine or moment.served
     nothing: Context = {"generation": None, "own": False, "feeds": [], "related": None}
     if reader is None or generation is None or generation.as_of is None:
-        return nothing | {"why": "Nothing has been published." if reader else "No online store is at hand."}
+        return nothing | {
+            "why": "Nothing that this lake knows of is served." if reader else "No online store is at hand."
+        }
     try:
         inputs = generation.manifest.get("inputs", {})
         people = choose_people(tables, generation.as_of, inputs.get("gold.home_feed"), inputs.get("gold.user_profile"))

@@ -2,8 +2,11 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -17,6 +20,7 @@ from jobs.publish.codec import card_key, encode_card
 from jobs.publish.reader import Reader
 from jobs.publish.rocks import RocksStore
 from jobs.publish.values import PinCard
+from jobs.report.headline import headline
 from jobs.report.moment import find
 from jobs.report.page import Places, write_report
 from jobs.report.tables import Tables
@@ -275,6 +279,33 @@ def test_a_run_that_found_nothing_to_do_gives_way_to_the_one_that_did_the_work(w
     shown = [moment.run(name).row["run_id"] for name in ("ingest.cdc", "publish.generation")]
     assert shown == [f"ingest.cdc-{GOOD}", f"publish.generation-{GOOD}"]
     assert find(tables, "idle-publish").run("publish.generation").row["run_id"] == "idle-publish", "it was asked for"
+
+
+def test_a_rollback_that_only_the_store_knows_of_is_told(world):
+    lake, *_ = world
+    assert find(Tables(lake.root), current=NAME).served.as_of == GOOD
+    moment = find(Tables(lake.root), current="g20261031-00000000")
+    assert headline(moment, None, [], []).lead.endswith("The earlier generation g20261031-00000000 still serves.")
+
+
+def test_the_command_says_where_the_page_is_and_what_it_could_not_find(world, tmp_path):
+    lake, _, folder = world
+    pinlake = Path(sys.executable).with_name("pinlake")
+    store = ["--set", f"publish.path={folder / 'store'}"]
+
+    def call(*arguments):
+        command = [pinlake, "--lake", lake.root, *store, "report", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = call("--out", str(tmp_path / "one.html"))
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "one.html") in done.stdout
+    assert f"pinlake report ranking.ranked-{BAD}" in done.stdout
+    assert "User 1, someone with many saves" in Parsed((tmp_path / "one.html").read_text()).text
+    done = call("never")
+    assert done.returncode == 2
+    assert "there is no 'never'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_table_whose_old_files_are_gone_costs_its_section_and_no_more(world, tmp_path):
