@@ -10,6 +10,8 @@ import pytest
 
 from jobs.config import Settings
 
+pytest_plugins = ["tests.servers"]
+
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
 

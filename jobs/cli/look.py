@@ -23,10 +23,10 @@ def open_reader() -> Any:
 
 
 def _store() -> Any:
-    from jobs.publish.stores import open_store
+    from jobs.publish.stores import configured
 
     publish = STATE.loaded.settings.publish
-    return open_store(publish.store, STATE.path(publish.path))
+    return configured(publish, STATE.path(publish.path))
 
 
 @app.command()

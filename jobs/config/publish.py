@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from jobs.config.base import Section
 
@@ -10,10 +10,20 @@ from jobs.config.base import Section
 class Publish(Section):
     """Gate, generations, stores."""
 
-    store: Literal["rocksdb"] = "rocksdb"
-    """Kind of store that serves generations."""
+    store: Literal["rocksdb", "memcached", "redis"] = "rocksdb"
+    """Kind of store that serves generations: rocksdb (embedded), memcached or redis."""
     path: str = ".pinlake/store"
     """Folder of the embedded store, on a file system that driver and executors share."""
+    nodes: tuple[str, ...] = ("127.0.0.1:11211",)
+    """Servers of memcached (one or several) or Redis (one), each as host:port."""
+    password: SecretStr = SecretStr("")
+    """Password of Redis: give it as PINLAKE_PUBLISH__PASSWORD in the environment, never in a file."""
+    timeout_seconds: float = Field(1.0, gt=0)
+    """Longest wait for a server's answer; a reader then goes on without that server."""
+    lease_seconds: int = Field(30, ge=2)
+    """How long after a publisher's death the next one may start; servers only, the embedded store knows at once."""
+    grace_seconds: float = Field(60.0, ge=0)
+    """How long a retired generation stays readable on servers, for requests that began with it."""
     keep: int = Field(3, ge=2)
     """Generations kept for rollback, the served and the one before it among them."""
     fallback_length: int = Field(100, ge=1)

@@ -24,7 +24,7 @@ from jobs.publish.keep import decode_all, retire
 from jobs.publish.load import content_of, load, sample_keys, verify
 from jobs.publish.manifest import Manifest
 from jobs.publish.reader import View
-from jobs.publish.stores import Store, open_store
+from jobs.publish.stores import Store, configured
 from jobs.publish.values import Pointer
 
 _GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
@@ -57,7 +57,7 @@ def run(work: Work) -> Outcome:
         ConcurrentRun: another publisher is at work, or moved the pointer.
     """
     publish = work.context.settings.publish
-    store = open_store(publish.store, str(work.options.get("store") or publish.path))
+    store = configured(publish, str(work.options.get("store") or publish.path))
     with store.lease():
         for left in store.sweep():
             work.progress(f"removed {left}, left by an interrupted run")

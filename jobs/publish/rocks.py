@@ -74,6 +74,7 @@ class RocksStore(Store):
 
     def __init__(self, path: str | Path) -> None:
         self.root = Path(path)
+        self.where = str(path)
 
     @contextmanager
     def lease(self) -> Iterator[None]:

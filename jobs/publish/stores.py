@@ -14,11 +14,14 @@ this.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from jobs.errors import ConfigError
 from jobs.publish.values import Pointer
+
+if TYPE_CHECKING:  # an online service's copy goes without the settings
+    from jobs.config.publish import Publish
 
 Pair = tuple[bytes, bytes]
 
@@ -69,6 +72,8 @@ class Store(ABC):
 
     kind: ClassVar[str]
     """As settings.publish.store names it."""
+    where: str
+    """Folder or servers, as `open_store` takes them."""
 
     @abstractmethod
     def lease(self) -> AbstractContextManager[None]:
@@ -128,10 +133,56 @@ class Store(ABC):
         """Remove what interrupted loads and drops left, and return its names. Call it under the lease."""
 
 
-def open_store(kind: str, path: str) -> Store:
-    """Return the store of that kind at `path`; ConfigError if the kind is unknown."""
+@dataclass(frozen=True)
+class Access:
+    """How servers are reached and held; the embedded store needs none of it."""
+
+    password: str = field(default="", repr=False)
+    timeout_seconds: float = 1.0
+    lease_seconds: int = 30
+    grace_seconds: float = 60.0
+
+
+def open_store(kind: str, where: str, access: Access | None = None) -> Store:
+    """Return a store.
+
+    Args:
+        kind: rocksdb, memcached or redis.
+        where: folder of the embedded store, or the servers as host:port, separated by commas.
+        access: how servers are reached.
+
+    Raises:
+        ConfigError: the kind is unknown, or an address is none.
+    """
+    how = access or Access()
     if kind == "rocksdb":
         from jobs.publish.rocks import RocksStore
 
-        return RocksStore(path)
-    raise ConfigError(f"publish.store = {kind!r}: there is rocksdb. Set publish.store to it.")
+        return RocksStore(where)
+    if kind == "memcached":
+        from jobs.publish.memcached import MemcachedStore
+
+        return MemcachedStore(addresses(where), how)
+    if kind == "redis":
+        from jobs.publish.redis import RedisStore
+
+        return RedisStore(addresses(where), how)
+    raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
+
+
+def configured(publish: "Publish", path: str) -> Store:
+    """Return the store that the settings name; `path` is where publish.path leads."""
+    access = Access(
+        publish.password.get_secret_value(), publish.timeout_seconds, publish.lease_seconds, publish.grace_seconds
+    )
+    return open_store(publish.store, path if publish.store == "rocksdb" else ",".join(publish.nodes), access)
+
+
+def addresses(where: str) -> list[str]:
+    """Return the host:port of each server; ConfigError if one is not."""
+    nodes = [node.strip() for node in where.split(",")]
+    for node in nodes:
+        host, colon, port = node.rpartition(":")
+        if not (host and colon and port.isdigit()):
+            raise ConfigError(f"publish.nodes: a server is host:port, got {node!r}.")
+    return nodes

@@ -12,7 +12,7 @@ from jobs.lake.tables import table
 from jobs.publish import generation, load
 from jobs.publish.keep import list_generations, rollback
 from jobs.publish.reader import Reader
-from jobs.publish.rocks import RocksStore
+from jobs.publish.stores import open_store
 from tests.builders import build
 from tests.feeds import serve
 
@@ -68,9 +68,20 @@ def judge(suite, numbers):
         raise ValidationFailed(f"generation: rule_violations is {numbers['rule_violations']}, at most 0.")
 
 
+@pytest.fixture(params=["rocksdb", "memcached", "redis"])
+def store(request, tmp_path):
+    """An empty store of each kind: executors load it over real connections."""
+    embedded = request.param == "rocksdb"
+    where = str(tmp_path / "store") if embedded else request.getfixturevalue(request.param).emptied()
+    return open_store(request.param, where)
+
+
 @pytest.fixture
-def work(filled, spark, settings, tmp_path):
+def work(filled, spark, settings, tmp_path, store):
     said = []
+    nodes = settings.publish.nodes if store.kind == "rocksdb" else tuple(store.where.split(","))
+    publish = settings.publish.model_copy(update={"store": store.kind, "nodes": nodes})
+    settings = settings.model_copy(update={"publish": publish})
 
     def make(as_of, run_id="run-1"):
         options = {"store": str(tmp_path / "store"), "said": said}
@@ -88,14 +99,14 @@ def work(filled, spark, settings, tmp_path):
     return make
 
 
-def statuses(lake, day):
-    rows = lake.read("ops.generations").where(F.col("as_of") == F.lit(day)).orderBy("at").collect()
+def statuses(lake, day, kind):
+    mine = (F.col("as_of") == F.lit(day)) & (F.col("store") == kind)
+    rows = lake.read("ops.generations").where(mine).orderBy("at").collect()
     return [(row["generation"], row["status"]) for row in rows]
 
 
 @pytest.mark.slow
-def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, tmp_path):
-    store = RocksStore(tmp_path / "store")
+def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, store):
     feeds(filled, FIRST)
     first = generation.run(work(FIRST))
     name = first.detail["generation"]
@@ -132,7 +143,7 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, t
     generation.run(work(FIRST, "run-4"))
     assert "already served" in work(FIRST).options["said"][-1]
     assert store.read_pointer() == pointer
-    assert statuses(filled, FIRST) == [
+    assert statuses(filled, FIRST, store.kind) == [
         (name, "loaded"),
         (name, "served"),
         (second["generation"], "loaded"),
@@ -144,8 +155,7 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, t
 
 
 @pytest.mark.slow
-def test_what_is_unfit_or_unreadable_is_not_served(work, filled, tmp_path, monkeypatch):
-    store = RocksStore(tmp_path / "store")
+def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypatch):
     serve(store, "g20261101-00000001", {1: [1, 2]})
     before = store.read_pointer()
     feeds(filled, SECOND, planted=SECRET)
@@ -153,7 +163,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, tmp_path, monke
         generation.run(work(SECOND))
     assert "home_feed, not public (1): user 3, place 5: pin 66" in str(refused.value)
     assert "Generation g20261101-00000001 stays served" in str(refused.value)
-    ((name, status),) = statuses(filled, SECOND)
+    ((name, status),) = statuses(filled, SECOND, store.kind)
     assert name.startswith("g20261102-")
     assert status == "refused"
 
@@ -171,8 +181,8 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, tmp_path, monke
     assert store.generations() == ["g20261101-00000001"]
 
 
-def test_nothing_to_publish_and_nobody_to_wait_for_are_said(work, tmp_path):
-    with RocksStore(tmp_path / "store").lease(), pytest.raises(ConcurrentRun, match="publisher"):
+def test_nothing_to_publish_and_nobody_to_wait_for_are_said(work, store):
+    with store.lease(), pytest.raises(ConcurrentRun, match="publisher"):
         generation.run(work(FIRST))
     with pytest.raises(TableError, match="no rows for as-of 2026-10-01"):
         generation.run(work(date(2026, 10, 1)))

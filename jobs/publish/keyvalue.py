@@ -1,0 +1,278 @@
+"""Generations on servers of keys and values: what memcached and Redis have in common.
+
+Every key of a generation starts with its prefix, ``<generation>.<load>``, new for each load, so that nothing of an
+interrupted load is ever read. Two records lead to it, changed by compare-and-set: the pointer (which generation is
+served) and the directory (prefixes of sealed, loading and dropped generations). Each part carries a list of its keys
+in blocks, written before the values: that is how a server that cannot list its keys is scanned, counted and cleaned.
+
+A dropped generation stays readable for `grace_seconds`, for requests that began with it; `sweep` then removes it.
+Layout in docs/store-format.md, reasons in docs/adr/0010.
+"""
+
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+import zstandard
+
+from jobs.errors import ConcurrentRun, StoreError
+from jobs.publish.codec import MANIFEST_KEY, decode_pointer, encode_pointer
+from jobs.publish.servers import Server
+from jobs.publish.stores import Access, Opened, Pair, Part, Store
+from jobs.publish.values import Pointer
+
+BLOCK = 512
+"""Pairs sent in one round trip, and keys in one block of a part's list: 512 keys of 250 bytes fit any item limit."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PARTS, _INDEX = b"parts", b"index"
+_TRIES = 100
+"""Times the directory is read and written again while others change it."""
+Directory = dict[str, dict[str, Any]]
+
+
+class KeyValueOpened(Opened):
+    """One generation by its prefix."""
+
+    def __init__(self, server: Server, prefix: str, parts: Sequence[tuple[str, int, int]]) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._parts = parts
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`; None too where the server has lost it."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of `keys`, in order, in one round trip."""
+        return self._server.get_many([_full(self._prefix, key) for key in keys]) if keys else []
+
+    def scan(self, prefix: bytes) -> Iterator[Pair]:
+        """Yield pairs whose key starts with `prefix`, ascending; what the server has lost is left out."""
+        for part, blocks, _ in self._parts:
+            for block in range(blocks):
+                keys = [key for key in _listed(self._server, self._prefix, part, block) or [] if key.startswith(prefix)]
+                for key, value in zip(keys, self.get_many(keys), strict=True):
+                    if value is not None:
+                        yield key, value
+
+    def close(self) -> None:
+        """Nothing is held open: connections belong to the store."""
+
+
+class KeyValueStore(Store):
+    """Generations on a `Server`."""
+
+    def __init__(self, server: Server, access: Access) -> None:
+        self.server = server
+        self.lease_seconds = access.lease_seconds
+        self.grace_seconds = access.grace_seconds
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold a lock on the server, renewed while this process lives and gone `lease_seconds` after it died."""
+        return self.server.lock("lease", self.lease_seconds)
+
+    def begin(self, generation: str) -> None:
+        """Give the load a prefix of its own; remove what an interrupted one left."""
+        directory = self._directory()
+        if _named(generation) in directory["sealed"]:
+            raise StoreError(f"Generation {generation} is already in {self.server}: drop it first, or serve it.")
+        self._forget_load(generation)
+        prefix = f"{generation}.{uuid4().hex[:8]}"
+        self._change(lambda now: now["loading"].update({generation: prefix}))
+
+    def load(self, generation: str, pairs: Iterable[Pair]) -> Part:
+        """Write pairs block by block, the list of a block's keys before its values."""
+        prefix = self._directory()["loading"].get(generation)
+        if prefix is None:
+            raise StoreError(f"Nothing to load into: {self.server} knows of no load of {generation}. Begin it first.")
+        part, rest = uuid4().hex[:12], iter(pairs)
+        self.server.append(_full(prefix, _PARTS), part.encode() + b"\n")
+        blocks, keys, size, checksum, last = 0, 0, 0, 0, b""
+        while block := list(islice(rest, BLOCK)):
+            last = _ascending(last, [key for key, _ in block])
+            self.server.put_many([(_list_key(prefix, part, blocks), _pack([key for key, _ in block]))])
+            self.server.put_many([(_full(prefix, key), value) for key, value in block])
+            blocks, keys = blocks + 1, keys + len(block)
+            size += sum(len(value) for _, value in block)
+            checksum += sum(zlib.crc32(value, zlib.crc32(key)) for key, value in block)
+        return Part(f"{part}:{blocks}" if keys else "", keys, size, checksum % 2**64)
+
+    def gather(self, generation: str, parts: Sequence[Part]) -> None:
+        """Write the index: the parts of the receipts, by their first key."""
+        prefix = self._directory()["loading"].get(generation)
+        if prefix is None:
+            raise StoreError(f"Nothing to gather: {self.server} knows of no load of {generation}. Begin it first.")
+        found = []
+        for part in parts:
+            if part.name:
+                name, blocks = part.name.split(":")
+                keys = _listed(self.server, prefix, name, 0)
+                if keys is None:
+                    raise StoreError(f"{self.server} lost the keys of part {name} of {generation}: {_MEMORY}")
+                found.append((keys[0], name, int(blocks), part.keys))
+        index = json.dumps([entry[1:] for entry in sorted(found)]).encode()
+        self.server.put_many([(_full(prefix, _INDEX), zstandard.compress(index))])
+
+    def seal(self, generation: str, manifest: bytes) -> None:
+        """Store the manifest, then name the generation among the sealed ones."""
+        prefix = self._directory()["loading"].get(generation)
+        if prefix is None or self._parts(prefix) is None:
+            raise StoreError(f"Generation {generation} cannot be sealed: nothing of it was gathered in {self.server}.")
+        self.server.put_many([(_full(prefix, MANIFEST_KEY), manifest)])
+
+        def sealed(now: Directory) -> None:
+            now["sealed"][generation] = now["loading"].pop(generation, prefix)
+
+        self._change(sealed)
+
+    def open(self, generation: str) -> Opened:
+        """Open a sealed generation, or a gathered one."""
+        prefix, parts = self._found(generation)
+        return KeyValueOpened(self.server, prefix, parts)
+
+    def count(self, generation: str) -> int:
+        """Return the keys that the index says were loaded; whether their values are there is for reading back."""
+        return sum(keys for _, _, keys in self._found(generation)[1])
+
+    def read_pointer(self) -> Pointer | None:
+        """Return the pointer."""
+        record = self.server.record("pointer")
+        return decode_pointer(record[1]) if record else None
+
+    def flip(self, expected: Pointer | None, generation: str) -> Pointer:
+        """Compare and set on the server: the pointer's epoch is its revision."""
+        now = self.read_pointer()
+        if now == expected and generation not in self._directory()["sealed"]:
+            raise StoreError(f"Generation {generation} is not whole in {self.server}. There are: {self._there()}.")
+        epoch, previous = (expected.epoch, expected.current) if expected else (0, "")
+        moved = Pointer(epoch + 1, generation, previous, time.time_ns() // 1_000_000)
+        if now != expected or not self.server.swap("pointer", epoch, encode_pointer(moved)):
+            at = self.read_pointer()
+            raise ConcurrentRun(
+                f"The pointer of {self.server} moved meanwhile: expected {_said(expected)}, it is at {_said(at)}. "
+                f"Nothing was changed; run again."
+            )
+        return moved
+
+    def generations(self) -> list[str]:
+        """Return the sealed generations."""
+        return sorted(self._directory()["sealed"])
+
+    def drop(self, generation: str) -> None:
+        """Take a generation out of the directory; its values stay for `grace_seconds`, until the sweep after."""
+        served = self.read_pointer()
+        if served and served.current == generation:
+            raise StoreError(f"Generation {generation} is being served and cannot be dropped: flip to another first.")
+        self._forget_load(generation)
+
+        def dropped(now: Directory) -> None:
+            prefix = now["sealed"].pop(generation, None)
+            if prefix:
+                now["dropped"][prefix] = time.time()
+
+        if generation in self._directory()["sealed"]:
+            self._change(dropped)
+
+    def sweep(self) -> list[str]:
+        """Remove what interrupted loads left, and generations dropped longer ago than `grace_seconds`."""
+        now = self._directory()
+        old = [prefix for prefix, at in now["dropped"].items() if time.time() - at >= self.grace_seconds]
+        for prefix in old:
+            self._erase(prefix)
+            self._change(lambda now, gone=prefix: now["dropped"].pop(gone, None))  # type: ignore[misc]
+        left = list(now["loading"].items())
+        for generation, _ in left:
+            self._forget_load(generation)
+        return sorted([*old, *(prefix for _, prefix in left)])
+
+    def _forget_load(self, generation: str) -> None:
+        prefix = self._directory()["loading"].get(generation)
+        if prefix:
+            self._erase(prefix)
+            self._change(lambda now: now["loading"].pop(generation, None))
+
+    def _erase(self, prefix: str) -> None:
+        """Delete a prefix's values by the lists of its parts, the lists last: a kill in between is made up for."""
+        (named,) = self.server.get_many([_full(prefix, _PARTS)])
+        for part in (named or b"").decode().split():
+            block = 0
+            while (keys := _listed(self.server, prefix, part, block)) is not None:
+                self.server.delete_many([_full(prefix, key) for key in keys])
+                block += 1
+            self.server.delete_many([_list_key(prefix, part, number) for number in reversed(range(block))])
+        self.server.delete_many([_full(prefix, key) for key in (_INDEX, MANIFEST_KEY, _PARTS)])
+
+    def _found(self, generation: str) -> tuple[str, list[tuple[str, int, int]]]:
+        directory = self._directory()
+        prefix = directory["sealed"].get(generation) or directory["loading"].get(generation)
+        if not prefix:
+            raise StoreError(f"No generation {generation} in {self.server}. There are: {self._there()}.")
+        # an evicted index only stops scans: values are found without it
+        return prefix, self._parts(prefix) or []
+
+    def _parts(self, prefix: str) -> list[tuple[str, int, int]] | None:
+        (index,) = self.server.get_many([_full(prefix, _INDEX)])
+        return None if index is None else [tuple(entry) for entry in json.loads(zstandard.decompress(index))]
+
+    def _directory(self) -> Directory:
+        return _decoded(self.server.record("directory"))[1]
+
+    def _change(self, change: Callable[[Directory], object]) -> None:
+        for _ in range(_TRIES):
+            revision, directory = _decoded(self.server.record("directory"))
+            change(directory)
+            if self.server.swap("directory", revision, json.dumps(directory).encode()):
+                return
+        raise ConcurrentRun(f"The directory of {self.server} kept changing under this run: run again.")
+
+    def _there(self) -> str:
+        return ", ".join(self.generations()) or "none"
+
+
+_MEMORY = "it evicted them or restarted. Give it more memory (memcached -m, Redis maxmemory), then run again."
+
+
+def _decoded(record: tuple[int, bytes] | None) -> tuple[int, Directory]:
+    known: Directory = {"sealed": {}, "loading": {}, "dropped": {}}
+    return (record[0], known | json.loads(record[1])) if record else (0, known)
+
+
+def _named(generation: str) -> str:
+    if not _NAME.fullmatch(generation):
+        raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
+    return generation
+
+
+def _full(prefix: str, key: bytes) -> bytes:
+    return prefix.encode() + b":" + key
+
+
+def _list_key(prefix: str, part: str, block: int) -> bytes:
+    return _full(prefix, f"keys:{part}:{block}".encode())
+
+
+def _listed(server: Server, prefix: str, part: str, block: int) -> list[bytes] | None:
+    (packed,) = server.get_many([_list_key(prefix, part, block)])
+    return None if packed is None else zstandard.decompress(packed).split(b"\0")
+
+
+def _pack(keys: Sequence[bytes]) -> bytes:
+    return zstandard.compress(b"\0".join(keys))
+
+
+def _ascending(last: bytes, keys: Sequence[bytes]) -> bytes:
+    for key in keys:
+        if key <= last:
+            raise StoreError(f"Keys of a part must be strictly ascending: {key!r} came after {last!r}.")
+        last = key
+    return last
+
+
+def _said(pointer: Pointer | None) -> str:
+    return f"{pointer.current} (epoch {pointer.epoch})" if pointer else "none"

@@ -1,0 +1,216 @@
+"""memcached, one node or several: each key on one node, records on all of them.
+
+A key's node is the one with the highest hash of node and key (rendezvous hashing, Thaler and Ravishankar 1998): a node
+that joins or leaves moves its own share of the keys and no others. A node that does not answer counts as having
+nothing for a moment, so readers go on without it; writing is strict. A record lives on every node and its newest
+revision counts, so losing a node loses neither the pointer nor the directory. Traps of the protocol: docs/adr/0010.
+
+The only module that imports pymemcache.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from jobs.errors import ConcurrentRun, StoreError
+from jobs.publish.keyvalue import KeyValueStore
+from jobs.publish.servers import PREFIX, Server, packed, renewed, unpacked
+from jobs.publish.stores import Access
+
+_AWAY = 1.0
+"""Seconds that a node which did not answer is not asked again."""
+_CONNECTIONS = 8
+
+
+class MemcachedStore(KeyValueStore):
+    """Generations on memcached nodes."""
+
+    kind = "memcached"
+
+    def __init__(self, nodes: Sequence[str], access: Access) -> None:
+        super().__init__(Memcached(nodes, access.timeout_seconds), access)
+        self.where = ",".join(nodes)
+
+
+class Memcached(Server):
+    """Nodes given as host:port."""
+
+    def __init__(self, nodes: Sequence[str], timeout: float = 1.0) -> None:
+        self.nodes = list(nodes)
+        self.timeout = timeout
+        self._away: dict[str, float] = {}
+
+    def __str__(self) -> str:
+        return f"memcached at {', '.join(self.nodes)}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave connections behind."""
+        return {"nodes": self.nodes, "timeout": self.timeout, "_away": {}}
+
+    def node_of(self, key: bytes) -> str:
+        """Return the node that has `key`."""
+        return str(self._ring.get_node(_named(key).decode("latin-1")))
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Ask each node once for all its keys."""
+        found: dict[bytes, bytes] = {}
+        for node, mine in self._by_node(keys).items():
+            found |= self._asked(node, [_named(key) for key in mine])
+        return [found.get(_named(key)) for key in keys]
+
+    def put_many(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send each node its pairs; every answer is looked at."""
+        values = dict(pairs)
+        for node, mine in self._by_node(list(values)).items():
+            with self._strict(node):
+                refused = self._clients[node].set_many({_named(key): values[key] for key in mine}, noreply=False)
+            if refused:
+                raise StoreError(
+                    f"memcached at {node} refused {len(refused)} of {len(mine)} values, {refused[0]!r} first."
+                )
+
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """Send each node its keys."""
+        for node, mine in self._by_node(keys).items():
+            with self._strict(node):
+                self._clients[node].delete_many([_named(key) for key in mine], noreply=False)
+
+    def append(self, key: bytes, value: bytes) -> None:
+        """Append, or add where there is nothing; whoever loses that race appends."""
+        node, name = self.node_of(key), _named(key)
+        with self._strict(node):
+            client = self._clients[node]
+            while not (client.append(name, value, noreply=False) or client.add(name, value, noreply=False)):
+                pass
+
+    def record(self, name: str) -> tuple[int, bytes] | None:
+        """Return the newest revision that any node has."""
+        key, answers = _named(name.encode()), []
+        for node in self.nodes:
+            got = self._asked(node, [key])
+            if got or not self._is_away(node):
+                answers.append(unpacked(got.get(key)))
+        if not answers:
+            raise StoreError(f"No node of {self} answers: start them, or correct publish.nodes.")
+        return max((one for one in answers if one), default=None)
+
+    def swap(self, name: str, revision: int, content: bytes) -> bool:
+        """Compare and set on the record's own node, then copy to the others that answer."""
+        now = self.record(name)
+        if (now[0] if now else 0) != revision:
+            return False
+        key, value = _named(name.encode()), packed(revision + 1, content)
+        home = self.node_of(name.encode())
+        with self._strict(home):
+            client = self._clients[home]
+            there, token = client.gets(key)
+            if (unpacked(there) or (0,))[0] > revision:
+                return False
+            won = client.add(key, value, noreply=False) if there is None else client.cas(key, value, token)
+        for node in self.nodes if won else ():
+            if node != home:
+                self._copied(node, key, value)
+        return bool(won)
+
+    @contextmanager
+    def lock(self, name: str, seconds: int) -> Iterator[None]:
+        """Hold a value that nobody else can add, kept from running out by touching it."""
+        key, mine = _named(name.encode()), uuid4().hex.encode()
+        home = self.node_of(name.encode())
+        client = self._clients[home]
+        with self._strict(home):
+            if not client.add(key, mine, expire=seconds, noreply=False):
+                raise ConcurrentRun(
+                    f"Another publisher is at work on {self}: wait until it is done, then run again. If it was killed, "
+                    f"its lease ends {seconds} seconds later."
+                )
+        try:
+            with renewed(lambda: client.get(key) == mine and client.touch(key, seconds, noreply=False), seconds / 3):
+                yield
+        finally:
+            with self._strict(home):
+                if client.get(key) == mine:
+                    client.delete(key, noreply=False)
+
+    @cached_property
+    def _ring(self) -> Any:
+        from pymemcache.client.rendezvous import RendezvousHash
+
+        # the library's murmur3 is written in Python, ten times slower than this
+        return RendezvousHash(self.nodes, hash_function=_hash)
+
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        from pymemcache.client.base import PooledClient
+
+        how = {"connect_timeout": self.timeout, "timeout": self.timeout, "no_delay": True}
+        return {
+            node: PooledClient(_address(node), **how, default_noreply=False, max_pool_size=_CONNECTIONS)
+            for node in self.nodes
+        }
+
+    def _by_node(self, keys: Sequence[bytes]) -> dict[str, list[bytes]]:
+        nodes: defaultdict[str, list[bytes]] = defaultdict(list)
+        for key in keys:
+            nodes[self.node_of(key)].append(key)
+        return nodes
+
+    def _is_away(self, node: str) -> bool:
+        return time.monotonic() < self._away.get(node, 0.0)
+
+    def _asked(self, node: str, keys: list[bytes]) -> dict[bytes, bytes]:
+        """Return what a node has of the keys; nothing while it is away."""
+        from pymemcache.exceptions import MemcacheError
+
+        if self._is_away(node):
+            return {}
+        try:
+            return dict(self._clients[node].get_many(keys))
+        except (OSError, MemcacheError):
+            self._away[node] = time.monotonic() + _AWAY
+            return {}
+
+    def _copied(self, node: str, key: bytes, value: bytes) -> None:
+        from pymemcache.exceptions import MemcacheError
+
+        try:
+            self._clients[node].set(key, value, noreply=False)
+        except (OSError, MemcacheError):  # an older revision there counts for less
+            self._away[node] = time.monotonic() + _AWAY
+
+    @contextmanager
+    def _strict(self, node: str) -> Iterator[None]:
+        from pymemcache.exceptions import MemcacheError
+
+        try:
+            yield
+        except (OSError, MemcacheError) as error:
+            _fail(node, error)
+
+
+def _fail(node: str, error: Exception) -> NoReturn:
+    said = str(error) or type(error).__name__
+    if "too large" in said:
+        raise StoreError(
+            f"memcached at {node} takes no value that large ({said}): start it with a larger -I, or shorten the lists."
+        ) from error
+    raise StoreError(f"memcached at {node} (publish.nodes) does not do as asked: {said}. Is it running?") from error
+
+
+def _named(key: bytes) -> bytes:
+    """Return a key as it stands on a node: keys of the format are printable and short (docs/store-format.md)."""
+    return PREFIX + key
+
+
+def _hash(text: str, _seed: int) -> int:
+    return int.from_bytes(blake2b(text.encode("latin-1"), digest_size=8).digest(), "big")
+
+
+def _address(node: str) -> tuple[str, int]:
+    host, _, port = node.rpartition(":")
+    return host, int(port)

@@ -1,0 +1,134 @@
+"""Redis, one server: values by pipelines, records by WATCH, the lease by the client library's lock.
+
+The only module that imports the redis package.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from jobs.errors import ConcurrentRun, ConfigError, StoreError
+from jobs.publish.keyvalue import KeyValueStore
+from jobs.publish.servers import PREFIX, Server, packed, renewed, unpacked
+from jobs.publish.stores import Access
+
+
+class RedisStore(KeyValueStore):
+    """Generations on one Redis server."""
+
+    kind = "redis"
+
+    def __init__(self, nodes: Sequence[str], access: Access) -> None:
+        if len(nodes) != 1:
+            raise ConfigError(f"publish.nodes: Redis takes one server, got {', '.join(nodes)}.")
+        super().__init__(Redis(nodes[0], access.password, access.timeout_seconds), access)
+        self.where = nodes[0]
+
+
+class Redis(Server):
+    """A server given as host:port, and its password if it has one."""
+
+    def __init__(self, node: str, password: str = "", timeout: float = 1.0) -> None:
+        self.node = node
+        self.timeout = timeout
+        self._password = password
+
+    def __str__(self) -> str:
+        return f"Redis at {self.node}"
+
+    def __repr__(self) -> str:
+        """Return no more than a person may see."""
+        return f"<{self}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave connections behind."""
+        return {"node": self.node, "timeout": self.timeout, "_password": self._password}
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Ask for all in one command; StoreError if the server does not answer."""
+        with self._strict():
+            return list(self._client.mget([PREFIX + key for key in keys])) if keys else []
+
+    def put_many(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Set all in one command: all or none."""
+        if pairs:
+            with self._strict():
+                self._client.mset({PREFIX + key: value for key, value in pairs})
+
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """Unlink all: the server frees the memory in the background."""
+        if keys:
+            with self._strict():
+                self._client.unlink(*[PREFIX + key for key in keys])
+
+    def append(self, key: bytes, value: bytes) -> None:
+        """Append."""
+        with self._strict():
+            self._client.append(PREFIX + key, value)
+
+    def record(self, name: str) -> tuple[int, bytes] | None:
+        """Return the record."""
+        return unpacked(self.get_many([name.encode()])[0])
+
+    def swap(self, name: str, revision: int, content: bytes) -> bool:
+        """Set the record in a transaction that fails if it changed since it was looked at."""
+        import redis
+
+        key = PREFIX + name.encode()
+        with self._strict(), self._client.pipeline(transaction=True) as pipe:
+            pipe.watch(key)
+            if (unpacked(pipe.get(key)) or (0,))[0] != revision:
+                return False
+            pipe.multi()
+            pipe.set(key, packed(revision + 1, content))
+            try:
+                pipe.execute()
+            except redis.WatchError:
+                return False
+            return True
+
+    @contextmanager
+    def lock(self, name: str, seconds: int) -> Iterator[None]:
+        """Hold the client library's lock, renewed by a thread."""
+        held = self._client.lock(PREFIX.decode() + name, timeout=seconds, blocking=False, thread_local=False)
+        with self._strict():
+            if not held.acquire():
+                raise ConcurrentRun(
+                    f"Another publisher is at work on {self}: wait until it is done, then run again. If it was killed, "
+                    f"its lease ends {seconds} seconds later."
+                )
+        try:
+            with renewed(held.reacquire, seconds / 3):
+                yield
+        finally:
+            with self._strict():
+                if held.owned():
+                    held.release()
+
+    @cached_property
+    def _client(self) -> Any:
+        import redis
+
+        host, _, port = self.node.rpartition(":")
+        return redis.Redis(
+            host=host,
+            port=int(port),
+            password=self._password or None,
+            socket_timeout=self.timeout,
+            socket_connect_timeout=self.timeout,
+        )
+
+    @contextmanager
+    def _strict(self) -> Iterator[None]:
+        import redis
+
+        try:
+            yield
+        except redis.AuthenticationError as error:
+            raise StoreError(
+                f"{self} wants another password: set PINLAKE_PUBLISH__PASSWORD in the environment."
+            ) from error
+        except (redis.RedisError, OSError) as error:
+            said = str(error) or type(error).__name__
+            raise StoreError(f"{self} (publish.nodes) does not do as asked: {said}. Is it running?") from error
