@@ -55,6 +55,14 @@ lint: $(VENV)/.done ## Style, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+.PHONY: airflow
+airflow: setup ## Airflow on loopback with the DAGs, on the demo's lake and sources: the UI in about a minute
+	@bash .ci/airflow.sh start
+
+.PHONY: airflow-stop
+airflow-stop: ## End Airflow and all it started
+	@bash .ci/airflow.sh stop
+
 .PHONY: bench
 bench: setup ## Benchmarks: recommendation quality on real data, where the data is at hand
 	@$(BIN)/pinlake benchmark quality --data "$${PINLAKE_SHARED:-../shared}/data/pinterest-37k"

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 
 from jobs.flow import FLOW, WRITERS
 from jobs.lake.job import Job
+from jobs.lake.sources import SILVER
+from jobs.lake.table import Time
 
 HORIZON = "@horizon"
 
@@ -26,6 +28,18 @@ class Step:
 
     job: Job
     as_of: date
+
+
+def written(job: Job) -> list[str]:
+    """Return the tables a job writes: its own, or for ingest the silver tables of its sources."""
+    if job.writes:
+        return [job.writes]
+    events = {Time.EVENTS, Time.NEWEST}
+    kinds = {
+        "ingest.cdc": [table.name for table in SILVER if table.source],
+        "ingest.kafka": [table.name for table in SILVER if table.time in events],
+    }
+    return kinds.get(job.name, [])
 
 
 def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:

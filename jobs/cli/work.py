@@ -156,6 +156,22 @@ def flow(as_of: AsOf = None, force: Force = False) -> None:
 
 
 @app.command()
+def maintain() -> None:
+    """Join small files, remove partitions past their retention, delete files that no kept version needs.
+
+    `pinlake maintain`, every night
+    """
+    from jobs.cli.engine import engine
+    from jobs.lake.maintenance import maintain as care
+
+    with engine() as on, out.status("Maintaining …"):
+        for name, did in care(on.runner.lake, on.runner.settings.maintenance).items():
+            if did["removed"] or did["joined"]:
+                out.print(f"   {name}: {did['removed']} old days removed, {did['joined']} fewer files", highlight=False)
+    out.print("   All tables are in order.")
+
+
+@app.command()
 def demo() -> None:
     """Make a world, run the whole chain on it, show a feed and related pins from the store.
 

@@ -4,6 +4,7 @@ from jobs.config.base import Section
 from jobs.config.candidates import Candidates
 from jobs.config.features import Features
 from jobs.config.ingest import Ingest
+from jobs.config.maintenance import Maintenance
 from jobs.config.platform import Platform
 from jobs.config.publish import Publish
 from jobs.config.ranking import Ranking
@@ -33,3 +34,5 @@ class Settings(Section):
     """Checks."""
     publish: Publish = Publish()
     """Gate, generations, stores."""
+    maintenance: Maintenance = Maintenance()
+    """Old versions, small files."""

@@ -35,6 +35,8 @@ ALWAYS = {
     "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
     "spark.executorEnv.OMP_NUM_THREADS": "1",
 }
+SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""Variable that is set where spark-submit has started the JVM: master, memory and class path are settled then."""
 LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
 
 
@@ -50,29 +52,42 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
         EnvironmentMissing: Java is missing or too old, or Delta's jars cannot be had.
     """
     _check_java()
-    jars = [str(path.resolve()) for path in ensure_jars(work / "jars")]
     os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers take the system's python
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     from pyspark.sql import SparkSession
 
-    local = spark.master.startswith("local")
-    properties = ALWAYS | DELTA | (LOOPBACK if local else {})
+    properties = ALWAYS | DELTA | (LOOPBACK if spark.master.startswith("local") else {})
     properties |= {
-        "spark.driver.memory": spark.driver_memory,
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.ui.enabled": str(spark.ui).lower(),
         "spark.local.dir": str((work / "spark").resolve()),
         "spark.sql.warehouse.dir": str((work / "warehouse").resolve()),
-        "spark.driver.extraClassPath" if local else "spark.jars": (":" if local else ",").join(jars),
-        "spark.driver.extraJavaOptions": " ".join([_log_options(), _class_options(work, spark), spark.java_options]),
     }
+    builder = SparkSession.builder
+    if SUBMITTED not in os.environ:
+        properties |= submitted(spark, work)
+        builder = builder.appName("pinlake").master(spark.master)
     properties |= spark.conf | (extra or {})
-    builder = SparkSession.builder.appName("pinlake").master(spark.master)
     for key, value in properties.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def submitted(spark: Spark, work: Path) -> dict[str, str]:
+    """Return what a JVM must be told before it starts: spark-submit is given it, a session of our own sets it.
+
+    Raises:
+        EnvironmentMissing: Delta's jars cannot be had.
+    """
+    local = spark.master.startswith("local")
+    jars = [str(path.resolve()) for path in ensure_jars(work / "jars")]
+    return {
+        "spark.driver.memory": spark.driver_memory,
+        "spark.driver.extraClassPath" if local else "spark.jars": (":" if local else ",").join(jars),
+        "spark.driver.extraJavaOptions": " ".join([_log_options(), _class_options(work, spark), spark.java_options]),
+    }
 
 
 def _log_options() -> str:

@@ -1,0 +1,34 @@
+"""Every hour: what TiDB and Kafka have archived since, to bronze and silver."""
+
+from airflow.sdk import CronTriggerTimetable, chain, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from pinlake_dags.assets import DAY
+from pinlake_dags.build import job_tasks, pinlake_dag
+
+from jobs.flow import FLOW
+
+DOC = """Takes in change logs, snapshots and Kafka archives: bronze, then silver as of the checkpoint.
+
+Runs every hour; running it again takes in only what is new. When the checkpoint passes the end of a day, the asset
+`pinlake.day` is updated and `pinlake_recommend` starts for that day.
+
+By hand: `pinlake ingest --ticdc URI --dumpling URI --kafka URI`. Where the sources lie is in `conf/`:
+`platform.sources`.
+"""
+
+with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), DOC, hours=1) as dag:
+
+    @task(inlets=[DAY], outlets=[DAY], doc_md="Updates `pinlake.day` if the checkpoint has passed the end of a day.")
+    def day_complete(ingested: dict) -> str:
+        """Return the newest complete day; skip, and update nothing, if it was told before."""
+        context, day = get_current_context(), ingested["as_of"]
+        told = context["inlet_events"][DAY]
+        if len(told) and told[-1].extra.get("as_of", "") >= day:
+            raise AirflowSkipException(f"{day} was told before")
+        context["outlet_events"][DAY].extra = {"as_of": day}
+        return day
+
+    # one after another: both keep their memory in the same ops tables
+    tasks = list(job_tasks(job for job in FLOW if job.stage == "ingest").values())
+    chain(*tasks)
+    day_complete(tasks[-1].output)

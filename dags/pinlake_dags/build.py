@@ -1,0 +1,71 @@
+"""DAGs and tasks as all DAG files want them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Param, TaskGroup
+
+from jobs.flow import WRITERS
+from jobs.lake.job import Job
+from pinlake_dags import late
+from pinlake_dags.assets import inlets, outlets
+from pinlake_dags.failures import RETRIES
+from pinlake_dags.submit import JobSubmit
+from pinlake_dags.words import task_doc
+
+OWNER = "data-platform"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before any data: `airflow backfill create` reaches back to here; nothing is caught up by itself."""
+AS_OF = Param(
+    None,
+    type=["null", "string"],
+    format="date",
+    title="Cut",
+    description="Nothing from 00:00 UTC of this day on is used. Empty: the newest day the lake can tell.",
+)
+
+
+def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -> DAG:
+    """Return a DAG with owner, retries, deadline and one run at a time.
+
+    Args:
+        name: what it does; its id is pinlake_<name>.
+        schedule: as Airflow takes it.
+        doc: its page in the UI, Markdown.
+        hours: after being queued for so long a run is late.
+        more: further arguments of DAG.
+    """
+    callback = AsyncCallback(late.say, {"dag": f"pinlake_{name}", "hours": hours})
+    return DAG(
+        dag_id=f"pinlake_{name}",
+        schedule=schedule,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=hours), callback),
+        default_args={"owner": OWNER, "retries": 2, "retry_policy": RETRIES},
+        tags=["pinlake", name],
+        doc_md=doc,
+        description=doc.strip().splitlines()[0],
+        **more,
+    )
+
+
+def job_tasks(jobs: Iterable[Job]) -> dict[str, JobSubmit]:
+    """Return a task for each job, named as the job, in a group a stage, after those whose tables it reads."""
+    groups: dict[str, TaskGroup] = {}
+    tasks: dict[str, JobSubmit] = {}
+    for job in jobs:
+        stage, _, name = job.name.partition(".")
+        if stage not in groups:
+            groups[stage] = TaskGroup(group_id=stage)
+        with groups[stage]:
+            tasks[job.name] = JobSubmit(
+                task_id=name, what=job.name, doc_md=task_doc(job), inlets=inlets(job), outlets=outlets(job)
+            )
+        writers = [writer.name for name in (*job.reads, *job.if_there) for writer in WRITERS.get(name, ())]
+        before = [tasks[name] for name in dict.fromkeys(writers) if name in tasks]
+        if before:
+            tasks[job.name].set_upstream(before)
+    return tasks

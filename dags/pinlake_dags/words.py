@@ -1,0 +1,51 @@
+"""What the UI says of a DAG and of each task: the table it writes, its grain, its checks, how to run it by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.lake.job import Job
+from jobs.lake.table import Table
+from jobs.lake.tables import TABLES
+from jobs.plan import written
+
+EXPECTATIONS = Path(__file__).resolve().parents[2] / "expectations"
+
+
+def task_doc(job: Job) -> str:
+    """Return a task's page, Markdown."""
+    tables = "\n".join(_table(TABLES[name]) for name in written(job)) or "It writes no table of its own."
+    reads = ", ".join(f"`{name}`" for name in (*job.reads, *job.if_there)) or "the sources"
+    return f"""**{job.summary}**
+
+Reads {reads}.
+
+{tables}
+
+By hand: `pinlake run {job.name} --as-of DAY`. Running it again is safe: the table is as if it had run once.
+What it did: `pinlake runs`, or `ops.runs` in SQL; a whole cut on one page: `pinlake report`.
+"""
+
+
+def _table(table: Table) -> str:
+    return f"- `{table.name}`: {table.comment} Grain: {table.grain}. Checks: {_checks(table)}"
+
+
+def _checks(table: Table) -> str:
+    suite = EXPECTATIONS / f"{table.path}.json"
+    if not suite.is_file():
+        return "none."
+    found = [
+        f"{one['kwargs']['column']} {_bounds(one['kwargs'])} ({one.get('severity', 'critical')})"
+        for one in json.loads(suite.read_text())["expectations"]
+    ]
+    return "; ".join(found) + "."
+
+
+def _bounds(kwargs: dict[str, Any]) -> str:
+    """Return the bounds in signs; one that is filled in at run time by its name."""
+    bounds = (kwargs.get(name) for name in ("min_value", "max_value"))
+    least, most = (one["$PARAMETER"] if isinstance(one, dict) else one for one in bounds)
+    if least == most:
+        return f"= {least}"
+    return " and ".join(f"{sign} {value}" for sign, value in (("≥", least), ("≤", most)) if value is not None)

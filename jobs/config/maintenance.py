@@ -1,0 +1,14 @@
+"""How long what is no longer current stays."""
+
+from pydantic import Field
+
+from jobs.config.base import Section
+
+
+class Maintenance(Section):
+    """Nightly care of the tables. How long rows stay is each table's own (`pinlake tables NAME`)."""
+
+    keep_hours: float = Field(168.0, ge=168.0)
+    """Hours that the files of old versions stay: change feeds, pinned inputs and time travel reach back so far."""
+    target_mb: int = Field(128, ge=1)
+    """Size in MiB that small files are joined to."""
