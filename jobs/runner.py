@@ -5,11 +5,12 @@ of its last good run is not run again.
 """
 
 import hashlib
+import logging
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, reduce
@@ -21,18 +22,23 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs import logs
 from jobs.config import Settings
 from jobs.errors import ConfigError, PlatformError, TableError
 from jobs.lake.asof import ABSENT, read_as_of
-from jobs.lake.delta import Commit, Lake, conform
+from jobs.lake.delta import Commit, Lake
+from jobs.lake.frames import conform
 from jobs.lake.job import Context, Job, Outcome, Work
 from jobs.lake.table import Time
 from jobs.lake.tables import table
 from jobs.memory import PeakMemory
 from jobs.plan import HORIZON, Read, reads
 from jobs.records import Records, day_of
+from jobs.secrets import redacted
 from jobs.settings import fingerprint
 from jobs.validate.checks import Validator
+
+log = logging.getLogger(__name__)
 
 NO_CUT = date(1970, 1, 1)
 """What ingest works for: it takes in all there is, whatever the cut."""
@@ -88,7 +94,8 @@ class Runner:
         row |= {"started_at": datetime.now(UTC), "output": job.writes, "status": "failed"}
         started, peak = time.monotonic(), PeakMemory()
         try:
-            with peak:
+            with logs.about(run_id, job.name, as_of), self._alone(job, as_of), peak:
+                log.info("run started: inputs %s", inputs)
                 done = self._act(job, context, run_id) if job.writes is None else self._make(job, context, run_id)
             row |= done | {"status": "ok"}
         except BaseException as error:  # a run that a person stopped is remembered too
@@ -99,10 +106,24 @@ class Runner:
         seconds = self._remember(row, started, peak)
         return Result("ok", row["rows"], seconds, row.get("counts"), row.get("detail"))
 
+    def _alone(self, job: Job, as_of: date | None) -> AbstractContextManager[None]:
+        """Let one process at a time make a job's cut; ingest jobs share their memory, so one of them at a time."""
+        what = "ingest" if job.stage == "ingest" else f"{job.name}.{as_of}"
+        said = f"{job.name} for {as_of}" if as_of else "An ingest job"
+        where = job.writes or "the same tables"
+        return self.lake.lease(
+            what,
+            f"{said} is being run by another process, which writes {where}; this run changed nothing. Wait until it is "
+            "done (`pinlake runs`), then run again: what has not changed is not done anew.",
+        )
+
     def _remember(self, row: dict[str, Any], started: float, peak: PeakMemory) -> float:
         """Write the run's row; return how many seconds the run took."""
         seconds = time.monotonic() - started
         row |= {"seconds": round(seconds, 3), "peak_mb": round(peak.megabytes, 1)}
+        with logs.about(row["run_id"], row["job"], row["as_of"]):
+            said = row.get("error") or f"{row.get('rows') or 0} rows, version {row.get('output_version')}"
+            log.log(logging.INFO if row["status"] == "ok" else logging.ERROR, "run %s: %s", row["status"], said)
         self.records.add_run({key: value for key, value in row.items() if key != "detail"})
         return seconds
 
@@ -243,7 +264,7 @@ def _function(job: Job) -> Callable[..., Any]:
 
 def _first_line(error: BaseException) -> str:
     kind = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
-    return (kind + str(error).strip().split("\n", 1)[0])[:500]
+    return redacted((kind + str(error).strip().split("\n", 1)[0])[:500])
 
 
 @cache

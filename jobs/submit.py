@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConfigError, PlatformError
+from jobs.secrets import redacted
 
 if TYPE_CHECKING:
     from jobs.cli.engine import Engine
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result = work(given.what, given.as_of)
     except PlatformError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{redacted(str(error))}\n")
         return error.exit_code
     if given.result:
         given.result.write_text(json.dumps(result))

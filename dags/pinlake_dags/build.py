@@ -1,7 +1,7 @@
 """DAGs and tasks as all DAG files want them."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Param, TaskGroup
@@ -15,8 +15,6 @@ from pinlake_dags.submit import JobSubmit
 from pinlake_dags.words import task_doc
 
 OWNER = "data-platform"
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""Before any data: `airflow backfill create` reaches back to here; nothing is caught up by itself."""
 AS_OF = Param(
     None,
     type=["null", "string"],
@@ -40,7 +38,7 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
     return DAG(
         dag_id=f"pinlake_{name}",
         schedule=schedule,
-        start_date=START,
+        # no start date: with one, Airflow would run the latest past interval as soon as a DAG is loaded
         catchup=False,
         max_active_runs=1,
         deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=hours), callback),

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from jobs.errors import PlatformError
+from jobs.secrets import know, of_settings, redacted
 
 HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
 
@@ -36,10 +37,11 @@ class State:
     def loaded(self) -> Any:
         """Return the settings, read on first use."""
         if self._loaded is None:
-            from jobs.settings import load
+            from jobs.settings import flat, load
 
             sets = [*self.sets, *([f"platform.lake={self.lake}"] if self.lake else [])]
             self._loaded = load(env=self.env, sets=sets)
+            know(of_settings(flat(self._loaded.settings)))
         return self._loaded
 
     def also(self, sets: Iterable[str]) -> None:
@@ -98,7 +100,7 @@ def main() -> None:
 def _fail(sentence: str, code: int) -> None:
     if STATE.debug:
         err.print_exception()
-    err.print(f"[bold red]Error:[/] {_plain(sentence)}", highlight=False, soft_wrap=True)
+    err.print(f"[bold red]Error:[/] {_plain(redacted(sentence))}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     sys.exit(code)
 

@@ -1,6 +1,5 @@
 """A session, a lake and a runner for the commands that compute, with a line of progress for every job."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from jobs import logs
 from jobs.cli.app import STATE, out
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def engine(
 
     loaded = STATE.loaded
     settings = settings or loaded.settings
-    logging.basicConfig(level=settings.platform.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.start(Path(STATE.path(settings.platform.work)) / "logs", settings.platform.log_level)
     validator = Validator(loaded.root / "expectations", settings, Path(STATE.path(settings.platform.work)))
     with out.status("Starting Spark …"):
         validator.warm_up()

@@ -211,12 +211,13 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
 
     `pinlake config` · `pinlake config ranking` · `pinlake config --json`
     """
+    from jobs.secrets import masked
     from jobs.settings import flat, sentences
 
     loaded = STATE.loaded
     said = sentences(loaded.settings)
     found = [
-        {"key": k, "value": v, "from": loaded.where(k), "meaning": said[k]}
+        {"key": k, "value": masked(k, v), "from": loaded.where(k), "meaning": said[k]}
         for k, v in flat(loaded.settings).items()
         if key is None or k.startswith(key)
     ]

@@ -99,7 +99,12 @@ def source_options(
 
 
 def _require_folder(name: str, uri: str | None) -> None:
-    """Say at once, before Spark is started, that a local folder is not there."""
+    """Say at once, before Spark is started, that a local folder is not there or a URI carries what it must not."""
+    if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
+        raise SourceError(
+            f"--{name} {uri}: a source's URI must not carry credentials or options. Give them to Spark, in the "
+            "environment: PINLAKE_PLATFORM__SPARK__CONF='{\"spark.hadoop.fs.s3a.access.key\": …}'."
+        )
     if uri and "://" not in uri and not Path(uri).is_dir():
         raise SourceError(f"--{name} {uri}: there is no such folder. Name the source's root folder, or its URI.")
 

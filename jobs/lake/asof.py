@@ -4,7 +4,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import TableError
-from jobs.lake.delta import Lake, struct_of
+from jobs.lake.delta import Lake
+from jobs.lake.frames import struct_of
 from jobs.lake.job import Context
 from jobs.lake.ledger import require_columns, source_fields, state_at
 from jobs.lake.sources import LEDGER

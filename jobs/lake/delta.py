@@ -5,8 +5,8 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, MapType, StructField, StructType
+from pyspark.sql.types import StructType
 
 from jobs.errors import ConcurrentRun, EnvironmentMissing, TableError
 from jobs.lake import direct
-from jobs.lake.table import Table
+from jobs.lake.frames import belonging, literal, nullable, struct_of
 from jobs.lake.tables import TABLES, table
+from jobs.locks import locked
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -214,12 +215,12 @@ class Lake:
         self.ensure(name)
         if self._absent(name, partition):
             txn = (f"pinlake:{name}:{':'.join(str(value) for value in partition.values())}", 1)
-            done = self._write(name, _belonging(df, name, partition), {}, txn, note)
+            done = self._write(name, belonging(df, name, partition), {}, txn, note)
             if done is not None:
                 return done
             if not self._absent(name, partition):
                 raise ConcurrentRun(f"{name} {dict(partition)}: {_LOST}")
-        where = " AND ".join(f"{key} = {_literal(value)}" for key, value in partition.items())
+        where = " AND ".join(f"{key} = {literal(value)}" for key, value in partition.items())
         done = self._write(name, df, {"replaceWhere": where}, None, note)
         if done is None:
             raise ConcurrentRun(f"{name} {dict(partition)}: more than {_LOOK_BACK} commits were made meanwhile.")
@@ -239,7 +240,7 @@ class Lake:
             return
         struct = struct_of(table(name))
         ordered = [tuple(row.get(f.name) for f in struct.fields) for row in rows]
-        self.append(name, self.spark.createDataFrame(ordered, _nullable(struct)).coalesce(1))
+        self.append(name, self.spark.createDataFrame(ordered, nullable(struct)).coalesce(1))
 
     def rows(self, name: str, *columns: str) -> list[dict[str, Any]]:
         """Return all rows of a small table (ops) on the driver; none if it has not been written.
@@ -262,9 +263,27 @@ class Lake:
         writer = df.write.format("delta").mode(mode).options(**options).option("userMetadata", told)
         if txn is not None:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
-        with CommitErrors(name):
+        with CommitErrors(name), self.committing(name):
             writer.save(self.path(name))
         return self._commit_of(name, write_id)
+
+    def committing(self, name: str) -> AbstractContextManager[None]:
+        """Hold a table's commits of other processes off: on a local folder Delta tells only those of its own JVM apart.
+
+        On an object store Delta's own log store sees to it.
+        """
+        return self._held(f"commit.{name}", None)
+
+    def lease(self, what: str, busy: str) -> AbstractContextManager[None]:
+        """Hold off every other process that asks for the same on this lake; ConcurrentRun(busy) if one has it.
+
+        Local lakes only, and gone with its holder. Elsewhere the first commit wins.
+        """
+        return self._held(f"run.{what}", busy)
+
+    def _held(self, name: str, busy: str | None) -> AbstractContextManager[None]:
+        folder = local_path(self.root)
+        return nullcontext() if folder is None else locked(folder / "_locks" / name, busy)
 
 
 _LOST = "another run committed first; nothing of this run was kept. Run it again."
@@ -290,68 +309,11 @@ class CommitErrors:
             ) from error
 
 
-def _belonging(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
-    """Return the same rows; writing one of another partition fails."""
-    said = F.raise_error(F.lit(f"{name}: a row does not belong to the partition {dict(partition)} that is written"))
-    fit = {key: F.when(F.col(key) == F.lit(value), F.col(key)).otherwise(said) for key, value in partition.items()}
-    return df.withColumns(fit)
-
-
-def _literal(value: Any) -> str:
-    return f"DATE'{value}'" if isinstance(value, date) else f"'{value}'"
-
-
-def struct_of(known: Table) -> StructType:
-    """Return a registered table's schema, each field with its sentence."""
-    ddl = ", ".join(f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'}" for c in known.columns)
-    struct = StructType.fromDDL(ddl)
-    assert isinstance(struct, StructType)  # noqa: S101 - fromDDL is annotated as any type
-    for field, column in zip(struct.fields, known.columns, strict=True):
-        field.metadata = {"comment": column.comment}
-    return struct
-
-
-def conform(df: DataFrame, known: Table) -> DataFrame:
-    """Return `df` with the registered columns, in order, cast to their types.
-
-    Raises:
-        TableError: a column is missing or unknown.
-    """
-    wanted = [c.name for c in known.columns]
-    missing, unknown = sorted(set(wanted) - set(df.columns)), sorted(set(df.columns) - set(wanted))
-    if missing or unknown:
-        raise TableError(
-            f"{known.name}: columns must be those of the registry; missing {missing or 'none'}, unknown "
-            f"{unknown or 'none'}. Change the job, or jobs/lake/{known.layer}.py together with its readers."
-        )
-    return df.select(*[F.col(f"`{c.name}`").cast(c.type).alias(c.name) for c in known.columns])
-
-
 def _lines(actions: Any) -> Iterator[str]:
     """Return the lines of a Scala sequence, one by one: the first is most often the one wanted."""
     each = actions.iterator()
     while each.hasNext():
         yield str(each.next())
-
-
-def _nullable(struct: StructType) -> StructType:
-    return StructType([StructField(f.name, f.dataType, True) for f in struct.fields])
-
-
-def checksum(df: DataFrame) -> tuple[int, str]:
-    """Return rows and an order-independent digest of all columns: equal contents, equal digest."""
-    columns = [_text(df, name) for name in sorted(df.columns)]
-    row = df.select(F.xxhash64(*columns).cast("decimal(38,0)").alias("h"))
-    found = row.agg(F.count(F.lit(1)).alias("n"), F.sum("h").alias("s")).first()
-    return (int(found["n"]), str(found["s"] or 0)) if found else (0, "0")
-
-
-def _text(df: DataFrame, name: str) -> Any:
-    kind = df.schema[name].dataType
-    # xxhash64 takes no maps; their entries in key order say the same
-    if isinstance(kind, MapType):
-        return F.array_sort(F.map_entries(F.col(f"`{name}`"))).cast("string")
-    return F.col(f"`{name}`").cast("string") if isinstance(kind, ArrayType) else F.col(f"`{name}`")
 
 
 def local_path(uri: str) -> Path | None:

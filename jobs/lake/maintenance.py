@@ -33,8 +33,9 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(settings.target_mb << 19))
     done = {}
     for known in [known for known in TABLES.values() if lake.exists(known.name)]:
-        removed = _retire(lake, known, today)
-        joined = lake.delta(known.name).optimize().executeCompaction().first()
+        with lake.committing(known.name):
+            removed = _retire(lake, known, today)
+            joined = lake.delta(known.name).optimize().executeCompaction().first()
         lake.delta(known.name).vacuum(settings.keep_hours)
         metrics = joined["metrics"] if joined else None
         done[known.name] = {

@@ -1,12 +1,7 @@
-"""Files that survive a kill: written beside, synced, renamed; and locks that the kernel releases with their holder."""
+"""Files that survive a kill: written beside, synced, renamed."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from jobs.errors import ConcurrentRun
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -27,20 +22,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def locked(path: Path, busy: str | None = None) -> Iterator[None]:
-    """Hold an exclusive lock on a file, made if absent.
-
-    Args:
-        path: the lock file; it stays when the lock is gone.
-        busy: message of the ConcurrentRun raised where another process holds the lock; None waits for it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise ConcurrentRun(busy) from None
-        yield

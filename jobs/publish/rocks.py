@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from jobs.errors import ConcurrentRun, StoreError
+from jobs.locks import locked
 from jobs.publish.codec import MANIFEST_KEY, decode_pointer, encode_pointer
-from jobs.publish.files import locked, sync_folder, write_durably
+from jobs.publish.files import sync_folder, write_durably
 from jobs.publish.stores import Opened, Pair, Part, Store
 from jobs.publish.values import Pointer
 

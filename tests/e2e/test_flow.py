@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.lake.delta import checksum
+from jobs.lake.frames import checksum
 from jobs.lake.tables import TABLES
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.errors import ConcurrentRun, TableError
 from jobs.lake.asof import read_as_of
-from jobs.lake.delta import Lake, checksum, conform
+from jobs.lake.delta import Lake
+from jobs.lake.frames import checksum, conform
 from jobs.lake.job import Context
 from jobs.lake.ledger import newest, state_at
 from jobs.lake.tables import table

@@ -6,7 +6,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.errors import ConcurrentRun, GateRefused, StoreError, TableError, ValidationFailed
-from jobs.lake.delta import Lake, conform
+from jobs.lake.delta import Lake
+from jobs.lake.frames import conform
 from jobs.lake.job import Context, Work
 from jobs.lake.tables import table
 from jobs.publish import generation, load

@@ -5,7 +5,7 @@ import pytest
 
 from jobs.config import Settings
 from jobs.config.ranking import Ranking
-from jobs.lake.delta import checksum
+from jobs.lake.frames import checksum
 from jobs.lake.job import Context
 from jobs.ranking import arms, boost
 from jobs.ranking.features import FEATURES, Known, pair_features

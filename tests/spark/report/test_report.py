@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from jobs.errors import ConfigError, TableError
 from jobs.flow import FLOW
 from jobs.lake import direct
-from jobs.lake.delta import Lake, conform
+from jobs.lake.delta import Lake
+from jobs.lake.frames import conform
 from jobs.lake.tables import table
 from jobs.publish.codec import card_key, encode_card
 from jobs.publish.reader import Reader

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.config import Settings
 from jobs.errors import ValidationFailed
-from jobs.lake.delta import struct_of
+from jobs.lake.frames import struct_of
 from jobs.lake.gold import GOLD
 from jobs.lake.sources import SILVER
 from jobs.lake.tables import table

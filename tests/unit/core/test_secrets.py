@@ -1,0 +1,71 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jobs import secrets
+from jobs.secrets import know, masked, redacted
+
+PLANTED = "hunter2-planted"
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch):
+    monkeypatch.setattr(secrets, "_known", set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"s3://bucket/cdc?access-key={PLANTED}&secret-access-key={PLANTED}&region=eu",
+        f"redis://user:{PLANTED}@cache:6379/0",
+        f"spark.hadoop.fs.s3a.secret.key={PLANTED}",
+        f'{{"password": "{PLANTED}", "host": "h"}}',
+        f"TOKEN: {PLANTED}",
+    ],
+)
+def test_what_is_named_a_secret_is_covered(text):
+    said = redacted(text)
+    assert PLANTED not in said
+    assert secrets.MASK in said
+
+
+def test_what_is_no_secret_stays():
+    text = "gold.home_feed: 3 rows, key user_id, version 7 at file:///data/lake; --as-of 2026-11-01"
+    assert redacted(text) == text
+
+
+def test_a_known_value_is_covered_wherever_it_stands():
+    know([PLANTED, "", "abc"])
+    assert redacted(f"could not open {PLANTED}/x, abc") == "could not open ***/x, abc"
+
+
+def test_a_map_of_properties_is_masked_entry_by_entry():
+    shown = masked("platform.spark.conf", {"spark.hadoop.fs.s3a.secret.key": PLANTED, "spark.ui.port": "4041"})
+    assert shown == {"spark.hadoop.fs.s3a.secret.key": "***", "spark.ui.port": "4041"}
+    assert masked("publish.password", "") == ""
+
+
+def test_the_command_line_shows_no_planted_secret(tmp_path):
+    """Configuration, errors with the settings' values in them, logs: planted in each way a person would."""
+    conf = json.dumps({"spark.hadoop.fs.s3a.secret.key": PLANTED, "spark.app.note": f"uses {PLANTED}"})
+    env = os.environ | {"PINLAKE_PLATFORM__SPARK__CONF": conf, "PINLAKE_PUBLISH__PASSWORD": PLANTED + "-2"}
+    env |= {"PINLAKE_PLATFORM__WORK": str(tmp_path), "PINLAKE_PLATFORM__LAKE": str(tmp_path / "lake")}
+    said = ""
+    for command in (
+        ["config"],
+        ["config", "--json"],
+        ["runs"],
+        ["ingest", "--ticdc", f"/nowhere/x?secret-access-key={PLANTED}-3"],
+        ["--debug", "ingest", "--kafka", f"s3a://key:{PLANTED}-4@bucket/x y"],
+        ["--set", f"publish.password={PLANTED}-5", "config", "publish"],
+    ):
+        line = [sys.executable, "-m", "jobs.cli", *command]
+        done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+        said += done.stdout + done.stderr
+    said += "".join(file.read_text(errors="replace") for file in tmp_path.rglob("*") if file.is_file())
+    assert "publish.password" in said
+    assert "/nowhere/" in said
+    assert PLANTED not in said
