@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from jobs.secrets import redacted
+from jobs.redaction import redacted
 
 KEPT = 50
 """Log files kept, the newest."""

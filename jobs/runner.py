@@ -34,7 +34,7 @@ from jobs.lake.tables import table
 from jobs.memory import PeakMemory
 from jobs.plan import HORIZON, Read, reads
 from jobs.records import Records, day_of
-from jobs.secrets import redacted
+from jobs.redaction import redacted
 from jobs.settings import fingerprint
 from jobs.validate.checks import Validator
 

@@ -6,15 +6,20 @@ Besides the jobs there are `horizon` (the jobs of the earlier cut that the cut r
 `maintain`. Exit codes are those of the command line.
 """
 
+import sys
+
+if __name__ == "__main__":
+    # a script's folder comes first on its path: our own modules would stand in for others of their name
+    sys.path.pop(0)
+
 import argparse
 import json
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConfigError, PlatformError
-from jobs.secrets import redacted
+from jobs.redaction import redacted
 
 if TYPE_CHECKING:
     from jobs.cli.engine import Engine

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from jobs.errors import PlatformError
-from jobs.secrets import know, of_settings, redacted
+from jobs.redaction import know, of_settings, redacted
 
 HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
 
@@ -99,7 +100,7 @@ def main() -> None:
 
 def _fail(sentence: str, code: int) -> None:
     if STATE.debug:
-        err.print_exception()
+        err.print(_plain(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
     err.print(f"[bold red]Error:[/] {_plain(redacted(sentence))}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     sys.exit(code)

@@ -211,7 +211,7 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
 
     `pinlake config` · `pinlake config ranking` · `pinlake config --json`
     """
-    from jobs.secrets import masked
+    from jobs.redaction import masked
     from jobs.settings import flat, sentences
 
     loaded = STATE.loaded

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from jobs import logs, secrets
+from jobs import logs, redaction
 
 log = logging.getLogger("jobs.test")
 
@@ -53,7 +53,7 @@ def test_jobs_of_one_session_do_not_mix_their_lines(file):
 
 
 def test_secrets_stay_out_of_lines_and_traces(file, monkeypatch, capsys):
-    monkeypatch.setattr(secrets, "_known", {"hunter2-planted"})
+    monkeypatch.setattr(redaction, "_known", {"hunter2-planted"})
     try:
         raise ValueError("hunter2-planted in a trace")
     except ValueError:

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from jobs import secrets
-from jobs.secrets import know, masked, redacted
+from jobs import redaction
+from jobs.redaction import know, masked, redacted
 
 PLANTED = "hunter2-planted"
 
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
-    monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(redaction, "_known", set())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def forget(monkeypatch):
 def test_what_is_named_a_secret_is_covered(text):
     said = redacted(text)
     assert PLANTED not in said
-    assert secrets.MASK in said
+    assert redaction.MASK in said
 
 
 def test_what_is_no_secret_stays():
