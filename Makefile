@@ -41,12 +41,16 @@ demo: setup ## The main job on a made-up world: change logs in, a published gene
 	@$(BIN)/pinlake demo
 
 .PHONY: test
-test: setup ## All tests
-	@$(BIN)/pytest -n 2 --dist loadfile --durations 15
+test: setup ## All tests but those that take minutes each: under a quarter of an hour
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --durations 15
+
+.PHONY: test-long
+test-long: setup ## Killed anywhere, a cluster, every DAG run, a scheduler: half an hour
+	@$(BIN)/pytest -m long --durations 15
 
 .PHONY: test-fast
 test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds
-	@$(BIN)/pytest -m "not spark" --durations 5
+	@$(BIN)/pytest -m "not spark and not long" --durations 5
 
 .PHONY: lint
 lint: $(VENV)/.done ## Style, types, import contracts

@@ -31,7 +31,7 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
         name: what it does; its id is pinlake_<name>.
         schedule: as Airflow takes it.
         doc: its page in the UI, Markdown.
-        hours: after being queued for so long a run is late.
+        hours: a run is late when it takes so much longer than the ten before it on average.
         more: further arguments of DAG.
     """
     callback = AsyncCallback(late.say, {"dag": f"pinlake_{name}", "hours": hours})
@@ -41,7 +41,8 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
         # no start date: with one, Airflow would run the latest past interval as soon as a DAG is loaded
         catchup=False,
         max_active_runs=1,
-        deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=hours), callback),
+        # counted from what runs take: with DAGRUN_QUEUED_AT Airflow 3.3.2 cannot clear a task (docs/adr/0011)
+        deadline=DeadlineAlert(DeadlineReference.AVERAGE_RUNTIME(10, 1), timedelta(hours=hours), callback),
         default_args={"owner": OWNER, "retries": 2, "retry_policy": RETRIES},
         tags=["pinlake", name],
         doc_md=doc,

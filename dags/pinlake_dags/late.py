@@ -7,4 +7,4 @@ log = logging.getLogger(__name__)
 
 async def say(dag: str, hours: float, **_: object) -> None:
     """Write a line to the triggerer's log; the UI's Deadlines page shows the miss as well."""
-    log.warning("%s has not finished %s hours after it was queued. Look at its grid in the UI.", dag, hours)
+    log.warning("%s takes %s hours longer than its last runs did. Look at its grid in the UI.", dag, hours)
