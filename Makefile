@@ -71,6 +71,10 @@ airflow-stop: ## End Airflow and all it started
 bench: setup ## Benchmarks: recommendation quality on real data, where the data is at hand
 	@$(BIN)/pinlake benchmark quality --data "$${PINLAKE_SHARED:-../shared}/data/pinterest-37k"
 
+.PHONY: bench-flow
+bench-flow: setup ## The whole flow at two sizes: what each job takes and how it grows; over an hour, writes docs/benchmarks.md
+	@$(BIN)/pinlake benchmark flow --page docs/benchmarks.md
+
 .PHONY: format
 format: $(VENV)/.done ## Rewrite the code in the house's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,16 +1,20 @@
 """`pinlake benchmark …`."""
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from jobs.cli.app import STATE, app, out, print_json
 
 if TYPE_CHECKING:
     from jobs.cli.engine import Engine
     from jobs.config import Settings
+
+DEFAULT_SIZES = ("25000x75000", "100000x300000")
 
 benchmarks = typer.Typer(help="Measurements beside a named alternative, in one run.", no_args_is_help=True)
 app.add_typer(benchmarks, name="benchmark")
@@ -84,3 +88,57 @@ def searched(on: "Engine") -> tuple[Any, Any]:
     lists = np.full((len(users), K), -1, np.int64)
     lists[place, table["rank"].to_numpy() - 1] = table["pin_id"].to_numpy()
     return users, lists
+
+
+@benchmarks.command()
+def flow(
+    sizes: Annotated[list[str] | None, typer.Option("--size", help="USERSxPINS; may be given again.")] = None,
+    env: Annotated[str, typer.Option(help="Environment of conf/ to run with.")] = "size",
+    keep: Annotated[Path | None, typer.Option(help="Folder for worlds and lakes. [thrown away afterwards]")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page to write, docs/benchmarks.md for one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Run the whole flow on made-up worlds of several sizes; print what each job took and how that grows.
+
+    `pinlake benchmark flow` · `pinlake benchmark flow --size 2000x6000 --size 8000x24000`
+    """
+    from jobs.benchmark import growth
+
+    chosen = sorted((growth.Size.parse(size) for size in sizes or DEFAULT_SIZES), key=lambda size: size.users)
+    said = Console(stderr=True)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="pinlake-flow-") as scratch:
+        folder = (keep or Path(scratch)).absolute()
+        said.print(f"[bold]fixed costs[/], on {growth.TINY.label}")
+        fixed = growth.measure_fixed(growth.Place(folder / "tiny", "local"))
+        for size in chosen:
+            said.print(f"[bold]{size.label}[/]")
+            found.append(growth.measure(size, growth.Place(folder / f"{size.users}", env)))
+    if as_json:
+        print_json(growth.as_rows(chosen, found))
+        return
+    lines = growth.table(chosen, found, fixed)
+    if page:
+        page.write_text(growth.page(lines, env, datetime.now(UTC).date()))
+    for line in lines:
+        typer.echo(line)
+
+
+@benchmarks.command()
+def fixed(as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False) -> None:
+    """Measure what a job costs besides its work, on the configured lake: copy each gold table in one session.
+
+    `pinlake benchmark fixed`, on a small lake such as the demo's
+    """
+    from jobs.benchmark.fixed import fixed_costs
+    from jobs.cli.engine import engine
+
+    out.quiet = as_json
+    with engine() as on:
+        found = fixed_costs(on.runner, on.runner.cut(None)[1])
+    out.quiet = False
+    if as_json:
+        print_json(found)
+        return
+    for job, seconds in found.items():
+        typer.echo(f"| `{job}` | {seconds:.2f} |")

@@ -7,10 +7,20 @@ from pyspark.sql import functions as F
 
 from jobs.lake.frames import checksum
 from jobs.lake.tables import TABLES
+from tests.asserts import CROSS
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GOLD = [name.removeprefix("gold.") for name in TABLES if name.startswith("gold.")]
+
+
+def test_no_query_of_the_flow_joins_every_row_with_every_row(flowed):
+    store = flowed.lake.spark._jsparkSession.sharedState().statusStore()
+    queries = store.executionsList()
+    plans = [queries.apply(number).physicalPlanDescription() for number in range(queries.size())]
+    assert len(plans) > 100, "Spark kept the flow's plans"
+    crossed = [plan for plan in plans if any(name in plan for name in CROSS)]
+    assert not crossed, crossed[0][:3000]
 
 
 def evaluation(flowed, model, metric, k):
