@@ -18,8 +18,7 @@ def open_reader() -> Any:
     """Return a reader of the configured store."""
     from jobs.publish.reader import Reader
 
-    publish = STATE.loaded.settings.publish
-    return Reader.open(STATE.path(publish.path), publish.store, publish.pointer_seconds)
+    return Reader(_store(), STATE.loaded.settings.publish.pointer_seconds)
 
 
 def _store() -> Any:

@@ -1,8 +1,8 @@
 """Reading what is served: the class an online service copies.
 
 With it go values.py, codec.py, manifest.py, format_pb2.py, stores.py and the store: rocks.py, files.py, ../locks.py, or
-servers.py, keyvalue.py and memcached.py or redis.py. It needs Python's standard library, protobuf, zstandard and the
-store's client; no Spark, pandas or numpy. Opens in milliseconds.
+servers.py, keyvalue.py, layout.py and memcached.py or redis.py. It needs Python's standard library, protobuf,
+zstandard and the store's client; no Spark, pandas or numpy. Opens in milliseconds.
 
     reader = Reader.open("/srv/pinlake/store")
     with reader.view() as view:            # one request, one generation
@@ -29,7 +29,7 @@ from jobs.publish.codec import (
     related_key,
 )
 from jobs.publish.manifest import Manifest
-from jobs.publish.stores import Opened, Store, open_store
+from jobs.publish.stores import Access, Opened, Store, open_store
 from jobs.publish.values import Feed, PinCard, Pointer, Related
 
 
@@ -93,9 +93,11 @@ class Reader:
         self._views: dict[str, View] = {}
 
     @staticmethod
-    def open(path: str | Path, kind: str = "rocksdb", refresh_seconds: float = 2.0) -> "Reader":
-        """Return a reader of the store at `path`."""
-        return Reader(open_store(kind, str(path)), refresh_seconds)
+    def open(
+        where: str | Path, kind: str = "rocksdb", refresh_seconds: float = 2.0, access: Access | None = None
+    ) -> "Reader":
+        """Return a reader of the store at `where`: a folder, or servers as host:port, separated by commas."""
+        return Reader(open_store(kind, str(where), access), refresh_seconds)
 
     def pointer(self) -> Pointer:
         """Return the pointer, at most `refresh_seconds` old; StoreError if nothing has been published."""
