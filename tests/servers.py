@@ -14,6 +14,9 @@ import pytest
 
 from tests.cluster import free_port
 
+_TIED = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+"""Ends a server together with the tests, however they ended."""
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -50,11 +53,19 @@ def memcached_nodes(count: int = 3, megabytes: int = 64) -> Iterator[Servers]:
 
 
 @contextmanager
-def redis_server(folder: Path, password: str = "") -> Iterator[Servers]:
+def redis_server(folder: Path, password: str = "", maxmemory: str = "0") -> Iterator[Servers]:
     """Give one server that writes nothing to disk."""
     port = free_port()
     command = [found("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    command += ["--save", "", "--appendonly", "no", *(["--requirepass", password] if password else [])]
+    command += [
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--maxmemory",
+        maxmemory,
+        *(["--requirepass", password] if password else []),
+    ]
     with started([command], [port]) as processes:
         yield Servers((port,), processes, b"FLUSHALL\r\n")
 
@@ -74,9 +85,10 @@ def started(commands: Sequence[Sequence[str]], ports: Sequence[int]) -> Iterator
     with ExitStack() as stack:
         processes = []
         for command, port in zip(commands, ports, strict=True):
-            process = subprocess.Popen(list(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([*_TIED, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.callback(_stop, process)
             _wait(port, command[0])
+            assert process.poll() is None, f"{command[0]} ended: something else answers on port {port}"
             processes.append(process)
         yield tuple(processes)
 

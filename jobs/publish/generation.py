@@ -6,7 +6,7 @@ running again finishes or finds that there is nothing to do.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -60,7 +60,7 @@ def run(work: Work) -> Outcome:
     store = configured(publish, str(work.options.get("store") or publish.path))
     with store.lease():
         for left in store.sweep():
-            work.progress(f"removed {left}, left by an interrupted run")
+            work.progress(f"removed {left}: retired, or left by an interrupted run")
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
         versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
@@ -107,7 +107,8 @@ def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> 
         work.progress("verify")
         _verify(work, store, build)
     except StoreError:
-        store.drop(name)  # what cannot be read back is loaded anew next time
+        with suppress(StoreError):  # a server that is away is why it failed; the next run's sweep makes up for it
+            store.drop(name)  # what cannot be read back is loaded anew next time
         raise
     if not there:
         store.seal(name, build.manifest.value())

@@ -2,18 +2,17 @@
 
 Every key of a generation starts with its prefix, ``<generation>.<load>``, new for each load, so that nothing of an
 interrupted load is ever read. Two records lead to it, changed by compare-and-set: the pointer (which generation is
-served) and the directory (prefixes of sealed, loading and dropped generations). Each part carries a list of its keys
-in blocks, written before the values: that is how a server that cannot list its keys is scanned, counted and cleaned.
+served) and the directory (prefixes of sealed, loading and dropped generations). Lists of keys are written before the
+values they name, so whatever a kill leaves can be found and removed (layout.py).
 
 A dropped generation stays readable for `grace_seconds`, for requests that began with it; `sweep` then removes it.
 Layout in docs/store-format.md, reasons in docs/adr/0010.
 """
 
 import json
-import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
@@ -23,46 +22,16 @@ import zstandard
 
 from jobs.errors import ConcurrentRun, StoreError
 from jobs.publish.codec import MANIFEST_KEY, decode_pointer, encode_pointer
+from jobs.publish.layout import INDEX, PARTS, KeyValueOpened, full, list_key, listed, pack
 from jobs.publish.servers import Server
-from jobs.publish.stores import Access, Opened, Pair, Part, Store
+from jobs.publish.stores import Access, Opened, Pair, Part, Store, checked_name
 from jobs.publish.values import Pointer
 
 BLOCK = 512
 """Pairs sent in one round trip, and keys in one block of a part's list: 512 keys of 250 bytes fit any item limit."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_PARTS, _INDEX = b"parts", b"index"
 _TRIES = 100
 """Times the directory is read and written again while others change it."""
 Directory = dict[str, dict[str, Any]]
-
-
-class KeyValueOpened(Opened):
-    """One generation by its prefix."""
-
-    def __init__(self, server: Server, prefix: str, parts: Sequence[tuple[str, int, int]]) -> None:
-        self._server = server
-        self._prefix = prefix
-        self._parts = parts
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of `key`; None too where the server has lost it."""
-        return self.get_many([key])[0]
-
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values of `keys`, in order, in one round trip."""
-        return self._server.get_many([_full(self._prefix, key) for key in keys]) if keys else []
-
-    def scan(self, prefix: bytes) -> Iterator[Pair]:
-        """Yield pairs whose key starts with `prefix`, ascending; what the server has lost is left out."""
-        for part, blocks, _ in self._parts:
-            for block in range(blocks):
-                keys = [key for key in _listed(self._server, self._prefix, part, block) or [] if key.startswith(prefix)]
-                for key, value in zip(keys, self.get_many(keys), strict=True):
-                    if value is not None:
-                        yield key, value
-
-    def close(self) -> None:
-        """Nothing is held open: connections belong to the store."""
 
 
 class KeyValueStore(Store):
@@ -80,9 +49,9 @@ class KeyValueStore(Store):
     def begin(self, generation: str) -> None:
         """Give the load a prefix of its own; remove what an interrupted one left."""
         directory = self._directory()
-        if _named(generation) in directory["sealed"]:
+        if checked_name(generation) in directory["sealed"]:
             raise StoreError(f"Generation {generation} is already in {self.server}: drop it first, or serve it.")
-        self._forget_load(generation)
+        self._restart(generation)
         prefix = f"{generation}.{uuid4().hex[:8]}"
         self._change(lambda now: now["loading"].update({generation: prefix}))
 
@@ -92,12 +61,12 @@ class KeyValueStore(Store):
         if prefix is None:
             raise StoreError(f"Nothing to load into: {self.server} knows of no load of {generation}. Begin it first.")
         part, rest = uuid4().hex[:12], iter(pairs)
-        self.server.append(_full(prefix, _PARTS), part.encode() + b"\n")
+        self.server.append(full(prefix, PARTS), part.encode() + b"\n")
         blocks, keys, size, checksum, last = 0, 0, 0, 0, b""
         while block := list(islice(rest, BLOCK)):
             last = _ascending(last, [key for key, _ in block])
-            self.server.put_many([(_list_key(prefix, part, blocks), _pack([key for key, _ in block]))])
-            self.server.put_many([(_full(prefix, key), value) for key, value in block])
+            self.server.put_many([(list_key(prefix, part, blocks), pack([key for key, _ in block]))])
+            self.server.put_many([(full(prefix, key), value) for key, value in block])
             blocks, keys = blocks + 1, keys + len(block)
             size += sum(len(value) for _, value in block)
             checksum += sum(zlib.crc32(value, zlib.crc32(key)) for key, value in block)
@@ -112,22 +81,27 @@ class KeyValueStore(Store):
         for part in parts:
             if part.name:
                 name, blocks = part.name.split(":")
-                keys = _listed(self.server, prefix, name, 0)
+                keys = listed(self.server, prefix, name, 0)
                 if keys is None:
                     raise StoreError(f"{self.server} lost the keys of part {name} of {generation}: {_MEMORY}")
                 found.append((keys[0], name, int(blocks), part.keys))
         index = json.dumps([entry[1:] for entry in sorted(found)]).encode()
-        self.server.put_many([(_full(prefix, _INDEX), zstandard.compress(index))])
+        self.server.put_many([(full(prefix, INDEX), zstandard.compress(index))])
 
     def seal(self, generation: str, manifest: bytes) -> None:
         """Store the manifest, then name the generation among the sealed ones."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None or self._parts(prefix) is None:
             raise StoreError(f"Generation {generation} cannot be sealed: nothing of it was gathered in {self.server}.")
-        self.server.put_many([(_full(prefix, MANIFEST_KEY), manifest)])
+        self.server.put_many([(full(prefix, MANIFEST_KEY), manifest)])
 
         def sealed(now: Directory) -> None:
-            now["sealed"][generation] = now["loading"].pop(generation, prefix)
+            if now["loading"].pop(generation, None) != prefix:
+                raise StoreError(
+                    f"Generation {generation} cannot be sealed: another publisher removed it from {self.server}, as "
+                    f"this one's lease ran out (publish.lease_seconds = {self.lease_seconds}). Run again."
+                )
+            now["sealed"][generation] = prefix
 
         self._change(sealed)
 
@@ -139,6 +113,10 @@ class KeyValueStore(Store):
     def count(self, generation: str) -> int:
         """Return the keys that the index says were loaded; whether their values are there is for reading back."""
         return sum(keys for _, _, keys in self._found(generation)[1])
+
+    def remedy(self, holders: Sequence[str]) -> str:
+        """Ask the servers how they stand."""
+        return self.server.remedy(holders)
 
     def read_pointer(self) -> Pointer | None:
         """Return the pointer."""
@@ -155,8 +133,8 @@ class KeyValueStore(Store):
         if now != expected or not self.server.swap("pointer", epoch, encode_pointer(moved)):
             at = self.read_pointer()
             raise ConcurrentRun(
-                f"The pointer of {self.server} moved meanwhile: expected {_said(expected)}, it is at {_said(at)}. "
-                f"Nothing was changed; run again."
+                f"The pointer of {self.server} moved meanwhile: expected {expected or 'none'}, it is at "
+                f"{at or 'none'}. Nothing was changed; run again."
             )
         return moved
 
@@ -169,7 +147,7 @@ class KeyValueStore(Store):
         served = self.read_pointer()
         if served and served.current == generation:
             raise StoreError(f"Generation {generation} is being served and cannot be dropped: flip to another first.")
-        self._forget_load(generation)
+        self._restart(generation)
 
         def dropped(now: Directory) -> None:
             prefix = now["sealed"].pop(generation, None)
@@ -181,32 +159,45 @@ class KeyValueStore(Store):
 
     def sweep(self) -> list[str]:
         """Remove what interrupted loads left, and generations dropped longer ago than `grace_seconds`."""
-        now = self._directory()
-        old = [prefix for prefix, at in now["dropped"].items() if time.time() - at >= self.grace_seconds]
+        self._forget_loads(self._directory()["loading"])
+        old = [p for p, at in self._directory()["dropped"].items() if time.time() - at >= self.grace_seconds]
         for prefix in old:
-            self._erase(prefix)
-            self._change(lambda now, gone=prefix: now["dropped"].pop(gone, None))  # type: ignore[misc]
-        left = list(now["loading"].items())
-        for generation, _ in left:
-            self._forget_load(generation)
-        return sorted([*old, *(prefix for _, prefix in left)])
+            self._remove(prefix)
+        return sorted(old)
 
-    def _forget_load(self, generation: str) -> None:
+    def _forget_loads(self, loads: Mapping[str, str]) -> None:
+        """Take loads out of the directory before a value goes: nobody can seal what is being removed."""
+
+        def forgotten(now: Directory) -> None:
+            for generation, prefix in loads.items():
+                if now["loading"].get(generation) == prefix:
+                    del now["loading"][generation]
+                    now["dropped"][prefix] = 0.0  # long ago: nobody reads it
+
+        if loads:
+            self._change(forgotten)
+
+    def _restart(self, generation: str) -> None:
+        """Remove an interrupted load of this generation."""
         prefix = self._directory()["loading"].get(generation)
         if prefix:
-            self._erase(prefix)
-            self._change(lambda now: now["loading"].pop(generation, None))
+            self._forget_loads({generation: prefix})
+            self._remove(prefix)
+
+    def _remove(self, prefix: str) -> None:
+        self._erase(prefix)
+        self._change(lambda now: now["dropped"].pop(prefix, None))
 
     def _erase(self, prefix: str) -> None:
         """Delete a prefix's values by the lists of its parts, the lists last: a kill in between is made up for."""
-        (named,) = self.server.get_many([_full(prefix, _PARTS)])
+        (named,) = self.server.get_many([full(prefix, PARTS)])
         for part in (named or b"").decode().split():
             block = 0
-            while (keys := _listed(self.server, prefix, part, block)) is not None:
-                self.server.delete_many([_full(prefix, key) for key in keys])
+            while (keys := listed(self.server, prefix, part, block)) is not None:
+                self.server.delete_many([full(prefix, key) for key in keys])
                 block += 1
-            self.server.delete_many([_list_key(prefix, part, number) for number in reversed(range(block))])
-        self.server.delete_many([_full(prefix, key) for key in (_INDEX, MANIFEST_KEY, _PARTS)])
+            self.server.delete_many([list_key(prefix, part, number) for number in reversed(range(block))])
+        self.server.delete_many([full(prefix, key) for key in (INDEX, MANIFEST_KEY, PARTS)])
 
     def _found(self, generation: str) -> tuple[str, list[tuple[str, int, int]]]:
         directory = self._directory()
@@ -217,7 +208,7 @@ class KeyValueStore(Store):
         return prefix, self._parts(prefix) or []
 
     def _parts(self, prefix: str) -> list[tuple[str, int, int]] | None:
-        (index,) = self.server.get_many([_full(prefix, _INDEX)])
+        (index,) = self.server.get_many([full(prefix, INDEX)])
         return None if index is None else [tuple(entry) for entry in json.loads(zstandard.decompress(index))]
 
     def _directory(self) -> Directory:
@@ -243,36 +234,9 @@ def _decoded(record: tuple[int, bytes] | None) -> tuple[int, Directory]:
     return (record[0], known | json.loads(record[1])) if record else (0, known)
 
 
-def _named(generation: str) -> str:
-    if not _NAME.fullmatch(generation):
-        raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
-    return generation
-
-
-def _full(prefix: str, key: bytes) -> bytes:
-    return prefix.encode() + b":" + key
-
-
-def _list_key(prefix: str, part: str, block: int) -> bytes:
-    return _full(prefix, f"keys:{part}:{block}".encode())
-
-
-def _listed(server: Server, prefix: str, part: str, block: int) -> list[bytes] | None:
-    (packed,) = server.get_many([_list_key(prefix, part, block)])
-    return None if packed is None else zstandard.decompress(packed).split(b"\0")
-
-
-def _pack(keys: Sequence[bytes]) -> bytes:
-    return zstandard.compress(b"\0".join(keys))
-
-
 def _ascending(last: bytes, keys: Sequence[bytes]) -> bytes:
     for key in keys:
         if key <= last:
             raise StoreError(f"Keys of a part must be strictly ascending: {key!r} came after {last!r}.")
         last = key
     return last
-
-
-def _said(pointer: Pointer | None) -> str:
-    return f"{pointer.current} (epoch {pointer.epoch})" if pointer else "none"

@@ -1,6 +1,7 @@
 """Pairs into a store and back out for proof, on executors: one part a partition, the driver sees receipts only."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -76,25 +77,39 @@ def verify(store: Store, generation: str, pairs: DataFrame, content: Content) ->
     def check(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
-        right, wrong, example = 0, 0, ""
+        seen, example = Counter[tuple[str, str]](), ""
         with store.open(generation) as opened:
             for chunk in _chunks(_pairs(batches)):
                 found = opened.get_many([key for key, _ in chunk])
-                bad = [key for (key, value), got in zip(chunk, found, strict=True) if got != value]
-                right, wrong = right + len(chunk) - len(bad), wrong + len(bad)
-                example = example or (bad[0].decode("utf-8", "replace") if bad else "")
-        yield pa.record_batch({"good": [right], "bad": [wrong], "example": [example]})
+                for (key, value), got in zip(chunk, found, strict=True):
+                    if got == value:
+                        seen["right", ""] += 1
+                    else:
+                        seen["missing" if got is None else "wrong", opened.holder(key)] += 1
+                        example = example or key.decode("utf-8", "replace")
+        columns = {"state": [state for state, _ in seen], "holder": [holder for _, holder in seen]}
+        yield pa.record_batch(columns | {"keys": list(seen.values()), "example": [example] * len(seen)})
 
-    checked = pairs.mapInArrow(check, "good bigint, bad bigint, example string")
-    rows = checked.collect()  # bounded: one row a partition
-    good, bad = sum(row["good"] for row in rows), sum(row["bad"] for row in rows)
-    there = store.count(generation)
-    if bad or good != content.keys or there != content.keys:
-        example = next((f", such as {row['example']}" for row in rows if row["example"]), "")
+    checked = pairs.mapInArrow(check, "state string, holder string, keys bigint, example string")
+    rows = checked.collect()  # bounded: a row a partition, and two more for each server that has bad values
+    seen = Counter[tuple[str, str]]()
+    for row in rows:
+        seen[row["state"], row["holder"]] += row["keys"]
+    good, there = seen.pop(("right", ""), 0), store.count(generation)
+    if seen or good != content.keys or there != content.keys:
+        example = min((f", such as {row['example']}" for row in rows if row["example"]), default="")
         raise StoreError(
-            f"Generation {generation}: {bad} of {content.keys} keys read back wrong or missing{example}; the store "
-            f"counts {there}. The pointer was not moved; run again to load it anew."
+            f"Generation {generation}: {seen.total()} of {content.keys} keys read back wrong or missing{example}; the "
+            f"store counts {there}. The pointer was not moved; run again to load it anew.{_lost(store, seen, content)}"
         )
+
+
+def _lost(store: Store, seen: Mapping[tuple[str, str], int], content: Content) -> str:
+    """Say which servers gave back what, and what to do about those that gave nothing."""
+    each = ", ".join(f"{keys} {state} at {holder}" for (state, holder), keys in sorted(seen.items()))
+    empty = sorted(holder for state, holder in seen if state == "missing")
+    remedy = f" The values take {content.bytes / 2**20:.1f} MiB. {store.remedy(empty)}" if empty else ""
+    return f" Of these {each}.{remedy}" if each else ""
 
 
 def sample_keys(pairs: DataFrame, content: Content, per_surface: int) -> list[bytes]:

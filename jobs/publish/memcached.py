@@ -2,8 +2,9 @@
 
 A key's node is the one with the highest hash of node and key (rendezvous hashing, Thaler and Ravishankar 1998): a node
 that joins or leaves moves its own share of the keys and no others. A node that does not answer counts as having
-nothing for a moment, so readers go on without it; writing is strict. A record lives on every node and its newest
-revision counts, so losing a node loses neither the pointer nor the directory. Traps of the protocol: docs/adr/0010.
+nothing for a while, so readers go on without it; writing is strict. A record lives on every node and its newest
+revision counts, and so do fallbacks and manifests: losing a node loses neither the pointer nor what to show those whose
+feed was on it. Traps of the protocol: docs/adr/0010.
 
 The only module that imports pymemcache.
 """
@@ -17,13 +18,18 @@ from hashlib import blake2b
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from jobs.errors import ConcurrentRun, StoreError
+from pymemcache.client.base import PooledClient
+from pymemcache.client.rendezvous import RendezvousHash
+from pymemcache.exceptions import MemcacheError
+
+from jobs.errors import StoreError
 from jobs.publish.keyvalue import KeyValueStore
-from jobs.publish.servers import PREFIX, Server, packed, renewed, unpacked
+from jobs.publish.layout import is_shared
+from jobs.publish.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.publish.stores import Access
 
-_AWAY = 1.0
-"""Seconds that a node which did not answer is not asked again."""
+_AWAY, _AWAY_MOST = 1.0, 16.0
+"""Seconds that a node which did not answer is not asked again: at first, and at most; doubled each time."""
 _CONNECTIONS = 8
 
 
@@ -43,7 +49,8 @@ class Memcached(Server):
     def __init__(self, nodes: Sequence[str], timeout: float = 1.0) -> None:
         self.nodes = list(nodes)
         self.timeout = timeout
-        self._away: dict[str, float] = {}
+        self._away: dict[str, tuple[float, float]] = {}
+        """Of a node that did not answer: when to ask it again (monotonic seconds), and the wait until then."""
 
     def __str__(self) -> str:
         return f"memcached at {', '.join(self.nodes)}"
@@ -56,17 +63,32 @@ class Memcached(Server):
         """Return the node that has `key`."""
         return str(self._ring.get_node(_named(key).decode("latin-1")))
 
+    def holder(self, key: bytes) -> str:
+        """Return the key's node."""
+        return self.node_of(key)
+
+    def remedy(self, holders: Sequence[str]) -> str:
+        """Tell each node's memory and evictions."""
+        told = "; ".join(f"{node} {self._told(node)}" for node in holders)
+        return (
+            f"As memcached says, {told}. It evicts without a word when memory is short: start it with a larger -m (the "
+            f"nodes together hold publish.keep + 2 generations), or lower publish.keep."
+        )
+
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Ask each node once for all its keys."""
+        """Ask each node once for all its keys; for those that are on all, the others too where it has nothing."""
         found: dict[bytes, bytes] = {}
         for node, mine in self._by_node(keys).items():
             found |= self._asked(node, [_named(key) for key in mine])
+        for name in [_named(key) for key in keys if is_shared(key) and _named(key) not in found]:
+            answers = (self._asked(node, [name]) for node in self.nodes)
+            found |= next(filter(None, answers), {})
         return [found.get(_named(key)) for key in keys]
 
     def put_many(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Send each node its pairs; every answer is looked at."""
         values = dict(pairs)
-        for node, mine in self._by_node(list(values)).items():
+        for node, mine in self._by_node(list(values), copies=True).items():
             with self._strict(node):
                 refused = self._clients[node].set_many({_named(key): values[key] for key in mine}, noreply=False)
             if refused:
@@ -76,7 +98,7 @@ class Memcached(Server):
 
     def delete_many(self, keys: Sequence[bytes]) -> None:
         """Send each node its keys."""
-        for node, mine in self._by_node(keys).items():
+        for node, mine in self._by_node(keys, copies=True).items():
             with self._strict(node):
                 self._clients[node].delete_many([_named(key) for key in mine], noreply=False)
 
@@ -125,10 +147,7 @@ class Memcached(Server):
         client = self._clients[home]
         with self._strict(home):
             if not client.add(key, mine, expire=seconds, noreply=False):
-                raise ConcurrentRun(
-                    f"Another publisher is at work on {self}: wait until it is done, then run again. If it was killed, "
-                    f"its lease ends {seconds} seconds later."
-                )
+                raise busy(self, seconds)
         try:
             with renewed(lambda: client.get(key) == mine and client.touch(key, seconds, noreply=False), seconds / 3):
                 yield
@@ -139,54 +158,62 @@ class Memcached(Server):
 
     @cached_property
     def _ring(self) -> Any:
-        from pymemcache.client.rendezvous import RendezvousHash
-
         # the library's murmur3 is written in Python, ten times slower than this
         return RendezvousHash(self.nodes, hash_function=_hash)
 
     @cached_property
     def _clients(self) -> dict[str, Any]:
-        from pymemcache.client.base import PooledClient
-
         how = {"connect_timeout": self.timeout, "timeout": self.timeout, "no_delay": True}
         return {
             node: PooledClient(_address(node), **how, default_noreply=False, max_pool_size=_CONNECTIONS)
             for node in self.nodes
         }
 
-    def _by_node(self, keys: Sequence[bytes]) -> dict[str, list[bytes]]:
+    def _by_node(self, keys: Sequence[bytes], copies: bool = False) -> dict[str, list[bytes]]:
+        """Return the keys of each node; `copies`: those that are on all nodes at each of them."""
         nodes: defaultdict[str, list[bytes]] = defaultdict(list)
         for key in keys:
-            nodes[self.node_of(key)].append(key)
+            for node in self.nodes if copies and is_shared(key) else [self.node_of(key)]:
+                nodes[node].append(key)
         return nodes
 
     def _is_away(self, node: str) -> bool:
-        return time.monotonic() < self._away.get(node, 0.0)
+        return time.monotonic() < self._away.get(node, (0.0, 0.0))[0]
+
+    def _went_away(self, node: str) -> None:
+        wait = min(_AWAY_MOST, 2 * self._away.get(node, (0.0, _AWAY / 2))[1])
+        self._away[node] = (time.monotonic() + wait, wait)
 
     def _asked(self, node: str, keys: list[bytes]) -> dict[bytes, bytes]:
         """Return what a node has of the keys; nothing while it is away."""
-        from pymemcache.exceptions import MemcacheError
-
         if self._is_away(node):
             return {}
         try:
-            return dict(self._clients[node].get_many(keys))
+            found = dict(self._clients[node].get_many(keys))
         except (OSError, MemcacheError):
-            self._away[node] = time.monotonic() + _AWAY
+            self._went_away(node)
             return {}
+        self._away.pop(node, None)
+        return found
+
+    def _told(self, node: str) -> str:
+        try:
+            now = self._clients[node].stats()
+        except (OSError, MemcacheError):
+            return "does not answer"
+        return (
+            f"has -m {now[b'limit_maxbytes'] >> 20}, evicted {now[b'evictions']} values and has been up for "
+            f"{now[b'uptime']} s"
+        )
 
     def _copied(self, node: str, key: bytes, value: bytes) -> None:
-        from pymemcache.exceptions import MemcacheError
-
         try:
             self._clients[node].set(key, value, noreply=False)
         except (OSError, MemcacheError):  # an older revision there counts for less
-            self._away[node] = time.monotonic() + _AWAY
+            self._went_away(node)
 
     @contextmanager
     def _strict(self, node: str) -> Iterator[None]:
-        from pymemcache.exceptions import MemcacheError
-
         try:
             yield
         except (OSError, MemcacheError) as error:

@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from jobs.errors import ConcurrentRun, ConfigError, StoreError
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.errors import ConfigError, StoreError
 from jobs.publish.keyvalue import KeyValueStore
-from jobs.publish.servers import PREFIX, Server, packed, renewed, unpacked
+from jobs.publish.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.publish.stores import Access
 
 
@@ -45,6 +49,20 @@ class Redis(Server):
         """Leave connections behind."""
         return {"node": self.node, "timeout": self.timeout, "_password": self._password}
 
+    def holder(self, _key: bytes) -> str:
+        """Return the one server."""
+        return self.node
+
+    def remedy(self, _holders: Sequence[str]) -> str:
+        """Tell its memory and evictions."""
+        with self._strict():
+            now = self._client.info()
+        return (
+            f"As Redis says, it has maxmemory {now['maxmemory'] >> 20} MiB ({now['maxmemory_policy']}), evicted "
+            f"{now['evicted_keys']} values and has been up for {now['uptime_in_seconds']} s. Set maxmemory-policy "
+            f"noeviction, and maxmemory for publish.keep + 2 generations."
+        )
+
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Ask for all in one command; StoreError if the server does not answer."""
         with self._strict():
@@ -73,8 +91,6 @@ class Redis(Server):
 
     def swap(self, name: str, revision: int, content: bytes) -> bool:
         """Set the record in a transaction that fails if it changed since it was looked at."""
-        import redis
-
         key = PREFIX + name.encode()
         with self._strict(), self._client.pipeline(transaction=True) as pipe:
             pipe.watch(key)
@@ -94,10 +110,7 @@ class Redis(Server):
         held = self._client.lock(PREFIX.decode() + name, timeout=seconds, blocking=False, thread_local=False)
         with self._strict():
             if not held.acquire():
-                raise ConcurrentRun(
-                    f"Another publisher is at work on {self}: wait until it is done, then run again. If it was killed, "
-                    f"its lease ends {seconds} seconds later."
-                )
+                raise busy(self, seconds)
         try:
             with renewed(held.reacquire, seconds / 3):
                 yield
@@ -108,8 +121,6 @@ class Redis(Server):
 
     @cached_property
     def _client(self) -> Any:
-        import redis
-
         host, _, port = self.node.rpartition(":")
         return redis.Redis(
             host=host,
@@ -117,17 +128,20 @@ class Redis(Server):
             password=self._password or None,
             socket_timeout=self.timeout,
             socket_connect_timeout=self.timeout,
+            retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale; the library's own waits seconds
         )
 
     @contextmanager
     def _strict(self) -> Iterator[None]:
-        import redis
-
         try:
             yield
         except redis.AuthenticationError as error:
             raise StoreError(
                 f"{self} wants another password: set PINLAKE_PUBLISH__PASSWORD in the environment."
+            ) from error
+        except redis.exceptions.OutOfMemoryError as error:
+            raise StoreError(
+                f"{self} is full: give it more maxmemory (for publish.keep + 2 generations), or lower publish.keep."
             ) from error
         except (redis.RedisError, OSError) as error:
             said = str(error) or type(error).__name__

@@ -9,7 +9,6 @@ and another moves the pointer, so a kill at any moment leaves either the state b
 The only module that imports rocksdict.
 """
 
-import re
 import shutil
 import time
 import zlib
@@ -23,10 +22,9 @@ from jobs.errors import ConcurrentRun, StoreError
 from jobs.locks import locked
 from jobs.publish.codec import MANIFEST_KEY, decode_pointer, encode_pointer
 from jobs.publish.files import sync_folder, write_durably
-from jobs.publish.stores import Opened, Pair, Part, Store
+from jobs.publish.stores import NAME, Opened, Pair, Part, Store, checked_name
 from jobs.publish.values import Pointer
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _LOADING, _DROPPING = ".loading", ".dropping"
 
 
@@ -39,21 +37,25 @@ class RocksOpened(Opened):
         with _store_errors(f"open {folder}"):
             # the log file is that of the manifest's one write; False says it may be there
             self._db = Rdict(str(folder), _options(), access_type=AccessType.read_only(False))
-        self._what = f"read {folder}"
+        self._folder = str(folder)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`."""
-        with _store_errors(self._what):
+        with _store_errors(f"read {self._folder}"):
             return self._db.get(key)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of `keys`, in order."""
-        with _store_errors(self._what):
+        with _store_errors(f"read {self._folder}"):
             return list(self._db.get(list(keys))) if keys else []
+
+    def holder(self, _key: bytes) -> str:
+        """Return the folder: one has all."""
+        return self._folder
 
     def scan(self, prefix: bytes) -> Iterator[Pair]:
         """Yield pairs whose key starts with `prefix`, ascending."""
-        with _store_errors(self._what):
+        with _store_errors(f"read {self._folder}"):
             for key, value in self._db.items(from_key=prefix):
                 if not key.startswith(prefix):
                     return
@@ -120,8 +122,7 @@ class RocksStore(Store):
         how = IngestExternalFileOptions()
         how.set_move_files(True)
         with _store_errors(f"gather {folder}"), self._writable(folder / "db") as db:
-            names = [str(folder / "parts" / part.name) for part in parts if part.name]
-            if names:
+            if names := [str(folder / "parts" / part.name) for part in parts if part.name]:
                 db.ingest_external_file(names, how)
 
     def seal(self, generation: str, manifest: bytes) -> None:
@@ -152,6 +153,10 @@ class RocksStore(Store):
         with RocksOpened(folder if sealed else self._loading(generation) / "db") as opened:
             return opened.entries() - sealed
 
+    def remedy(self, holders: Sequence[str]) -> str:
+        """Name what can take values out of a folder."""
+        return f"Was something removed from {', '.join(holders)}, or is the disk failing?"
+
     def read_pointer(self) -> Pointer | None:
         """Return the pointer file's content."""
         try:
@@ -167,8 +172,8 @@ class RocksStore(Store):
             now = self.read_pointer()
             if now != expected:
                 raise ConcurrentRun(
-                    f"The pointer of {self.root} moved meanwhile: expected {_name(expected)}, it is at {_name(now)}. "
-                    f"Nothing was changed; run again."
+                    f"The pointer of {self.root} moved meanwhile: expected {expected or 'none'}, it is at "
+                    f"{now or 'none'}. Nothing was changed; run again."
                 )
             if not self._final(generation).is_dir():
                 raise StoreError(f"Generation {generation} is not whole in {self.root}. There are: {self._there()}.")
@@ -181,7 +186,7 @@ class RocksStore(Store):
         """Return folders with a plain name that hold a database."""
         if not self.root.is_dir():
             return []
-        return sorted(p.name for p in self.root.iterdir() if _NAME.fullmatch(p.name) and (p / "CURRENT").is_file())
+        return sorted(p.name for p in self.root.iterdir() if NAME.fullmatch(p.name) and (p / "CURRENT").is_file())
 
     def drop(self, generation: str) -> None:
         """Rename out of sight, then remove: readers that hold it open keep their files until they close."""
@@ -203,9 +208,7 @@ class RocksStore(Store):
         return [folder.name for folder in left]
 
     def _final(self, generation: str) -> Path:
-        if not _NAME.fullmatch(generation):
-            raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
-        return self.root / generation
+        return self.root / checked_name(generation)
 
     def _loading(self, generation: str) -> Path:
         return self._final(generation).with_name(generation + _LOADING)
@@ -245,7 +248,3 @@ def _options() -> Any:
     options.set_disable_auto_compactions(True)  # parts are disjoint: nothing to gain
     options.create_if_missing(True)
     return options
-
-
-def _name(pointer: Pointer | None) -> str:
-    return f"{pointer.current} (epoch {pointer.epoch})" if pointer else "none"

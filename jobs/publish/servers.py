@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from jobs.errors import ConcurrentRun
+
 PREFIX = b"pinlake:"
 """What every key on a server starts with: the server may have other users."""
 _REVISION = 8
@@ -20,6 +22,14 @@ class Server(ABC):
     @abstractmethod
     def __str__(self) -> str:
         """Return what a person knows it by: kind and addresses, never a password."""
+
+    @abstractmethod
+    def holder(self, key: bytes) -> str:
+        """Return the address of the server that has `key`."""
+
+    @abstractmethod
+    def remedy(self, holders: Sequence[str]) -> str:
+        """Say how the servers at these addresses stand, which lost values, and what to change."""
 
     @abstractmethod
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -48,6 +58,14 @@ class Server(ABC):
     @abstractmethod
     def lock(self, name: str, seconds: int) -> AbstractContextManager[None]:
         """Hold a lock; ConcurrentRun if it is held. It is gone `seconds` after its holder died."""
+
+
+def busy(server: Server, seconds: int) -> ConcurrentRun:
+    """Return the error of a publisher who finds the lock held."""
+    return ConcurrentRun(
+        f"Another publisher is at work on {server}: wait until it is done, then run again. If it was killed, its lease "
+        f"ends {seconds} seconds later."
+    )
 
 
 def packed(revision: int, content: bytes) -> bytes:

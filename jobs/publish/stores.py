@@ -11,19 +11,22 @@ A store must be picklable: executors get a copy of it. tests/contracts/test_stor
 this.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from jobs.errors import ConfigError
+from jobs.errors import ConfigError, StoreError
 from jobs.publish.values import Pointer
 
 if TYPE_CHECKING:  # an online service's copy goes without the settings
     from jobs.config.publish import Publish
 
 Pair = tuple[bytes, bytes]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a generation may be called: fit for a folder and for a key."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Opened(ABC):
     @abstractmethod
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of `keys`, in order."""
+
+    @abstractmethod
+    def holder(self, key: bytes) -> str:
+        """Return where `key` lies, as a person knows it: a folder, or the server of several that has it."""
 
     @abstractmethod
     def scan(self, prefix: bytes) -> Iterator[Pair]:
@@ -108,6 +115,10 @@ class Store(ABC):
         """Return the keys of a generation, its manifest excluded."""
 
     @abstractmethod
+    def remedy(self, holders: Sequence[str]) -> str:
+        """Say what to look at, and what to change, where these holders lost values."""
+
+    @abstractmethod
     def read_pointer(self) -> Pointer | None:
         """Return the pointer, None before the first flip; StoreError if it is damaged."""
 
@@ -130,7 +141,7 @@ class Store(ABC):
 
     @abstractmethod
     def sweep(self) -> list[str]:
-        """Remove what interrupted loads and drops left, and return its names. Call it under the lease."""
+        """Remove what interrupted loads left and what was dropped, and return the names. Call it under the lease."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,13 @@ def open_store(kind: str, where: str, access: Access | None = None) -> Store:
 
         return RedisStore(addresses(where), how)
     raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
+
+
+def checked_name(generation: str) -> str:
+    """Return a generation's name; StoreError if it could not be one of a folder or of a key."""
+    if not NAME.fullmatch(generation):
+        raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
+    return generation
 
 
 def configured(publish: "Publish", path: str) -> Store:

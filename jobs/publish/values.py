@@ -20,6 +20,9 @@ class Pointer:
     moved_at_ms: int
     """Milliseconds since 1970-01-01 UTC."""
 
+    def __str__(self) -> str:
+        return f"{self.current} (epoch {self.epoch})"
+
 
 @dataclass(frozen=True)
 class FeedItem:
