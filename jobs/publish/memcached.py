@@ -148,8 +148,14 @@ class Memcached(Server):
         with self._strict(home):
             if not client.add(key, mine, expire=seconds, noreply=False):
                 raise busy(self, seconds)
+
+        def renew() -> None:
+            with self._strict(home):
+                if client.get(key) == mine:
+                    client.touch(key, seconds, noreply=False)
+
         try:
-            with renewed(lambda: client.get(key) == mine and client.touch(key, seconds, noreply=False), seconds / 3):
+            with renewed(renew, seconds / 3):
                 yield
         finally:
             with self._strict(home):

@@ -111,8 +111,13 @@ class Redis(Server):
         with self._strict():
             if not held.acquire():
                 raise busy(self, seconds)
+
+        def renew() -> None:
+            with self._strict():
+                held.reacquire()
+
         try:
-            with renewed(held.reacquire, seconds / 3):
+            with renewed(renew, seconds / 3):
                 yield
         finally:
             with self._strict():

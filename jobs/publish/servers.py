@@ -7,9 +7,9 @@ change. It is stored as the revision, eight bytes, most significant first, and t
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from jobs.errors import ConcurrentRun
+from jobs.errors import ConcurrentRun, StoreError
 
 PREFIX = b"pinlake:"
 """What every key on a server starts with: the server may have other users."""
@@ -82,14 +82,15 @@ def unpacked(stored: bytes | None) -> tuple[int, bytes] | None:
 def renewed(renew: Callable[[], object], every: float) -> Iterator[None]:
     """Call `renew` again and again from a thread of its own while the body runs.
 
-    A renewal that fails ends the thread: the lock runs out, and the pointer's compare-and-set still keeps two
-    publishers apart.
+    After a StoreError it is tried again at the next beat: a server may be slow for a moment. If the lock does run out,
+    the pointer's compare-and-set still keeps two publishers apart.
     """
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(every):
-            renew()
+            with suppress(StoreError):
+                renew()
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import pytest
 
-from jobs.errors import ConfigError, StoreError
+from jobs.errors import ConcurrentRun, ConfigError, StoreError
 from jobs.publish.memcached import Memcached
 from jobs.publish.reader import Reader
 from jobs.publish.redis import Redis
@@ -19,6 +19,7 @@ from tests.servers import free_port, memcached_nodes, redis_server
 
 USERS = range(60)
 FEEDS = [feed(user, [user, user + 1]) for user in USERS]
+PATIENCE = Access(timeout_seconds=0.5)
 COMMANDS = """
 import json, sys
 from jobs.cli.app import main
@@ -47,15 +48,15 @@ def ended(nodes, node, by=signal.SIGKILL):
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-@pytest.mark.parametrize(("by", "seconds"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 3.0)])
+@pytest.mark.parametrize(("by", "seconds"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 2.5)])
 def test_a_node_that_dies_or_hangs_takes_its_own_feeds_and_nothing_else(gone, by, seconds):
     with memcached_nodes(3) as nodes:
-        store = open_store("memcached", nodes.where)
+        store = open_store("memcached", nodes.where, PATIENCE)
         put(store, "g1", [*FEEDS, fallback([7])])
         node, prefix = store.server.nodes[gone], store._directory()["sealed"]["g1"].encode()
         lost = {user for user in USERS if store.server.node_of(prefix + b":hf:%d" % user) == node}
         ended(nodes, node, by)
-        reader, began = Reader(open_store("memcached", nodes.where)), time.monotonic()
+        reader, began = Reader(open_store("memcached", nodes.where, PATIENCE)), time.monotonic()
         found = {user: reader.home_feed(user) for user in USERS}
         took = time.monotonic() - began
         assert took < seconds, "such a node is asked once, not for every key"
@@ -172,6 +173,19 @@ def test_the_commands_show_and_roll_back_what_servers_have(kind, request):
     assert "Feed of user 1, as of 2026-11-01, arm control, generation g1" in said
     assert "Error" not in said
     assert store.read_pointer().current == "g1"
+
+
+@pytest.mark.parametrize("kind", ["memcached", "redis"])
+def test_a_lease_outlives_a_server_that_hangs_for_a_moment(kind, tmp_path):
+    with memcached_nodes(1) if kind == "memcached" else redis_server(tmp_path) as server:
+        store = open_store(kind, server.where, Access(timeout_seconds=0.2, lease_seconds=3))
+        with store.lease():  # renewed every second
+            ended(server, server.where, signal.SIGSTOP)
+            time.sleep(1.5)
+            ended(server, server.where, signal.SIGCONT)
+            time.sleep(2.5)
+            with pytest.raises(ConcurrentRun, match="3 seconds later"), store.lease():
+                pass
 
 
 def test_a_server_that_is_full_says_what_to_change(tmp_path):
