@@ -23,6 +23,8 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
         """Return the newest complete day; skip, and update nothing, if it was told before."""
         context, day = get_current_context(), ingested["as_of"]
         told = context["inlet_events"][DAY]
+        if day is None:
+            raise AirflowSkipException("no whole day has been ingested yet")
         if len(told) and told[-1].extra.get("as_of", "") >= day:
             raise AirflowSkipException(f"{day} was told before")
         context["outlet_events"][DAY].extra = {"as_of": day}

@@ -15,7 +15,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.ingest.history import SourceTable
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
-from jobs.lake.delta import CommitErrors, Lake
+from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.ledger import DEFAULT, newest, typed
 from jobs.lake.sources import LEDGER, SILVER
@@ -81,7 +81,7 @@ def _merge_rows(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
     same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in table.key)
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
     target = lake.delta(table.silver).alias("t").merge(rows.alias("s"), same)
-    with CommitErrors(table.silver):
+    with lake.committing(table.silver):
         done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
 
@@ -93,7 +93,7 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
     if fresh:
         none = lake.spark.createDataFrame([], StructType(fresh))
         writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
-        with CommitErrors(mark.table.silver):
+        with lake.committing(mark.table.silver):
             writer.save(lake.path(mark.table.silver))
     for name, added in sorted(mark.table.added.items()):
         if added.default is not None and added.version > mark.checkpoint:

@@ -5,7 +5,7 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -263,16 +263,21 @@ class Lake:
         writer = df.write.format("delta").mode(mode).options(**options).option("userMetadata", told)
         if txn is not None:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
-        with CommitErrors(name), self.committing(name):
+        with self.committing(name):
             writer.save(self.path(name))
         return self._commit_of(name, write_id)
 
-    def committing(self, name: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def committing(self, name: str) -> Iterator[None]:
         """Hold a table's commits of other processes off: on a local folder Delta tells only those of its own JVM apart.
 
-        On an object store Delta's own log store sees to it.
+        On an object store Delta's own log store sees to it. Every commit by Spark goes through here.
+
+        Raises:
+            ConcurrentRun, EnvironmentMissing: what the commit of the body ran into.
         """
-        return self._held(f"commit.{name}", None)
+        with CommitErrors(name), self._held(f"commit.{name}", None):
+            yield
 
     def lease(self, what: str, busy: str) -> AbstractContextManager[None]:
         """Hold off every other process that asks for the same on this lake; ConcurrentRun(busy) if one has it.

@@ -36,7 +36,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         with lake.committing(known.name):
             removed = _retire(lake, known, today)
             joined = lake.delta(known.name).optimize().executeCompaction().first()
-        lake.delta(known.name).vacuum(settings.keep_hours)
+            lake.delta(known.name).vacuum(settings.keep_hours)  # writes commits too
         metrics = joined["metrics"] if joined else None
         done[known.name] = {
             "removed": removed,
