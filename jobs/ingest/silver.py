@@ -99,7 +99,8 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
         if added.default is not None and added.version > mark.checkpoint:
             value = F.lit(added.default).try_cast(schema[name].dataType)
             old = F.col(name).isNull() & (F.col("_commit_ts") < added.version)
-            lake.delta(mark.table.silver).update(old, {f"`{name}`": value})
+            with lake.committing(mark.table.silver):
+                lake.delta(mark.table.silver).update(old, {f"`{name}`": value})
 
 
 def _schema(lake: Lake, table: SourceTable) -> StructType:
