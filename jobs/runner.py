@@ -8,15 +8,13 @@ import hashlib
 import logging
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, reduce
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -24,15 +22,15 @@ from pyspark.sql import functions as F
 
 from jobs import logs
 from jobs.config import Settings
-from jobs.errors import ConfigError, PlatformError, TableError
-from jobs.lake.asof import ABSENT, read_as_of
-from jobs.lake.delta import Commit, Lake
+from jobs.errors import ConfigError, PlatformError
+from jobs.inputs import Inputs
+from jobs.lake.delta import Lake
 from jobs.lake.frames import conform
 from jobs.lake.job import Context, Job, Outcome, Work
-from jobs.lake.table import Time
+from jobs.lake.log import Commit
 from jobs.lake.tables import table
 from jobs.memory import PeakMemory
-from jobs.plan import HORIZON, Read, reads
+from jobs.plan import Read
 from jobs.records import Records, day_of
 from jobs.redaction import redacted
 from jobs.settings import fingerprint
@@ -73,9 +71,7 @@ class Runner:
         self.options = dict(options or {})
         self.progress = progress
         self.records = Records(lake)
-        self._versions: dict[str, int] = {}
-        self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
-        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+        self._inputs = Inputs(lake, self.records, settings)
 
     def run(self, job: Job, as_of: date | None, force: bool = False) -> Result:
         """Run one job for one cut (None: ingest, which has none), or find that its last good run still holds.
@@ -84,7 +80,7 @@ class Runner:
             PlatformError: whatever went wrong, after a row in ops.runs says so.
         """
         context = Context(self.settings, as_of or NO_CUT)
-        inputs = self._pin(job, context.as_of)
+        inputs = self._inputs.pin(job, context.as_of)
         mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
         last = self.records.last(job.name, as_of) if as_of else None
         if job.writes and not force and last is not None and _same(last, mark, inputs):
@@ -144,13 +140,9 @@ class Runner:
             )
         return first, chosen
 
-    def forget_versions(self) -> None:
-        """Look table versions up anew: call after anything but a job of this runner has written."""
-        self._versions.clear()
-
     def _make(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
         known = table(str(job.writes))
-        made = _function(job)(self._tables(job, context), context)
+        made = _function(job)(self._inputs.tables(job, context), context)
         partition: dict[str, Any] = {"as_of": context.as_of}
         if job.slice is not None:
             partition[str(known.slice)] = job.slice
@@ -159,25 +151,10 @@ class Runner:
         frame = conform(made, known).localCheckpoint()
         label = f"{context.as_of}-{job.slice}" if job.slice else str(context.as_of)
         self._check(known.name, frame, run_id, context.as_of, label)
-        note = {"run_id": run_id, "job": job.name, "inputs": self._pin(job, context.as_of)}
-        with self._locks[known.name]:  # two jobs of one flow may make two slices of one table
-            commit = self.lake.replace(known.name, frame, partition, note)
-        self._versions[known.name] = commit.version
-        self._keep(job, context.as_of, frame, commit)
+        note = {"run_id": run_id, "job": job.name, "inputs": self._inputs.pin(job, context.as_of)}
+        commit = self.lake.replace(known.name, frame, partition, note)
+        self._inputs.keep(job, context.as_of, frame, commit)
         return _written(commit)
-
-    def _keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
-        """Keep what was committed for later jobs of this session; large results are read from their table."""
-        small = commit.bytes <= self.settings.platform.keep_mb << 20
-        self._made[str(job.writes), as_of, job.slice] = frame if small else None
-
-    def _made_here(self, read: Read) -> DataFrame | None:
-        """Return a partition that this session has made whole, None if it has not."""
-        from jobs.flow import WRITERS
-
-        slices = [self._made.get((read.table, read.as_of, job.slice)) for job in WRITERS.get(read.table, ())]
-        frames = [frame for frame in slices if frame is not None]
-        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(slices) else None
 
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
         label = job.name if context.as_of == NO_CUT else str(context.as_of)
@@ -196,10 +173,10 @@ class Runner:
             judge=judge,
             judge_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
-            made=lambda name: self._made_here(Read(name, name, context.as_of)),
+            made=lambda name: self._inputs.made(Read(name, name, context.as_of)),
         )
         outcome: Outcome = _function(job)(work)
-        self.forget_versions()
+        self._inputs.forget()
         return {
             "rows": outcome.rows,
             "counts": dict(outcome.counts),
@@ -213,39 +190,6 @@ class Runner:
         if report is not None:
             self.records.add_checks(run_id, as_of, report.rows())
             report.raise_if_critical()
-
-    def _tables(self, job: Job, context: Context) -> dict[str, DataFrame]:
-        tables = {}
-        for read in reads(job, context.as_of, self._horizon):
-            version, lagged = self._version(read), read.key.endswith(HORIZON)
-            if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
-                raise TableError(
-                    f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
-                    f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
-                )
-            cut = context.before() if lagged else context
-            made = self._made_here(read)
-            tables[read.key] = read_as_of(self.lake, read.table, cut, version) if made is None else made
-        return tables
-
-    def _pin(self, job: Job, as_of: date) -> dict[str, int]:
-        """Return the version of each input; a gold partition's is that of the run that wrote it."""
-        return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
-
-    @property
-    def _horizon(self) -> int:
-        return self.settings.ranking.horizon_days
-
-    def _version(self, read: Read) -> int:
-        if table(read.table).time is Time.PARTITION:
-            from jobs.flow import WRITERS
-
-            last = [self.records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
-            known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
-            return max(known, default=ABSENT)
-        if read.table not in self._versions:
-            self._versions[read.table] = self.lake.version(read.table) if self.lake.exists(read.table) else ABSENT
-        return self._versions[read.table]
 
 
 def _same(last: Mapping[str, Any], mark: Mapping[str, str], inputs: Mapping[str, int]) -> bool:

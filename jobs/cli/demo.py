@@ -78,6 +78,7 @@ def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) ->
         f"pinlake feed {user}              that feed, from the store",
         f"pinlake related {pin}           pins beside a pin",
         f"pinlake why {user} {pin}         who proposed it, its score, its place",
+        "pinlake report                the whole run on one page: the flow, its checks, how good the feeds are",
         "pinlake runs                  what ran, rows, seconds, memory",
         "pinlake tables gold.home_feed what a table holds",
         "pinlake sql \"select model, k, value, lower, upper from gold.evaluations where metric = 'ndcg'\"",

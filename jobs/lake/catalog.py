@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from jobs.lake.delta import Lake, local_path
+from jobs.lake.delta import Lake
+from jobs.lake.direct import exists, local_path
 from jobs.lake.tables import TABLES
 
 
@@ -11,7 +12,8 @@ def present(lake: Lake) -> list[str]:
     root = local_path(lake.root)
     if root is None:
         return [name for name in TABLES if lake.exists(name)]
-    return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in Path(root).glob("*/*/_delta_log"))
+    folders = [log.parent for log in Path(root).glob("*/*/_delta_log") if exists(str(log.parent))]
+    return sorted(f"{folder.parent.name}.{folder.name}" for folder in folders)
 
 
 def register(lake: Lake) -> list[str]:

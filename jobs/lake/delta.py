@@ -1,13 +1,10 @@
 """Opening, reading and writing Delta tables by their registered names."""
 
 import json
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +13,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.errors import ConcurrentRun, EnvironmentMissing, TableError
+from jobs.errors import ConcurrentRun, TableError
 from jobs.lake import direct
+from jobs.lake.conflicts import LOST, CommitErrors
 from jobs.lake.frames import belonging, literal, nullable, struct_of
+from jobs.lake.log import LOOK_BACK, Commit, Log
 from jobs.lake.tables import TABLES, table
 from jobs.locks import locked
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What one commit did."""
-
-    version: int
-    rows: int
-    bytes: int
-
-
-_LOOK_BACK = 50
-"""Versions looked through for one's own commit: others may have committed since."""
 
 
 class Lake:
@@ -57,7 +43,7 @@ class Lake:
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
         self._making: defaultdict[Hashable, Lock] = defaultdict(Lock)
-        self._local = local_path(self.root) is not None
+        self._local = direct.local_path(self.root) is not None
 
     def path(self, name: str) -> str:
         """Return the folder of a table; names need not be registered (silver tables of any schema)."""
@@ -80,33 +66,10 @@ class Lake:
     def version(self, name: str) -> int:
         """Return the newest version of a table; TableError if it does not exist."""
         self._require(name)
-        return self._newest_version(name)[1]
+        return self._log(name).version()
 
-    def _commit_of(self, name: str, write_id: str) -> Commit | None:
-        """Return the commit that carries `write_id`, None if there is none: Delta skipped a repetition."""
-        log, newest = self._newest_version(name)
-        for version in range(newest, max(-1, newest - _LOOK_BACK), -1):
-            file = self._jvm.org.apache.spark.sql.delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
-            actions = log.store().read(file, log.newDeltaHadoopConf())
-            found = next((json.loads(line) for line in _lines(actions) if line.startswith('{"commitInfo"')), None)
-            info = (found or {}).get("commitInfo", {})
-            if write_id in info.get("userMetadata", ""):
-                metrics = info.get("operationMetrics", {})
-                return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
-        return None
-
-    @property
-    def _jvm(self) -> Any:
-        return self.spark._jvm
-
-    def _newest_version(self, name: str) -> tuple[Any, int]:
-        """Return Delta's handle of the log and the newest version, without a query over the history."""
-        log = self._log(name)
-        newest = log.update(False, getattr(log, "update$default$2")(), getattr(log, "update$default$3")())
-        return log, int(newest.version())
-
-    def _log(self, name: str) -> Any:
-        return self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+    def _log(self, name: str) -> Log:
+        return Log(self.spark, self.path(name))
 
     def _require(self, name: str) -> None:
         if not self.exists(name):
@@ -123,7 +86,7 @@ class Lake:
         """
         if version is None and self._keep_bytes:
             version = self.version(name)
-        if version is None or self._newest_bytes(name) > self._keep_bytes:
+        if version is None or self._log(name).bytes() > self._keep_bytes:
             return self._scan(name, version)
         return self.once((name, version), lambda: self._scan(name, version))
 
@@ -137,11 +100,6 @@ class Lake:
             raise TableError(
                 f"Table {name} does not exist in {self.root}: run the job that writes it first."
             ) from error
-
-    def _newest_bytes(self, name: str) -> int:
-        """Return the size of the table's files at the newest version; without bound where the log does not say."""
-        size = self._log(name).unsafeVolatileSnapshot().sizeInBytesIfKnown()
-        return int(size.get()) if size.isDefined() else sys.maxsize
 
     def newest_change(self, name: str, version: int) -> int:
         """Return the greatest _commit_ts of a silver table at a version, -1 if it is empty."""
@@ -189,7 +147,10 @@ class Lake:
         builder = builder.property("delta.enableDeletionVectors", str(not low).lower())
         if not low:
             builder = builder.property("delta.enableChangeDataFeed", "true")
-        builder.execute()
+        with self.committing(name):
+            if self._local:
+                direct.clear_unfinished(self.path(name))
+            builder.execute()
 
     def append(self, name: str, df: DataFrame, txn: tuple[str, int] | None = None, note: Any = None) -> Commit:
         """Append rows in one commit.
@@ -219,11 +180,11 @@ class Lake:
             if done is not None:
                 return done
             if not self._absent(name, partition):
-                raise ConcurrentRun(f"{name} {dict(partition)}: {_LOST}")
+                raise ConcurrentRun(f"{name} {dict(partition)}: {LOST}")
         where = " AND ".join(f"{key} = {literal(value)}" for key, value in partition.items())
         done = self._write(name, df, {"replaceWhere": where}, None, note)
         if done is None:
-            raise ConcurrentRun(f"{name} {dict(partition)}: more than {_LOOK_BACK} commits were made meanwhile.")
+            raise ConcurrentRun(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
         return done
 
     def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
@@ -265,7 +226,7 @@ class Lake:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
         with self.committing(name):
             writer.save(self.path(name))
-        return self._commit_of(name, write_id)
+        return self._log(name).commit_of(write_id)
 
     @contextmanager
     def committing(self, name: str) -> Iterator[None]:
@@ -287,42 +248,5 @@ class Lake:
         return self._held(f"run.{what}", busy)
 
     def _held(self, name: str, busy: str | None) -> AbstractContextManager[None]:
-        folder = local_path(self.root)
+        folder = direct.local_path(self.root)
         return nullcontext() if folder is None else locked(folder / "_locks" / name, busy)
-
-
-_LOST = "another run committed first; nothing of this run was kept. Run it again."
-
-
-class CommitErrors:
-    """Turn what a failed commit raises into the error a person can act on."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Re-raise conflicts as ConcurrentRun and a full disk as EnvironmentMissing."""
-        text = str(error) if error else ""
-        if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in text:
-            raise ConcurrentRun(f"{self.name}: {_LOST}") from error
-        if "No space left on device" in text:
-            raise EnvironmentMissing(
-                f"{self.name}: no space left on the disk of the lake; nothing was committed. Free space, run again."
-            ) from error
-
-
-def _lines(actions: Any) -> Iterator[str]:
-    """Return the lines of a Scala sequence, one by one: the first is most often the one wanted."""
-    each = actions.iterator()
-    while each.hasNext():
-        yield str(each.next())
-
-
-def local_path(uri: str) -> Path | None:
-    """Return the path of a local folder, None for an object store's."""
-    if "://" in uri and not uri.startswith("file://"):
-        return None
-    return Path(uri.removeprefix("file://"))

@@ -4,7 +4,11 @@ Only for tables on the low protocol (ops, gold) of a lake in a local folder: on 
 and does the same (docs/adr/0009).
 """
 
+import os
+import re
+import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.lake.table import Table
@@ -13,11 +17,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def exists(path: str) -> bool:
-    """Return whether there is a Delta table in the folder."""
-    from deltalake import DeltaTable
+_VERSION = re.compile(r"\d{20}\.")
+"""How a committed version's file, or a checkpoint's, begins (Delta protocol, "Delta Log Entries")."""
 
-    return DeltaTable.is_deltatable(path)
+
+def local_path(uri: str) -> Path | None:
+    """Return the path of a local folder, None for an object store's."""
+    if "://" in uri and not uri.startswith("file://"):
+        return None
+    return Path(uri.removeprefix("file://"))
+
+
+def exists(path: str) -> bool:
+    """Return whether the folder holds a Delta table: a version that was committed.
+
+    delta-rs' own answer takes what a writer killed during its first commit left behind for a table.
+    """
+    log = Path(path.removeprefix("file://")) / "_delta_log"
+    return log.is_dir() and any(_VERSION.match(entry.name) for entry in os.scandir(log))
+
+
+def clear_unfinished(path: str) -> None:
+    """Remove the log of a table whose first commit was killed: Spark finds a table there and cannot open it.
+
+    Call while nobody else may commit to the table.
+    """
+    if not exists(path):
+        shutil.rmtree(Path(path.removeprefix("file://")) / "_delta_log", ignore_errors=True)
 
 
 def create(path: str, known: Table, schema_json: str) -> None:

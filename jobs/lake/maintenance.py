@@ -31,12 +31,14 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(settings.target_mb << 20))
     # files below half the target are worth joining
     spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(settings.target_mb << 19))
+    # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
+    spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     done = {}
     for known in [known for known in TABLES.values() if lake.exists(known.name)]:
         with lake.committing(known.name):
             removed = _retire(lake, known, today)
             joined = lake.delta(known.name).optimize().executeCompaction().first()
-            lake.delta(known.name).vacuum(settings.keep_hours)  # writes commits too
+            lake.delta(known.name).vacuum(settings.keep_hours)
         metrics = joined["metrics"] if joined else None
         done[known.name] = {
             "removed": removed,

@@ -1,12 +1,15 @@
 """Tables: created as registered, written once, read as of a cut."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
 from jobs.errors import ConcurrentRun, TableError
 from jobs.lake.asof import read_as_of
+from jobs.lake.catalog import present
 from jobs.lake.delta import Lake
 from jobs.lake.frames import checksum, conform
 from jobs.lake.job import Context
@@ -100,6 +103,16 @@ def feed(spark, day, user, pins):
     return spark.createDataFrame(rows, f"{types}, reason_id bigint, arm string")
 
 
+def test_what_a_killed_first_commit_left_is_no_table(lake):
+    log = Path(lake.path("silver.app_boards"), "_delta_log")
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.a24956ee-2fd7-4ef6-9ec6-47e2a576c4fb.tmp").write_text("{")
+    assert not lake.exists("silver.app_boards")
+    assert "silver.app_boards" not in present(lake)
+    lake.ensure("silver.app_boards")
+    assert lake.read("silver.app_boards").count() == 0
+
+
 def test_a_cut_is_replaced_and_its_neighbours_are_not(spark, lake):
     for day, pins in ((1, [1, 2, 3]), (2, [4]), (1, [5, 6])):
         lake.replace("gold.home_feed", feed(spark, day, 9, pins), {"as_of": date(2026, 10, day)})
@@ -190,6 +203,22 @@ def test_of_two_runs_that_make_a_partition_one_wins_and_the_other_says_so(spark,
     with pytest.raises(ConcurrentRun, match=r"gold\.home_feed.*another run committed first"):
         slow.replace("gold.home_feed", feed(spark, 1, 9, [7]), first)
     assert sorted(row.pin_id for row in lake.read("gold.home_feed").collect()) == [1, 2]
+
+
+def test_two_partitions_of_a_table_are_written_at_once(spark, lake):
+    days = [1, 2, 3, 4]
+    for round_ in (10, 20):  # appended, then replaced
+        with ThreadPoolExecutor(4) as pool:
+            list(
+                pool.map(
+                    lambda day, plus=round_: lake.replace(
+                        "gold.home_feed", feed(spark, day, 9, [day + plus]), {"as_of": date(2026, 10, day)}
+                    ),
+                    days,
+                )
+            )
+        rows = lake.read("gold.home_feed").collect()
+        assert sorted((row.as_of.day, row.pin_id) for row in rows) == [(day, day + round_) for day in days]
 
 
 def test_a_partition_that_was_removed_is_made_again(spark, lake):

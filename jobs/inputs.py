@@ -1,0 +1,81 @@
+"""What the jobs of one session read: which version of each table, and what an earlier job of the session just made."""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+
+from jobs.config import Settings
+from jobs.errors import TableError
+from jobs.lake.asof import ABSENT, read_as_of
+from jobs.lake.delta import Lake
+from jobs.lake.job import Context, Job
+from jobs.lake.log import Commit
+from jobs.lake.table import Time
+from jobs.lake.tables import table
+from jobs.plan import HORIZON, Read, reads
+from jobs.records import Records
+
+
+class Inputs:
+    """Pins and opens the inputs of jobs on one lake."""
+
+    def __init__(self, lake: Lake, records: Records, settings: Settings) -> None:
+        self._lake = lake
+        self._records = records
+        self._horizon = settings.ranking.horizon_days
+        self._keep_bytes = settings.platform.keep_mb << 20
+        self._versions: dict[str, int] = {}
+        self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
+
+    def pin(self, job: Job, as_of: date) -> dict[str, int]:
+        """Return the version of each input; a gold partition's is that of the run that wrote it."""
+        return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
+
+    def tables(self, job: Job, context: Context) -> Mapping[str, DataFrame]:
+        """Return each input of a job at its pinned version, as of the cut.
+
+        Raises:
+            TableError: an input that no run has made.
+        """
+        tables = {}
+        for read in reads(job, context.as_of, self._horizon):
+            version, lagged = self._version(read), read.key.endswith(HORIZON)
+            if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
+                raise TableError(
+                    f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
+                    f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
+                )
+            cut = context.before() if lagged else context
+            made = self.made(read)
+            tables[read.key] = read_as_of(self._lake, read.table, cut, version) if made is None else made
+        return tables
+
+    def made(self, read: Read) -> DataFrame | None:
+        """Return a partition that this session has made whole, None if it has not."""
+        from jobs.flow import WRITERS
+
+        slices = [self._made.get((read.table, read.as_of, job.slice)) for job in WRITERS.get(read.table, ())]
+        frames = [frame for frame in slices if frame is not None]
+        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(slices) else None
+
+    def keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
+        """Keep what was committed for later jobs of this session; large results are read from their table."""
+        self._versions[str(job.writes)] = commit.version
+        self._made[str(job.writes), as_of, job.slice] = frame if commit.bytes <= self._keep_bytes else None
+
+    def forget(self) -> None:
+        """Look table versions up anew: call after anything but `keep` tells of has been written."""
+        self._versions.clear()
+
+    def _version(self, read: Read) -> int:
+        if table(read.table).time is Time.PARTITION:
+            from jobs.flow import WRITERS
+
+            last = [self._records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
+            known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
+            return max(known, default=ABSENT)
+        if read.table not in self._versions:
+            self._versions[read.table] = self._lake.version(read.table) if self._lake.exists(read.table) else ABSENT
+        return self._versions[read.table]

@@ -1,0 +1,72 @@
+"""A table's transaction log as the JVM's Delta holds it: asked without a query over the history."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+LOOK_BACK = 50
+"""Versions looked through for one's own commit: others may have committed since."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit did."""
+
+    version: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of the table in folder `path`."""
+
+    spark: SparkSession
+    path: str
+
+    def version(self) -> int:
+        """Return the newest version; -1 where there is no table."""
+        return int(self._newest().version())
+
+    def bytes(self) -> int:
+        """Return the size of the files of the version last looked at; without bound where the log does not say."""
+        size = self._log.unsafeVolatileSnapshot().sizeInBytesIfKnown()
+        return int(size.get()) if size.isDefined() else sys.maxsize
+
+    def commit_of(self, write_id: str) -> Commit | None:
+        """Return the commit that carries `write_id`, None if there is none: Delta skipped a repetition."""
+        log, newest = self._log, self.version()
+        names = self._delta.util.FileNames
+        for version in range(newest, max(-1, newest - LOOK_BACK), -1):
+            file = names.unsafeDeltaFile(log.logPath(), version)
+            actions = log.store().read(file, log.newDeltaHadoopConf())
+            found = next((json.loads(line) for line in _lines(actions) if line.startswith('{"commitInfo"')), None)
+            info = (found or {}).get("commitInfo", {})
+            if write_id in info.get("userMetadata", ""):
+                metrics = info.get("operationMetrics", {})
+                return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
+        return None
+
+    @property
+    def _log(self) -> Any:
+        return self._delta.DeltaLog.forTable(self.spark._jsparkSession, self.path)
+
+    @property
+    def _delta(self) -> Any:
+        jvm: Any = self.spark._jvm
+        return jvm.org.apache.spark.sql.delta
+
+    def _newest(self) -> Any:
+        log = self._log  # Scala's default arguments have to be asked for by name
+        return log.update(False, getattr(log, "update$default$2")(), getattr(log, "update$default$3")())
+
+
+def _lines(actions: Any) -> Iterator[str]:
+    """Return the lines of a Scala sequence, one by one: the first is most often the one wanted."""
+    each = actions.iterator()
+    while each.hasNext():
+        yield str(each.next())
