@@ -9,11 +9,12 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from jobs.config import Settings
 from jobs.errors import ConfigError
@@ -73,13 +74,15 @@ def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] =
             _merge(merged, section, f"conf/{part}/{file.name}", origin)
     for name, value in sorted(os.environ.items()):
         if name.startswith(PREFIX) and name not in RESERVED:
-            _merge(merged, _nest(name[len(PREFIX) :].lower().split("__"), value), name, origin)
+            _merge(merged, _nest(name[len(PREFIX) :].lower().split("__"), value, name), name, origin)
     for option in sets:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"--set takes section.key=value, got {option!r}.")
-        _merge(merged, _nest(key.strip().split("."), value), "--set", origin)
-    return Loaded(_check(merged, origin), folder.resolve().parent, env, origin)
+        _merge(merged, _nest(key.strip().split("."), value, "--set"), "--set", origin)
+    settings = _check(merged, origin)
+    _refuse_shown_secrets(settings, origin)
+    return Loaded(settings, folder.resolve().parent, env, origin)
 
 
 def fingerprint(settings: Settings, sections: Iterable[str]) -> str:
@@ -135,11 +138,32 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _nest(keys: list[str], value: str) -> dict[str, Any]:
-    nested: Any = yaml.safe_load(value) if value.strip() else value
+def _nest(keys: list[str], value: str, where: str) -> dict[str, Any]:
+    try:
+        # a secret is taken as it stands: 12345 and [x are passwords too
+        nested: Any = yaml.safe_load(value) if value.strip() and ".".join(keys) not in _secrets() else value
+    except yaml.YAMLError:
+        raise ConfigError(f"{where}: the value of {'.'.join(keys)} is not valid YAML, got {value!r}.") from None
     for key in reversed(keys):
         nested = {key: nested}
     return nested
+
+
+@cache
+def _secrets() -> frozenset[str]:
+    """Return the keys of settings that must not be shown."""
+    return frozenset(key for key, value in flat(Settings()).items() if isinstance(value, SecretStr))
+
+
+def _refuse_shown_secrets(settings: Settings, origin: Mapping[str, str]) -> None:
+    values = flat(settings)
+    for key in sorted(_secrets()):
+        where = origin.get(key, PREFIX)
+        if values[key].get_secret_value() and not where.startswith(PREFIX):
+            raise ConfigError(
+                f"{where} gives {key}, a secret, which files and process lists show to others: give it as "
+                f"{PREFIX}{key.upper().replace('.', '__')} in the environment, and change it where it was seen."
+            )
 
 
 # Maps whose keys are data, not names of settings: a later file replaces them whole.

@@ -36,7 +36,7 @@ class Place:
     @property
     def env(self):
         """Return the environment of a command."""
-        work = self.folder / "work"
+        work = Path(self.more.get("PLATFORM__WORK", self.folder / "work"))
         if not work.exists():
             work.mkdir(parents=True)
             (work / "jars").symlink_to(ROOT / ".pinlake" / "jars")  # set up once

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +15,10 @@ from tests.commands import Place, small_world
 from tests.dags.conftest import DAGS, ROOT
 
 pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(2400)]
+
+
+PAST = "2026-10-31"
+"""A day that no DAG has run for."""
 
 
 @pytest.fixture(scope="module")
@@ -47,36 +53,65 @@ def test_a_dag_runs_green(dags, place, name):
         assert place.served().startswith("g20261101-")
 
 
-def test_a_scheduler_runs_a_click_to_green_and_stops_without_a_trace(place, tmp_path):
-    port = free_port()
-    env = place.env | {"AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW_PORT": str(port)}
+@pytest.fixture(scope="module")
+def scheduler(place, tmp_path_factory):
+    """`make airflow`, with a home of its own, on the module's lake."""
+    home, port = tmp_path_factory.mktemp("airflow") / "home", free_port()
+    env = place.env | {"AIRFLOW_HOME": str(home), "AIRFLOW_PORT": str(port)}
     for name in [name for name in env if name.startswith("AIRFLOW__")]:
         del env[name]
-    script = str(ROOT / ".ci" / "airflow.sh")
-    subprocess.run(["bash", script, "start"], env=env, check=True, timeout=300)
-    try:
-        api = Api(f"http://127.0.0.1:{port}")
-        run = api.call("POST", "/api/v2/dags/pinlake_ingest/dagRuns", {"logical_date": None})["dag_run_id"]
-        assert api.state("pinlake_ingest", run, 600) == "success"
-        events = api.call("GET", "/api/v2/assets/events?limit=100")["asset_events"]
-        told = {event["name"]: event["extra"] for event in events}
-        assert told["silver.app_pins"]["rows"] > 0
-        assert told["silver.app_pins"]["version"] >= 0
-        assert told["pinlake.day"]["as_of"] == "2026-11-01"
-    finally:
-        subprocess.run(["bash", script, "stop"], env=env, check=True, timeout=120)
-    left = subprocess.run(["pgrep", "-f", str(tmp_path / "home")], capture_output=True, text=True, check=False)
+    made = Scheduler(home, port, env)
+    made.make("start")
+    yield made
+    made.make("stop")
+
+
+def test_a_backfill_makes_what_the_day_itself_would_have(scheduler, place, tmp_path):
+    alone = Place(tmp_path, place.world)
+    shutil.copytree(place.lake, alone.lake)
+    dag = "pinlake_recommend"
+    scheduler.airflow("backfill", "create", "--dag-id", dag, "--from-date", PAST, "--to-date", PAST)
+    runs = scheduler.call("GET", f"/api/v2/dags/{dag}/dagRuns?run_type=backfill")["dag_runs"]
+    assert [run["logical_date"][:10] for run in runs] == [PAST]
+    assert scheduler.state(dag, runs[0]["dag_run_id"], 1500) == "success"
+    alone.run("flow", "--as-of", PAST)
+    assert place.tables() == alone.tables()
+
+
+def test_a_click_on_ingest_runs_to_green_and_its_events_tell_what_it_made(scheduler):
+    run = scheduler.call("POST", "/api/v2/dags/pinlake_ingest/dagRuns", {"logical_date": None})["dag_run_id"]
+    assert scheduler.state("pinlake_ingest", run, 600) == "success"
+    events = scheduler.call("GET", "/api/v2/assets/events?limit=100")["asset_events"]
+    told = {event["name"]: event["extra"] for event in events}
+    assert told["silver.app_pins"]["rows"] > 0
+    assert told["silver.app_pins"]["version"] >= 0
+    assert told["pinlake.day"]["as_of"] == "2026-11-01"
+
+
+def test_stopped_nothing_of_airflow_is_left(scheduler):
+    scheduler.make("stop")
+    left = subprocess.run(["pgrep", "-f", str(scheduler.home)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
 
-class Api:
-    """Airflow's REST API."""
+class Scheduler:
+    """Airflow as `make airflow` starts it, and its REST API."""
 
-    def __init__(self, base):
-        self.base, self.token = base, None
-        self.token = self.call("GET", "/auth/token")["access_token"]
+    def __init__(self, home, port, env):
+        self.home, self.base, self.env, self.token = home, f"http://127.0.0.1:{port}", env, None
+
+    def make(self, what):
+        """Start or stop it."""
+        subprocess.run(["bash", str(ROOT / ".ci" / "airflow.sh"), what], env=self.env, check=True, timeout=300)
+
+    def airflow(self, *command):
+        """Run an Airflow command beside it."""
+        subprocess.run(["airflow", *command], env=self.env, check=True, capture_output=True, cwd=self.home)
 
     def call(self, method, path, body=None):
+        """Return what the REST API answers."""
+        if self.token is None and path != "/auth/token":
+            self.token = self.call("GET", "/auth/token")["access_token"]
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -89,7 +124,7 @@ class Api:
         """Return how a run ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            state = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run.replace('+', '%2B')}")["state"]
+            state = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}")["state"]
             if state in {"success", "failed"}:
                 return state
             time.sleep(2)

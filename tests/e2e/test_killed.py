@@ -1,5 +1,7 @@
-"""SIGKILL at any moment, then the same command again: the same tables, the same generation."""
+"""SIGKILL at any moment, a full disk, a lost source; then the same command: the same tables, the same generation."""
 
+import os
+import re
 import shutil
 import subprocess
 
@@ -26,6 +28,32 @@ def whole(tmp_path_factory):
     place = Place(folder / "whole", small_world(folder))
     place.run("flow")
     return place
+
+
+class Disk:
+    """A file system of its own, of a size that can be changed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+
+    def resize(self, megabytes):
+        how = f"{'remount,' if self.folder.is_mount() else ''}size={megabytes}m"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", how, "pinlake", str(self.folder)], check=True)
+
+    def used(self):
+        found = shutil.disk_usage(self.folder)
+        return found.used >> 20
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("a disk of a few megabytes can be mounted by root only")
+    made = Disk(tmp_path / "disk")
+    yield made
+    if made.folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(made.folder)], check=True)
 
 
 def commits(place, pattern):
@@ -109,6 +137,22 @@ def test_of_two_runs_at_once_one_wins_and_the_other_says_so(whole, tmp_path):
         assert "visual.related_pins for" in loser
         assert "another process" in loser
     assert place.table("gold.related_pins") == whole.table("gold.related_pins")
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_done(whole, disk, tmp_path):
+    place = Place(disk.folder, whole.world, {"PLATFORM__WORK": tmp_path / "work"})
+    for more in (1, 4, 4, 8):  # megabytes beyond what earlier runs left: full at another commit each time
+        disk.resize(max(1, disk.used()) + more)
+        run = place.start("flow", out=subprocess.PIPE)
+        said = run.communicate()[0]
+        assert run.returncode == 4, said
+        assert re.search(r"no space left on .*(nothing was committed|Nothing is half done)", said, re.IGNORECASE), said
+        assert "Traceback" not in said
+        assert place.served() is None
+    disk.resize(1024)
+    place.run("flow")
+    assert place.tables() == whole.tables()
+    assert place.served() == whole.served()
 
 
 def test_a_source_folder_lost_on_the_way_is_said_and_nothing_is_half_done(whole, tmp_path):

@@ -60,6 +60,30 @@ def test_an_unknown_environment_lists_those_there_are(conf):
         load(conf("base/ranking.yaml", ""), env="prod")
 
 
+@pytest.mark.parametrize("password", ["12345", "[x", "pa: ss", "true"])
+def test_a_secret_is_taken_as_it_stands_and_never_shown(conf, monkeypatch, password):
+    folder = conf("base/publish.yaml", "password: ''\n")
+    monkeypatch.setenv("PINLAKE_PUBLISH__PASSWORD", password)
+    loaded = load(folder)
+    assert loaded.settings.publish.password.get_secret_value() == password
+    assert password not in repr(loaded)
+
+
+def test_a_secret_in_a_file_or_an_option_is_refused(conf):
+    folder = conf("base/publish.yaml", "password: hunter2-planted\n")
+    for sets, where in (([], "conf/base/publish.yaml"), (["publish.password=hunter2-planted"], "--set")):
+        with pytest.raises(ConfigError, match=f"^{where} gives publish.password.*PINLAKE_PUBLISH__PASSWORD") as told:
+            load(folder, sets=sets)
+        assert "hunter2" not in str(told.value)
+
+
+def test_a_value_that_does_not_parse_is_named(conf, monkeypatch):
+    folder = conf("base/publish.yaml", "keep: 2\n")
+    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP", "[x")
+    with pytest.raises(ConfigError, match=r"PINLAKE_PUBLISH__KEEP: the value of publish[.]keep is not valid YAML"):
+        load(folder)
+
+
 def test_maps_of_data_are_replaced_whole(conf):
     folder = conf("base/ranking.yaml", "arms: {a: 0.5, b: 0.5}\narm_settings: {}\n")
     conf("local/ranking.yaml", "arms: {c: 1.0}\n")
