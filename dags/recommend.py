@@ -9,7 +9,7 @@ from jobs.flow import FLOW
 
 DOC = """Makes every gold table of one cut: features, candidates, ranking, related pins, evaluation.
 
-Starts when ingest has completed a day (asset `pinlake.day`), and at 06:00 UTC in any case; what has not changed is
+Starts when ingest has completed a day (asset `pinlake.day`), and at 00:00 UTC in any case; what has not changed is
 not done again. Trigger it with a cut to make another day's tables, or backfill a range: a cut means the same today and
 in a year.
 
@@ -21,7 +21,8 @@ before), where they are missing, in one session; and finds the cut that all othe
 By hand: `pinlake flow --as-of DAY`.
 """
 
-schedule = AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 6 * * *", timezone="UTC"), assets=[DAY])
+# midnight: a backfill's range then holds its last day, and a logical date is its cut
+schedule = AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[DAY])
 with pinlake_dag("recommend", schedule, DOC, hours=6, params={"as_of": AS_OF}) as dag:
     horizon = JobSubmit(task_id="horizon", what="horizon", doc_md=HORIZON)
     tasks = job_tasks(job for job in FLOW if job.stage not in {"ingest", "publish"})

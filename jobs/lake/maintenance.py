@@ -31,6 +31,9 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(settings.target_mb << 20))
     # files below half the target are worth joining
     spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(settings.target_mb << 19))
+    # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
+    listing = str(4 * spark.sparkContext.defaultParallelism)
+    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", listing)
     # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     done = {}

@@ -46,7 +46,10 @@ def dags(place):
 
 @pytest.mark.parametrize("name", ["ingest", "recommend", "publish", "maintenance"])
 def test_a_dag_runs_green(dags, place, name):
-    run = dags[f"pinlake_{name}"].test()
+    dag = dags[f"pinlake_{name}"]
+    # Airflow 3.3.2 ends a test run by looking a deadline up by its whole definition instead of its id: StatementError
+    dag.deadline = None
+    run = dag.test()
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
     assert set(states.values()) == {"success"}, states
     if name == "publish":
