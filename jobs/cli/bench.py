@@ -94,7 +94,9 @@ def searched(on: "Engine") -> tuple[Any, Any]:
 def flow(
     sizes: Annotated[list[str] | None, typer.Option("--size", help="USERSxPINS; may be given again.")] = None,
     env: Annotated[str, typer.Option(help="Environment of conf/ to run with.")] = "size",
-    keep: Annotated[Path | None, typer.Option(help="Folder for worlds and lakes. [thrown away afterwards]")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for worlds and lakes; what was measured there stays. [none]")
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="Markdown page to write, docs/benchmarks.md for one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
