@@ -80,18 +80,18 @@ def _train(matrix: Any, cfg: Collaborative, seed: int) -> tuple[Floats, Floats]:
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
-    # a new object each time: fit on a used one starts from its factors, and crashes if there are fewer users
-    model = AlternatingLeastSquares(
-        factors=cfg.factors,
-        regularization=cfg.regularization,
-        alpha=cfg.alpha,
-        iterations=cfg.iterations,
-        num_threads=cfg.threads,
-        random_state=seed,
-        use_gpu=implicit.gpu.HAS_CUDA,
-    )
     # its own threads work on rows; BLAS threads inside them would fight, and change the last bits
     with threadpool_limits(limits=1, user_api="blas"):
+        # a new object each time: fit on a used one starts from its factors, and crashes if there are fewer users
+        model = AlternatingLeastSquares(
+            factors=cfg.factors,
+            regularization=cfg.regularization,
+            alpha=cfg.alpha,
+            iterations=cfg.iterations,
+            num_threads=cfg.threads,
+            random_state=seed,
+            use_gpu=implicit.gpu.HAS_CUDA,
+        )
         model.fit(matrix, show_progress=False)
     return _host(model.user_factors), _host(model.item_factors)
 

@@ -1,5 +1,9 @@
 """Training, on data whose right answer is known: even users save even pins, odd users odd pins."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -83,3 +87,15 @@ def test_scores_agree_with_implicit_run_directly_on_the_same_matrix(board):
     theirs = AlternatingLeastSquares(8, 1.0, 10.0, iterations=15, random_state=3, num_threads=1)
     theirs.fit(matrix, show_progress=False)
     np.testing.assert_allclose(ours.pin_factors, theirs.item_factors, atol=1e-4)
+
+
+def test_blas_threads_are_held_back_whatever_the_environment_says():
+    lines = (
+        "import numpy as np",
+        "from jobs.candidates.als import fit",
+        "from jobs.config.candidates import Collaborative",
+        "fit(np.arange(9), np.arange(9), np.ones(9), Collaborative(factors=4, iterations=1), 1)",
+    )
+    # implicit warns where BLAS would run threads of its own inside its
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", "\n".join(lines)]
+    subprocess.run(command, env=os.environ | {"OPENBLAS_NUM_THREADS": "2"}, check=True)
