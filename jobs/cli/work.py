@@ -114,6 +114,9 @@ def ingest(
     ticdc: Uri = None,
     dumpling: Uri = None,
     kafka: Annotated[list[str] | None, typer.Option(help="Folder or URI of an archive; may be given again.")] = None,
+    changefeed: Annotated[
+        Path | None, typer.Option(help="The file given to `cdc cli changefeed create --config`. [what the files show]")
+    ] = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
@@ -121,8 +124,13 @@ def ingest(
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
     """
     from jobs.cli.engine import engine
+    from jobs.ingest.changefeed import read_changefeed
 
-    with engine(source_options(ticdc, dumpling, kafka), root=lake) as on:
+    options = source_options(ticdc, dumpling, kafka)
+    if changefeed is not None:
+        read_changefeed(changefeed)  # what is wrong with it is said before Spark starts
+        options["changefeed"] = str(changefeed)
+    with engine(options, root=lake) as on:
         on.ingest()
 
 

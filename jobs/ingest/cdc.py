@@ -1,27 +1,34 @@
 """The action that brings TiDB's snapshot and change feed to bronze and silver, as of the feed's checkpoint.
 
-In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing. Out: bronze.ledger,
-silver.<schema>_<table>, ops.objects, ops.quarantine, ops.checkpoints. Rows above the checkpoint are in bronze and wait.
-Every step may be repeated: run it again after any failure and the tables are as if it had run once.
-Numbers always add up, or the run fails:
+In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
+too. Out: bronze.ledger, silver.<schema>_<table>, ops.objects, ops.quarantine, ops.checkpoints. Rows above the
+checkpoint are in bronze and wait. Every step may be repeated: run it again after any failure and the tables are as if
+it had run once. Numbers always add up, or the run fails:
 read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from jobs.errors import PlatformError, TableError
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.canal import read_canal
-from jobs.ingest.dump_csv import read_dump
+from jobs.ingest.changefeed import read_changefeed
+from jobs.ingest.detect import Named
+from jobs.ingest.dump_csv import DumpSpec, read_dump
 from jobs.ingest.dumpling import read_export
 from jobs.ingest.feed import read_feed
+from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
+from jobs.ingest.rows import RowSpec
 from jobs.ingest.silver import Mark, create, merge
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
@@ -31,9 +38,12 @@ from jobs.lake.job import Outcome, Work
 from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
 
+_READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
+"""What a file's task says of its rows -> what reads them."""
 
-def _read(task: Task, content: bytes) -> Any:
-    return read_dump(task, content) if task.source == "dumpling" else read_canal(task, content)
+
+def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
+    return _READERS[type(task.spec)](task, content)
 
 
 INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
@@ -69,8 +79,9 @@ def run(work: Work) -> Outcome:
         ValidationFailed: the changes of a table break a critical expectation; the other tables are done.
         TableError: the numbers do not add up.
     """
-    ticdc, dumpling = work.options.get("ticdc"), work.options.get("dumpling")
-    feed = read_feed(ticdc) if ticdc else None  # its checkpoint is read before anything is listed
+    ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
+    named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
+    feed = read_feed(ticdc, named) if ticdc else None  # its checkpoint is read before anything is listed
     export = read_export(dumpling) if dumpling else None
     if feed is None and export is None:
         work.progress("no change feed and no snapshot named: nothing to do")

@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec, key_texts, text_map
-from jobs.ingest.stream import BATCH_ROWS, CHANGE, LEDGER_FIELDS, Bad, Task, arrow_schema, batch, ending
-from jobs.ingest.values import Faults, from_dump
+from jobs.ingest.records import SCHEMA, cleaned, ledger_batch
+from jobs.ingest.rows import RowSpec
+from jobs.ingest.stream import BATCH_ROWS, Bad, Task, ending
+from jobs.ingest.values import from_dump
 
-SCHEMA = arrow_schema(LEDGER_FIELDS)
 _ESCAPE = re.compile(rb"\\([^N])", re.DOTALL)
 _MEANING = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b", b"t": b"\t", b'"': b'""'}
 _RECORD = {
@@ -96,32 +95,11 @@ def _parse(spec: DumpSpec, content: bytes, bad: Bad) -> tuple[pa.Table, Any, int
 def _changes(task: Task, piece: pa.Table, numbers: Any, content: bytes, bad: Bad) -> pa.RecordBatch:
     spec: DumpSpec = task.spec
     total = piece.num_rows
-    kinds: dict[str, SourceColumn] = {c.name: c for c in spec.rows.columns}
-    columns: dict[str, pa.Array] = {}
-    faults: Faults = {}
-    for name in piece.column_names:
-        values = pa.concat_arrays(piece.column(name).chunks) if total else pa.array([], pa.binary())
-        columns[name], found = from_dump(kinds[name], values, spec.rows.zone, spec.dialect.binary)
-        faults |= found
-    keys = key_texts(spec.rows, columns)
-    for place in np.flatnonzero(keys.is_null()):
-        faults.setdefault(int(place), ("null_key", "a key column is NULL"))
-    names = piece.column_names
-    everywhere = np.ones((total, len(names)), bool)
-    made = batch(
-        SCHEMA,
-        task,
-        CHANGE,
-        total,
-        {
-            "op": pa.repeat(pa.scalar("S"), total),
-            "_commit_ts": pa.repeat(pa.scalar(spec.tso, pa.int64()), total),
-            "_op_rank": pa.repeat(pa.scalar(1, pa.int32()), total),
-            "key": keys,
-            "after": text_map(names, [columns[name] for name in names], everywhere, np.arange(total), total),
-            "table_version": pa.repeat(pa.scalar(spec.rows.version, pa.int64()), total),
-            "row_no": pa.array(numbers, pa.int64()),
-        },
+    columns, keys, faults = cleaned(
+        spec.rows, piece, lambda column, values: from_dump(column, values, spec.rows.zone, spec.dialect.binary)
+    )
+    made = ledger_batch(
+        task, spec.rows, columns, keys, np.full(total, "S"), np.full(total, spec.tso, np.int64), numbers
     )
     if not faults:
         return made

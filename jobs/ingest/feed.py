@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jobs.errors import SourceError
+from jobs.ingest.changefeed import Changefeed
+from jobs.ingest.detect import Named, settled
 from jobs.ingest.schemafile import SchemaFile, parse_schema_file
 from jobs.ingest.storage import StoredFile, listing, read_raw
 from jobs.ingest.tree import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
@@ -32,6 +34,8 @@ class Feed:
     root: str
     checkpoint: int
     """Every transaction with commit_ts up to it is in the files listed."""
+    changefeed: Changefeed = field(default_factory=Changefeed)
+    """How it was told to write."""
     schemas: dict[TableName, list[SchemaFile]] = field(default_factory=dict)
     databases: list[SchemaFile] = field(default_factory=list)
     """DDL of whole databases."""
@@ -61,8 +65,12 @@ _RENAME = re.compile(
 )
 
 
-def read_feed(root: str) -> Feed:
+def read_feed(root: str, named: Named | None = None) -> Feed:
     """Return what the sink at `root` holds.
+
+    Args:
+        root: path or URI of the changefeed's root folder.
+        named: the changefeed's own file, where it was given.
 
     Raises:
         SourceError: the folder, or its `metadata`, is missing or unreadable; or the feed is of a kind that cannot be
@@ -74,9 +82,10 @@ def read_feed(root: str) -> Feed:
     numbers = _parallel(lambda entry: index_number(read_raw(root, entry[0].path).decode("utf-8", "replace")), indexes)
     limits = {entry[1].folder: number for entry, number in zip(indexes, numbers, strict=True) if number is not None}
     _sort_data(feed, _of(found, Data), limits)
+    feed.changefeed = settled(root, feed.data, named)
     schema_files = _of(found, SchemaPath)
-    for (_, named), parsed in zip(schema_files, _parallel(lambda e: _schema(root, *e), schema_files), strict=True):
-        _keep_schema(feed, named, parsed)
+    for (_, path), parsed in zip(schema_files, _parallel(lambda e: _schema(root, *e), schema_files), strict=True):
+        _keep_schema(feed, path, parsed)
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
     return feed
@@ -107,11 +116,6 @@ def _parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
 def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], limits: dict[Folder, int]) -> None:
     greatest: dict[Folder, int] = {}
     for file, what in data:
-        if what.extension == "csv":
-            raise SourceError(
-                f"{file.path}: this changefeed writes CSV, which cannot be read yet. Create it with "
-                "protocol=canal-json&enable-tidb-extension=true."
-            )
         greatest[what.folder] = max(greatest.get(what.folder, 0), what.number)
         if what.number <= limits.get(what.folder, 0):
             feed.data.append((file, what))

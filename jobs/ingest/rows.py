@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from jobs.ingest.mysql import SourceColumn
 from jobs.ingest.values import Faults, from_canal
 
-_MAP = pa.map_(pa.string(), pa.string())
+MAP = pa.map_(pa.string(), pa.string())
 _PLAIN_KEYS = {"int", "bit", "year", "decimal", "date", "datetime", "timestamp", "time", "binary"}
 
 
@@ -75,7 +75,7 @@ def side_map(spec: RowSpec, side: Side, columns: dict[str, pa.Array], total: int
     names = [column.name for column in spec.columns]
     rows = len(side.rows)
     if not rows or not names:
-        return pa.nulls(total, _MAP)
+        return pa.nulls(total, MAP)
     full = all(len(row) == len(names) for row in side.rows)
     present = np.ones((rows, len(names)), bool)
     if not full:
@@ -103,7 +103,7 @@ def text_map(names: list[str], columns: list[pa.Array], present: Any, where: Any
     np.cumsum(lengths, out=offsets[1:])
     absent = np.ones(total, bool)
     absent[where] = False
-    return pa.MapArray.from_arrays(pa.array(offsets), keys, items, type=_MAP, mask=pa.array(absent))
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, items, type=MAP, mask=pa.array(absent))
 
 
 def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:

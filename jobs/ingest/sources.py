@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
+from jobs.ingest.changefeed import Changefeed
+from jobs.ingest.csv_records import Dialect
 from jobs.ingest.dump_csv import DumpSpec
 from jobs.ingest.dumpling import Export
 from jobs.ingest.feed import Feed
+from jobs.ingest.feed_csv import CsvSpec
 from jobs.ingest.history import DROP_SCHEMA, SourceTable, broken, trace
 from jobs.ingest.manifest import Item
 from jobs.ingest.rows import RowSpec
@@ -97,6 +100,7 @@ def _hold(sources: Sources, name: str, version: int, reason: str) -> None:
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
+    zone = feed.changefeed.server_timezone or settings.timezone
     unreadable = {(path.schema, path.table, path.version) for path, _ in feed.broken}
     for file, data in feed.data:
         folder = data.folder
@@ -106,11 +110,18 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
         table = sources.tables.get(name)
         trusted = (folder.schema, folder.table, folder.version) not in unreadable
         version = _version(table.versions, folder.version) if table and trusted else None
-        spec = _row_spec(folder.schema, folder.table, version, settings) if version else None
+        spec = _row_spec(folder.schema, folder.table, version, zone) if version else None
         if spec is None:
             _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
             continue
-        sources.items.append(Item(file, Task("ticdc", feed.root, file.path, file.size, name, spec)))
+        read = spec if data.extension == "json" else _csv_spec(spec, feed.changefeed)
+        sources.items.append(Item(file, Task("ticdc", feed.root, file.path, file.size, name, read)))
+
+
+def _csv_spec(rows: RowSpec, changefeed: Changefeed) -> CsvSpec:
+    csv = changefeed.sink.csv
+    dialect = Dialect(csv.delimiter, csv.quote, csv.null, changefeed.sink.terminator)
+    return CsvSpec(rows, dialect, csv.output_old_value, csv.binary_encoding_method)
 
 
 def _version(versions: Mapping[int, Version], wanted: int) -> Version | None:
@@ -119,12 +130,12 @@ def _version(versions: Mapping[int, Version], wanted: int) -> Version | None:
     return versions[max(lower)] if lower else None
 
 
-def _row_spec(schema: str, table: str, version: Version, settings: Ingest) -> RowSpec | None:
+def _row_spec(schema: str, table: str, version: Version, zone: str) -> RowSpec | None:
     names = {column.name for column in version.columns}
     if not version.key or not set(version.key) <= names:
         return None
     key = tuple(column.name for column in version.columns if column.name in version.key)
-    return RowSpec(schema, table, version.version, version.columns, key, settings.timezone)
+    return RowSpec(schema, table, version.version, version.columns, key, zone)
 
 
 def _wait(sources: Sources, name: str, schema: str, table: str, version: int, path: str) -> None:
@@ -145,7 +156,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
         create = table.snapshot.create
         rules = settings.tables.get(table.full_name, TableRules())
         columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
-        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings)
+        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone)
         if spec is None:
             sources.held_files.append(file.path)
             continue

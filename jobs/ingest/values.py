@@ -56,6 +56,18 @@ def from_dump(column: SourceColumn, values: pa.Array, zone: str, binary: str) ->
     return _guarded(column, values, lambda some: _checked(column, _dump_text(column, some, binary), zone))
 
 
+def from_feed_csv(column: SourceColumn, values: pa.Array, zone: str, binary: str) -> tuple[pa.Array, Faults]:
+    """Return one column of TiCDC's CSV as canonical text.
+
+    Args:
+        column: its type.
+        values: binary array, the bytes between the quotes.
+        zone: zone of TIMESTAMP values.
+        binary: how binary columns are written: hex or base64.
+    """
+    return _guarded(column, values, lambda some: _checked(column, _feed_text(column, some, binary), zone))
+
+
 def _guarded(column: SourceColumn, values: Any, clean: Callable[[Any], pa.Array]) -> tuple[pa.Array, Faults]:
     try:
         return clean(values), {}
@@ -104,15 +116,28 @@ def _set_names(column: SourceColumn, texts: pa.Array) -> pa.Array:
     return pa.array(decoded, pa.string()).take(coded.indices)
 
 
-def _dump_text(column: SourceColumn, values: pa.Array, binary: str) -> pa.Array:
-    if column.kind not in {"binary", "bit"}:
-        return pc.cast(values, pa.string())
+def _feed_text(column: SourceColumn, values: pa.Array, binary: str) -> pa.Array:
+    if column.kind == "binary":
+        return pa.array([None if v is None else v.hex() for v in _decoded(values, binary)], pa.string())
+    texts = pc.cast(values, pa.string())
+    if column.kind == "enum" and column.members:  # the empty name is MySQL's invalid value
+        _require(pc.is_in(texts, pa.array(["", None, *column.members], pa.string())), "one of its members")
+    return texts
+
+
+def _decoded(values: pa.Array, binary: str) -> list[bytes | None]:
     decode: Callable[[bytes], bytes] = {
         "raw": bytes,
         "hex": lambda v: bytes.fromhex(v.decode()),
         "base64": lambda v: base64.b64decode(v, validate=True),
     }[binary]
-    raw = [None if v is None else decode(v) for v in values.to_pylist()]
+    return [None if v is None else decode(v) for v in values.to_pylist()]
+
+
+def _dump_text(column: SourceColumn, values: pa.Array, binary: str) -> pa.Array:
+    if column.kind not in {"binary", "bit"}:
+        return pc.cast(values, pa.string())
+    raw = _decoded(values, binary)
     if column.kind == "bit":
         return pa.array([None if v is None else str(int.from_bytes(v, "big")) for v in raw], pa.string())
     return pa.array([None if v is None else v.hex() for v in raw], pa.string())

@@ -38,7 +38,7 @@ def work(lake, ctx):
 @pytest.fixture
 def real(shared, tmp_path):
     """Return a maker of the real feed as it stood at a mark."""
-    return lambda mark, checkpoint=None: feed_at(shared, tmp_path / "feed", mark, checkpoint)
+    return lambda mark, checkpoint=None, feed="canal-json": feed_at(shared, tmp_path / "feed", mark, checkpoint, feed)
 
 
 def adds_up(outcome):
@@ -60,6 +60,17 @@ def test_the_real_feed_at_mark_mid_ends_in_the_expected_state(lake, work, real, 
     again = adds_up(cdc.run(work(**real("mid"))))
     assert not any(again[name] for name in ("read", "carried", "applied", "files"))
     assert {name: lake.version(name) for name in versions} == versions, "a second run commits nothing"
+
+
+@pytest.mark.parametrize("feed", ["csv", "csv-old-value", "classic-canal-json"])
+@pytest.mark.parametrize("told", [True, False])
+def test_every_writer_and_protocol_ends_in_the_same_state(lake, work, real, shared, feed, told):
+    options = real("mid", feed=feed)
+    if told:
+        options["changefeed"] = str(shared / f"fixtures/ticdc-real/{feed}.changefeed.toml")
+    counts = adds_up(cdc.run(work(**options)))
+    assert_state(lake, shared, "mid")
+    assert (counts["quarantined"], counts["held"], counts["tables"]) == (0, 0, 5)
 
 
 def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lake, work, real, shared, monkeypatch):

@@ -65,7 +65,7 @@ def test_objects_that_fit_no_rule_are_reported_and_leftovers_ignored(feed):
     [
         (lambda root: (root / "metadata").unlink(), "no file `metadata`"),
         (lambda root: write(root, "metadata", "{}"), "does not hold a checkpoint"),
-        (lambda root: write(root, "app/t/7/2026-11-22/CDC000001.csv"), "protocol=canal-json"),
+        (lambda root: write(root, "app/t/7/2026-11-22/CDC000001.csv"), "holds files of two protocols"),
         (lambda root: write(root, "app/t/7/schema.json"), r"before v6\.5\.3"),
     ],
 )

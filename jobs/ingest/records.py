@@ -1,0 +1,75 @@
+"""Records of a CSV file as ledger batches: what the readers of the snapshot and of the feed share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.ingest.mysql import SourceColumn
+from jobs.ingest.rows import MAP, RowSpec, key_texts, text_map
+from jobs.ingest.stream import CHANGE, LEDGER_FIELDS, Task, arrow_schema, batch
+from jobs.ingest.values import Faults
+
+SCHEMA = arrow_schema(LEDGER_FIELDS)
+
+
+def cleaned(
+    spec: RowSpec, piece: pa.Table, clean: Callable[[SourceColumn, pa.Array], tuple[pa.Array, Faults]]
+) -> tuple[dict[str, pa.Array], pa.Array, Faults]:
+    """Return a piece's columns as canonical text, each row's key, and the faults by place.
+
+    Args:
+        spec: the table's columns and key.
+        piece: binary columns by name, one chunk each.
+        clean: turns the values of one column into canonical text.
+    """
+    kinds = {column.name: column for column in spec.columns}
+    columns: dict[str, pa.Array] = {}
+    faults: Faults = {}
+    for name in piece.column_names:
+        values = pa.concat_arrays(piece.column(name).chunks) if piece.num_rows else pa.array([], pa.binary())
+        columns[name], found = clean(kinds[name], values)
+        faults |= found
+    keys = key_texts(spec, columns)
+    for place in np.flatnonzero(keys.is_null()):
+        faults.setdefault(int(place), ("null_key", "a key column is NULL"))
+    return columns, keys, faults
+
+
+def ledger_batch(
+    task: Task, spec: RowSpec, columns: dict[str, pa.Array], keys: pa.Array, op: Any, commit: Any, numbers: Any
+) -> pa.RecordBatch:
+    """Return the batch of `len(op)` changes that carry whole rows: before a delete, after anything else.
+
+    Args:
+        task: the file.
+        spec: layout of the rows.
+        columns: canonical text by column.
+        keys: key of each row.
+        op: S, I, U or D of each row.
+        commit: commit_ts of each row.
+        numbers: place of each row in its file.
+    """
+    total, deleted = len(op), np.asarray(op) == "D"
+    sides = {side: _side(columns, np.flatnonzero(mask), total) for side, mask in _sides(deleted)}
+    named = {
+        "op": pa.array(op, pa.string()),
+        "_commit_ts": pa.array(commit, pa.int64()),
+        "_op_rank": pa.array(np.where(deleted, 0, 1), pa.int32()),
+        "key": keys,
+        "table_version": pa.repeat(pa.scalar(spec.version, pa.int64()), total),
+        "row_no": pa.array(numbers, pa.int64()),
+    }
+    return batch(SCHEMA, task, CHANGE, total, named | sides)
+
+
+def _sides(deleted: Any) -> tuple[tuple[str, Any], ...]:
+    return ("before", deleted), ("after", ~deleted)
+
+
+def _side(columns: dict[str, pa.Array], where: Any, total: int) -> pa.Array:
+    if not len(where):
+        return pa.nulls(total, MAP)
+    some = [column if len(where) == total else column.take(pa.array(where)) for column in columns.values()]
+    return text_map(list(columns), some, np.ones((len(where), len(some)), bool), where, total)
