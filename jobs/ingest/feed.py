@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from jobs.errors import SourceError
@@ -44,6 +44,8 @@ class Feed:
     """Data files that are complete."""
     waiting: list[str] = field(default_factory=list)
     """Data files that no index names yet."""
+    unnamed: list[str] = field(default_factory=list)
+    """Data files below a table id that no schema file gives a name; they wait."""
     missing: list[str] = field(default_factory=list)
     """Folders whose index names a file that is not there."""
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
@@ -81,11 +83,12 @@ def read_feed(root: str, named: Named | None = None) -> Feed:
     indexes = _of(found, Index)
     numbers = _parallel(lambda entry: index_number(read_raw(root, entry[0].path).decode("utf-8", "replace")), indexes)
     limits = {entry[1].folder: number for entry, number in zip(indexes, numbers, strict=True) if number is not None}
-    _sort_data(feed, _of(found, Data), limits)
-    feed.changefeed = settled(root, feed.data, named)
     schema_files = _of(found, SchemaPath)
     for (_, path), parsed in zip(schema_files, _parallel(lambda e: _schema(root, *e), schema_files), strict=True):
         _keep_schema(feed, path, parsed)
+    _sort_data(feed, _of(found, Data), limits)
+    _name_folders(feed)
+    feed.changefeed = settled(root, feed.data, named)
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
     return feed
@@ -123,7 +126,35 @@ def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], limits: dict[Fol
             feed.waiting.append(file.path)
     for folder, number in limits.items():
         if number > greatest.get(folder, 0):
-            feed.missing.append(f"{folder.schema}/{folder.table}/{folder.version}/{folder.date}")
+            owner = str(folder.table_id) if folder.table_id else f"{folder.schema}/{folder.table}"
+            feed.missing.append(f"{owner}/{folder.version}/{folder.date}")
+
+
+def _name_folders(feed: Feed) -> None:
+    """Name the tables of folders that have an id for a path: by the newest schema file of that id up to the folder's.
+
+    A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken, nobody
+    can tell the table.
+    """
+    by_id: dict[int, dict[int, SchemaFile | None]] = {}
+    for file in (file for files in feed.schemas.values() for file in files if file.table_id):
+        by_id.setdefault(file.table_id, {})[file.version] = file
+    for path, _ in feed.broken:
+        if not path.table and path.schema.isdigit():
+            by_id.setdefault(int(path.schema), {})[path.version] = None
+    named: list[tuple[StoredFile, Data]] = []
+    for stored, data in feed.data:
+        folder = data.folder
+        if not folder.table_id:
+            named.append((stored, data))
+            continue
+        known = {version: file for version, file in by_id.get(folder.table_id, {}).items() if version <= folder.version}
+        newest = known[max(known)] if known else None
+        if newest is None:
+            feed.unnamed.append(stored.path)
+        else:
+            named.append((stored, replace(data, folder=replace(folder, schema=newest.schema, table=newest.table))))
+    feed.data = named
 
 
 def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | SourceError:
@@ -138,7 +169,7 @@ def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | Sour
 def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
     if isinstance(parsed, SourceError):
         feed.broken.append((named, parsed))
-    elif not named.table:
+    elif not parsed.table:
         feed.databases.append(parsed)
     elif parsed.action not in _VIEWS:
-        feed.schemas.setdefault((named.schema, named.table), []).append(parsed)
+        feed.schemas.setdefault((parsed.schema, parsed.table), []).append(parsed)

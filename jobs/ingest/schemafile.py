@@ -30,6 +30,8 @@ class SchemaFile:
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]
     """Columns of the primary key in column order; empty where it has none."""
+    table_id: int = 0
+    """Of the folder it lies in, where tables have ids for paths."""
 
 
 def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFile:
@@ -58,7 +60,9 @@ def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFil
             f"and checksum {found:010d}. It was altered or half written: restore it from the store."
         )
     key = tuple(entry["ColumnName"] for entry in entries if entry.get("ColumnIsPk") == "true")
-    return SchemaFile(path, named.schema, named.table, version, query, action, columns, key)
+    by_id = not named.table and bool(body["Table"])
+    schema, table = (body["Schema"], body["Table"]) if by_id else (named.schema, named.table)
+    return SchemaFile(path, schema, table, version, query, action, columns, key, int(named.schema) if by_id else 0)
 
 
 def checksum(body: dict[str, Any]) -> int:

@@ -53,6 +53,7 @@ def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
             table = _table(name, feed, export, rules, checkpoint)
             sources.tables[table.full_name] = table
     if feed is not None:
+        sources.held_files += feed.unnamed
         _hold_others(sources, feed)
         _feed_items(sources, feed, settings)
     if export is not None:

@@ -17,7 +17,7 @@ class Metadata:
 
 @dataclass(frozen=True)
 class SchemaPath:
-    """A schema file; `table` is empty for a database's DDL."""
+    """A schema file; `table` is empty for a database's DDL, and where `schema` is a table's id."""
 
     schema: str
     table: str
@@ -30,11 +30,13 @@ class Folder:
     """A directory of data files, of one dispatcher."""
 
     schema: str
+    """Empty where the path names the table by its id (use-table-id-as-path), as `table` is then."""
     table: str
     version: int
     partition: int = 0
     date: str = ""
     dispatcher: str | None = None
+    table_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def classify(path: str, date_separator: str = "auto") -> Object:
         date_separator: none, year, month, day, or auto for whichever fits.
 
     Raises:
-        SourceError: the path shows a layout that cannot be read: from before v7.1, or table ids as paths.
+        SourceError: the path shows a layout that cannot be read: from before v7.1.
     """
     if path == "metadata":
         return Metadata()
@@ -130,10 +132,7 @@ def _folder(parts: list[str], dispatcher: str | None, date_separator: str) -> Fo
     elif date_separator not in {"auto", "none"}:
         return None
     if len(tail) == 2 and all(part.isdigit() for part in tail):
-        raise SourceError(
-            f"{'/'.join(parts)}: this changefeed writes table ids as paths (use-table-id-as-path=true), which cannot "
-            "be read yet. Create the changefeed without it."
-        )
+        return Folder("", "", int(tail[1]), 0, date, dispatcher, int(tail[0]))
     if len(tail) not in {3, 4} or not all(part.isdigit() for part in tail[2:]):
         return None
     partition = int(tail[3]) if len(tail) == 4 else 0

@@ -136,3 +136,46 @@ def test_the_real_feeds_are_held_just_where_harder_ddl_stands(shared, feed_name)
     assert (found.unknown, found.broken, sources.held_files) == ({}, [], [])
     members = {c.name: c.members for c in sources.tables["app.users"].columns if c.members}
     assert members == {"gender": ("female", "male", "unspecified"), "interests": ("art", "diy", "food", "travel")}
+
+
+def test_tables_are_the_same_where_paths_are_ids(shared, tmp_path):
+    """The real tree with ids for paths, as use-table-id-as-path writes it: truncate and create anew take a new id."""
+    source = shared / "fixtures/ticdc-real/canal-json"
+    ids = {"users": [101], "boards": [102], "pins": [103], "board_pins": [104], "trending_daily": [107]}
+    renewed = sorted(
+        int(path.name.split("_")[1])
+        for path in (source / "app/trending/meta").glob("schema_*")
+        if any(word in path.read_text() for word in ("TRUNCATE TABLE", "CREATE TABLE"))
+    )
+
+    def moved(path):
+        _, table, *rest = path.relative_to(source).parts
+        version = int(rest[1].split("_")[1] if rest[0] == "meta" else rest[0])
+        number = sum(version >= start for start in renewed) + 104 if table == "trending" else ids[table][0]
+        return "/".join([str(number), *rest])
+
+    for path in source.rglob("*"):
+        if path.is_file():
+            place = "metadata" if path.name == "metadata" else moved(path)
+            write(tmp_path, place, path.read_bytes())
+    plain, by_id = read_feed(str(source)), read_feed(str(tmp_path))
+    export = read_export(str(shared / "fixtures/dumpling-real/csv-start"))
+
+    def told(feed):
+        items = join(feed, export, Ingest()).items
+        return sorted((i.task.table, i.task.spec.version, i.task.size) for i in items if i.task.source == "ticdc")
+
+    assert told(by_id) == told(plain)
+    assert len(told(plain)) == 82
+    assert by_id.unnamed == []
+
+
+def test_a_table_id_without_a_schema_file_waits(tmp_path):
+    write(tmp_path, "metadata", '{"checkpoint-ts":9}')
+    write(tmp_path, "12/7/CDC000001.json", "x")
+    write(tmp_path, "12/7/meta/CDC.index", "CDC000001.json\n")
+    found = read_feed(str(tmp_path))
+    assert (found.data, found.unnamed) == ([], ["12/7/CDC000001.json"])
+    assert join(found, None, Ingest()).held_files == ["12/7/CDC000001.json"]
+    write(tmp_path, "12/meta/schema_7_0000000001.json", "{}")
+    assert read_feed(str(tmp_path)).unnamed == ["12/7/CDC000001.json"], "a schema file that cannot be trusted"

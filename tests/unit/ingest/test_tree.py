@@ -14,12 +14,19 @@ def _cases(shared):
 
 
 def test_the_data_paths_of_ticdcs_own_tests_are_read(shared):
-    cases = [c for c in _cases(shared) if c["kind"] == "data" and not c.get("use_table_id_as_path")]
-    assert len(cases) >= 7
+    cases = [c for c in _cases(shared) if c["kind"] == "data"]
+    assert len(cases) >= 8
     for case in cases:
         found = classify(case["path"], case["date_separator"])
+        by_id = case.get("use_table_id_as_path", False)
         folder = Folder(
-            case["schema"], case["table"], case["table_version"], case["partition"], case["date"], case["dispatcher"]
+            "" if by_id else case["schema"],
+            case["table"],
+            case["table_version"],
+            case.get("partition", 0),
+            case.get("date", ""),
+            case["dispatcher"],
+            case["table_id"] if by_id else 0,
         )
         assert found == Data(folder, case["index"], case["path"].rsplit(".", 1)[1])
         assert classify(case["path"]) == found, "auto finds the separator by itself"
@@ -54,6 +61,9 @@ def test_index_files_that_ticdc_refuses_are_unknown(shared):
          Index(Folder("a", "b", 7, 0, "2026", "18250176885466902010799749307735073471"))),
         ("a/b/7/131/2026-08/CDC000001.csv", Data(Folder("a", "b", 7, 131, "2026-08"), 1, "csv")),
         ("a/meta/schema_3_0000000004.json", SchemaPath("a", "", 3, 4)),
+        ("12345/123456/2026-08/CDC000001.json", Data(Folder("", "", 123456, 0, "2026-08", None, 12345), 1, "json")),
+        ("12345/123456/meta/CDC.index", Index(Folder("", "", 123456, table_id=12345))),
+        ("12345/meta/schema_3_0000000004.json", SchemaPath("12345", "", 3, 4)),
         ("a/b/7/CDC000001.json.tmp.0c9a-41", Temporary()),
         ("a/b/7/notes.txt", Unknown("unknown_path")),
         ("a/b/CDC000001.json", Unknown("unknown_path")),
@@ -67,8 +77,6 @@ def test_a_path_says_what_the_object_is(path, expected):
 def test_layouts_that_cannot_be_read_are_refused_by_name():
     with pytest.raises(SourceError, match=r"before v6\.5\.3"):
         classify("app/users/441349361156227074/schema.json")
-    with pytest.raises(SourceError, match="use-table-id-as-path"):
-        classify("12345/123456/2026-08-01/CDC000001.json")
 
 
 def test_an_index_names_the_greatest_number():
