@@ -133,8 +133,8 @@ def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], limits: dict[Fol
 def _name_folders(feed: Feed) -> None:
     """Name the tables of folders that have an id for a path: by the newest schema file of that id up to the folder's.
 
-    A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken, nobody
-    can tell the table.
+    A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken,
+    nobody can tell the table.
     """
     by_id: dict[int, dict[int, SchemaFile | None]] = {}
     for file in (file for files in feed.schemas.values() for file in files if file.table_id):
