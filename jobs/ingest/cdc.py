@@ -10,14 +10,13 @@ read + carried = applied + superseded + pending + quarantined (carried: rows an 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import functions as F
 
 from jobs.errors import PlatformError, TableError
+from jobs.ingest.accounts import arrived_in, note_gone, note_marks, unapplied
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.canal import read_canal
 from jobs.ingest.changefeed import read_changefeed
@@ -29,13 +28,12 @@ from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
 from jobs.ingest.rows import RowSpec
-from jobs.ingest.silver import Mark, create, merge
+from jobs.ingest.silver import Mark, create, merge, reshaped
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.job import Outcome, Work
-from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
 
 _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
@@ -47,16 +45,6 @@ def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
 
 
 INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
-
-
-@dataclass(frozen=True)
-class _Counts:
-    fresh: int
-    """Rows that came in this run."""
-    total: int
-    """All rows not applied before."""
-    due: int
-    """Those of them up to the limit."""
 
 
 @dataclass
@@ -117,27 +105,44 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
         taken: what this run brought to bronze.
         newest: newest batch of bronze.
     """
-    marks = {name: _mark(table, past.get(name), sources.checkpoint) for name, table in sources.tables.items()}
-    counts = _unapplied(work.lake, marks, taken.batches)
-    fresh = sum(count.fresh for count in counts.values())
-    if taken.read != fresh + taken.quarantined:
+    at = sources.checkpoint
+    marks = {
+        name: _mark(table, past.get(table.full_name), sources.checkpoint) for name, table in sources.tables.items()
+    }
+    counts = unapplied(work.lake, marks, taken.batches, at)
+    arrived, late = arrived_in(work.lake, taken.batches, at)
+    if taken.read != arrived + taken.quarantined:
         raise TableError(
-            f"bronze.ledger: {taken.read} changes were read, {fresh} are there, {taken.quarantined} are in quarantine. "
+            f"bronze.ledger: {taken.read} changes were read, {arrived} are there, {taken.quarantined} in quarantine. "
             "Every change must be one or the other; silver was not touched, report this as a bug."
         )
-    results = _merge_all(work, [_Result(marks[n], c.due) for n, c in counts.items() if c.due])
-    for name, mark in sorted(marks.items()):
-        if mark.table.exists_at(sources.checkpoint) and not (name in counts and counts[name].due):
+    live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
+    due = {name for name, count in counts.items() if count.due}
+    todo = [name for name, mark in live.items() if name in due or _changed(work.lake, mark.table)]
+    results = _merge_all(work, [_Result(marks[n], counts[n].due if n in counts else 0) for n in sorted(todo)])
+    for name, mark in sorted(live.items()):
+        if name not in todo:
             create(work.lake, mark.table)
+    note_gone(work, sources, past)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
-    _note(work, [m for n, m in sorted(marks.items()) if n not in lost], past, newest)
+    note_marks(work, [m for n, m in sorted(marks.items()) if m.table.ended is None and n not in lost], past, newest)
     if failed and failed[0].error is not None:
         raise failed[0].error
-    applied, due = sum(r.applied for r in results), sum(r.due for r in results)
-    total = sum(count.total for count in counts.values())
-    named = {"read": taken.read, "carried": total - fresh, "applied": applied, "superseded": due - applied}
-    return named | {"pending": total - due, "quarantined": taken.quarantined}
+    fresh, total, due_rows, waiting = (
+        sum(getattr(count, name) for count in counts.values()) for name in ("fresh", "total", "due", "late")
+    )
+    applied = sum(result.applied for result in results)
+    # rows of no table: of one that comes above the checkpoint, or under a name after the table had lost it
+    unborn, strays = late - waiting, (arrived - late) - (fresh - waiting)
+    named = {"read": taken.read, "carried": total - fresh, "applied": applied}
+    named |= {"superseded": due_rows - applied + strays, "pending": total - due_rows + unborn}
+    return named | {"quarantined": taken.quarantined}
+
+
+def _changed(lake: Lake, table: SourceTable) -> bool:
+    """Return whether DDL alone calls for silver to be made again."""
+    return lake.exists(table.silver) and reshaped(lake, table)
 
 
 def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
@@ -165,22 +170,6 @@ def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:
     return Mark(table, past["batch"] if past else 0, past["checkpoint_ts"] if past else 0, table.limit(checkpoint))
 
 
-def _unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int]) -> dict[str, _Counts]:
-    """Return what silver still lacks, by table."""
-    if not marks or not lake.exists(LEDGER.name):
-        return {}
-    rows = [(name, mark.batch, mark.checkpoint, mark.limit) for name, mark in marks.items()]
-    known = lake.spark.createDataFrame(rows, "table string, old_batch bigint, old_ts bigint, limit bigint")
-    ledger = lake.read(LEDGER.name).select("table", "batch", "_commit_ts").join(F.broadcast(known), "table")
-    left = ledger.where((F.col("batch") > F.col("old_batch")) | (F.col("_commit_ts") > F.col("old_ts")))
-    found = left.groupBy("table").agg(
-        F.count_if(F.col("batch").isin(batches)).alias("fresh"),
-        F.count(F.lit(1)).alias("total"),
-        F.count_if(F.col("_commit_ts") <= F.col("limit")).alias("due"),
-    )
-    return {r["table"]: _Counts(r["fresh"], r["total"], r["due"]) for r in found.collect()}  # bounded: a row a table
-
-
 def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     """Hold a table that comes with another snapshot than the one it began with: keys gone since must be found first."""
     for name, table in list(sources.tables.items()):
@@ -192,20 +181,5 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
             "Name the export it began with, or ingest into a new lake."
         )
         sources.tables[name] = table.hold(0, reason)
-        sources.items = [i for i in sources.items if (i.task.source, i.task.table) != ("dumpling", name)]
-
-
-def _note(work: Work, marks: list[Mark], past: dict[str, Any], newest: int) -> None:
-    """Write how far each table is now, where that changed."""
-    rows = []
-    for mark in marks:
-        table, before = mark.table, past.get(mark.table.full_name)
-        start = table.snapshot.tso if table.snapshot else before["start_ts"] if before else None
-        row: dict[str, Any] = {"table": table.full_name, "start_ts": start, "keys": list(table.key), "held": table.held}
-        # a table held at an earlier version keeps what it has: what is in silver is not taken back
-        row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
-        row["batch"] = newest
-        if before is None or any(before[name] != value for name, value in row.items() if name != "table"):
-            rows.append(row)
-    now = datetime.now(UTC)
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows])
+        names = {segment.table for segment in table.segments}
+        sources.items = [i for i in sources.items if i.task.source != "dumpling" or i.task.table not in names]

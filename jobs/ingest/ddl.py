@@ -57,7 +57,7 @@ def parse_create(sql: str, place: str) -> CreateTable:
     start = re.search(r"\bCREATE\s+TABLE\b", sql, re.I)
     if start is None:
         raise SourceError(f"{place}: holds no CREATE TABLE. Export the table's schema again.")
-    items = _items(list(_tokens(sql[start.end() :])))
+    items = _items(list(tokens(sql[start.end() :])))
     columns = tuple(_column(item, place) for item in items if not _is_key(item))
     if not columns:
         raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
@@ -68,10 +68,11 @@ def members_in(sql: str, column: str) -> tuple[str, ...]:
     """Return the names of an ENUM or SET column that an ALTER TABLE defines, empty if it defines none."""
     name = re.escape(column)
     match = re.search(rf"(?:`{name}`|\b{name})\s+(?:ENUM|SET)\s*(\(.*)", sql, re.I | re.S)
-    return _texts(_group(list(_tokens(match[1])), 0)) if match else ()
+    return _texts(_group(list(tokens(match[1])), 0)) if match else ()
 
 
-def _tokens(sql: str) -> Iterator[Token]:
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the words of a statement, comments left out, up to its semicolon."""
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup or ""
         if kind == "skip":

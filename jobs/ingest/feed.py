@@ -6,7 +6,6 @@ held.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,6 @@ from jobs.ingest.tree import Data, Folder, Index, Object, SchemaPath, Unknown, c
 
 WHAT = "TiCDC storage sink"
 _VIEWS = {21, 24}
-_RENAMES = {14, 47}
 _READERS = 16
 T = TypeVar("T")
 TableName = tuple[str, str]
@@ -51,20 +49,9 @@ class Feed:
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Objects that fit no rule: size, reason, detail."""
 
-    def renamed(self) -> list[tuple[TableName, SchemaFile]]:
-        """Return the tables that were renamed away, each with the schema file that says so."""
-        files = [file for files in self.schemas.values() for file in files if file.action in _RENAMES]
-        pairs = [(old, file) for file in files for old in _RENAME.finditer(file.query)]
-        return [((old[1] or old[2] or file.schema, old[3] or old[4]), file) for old, file in pairs]
-
     def exchanged(self) -> set[int]:
         """Return the versions at which a partition was exchanged: they concern two tables, and name one."""
         return {file.version for files in self.schemas.values() for file in files if file.action == 42}
-
-
-_RENAME = re.compile(
-    r"(?:RENAME\s+TABLE|,)\s*(?:(?:`([^`]+)`|(\w+))\s*\.\s*)?(?:`([^`]+)`|(\w+))\s+TO\s", re.IGNORECASE
-)
 
 
 def read_feed(root: str, named: Named | None = None) -> Feed:

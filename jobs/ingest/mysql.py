@@ -27,6 +27,8 @@ class SourceColumn:
     members: tuple[str, ...] = ()
     """Names of an ENUM or SET, in order; empty where they are not known."""
     generated: bool = False
+    id: str = ""
+    """TiDB's ColumnId, where the feed has it (output-column-id)."""
 
     @property
     def kind(self) -> str:

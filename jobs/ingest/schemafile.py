@@ -88,6 +88,7 @@ def _column(entry: dict[str, Any], path: str) -> SourceColumn:
         entry.get("ColumnNullable") != "false",
         None if default is None else str(default),
         tuple(entry.get("ColumnElems") or ()),
+        id=str(entry.get("ColumnId") or ""),
     )
 
 

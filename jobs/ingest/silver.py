@@ -2,22 +2,27 @@
 
 In: rows of bronze.ledger not applied yet. Out: silver.<schema>_<table> as of the checkpoint. A row is applied
 if its sequence (commit_ts, op_rank) is greater than the one in silver, so that a repetition of this step, or of any
-file, changes nothing.
+file, changes nothing. Where DDL changed what older rows are (a column renamed, dropped or of another type, the table
+truncated, renamed or made anew), the table is made again from the ledger in one commit.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
+from jobs.ingest.evolution import Column
 from jobs.ingest.history import SourceTable
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
-from jobs.lake.ledger import DEFAULT, newest, typed
+from jobs.lake.ledger import DEFAULT, NAMES, SINCE, newest, typed
+from jobs.lake.life import LIFE
 from jobs.lake.sources import LEDGER, SILVER
 from jobs.lake.table import Table
 
@@ -36,44 +41,69 @@ class Mark:
     limit: int
     """commit_ts up to which they may be now."""
 
-    def unapplied(self) -> Any:
-        """Return the condition on ledger rows that no earlier run has applied."""
-        mine = F.col("table") == self.table.full_name
-        return mine & ((F.col("batch") > self.batch) | (F.col("_commit_ts") > self.checkpoint))
+    def unapplied(self) -> SparkColumn:
+        """Return the condition on the table's ledger rows that no earlier run has applied."""
+        return (F.col("batch") > self.batch) | (F.col("_commit_ts") > self.checkpoint)
 
 
 def merge(work: Work, mark: Mark) -> int:
     """Apply a table's changes up to its limit.
 
     Returns:
-        Rows of silver that changed.
+        Rows of silver that changed, of those not applied before.
 
     Raises:
         ValidationFailed: the rows break a critical expectation; the table stays as it was.
         ConcurrentRun: another run wrote the table first.
     """
     table, lake = mark.table, work.lake
-    changes = lake.read(LEDGER.name).where(mark.unapplied() & (F.col("_commit_ts") <= mark.limit))
+    anew = reshaped(lake, table)
+    changes = lake.read(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
     if table.snapshot is not None:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
         changes = changes.where((F.col("op") == "S") | (F.col("_commit_ts") > table.snapshot.tso))
-    schema = _schema(lake, table)
-    rows = typed(newest(changes), schema).persist(StorageLevel.DISK_ONLY)
+    schema = _schema(lake, table, anew)
+    last = newest(changes if anew else changes.where(mark.unapplied())).persist(StorageLevel.DISK_ONLY)
     try:
+        rows = typed(last, schema)
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
         if create(lake, table, schema):
-            return lake.append(table.silver, rows).rows
-        _evolve(lake, mark, schema)
-        return _merge_rows(lake, table, rows)
+            lake.append(table.silver, rows)
+        elif anew:
+            lake.rewrite(table.silver, rows.to(schema))
+        else:
+            _evolve(lake, mark, schema)
+            return _merge_rows(lake, table, rows)
+        return last.where(mark.unapplied()).count()
     finally:
-        rows.unpersist()
+        last.unpersist()
+
+
+def reshaped(lake: Lake, table: SourceTable) -> bool:
+    """Return whether silver is made from all of the table's changes: it is not there, or DDL changed older rows."""
+    if not lake.exists(table.silver):
+        return True
+    have, wanted = lake.read(table.silver).schema, _fields(table)
+    if have[COMMIT_TS.name].metadata.get(LIFE) != table.life.to_json():
+        return True
+    own = {column.name for column in _OWN}
+    kept = [field for field in have.fields if field.name not in own]
+    by_name = {field.name: field for field in wanted}
+    return any(field.name not in by_name or _shape(field) != _shape(by_name[field.name]) for field in kept)
+
+
+def clear(lake: Lake, silver: str) -> None:
+    """Remove all rows of a table that the source has no more; earlier versions keep them."""
+    if lake.exists(silver) and not lake.read(silver).isEmpty():
+        with lake.committing(silver):
+            lake.delta(silver).delete()
 
 
 def create(lake: Lake, table: SourceTable, schema: StructType | None = None) -> bool:
     """Create a table's silver, empty, and return True; False if it is there: a table without rows is a table too."""
     if lake.exists(table.silver):
         return False
-    lake.create(table.silver, schema or _schema(lake, table), comment=_comment(table))
+    lake.create(table.silver, schema or _schema(lake, table, True), comment=_comment(table))
     return True
 
 
@@ -95,34 +125,49 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
         writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
         with lake.committing(mark.table.silver):
             writer.save(lake.path(mark.table.silver))
-    for name, added in sorted(mark.table.added.items()):
-        if added.default is not None and added.version > mark.checkpoint:
-            value = F.lit(added.default).try_cast(schema[name].dataType)
-            old = F.col(name).isNull() & (F.col("_commit_ts") < added.version)
+    for column in mark.table.columns:
+        if column.default is not None and column.since is not None and column.since > mark.checkpoint:
+            value = F.lit(column.default).try_cast(schema[column.name].dataType)
+            old = F.col(column.name).isNull() & (F.col("_commit_ts") < column.since)
             with lake.committing(mark.table.silver):
-                lake.delta(mark.table.silver).update(old, {f"`{name}`": value})
+                lake.delta(mark.table.silver).update(old, {f"`{column.name}`": value})
 
 
-def _schema(lake: Lake, table: SourceTable) -> StructType:
-    """Return silver's schema: the source's columns, later ones last, then the platform's own."""
-    known = next((t for t in SILVER if t.source == table.full_name), None)
-    fields = [_field(table, known, column.name) for column in table.columns]
-    fields += [StructField(own.name, _type(own.type), True, {"comment": own.comment}) for own in _OWN]
-    wanted = {field.name: field for field in fields}
-    if not lake.exists(table.silver):
+def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
+    """Return silver's schema: the source's columns, then the platform's own; later columns last, unless made anew."""
+    fields = _fields(table)
+    for own in _OWN:
+        told = {LIFE: table.life.to_json()} if own is COMMIT_TS else {}
+        fields.append(StructField(own.name, _type(own.type), True, {"comment": own.comment} | told))
+    if anew:
         return StructType(fields)
+    wanted = {field.name: field for field in fields}
     have = [field.name for field in lake.read(table.silver).schema.fields if field.name in wanted]
     return StructType([wanted[name] for name in have] + [f for f in fields if f.name not in have])
 
 
-def _field(table: SourceTable, known: Table | None, name: str) -> StructField:
-    column = next(c for c in table.columns if c.name == name)
-    comment = f"Column {name} of {table.full_name}, {column.sql}."
+def _fields(table: SourceTable) -> list[StructField]:
+    known = next((t for t in SILVER if t.source == table.full_name), None)
+    return [_field(table, known, column) for column in table.columns]
+
+
+def _field(table: SourceTable, known: Table | None, column: Column) -> StructField:
+    comment = f"Column {column.name} of {table.full_name}, {column.now.sql}."
     if known is not None:
-        comment = next((c.comment for c in known.columns if c.name == name), comment)
-    added = table.added.get(name)
-    default = {DEFAULT: added.default} if added is not None and added.default is not None else {}
-    return StructField(name, _type(column.spark), True, {"comment": comment} | default)
+        comment = next((c.comment for c in known.columns if c.name == column.name), comment)
+    told: dict[str, Any] = {"comment": comment}
+    if len(column.names) > 1:
+        told[NAMES] = json.dumps([list(name) for name in column.names])
+    if column.since is not None:
+        told[SINCE] = str(column.since)
+    if column.default is not None:
+        told[DEFAULT] = column.default
+    return StructField(column.name, _type(column.now.spark), True, told)
+
+
+def _shape(field: StructField) -> tuple[Any, ...]:
+    """Return what of a column decides how older rows read."""
+    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT)])
 
 
 def _type(ddl: str) -> DataType:

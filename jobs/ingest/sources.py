@@ -4,7 +4,7 @@ In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `I
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
@@ -15,7 +15,8 @@ from jobs.ingest.dump_csv import DumpSpec
 from jobs.ingest.dumpling import Export
 from jobs.ingest.feed import Feed
 from jobs.ingest.feed_csv import CsvSpec
-from jobs.ingest.history import DROP_SCHEMA, SourceTable, broken, trace
+from jobs.ingest.history import SourceTable, broken
+from jobs.ingest.lives import Lives
 from jobs.ingest.manifest import Item
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Task
@@ -31,7 +32,9 @@ class Sources:
     checkpoint: int
     """Greatest commit_ts that may show: the feed's checkpoint, without a feed the snapshot's TSO."""
     tables: dict[str, SourceTable] = field(default_factory=dict)
-    """By full name."""
+    """By full name; tables that are gone by `name@end`."""
+    versions: dict[TableName, dict[int, Version]] = field(default_factory=dict)
+    """How rows are read, by name and version."""
     items: list[Item] = field(default_factory=list)
     held_files: list[str] = field(default_factory=list)
     """Files that cannot be decoded for now."""
@@ -45,16 +48,19 @@ def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
     """
     checkpoint = feed.checkpoint if feed else export.tso if export else 0
     sources = Sources(checkpoint)
-    names = set(feed.schemas if feed else ()) | set(export.creates if export else ())
-    names |= {(path.schema, path.table) for path, _ in (feed.broken if feed else []) if path.table}
-    for name in sorted(names):
-        rules = settings.tables.get(".".join(name), TableRules())
-        if not rules.exclude:
-            table = _table(name, feed, export, rules, checkpoint)
-            sources.tables[table.full_name] = table
+
+    def rules(name: TableName) -> TableRules:
+        return settings.tables.get(".".join(name), TableRules())
+
+    creates = export.creates if export else {}
+    lives = Lives({n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}, rules)
+    files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
+    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint)
+    sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
-        _hold_others(sources, feed)
+        _hold_broken(sources, feed, rules)
+        _hold_exchanged(sources, feed)
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings)
@@ -62,42 +68,25 @@ def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
     return sources
 
 
-def _table(
-    name: TableName, feed: Feed | None, export: Export | None, rules: TableRules, checkpoint: int
-) -> SourceTable:
-    create = export.creates.get(name) if export else None
-    snapshot = Snapshot(export.tso, create) if export and create else None
-    files = feed.schemas.get(name, []) if feed else []
-    table = trace(name, files, snapshot, rules, checkpoint)
-    for path, error in feed.broken if feed else []:
-        if (path.schema, path.table) == name and path.version <= checkpoint:
-            table = broken(table, path.version, error)
-    return table
+def _hold_broken(sources: Sources, feed: Feed, rules: Callable[[TableName], TableRules]) -> None:
+    for path, error in feed.broken:
+        if path.table and path.version <= sources.checkpoint and not rules((path.schema, path.table)).exclude:
+            name = f"{path.schema}.{path.table}"
+            known = sources.tables.get(name) or SourceTable(path.schema, path.table)
+            sources.tables[name] = broken(known, path.version, error)
 
 
-def _hold_others(sources: Sources, feed: Feed) -> None:
-    """Hold tables that DDL written elsewhere concerns: renamed away, dropped with their database, exchanged."""
-    for name, file in feed.renamed():
-        _hold(sources, ".".join(name), file.version, f"{file.query!r} renames it away")
-    for file in feed.databases:
-        if file.action == DROP_SCHEMA:
-            for table in list(sources.tables.values()):
-                if table.schema == file.schema:
-                    _hold(sources, table.full_name, file.version, f"{file.query!r} drops its database")
+def _hold_exchanged(sources: Sources, feed: Feed) -> None:
+    """Hold both tables of an exchange of partitions: only one of them has the statement."""
     for version in feed.exchanged():
-        for table in list(sources.tables.values()):
-            if version in table.versions:
-                _hold(sources, table.full_name, version, "a partition was exchanged with another table")
-
-
-def _hold(sources: Sources, name: str, version: int, reason: str) -> None:
-    table = sources.tables.get(name)
-    floor = table.snapshot.tso if table and table.snapshot else 0
-    if table is not None and floor < version <= sources.checkpoint:
-        message = (
-            f"{name} is held at {version}: {reason}. Later changes wait in bronze; take a new snapshot of the table."
-        )
-        sources.tables[name] = table.hold(version, message)
+        for name, table in list(sources.tables.items()):
+            floor = table.snapshot.tso if table.snapshot else 0
+            if table.ended is None and version in table.versions and floor < version <= sources.checkpoint:
+                reason = "a partition was exchanged with another table"
+                message = (
+                    f"{name} is held at {version}: {reason}. Later changes wait; take a new snapshot of the table."
+                )
+                sources.tables[name] = table.hold(version, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
@@ -108,9 +97,9 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
         name = f"{folder.schema}.{folder.table}"
         if settings.tables.get(name, TableRules()).exclude:
             continue
-        table = sources.tables.get(name)
         trusted = (folder.schema, folder.table, folder.version) not in unreadable
-        version = _version(table.versions, folder.version) if table and trusted else None
+        known = sources.versions.get((folder.schema, folder.table), {})
+        version = _version(known, folder.version) if trusted else None
         spec = _row_spec(folder.schema, folder.table, version, zone) if version else None
         if spec is None:
             _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
@@ -151,23 +140,22 @@ def _wait(sources: Sources, name: str, schema: str, table: str, version: int, pa
 
 def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
     for file, name in export.data:
-        table = sources.tables.get(".".join(name))
-        if table is None or table.snapshot is None:
+        create = export.creates.get(name)
+        rules = settings.tables.get(".".join(name), TableRules())
+        if create is None or rules.exclude:
             continue
-        create = table.snapshot.create
-        rules = settings.tables.get(table.full_name, TableRules())
         columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
         spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone)
         if spec is None:
             sources.held_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, settings.dump)
-        sources.items.append(Item(file, Task("dumpling", export.root, file.path, file.size, table.full_name, dump)))
+        sources.items.append(Item(file, Task("dumpling", export.root, file.path, file.size, ".".join(name), dump)))
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:
     taken: dict[str, str] = {}
-    for name, table in sorted(tables.items()):
+    for name, table in sorted((name, table) for name, table in tables.items() if table.ended is None):
         other = taken.setdefault(table.silver.lower(), name)
         if other != name:
             raise SourceError(

@@ -5,6 +5,7 @@ columns are generated. A CREATE TABLE, from the snapshot or the feed's own DDL, 
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jobs.config.ingest import TableRules
@@ -46,6 +47,24 @@ class Knowledge:
         self.members |= {column.name: column.members for column in create.columns if column.members}
         self.generated |= {column.name for column in create.columns if column.generated}
         self.key = self.rules.keys or create.key
+
+    def rename(self, renames: Mapping[str, str], columns: Iterable[SourceColumn]) -> None:
+        """Follow columns to their new names.
+
+        Args:
+            renames: new -> old name, in lower case.
+            columns: those there are afterwards, with their names as they are written.
+        """
+        written = {column.name.lower(): column.name for column in columns}
+        new = {old: written.get(name, name) for name, old in renames.items()}
+
+        def named(name: str) -> str:
+            return new.get(name.lower(), name)
+
+        self.members = {named(name): members for name, members in self.members.items()}
+        self.generated = {named(name) for name in self.generated}
+        if not self.rules.keys:
+            self.key = tuple(named(name) for name in self.key)
 
     def snapshot_version(self) -> Version | None:
         """Return the version that rows of the snapshot have."""

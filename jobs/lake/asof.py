@@ -58,8 +58,7 @@ def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: i
 
 
 def _rebuilt(lake: Lake, df: DataFrame, known: Table, tso: int) -> DataFrame:
-    ledger = lake.read(LEDGER.name).where(F.col("table") == F.lit(known.source))
-    return state_at(ledger, df.schema, tso)
+    return state_at(lake.read(LEDGER.name), df.schema, tso, known.source or "")
 
 
 def _newest(df: DataFrame, known: Table) -> DataFrame:

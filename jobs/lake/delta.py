@@ -164,6 +164,12 @@ class Lake:
         self.ensure(name) if name in TABLES else None
         return self._write(name, df, {}, txn, note) or Commit(self.version(name), 0, 0)
 
+    def rewrite(self, name: str, df: DataFrame) -> None:
+        """Replace a table's rows and schema in one commit; earlier versions stay readable."""
+        writer = df.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+        with self.committing(name):
+            writer.save(self.path(name))
+
     def replace(self, name: str, df: DataFrame, partition: Mapping[str, Any], note: Any = None) -> Commit:
         """Replace one partition by `df` in one commit; every row of `df` must belong to it.
 

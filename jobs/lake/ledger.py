@@ -4,6 +4,7 @@ Sequence of a change is (commit_ts, op_rank), numeric, a delete before an insert
 (docs/adr/0002): any arrival order and any repetition give one state.
 """
 
+import json
 from collections.abc import Iterable
 
 from pyspark.sql import Column, DataFrame, Window
@@ -11,9 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DateType, StructField, StructType, TimestampNTZType, TimestampType
 
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
+from jobs.lake.life import life_of
 
-DEFAULT = "default"
-"""Key of a silver column's metadata: the text its older rows have (ADD COLUMN … DEFAULT)."""
+DEFAULT, SINCE, NAMES = "default", "since", "names"
+"""Keys of a silver column's metadata: the text that rows from before `since` have, the commit_ts of the DDL that added
+it, and the names it had, as JSON [[commit_ts from which, name], …], oldest first."""
 
 _DATES = (DateType, TimestampType, TimestampNTZType)
 """Types with values that MySQL has and Spark has not: dates with a month or day 00."""
@@ -29,7 +32,7 @@ def newest(changes: DataFrame) -> DataFrame:
     last = [F.col(name).desc() for name in ("_commit_ts", "_op_rank", "object", "row_no")]
     # a window, not max_by: nearly every key has one row, and an aggregate that keeps maps copies each several times
     places = changes.withColumn("_place", F.row_number().over(Window.partitionBy("key").orderBy(*last)))
-    return places.where(F.col("_place") == 1).select("key", "_commit_ts", "_op_rank", "op", "after", "before")
+    return places.where(F.col("_place") == 1).select("key", "_commit_ts", "_op_rank", "op", "after", "before", "batch")
 
 
 def typed(rows: DataFrame, schema: StructType) -> DataFrame:
@@ -55,21 +58,42 @@ def source_fields(schema: StructType) -> list[StructField]:
     return [field for field in schema.fields if field.name not in own]
 
 
-def state_at(ledger: DataFrame, schema: StructType, tso: int) -> DataFrame:
-    """Return the rows alive strictly before `tso`, from the ledger rows of one table."""
-    rows = typed(newest(ledger.where(F.col("_commit_ts") < tso)), schema)
-    return rows.where(~F.col("_deleted"))
+def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") -> DataFrame:
+    """Return the rows of one table alive strictly before `tso`, in its newest columns.
+
+    Args:
+        ledger: bronze.ledger.
+        schema: schema of the silver table, which tells which rows are its own.
+        tso: the cut.
+        source: schema.table, for a silver table whose schema does not tell.
+    """
+    mine = ledger.where(life_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
+    return typed(newest(mine), schema).where(~F.col("_deleted"))
 
 
 def _typed(field: StructField, value: Column) -> Column:
-    text = F.element_at(value, field.name)
-    if DEFAULT in (field.metadata or {}):
-        text = F.when(F.map_contains_key(value, field.name), text).otherwise(F.lit(field.metadata[DEFAULT]))
+    text = _text(field, value)
     if isinstance(field.dataType, BinaryType):
         return F.unhex(text).alias(field.name)
     if isinstance(field.dataType, _DATES):
         return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
+
+
+def _text(field: StructField, value: Column) -> Column:
+    """Return a column's text in a ledger row: under the name it had then, or the default of rows that precede it."""
+    known = field.metadata or {}
+    at = F.col(COMMIT_TS.name)
+    names = json.loads(known.get(NAMES, "null")) or [[0, field.name]]
+    text, named = F.element_at(value, names[0][1]), F.map_contains_key(value, names[0][1])
+    for start, name in names[1:]:
+        text = F.when(at >= start, F.element_at(value, name)).otherwise(text)
+        named = F.when(at >= start, F.map_contains_key(value, name)).otherwise(named)
+    if SINCE in known:
+        named = named & (at >= int(known[SINCE]))
+    if DEFAULT in known or SINCE in known:
+        return F.when(named, text).otherwise(F.lit(known.get(DEFAULT)).cast("string"))
+    return text
 
 
 def require_columns(found: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -105,7 +105,7 @@ CHECKPOINTS = _ops(
     Column("batch", "bigint", "Newest bronze batch that is in silver."),
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
-    Column("held", "string", "Why the table is held back; null where it is not."),
+    Column("held", "string", "Why the table is held back, or that it is gone; null where it goes on."),
     RUN_ID,
     _AT,
 )

@@ -69,7 +69,7 @@ def schema(spark):
 
 def test_the_state_before_a_cut_is_told_from_the_ledger(spark, ledger):
     def state(day):
-        rows = state_at(ledger, schema(spark), tso(day)).select("id", "a", "b").collect()
+        rows = state_at(ledger, schema(spark), tso(day), "t.x").select("id", "a", "b").collect()
         return sorted((r.id, r.a, r.b) for r in rows)
 
     assert state(1) == []

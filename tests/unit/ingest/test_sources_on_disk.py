@@ -119,22 +119,24 @@ def test_names_are_decoded_and_a_table_without_its_schema_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("feed_name", ["canal-json", "classic-canal-json"])
-def test_the_real_feeds_are_held_just_where_harder_ddl_stands(shared, feed_name):
+def test_the_real_feeds_are_followed_through_all_their_ddl(shared, feed_name):
     root = shared / "fixtures/ticdc-real"
     ddl = {d["query"]: int(d["finished_ts"]) for d in json.loads((root / "history.json").read_text())["ddl"]}
     found = read_feed(str(root / feed_name))
     sources = join(found, read_export(str(shared / "fixtures/dumpling-real/csv-start")), Ingest())
-    barriers = {name: table.barrier for name, table in sources.tables.items()}
-    assert barriers == {
-        "app.users": None,
-        "app.board_pins": None,
-        "app.boards": ddl["alter table app.boards rename column category to topic"],
-        "app.pins": ddl["alter table app.pins drop column alt_text"],
-        "app.trending": ddl["truncate table app.trending"],
-        "app.trending_daily": ddl["rename table app.trending to app.trending_daily"],
-    }
+    dropped = ddl["drop table app.trending"]
+    names = {"app.users", "app.board_pins", "app.boards", "app.pins", "app.trending_daily", f"app.trending@{dropped}"}
+    assert set(sources.tables) == names
+    assert not any(table.held for table in sources.tables.values())
+    renamed = ddl["alter table app.boards rename column category to topic"]
+    (topic,) = [c for c in sources.tables["app.boards"].columns if c.name == "topic"]
+    assert topic.names == ((0, "category"), (renamed, "topic"))
+    assert sources.tables[f"app.trending@{dropped}"].floors == (ddl["truncate table app.trending"],)
+    daily = sources.tables["app.trending_daily"].segments
+    assert [segment.table for segment in daily] == ["app.trending", "app.trending_daily"]
+    assert daily[0].start > dropped
     assert (found.unknown, found.broken, sources.held_files) == ({}, [], [])
-    members = {c.name: c.members for c in sources.tables["app.users"].columns if c.members}
+    members = {c.name: c.now.members for c in sources.tables["app.users"].columns if c.now.members}
     assert members == {"gender": ("female", "male", "unspecified"), "interests": ("art", "diy", "food", "travel")}
 
 

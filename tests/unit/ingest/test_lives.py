@@ -1,4 +1,6 @@
-"""Which DDL a table lives through, and where it is held."""
+"""Which DDL a table lives through, under which names, and where it is held."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +9,7 @@ from jobs.errors import SourceError
 from jobs.ingest.ddl import parse_create
 from jobs.ingest.dumpling import Export
 from jobs.ingest.feed import Feed
-from jobs.ingest.history import trace
+from jobs.ingest.lives import Lives
 from jobs.ingest.mysql import SourceColumn
 from jobs.ingest.schemafile import SchemaFile
 from jobs.ingest.sources import join
@@ -24,9 +26,17 @@ def schema(version, *columns, query="", action=0, table="t", key=("id",)):
     return SchemaFile(f"app/{table}/meta/x", "app", table, version, query, action, columns or (ID, NAME), key)
 
 
-def life(*files, snapshot=True, checkpoint=100, rules=None):
-    start = Snapshot(10, CREATE) if snapshot else None
-    return trace(("app", "t"), files, start, rules or TableRules(), checkpoint)
+def lives(*files, snapshot=True, checkpoint=100, rules=None):
+    start = {("app", "t"): Snapshot(10, CREATE)} if snapshot else {}
+    return Lives(start, lambda _: rules or TableRules()).replay(files, checkpoint)
+
+
+def life(*files, **more):
+    return lives(*files, **more)["app.t"]
+
+
+def spans(table):
+    return [(segment.table, segment.start, segment.end) for segment in table.segments]
 
 
 def test_a_table_that_never_changed_lives_by_its_snapshot():
@@ -38,7 +48,7 @@ def test_a_table_that_never_changed_lives_by_its_snapshot():
 def test_an_added_column_brings_the_default_its_older_rows_have():
     added = SourceColumn("n", "INT", True, nullable=False, default="7")
     table = life(schema(10), schema(20, ID, NAME, added, action=5, query="ALTER TABLE t ADD COLUMN n INT DEFAULT 7"))
-    assert (table.added["n"].version, table.added["n"].default, table.held) == (20, "7", None)
+    assert (table.columns[2].since, table.columns[2].default, table.held) == (20, "7", None)
     assert [c.name for c in table.columns] == ["id", "name", "n"]
 
 
@@ -51,20 +61,18 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        (schema(20, ID, action=6, query="DROP COLUMN"), "drops or renames column name"),
-        (schema(20, ID, SourceColumn("title", "VARCHAR", length=20), action=12), "drops or renames column name"),
         (schema(20, ID, SourceColumn("name", "BLOB"), action=12), "changes column name from VARCHAR to BLOB"),
         (schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12), "narrows column name"),
-        (schema(20, action=11, query="TRUNCATE TABLE t"), "truncates the table"),
-        (schema(20, action=4), "drops the table"),
-        (schema(20, action=3), "creates the table anew"),
+        (schema(20, ID, SourceColumn("name", "CHAR", length=20), action=12), "narrows column name"),
+        (schema(20, SourceColumn("id", "INT", nullable=False), NAME, action=12), "narrows column id"),
         (schema(20, action=42), "exchanges a partition"),
+        (schema(20, action=20), "drops a partition"),
         (schema(20, ID, NAME, key=("name",)), "changes the key from id to name"),
         (schema(20, ID, NAME, SourceColumn("at", "TIMESTAMP", default="CURRENT_TIMESTAMP"), action=5),
          "computes the default of at"),
     ],
 )  # fmt: skip
-def test_ddl_that_merging_cannot_follow_holds_the_table_and_says_what_to_do(file, says):
+def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, says):
     table = life(schema(10), file, schema(30))
     assert table.barrier == 20
     assert table.limit(100) == 19
@@ -72,6 +80,85 @@ def test_ddl_that_merging_cannot_follow_holds_the_table_and_says_what_to_do(file
     assert says in table.held
     assert "take a new snapshot" in table.held
     assert life(schema(10), file, checkpoint=19).held is None, "what lies above the checkpoint has not happened"
+    again = life(schema(10), file, schema(40, action=11))
+    assert (again.held, again.floors) == (None, (40,)), "a truncation leaves nothing that could not be told"
+
+
+def test_a_renamed_column_is_the_same_column_under_each_name():
+    title = SourceColumn("title", "VARCHAR", length=20)
+    files = [
+        schema(20, ID, title, action=12, query="ALTER TABLE `app`.`t` RENAME COLUMN `name` TO `title`"),
+        schema(30, ID, NAME, action=12, query="alter table t change title name varchar(20)"),
+    ]
+    assert life(*files).columns[1].names == ((0, "name"), (20, "title"), (30, "name"))
+    assert life(*files, checkpoint=25).columns[1].names == ((0, "name"), (20, "title"))
+
+
+def test_columns_swap_their_names_and_keep_their_rows():
+    a, b = (SourceColumn(name, "INT") for name in "ab")
+    start = schema(20, ID, a, b, action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b INT)")
+    swap = schema(30, ID, b, a, action=12, query="ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a")
+    table = life(start, swap, snapshot=False)
+    assert [(c.name, c.names[0][1]) for c in table.columns] == [("id", "id"), ("b", "a"), ("a", "b")]
+
+
+def test_a_column_dropped_and_added_again_is_another_column():
+    gone = schema(20, ID, action=6, query="ALTER TABLE t DROP COLUMN name")
+    back = schema(30, ID, NAME, action=5, query="ALTER TABLE t ADD COLUMN name VARCHAR(20)")
+    assert [c.name for c in life(gone).columns] == ["id"]
+    assert [(c.name, c.since) for c in life(gone, back).columns] == [("id", None), ("name", 30)]
+    once = schema(20, ID, NAME, action=61, query="ALTER TABLE t DROP COLUMN name, ADD COLUMN name VARCHAR(20)")
+    assert life(once).columns[1].since == 20
+
+
+def test_ids_tell_columns_apart_whatever_the_statement_says():
+    def with_id(column, number):
+        return replace(column, id=str(number))
+
+    first = schema(20, with_id(ID, 1), with_id(NAME, 2), action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY)")
+    again = schema(30, with_id(ID, 1), with_id(NAME, 3), action=61)
+    assert life(first, again, snapshot=False).columns[1].since == 30
+
+
+def test_a_truncation_is_a_floor_and_a_drop_an_end():
+    assert life(schema(10), schema(20, action=11)).floors == (20,)
+    assert "app.t" not in lives(schema(10), schema(20, action=4))
+    ended = lives(schema(10), schema(20, action=4))["app.t@20"]
+    assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
+
+
+def test_a_table_made_anew_has_nothing_of_the_old_one():
+    other = (ID, SourceColumn("hits", "BIGINT"))
+    made = schema(30, *other, action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY, hits BIGINT)")
+    found = lives(schema(10), schema(20, action=4), made)
+    assert spans(found["app.t"]) == [("app.t", 30, None)]
+    assert [(c.name, c.since) for c in found["app.t"].columns] == [("id", None), ("hits", None)]
+    assert spans(found["app.t@20"]) == [("app.t", 0, 20)]
+
+
+def test_a_renamed_table_keeps_its_rows_and_its_name_may_be_used_again():
+    moved = schema(20, table="u", action=14, query="RENAME TABLE `app`.`t` TO `app`.`u`")
+    again = schema(30, action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(20))")
+    back = schema(40, table="v", action=14, query="RENAME TABLE `app`.`t` TO `app`.`v`")
+    found = lives(schema(10), moved, again, back, schema(50, table="t", action=14, query="RENAME TABLE u TO t"))
+    assert spans(found["app.t"]) == [("app.t", 0, 20), ("app.u", 20, 50), ("app.t", 50, None)]
+    assert spans(found["app.v"]) == [("app.t", 30, 40), ("app.v", 40, None)]
+    assert set(found) == {"app.t", "app.v"}
+    assert found["app.t"].snapshot.tso == 10
+
+
+def test_tables_swap_their_names_in_one_statement():
+    query = "RENAME TABLE t TO x, u TO t, x TO u"
+    start = [schema(10), schema(10, table="u", action=3, query="CREATE TABLE u (id BIGINT PRIMARY KEY)")]
+    swap = [schema(20, action=14, query=query), schema(20, table="u", action=14, query=query)]
+    found = lives(*start, *swap)
+    assert spans(found["app.t"])[0] == ("app.u", 10, 20)
+    assert spans(found["app.u"])[0] == ("app.t", 0, 20)
+
+
+def test_a_table_renamed_from_nowhere_is_held():
+    found = lives(schema(20, table="u", action=14, query="RENAME TABLE other.x TO app.u"))
+    assert "does not know" in found["app.u"].held
 
 
 @pytest.mark.parametrize(
@@ -79,6 +166,7 @@ def test_ddl_that_merging_cannot_follow_holds_the_table_and_says_what_to_do(file
     [
         schema(20, ID, SourceColumn("name", "VARCHAR", length=80), action=12),
         schema(20, ID, SourceColumn("name", "MEDIUMTEXT", length=80), action=12),
+        schema(20, SourceColumn("id", "DECIMAL", length=20, nullable=False), NAME, action=12),
         schema(20, action=7, query="CREATE INDEX"),
         schema(20, NAME, ID, action=12),
     ],
@@ -96,16 +184,16 @@ def test_a_table_that_comes_in_the_stream_starts_with_its_create():
     columns = (ID, SourceColumn("k", "ENUM"), SourceColumn("g", "INT"))
     table = life(schema(20, *columns, action=3, query=query, key=()), snapshot=False)
     assert table.key == ("id",), "the unique key is in the DDL alone"
-    assert table.columns[1].members == ("a", "b"), "the classic writer leaves members out of the schema file"
+    assert table.columns[1].now.members == ("a", "b"), "the classic writer leaves members out of the schema file"
     assert [c.name for c in table.columns] == ["id", "k"], "rows never carry a virtual generated column"
     assert table.held is None
 
 
-def test_a_table_is_there_from_its_first_version_until_it_is_held():
+def test_a_table_is_there_from_its_first_version_until_its_end():
     assert life().exists_at(100)
-    assert not life(schema(120, action=3), snapshot=False).exists_at(100), "created above the checkpoint"
-    assert not life(schema(20, action=14), snapshot=False).exists_at(100), "held from the beginning"
+    assert "app.t" not in lives(schema(120, action=3), snapshot=False), "created above the checkpoint"
     assert life(schema(10), schema(20, action=11)).exists_at(100)
+    assert not lives(schema(10), schema(20, action=4))["app.t@20"].exists_at(100)
 
 
 def test_a_table_without_a_key_is_held_until_conf_names_one():
@@ -122,17 +210,10 @@ def _feed(*files, data=(), broken=()):
     return feed
 
 
-def test_a_rename_holds_both_names():
-    files = (schema(10), schema(20, table="u", action=14, query="RENAME TABLE `app`.`t` TO `app`.`u`"))
-    tables = join(_feed(*files), None, Ingest()).tables
-    assert (tables["app.t"].barrier, tables["app.u"].barrier) == (20, 20)
-    assert "renames it away" in tables["app.t"].held
-
-
-def test_a_dropped_database_holds_its_tables():
+def test_a_dropped_database_ends_its_tables():
     feed = _feed(schema(10), schema(10, table="u"))
     feed.databases = [SchemaFile("p", "app", "", 50, "DROP DATABASE `app`", 2, (), ())]
-    assert {t.barrier for t in join(feed, None, Ingest()).tables.values()} == {50}
+    assert {t.ended for t in join(feed, None, Ingest()).tables.values()} == {50}
 
 
 def test_a_file_is_read_by_the_newest_schema_that_is_not_newer():
@@ -156,7 +237,8 @@ def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_fil
 
 def test_two_tables_for_one_silver_name_are_named():
     feed = _feed()
-    feed.schemas = {("a_b", "c"): [schema(10)], ("a", "b_c"): [schema(10)]}
+    for name in (("a_b", "c"), ("a", "b_c")):
+        feed.schemas[name] = [replace(schema(10), schema=name[0], table=name[1])]
     with pytest.raises(SourceError, match=r"a\.b_c and a_b\.c would both be silver\.a_b_c"):
         join(feed, None, Ingest())
 

@@ -1,0 +1,104 @@
+"""The books of ingest: what bronze has and silver lacks, by table, and how far each table has come."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from jobs.ingest.history import SourceTable
+from jobs.ingest.silver import Mark, clear
+from jobs.ingest.sources import Sources
+from jobs.lake.delta import Lake
+from jobs.lake.job import Work
+from jobs.lake.ops import CHECKPOINTS
+from jobs.lake.sources import LEDGER
+
+GONE = "is gone"
+"""What `held` of a table begins with that the source has no more."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Changes of one table in bronze."""
+
+    fresh: int
+    """Rows that came in this run."""
+    late: int
+    """Those of them above the checkpoint."""
+    total: int
+    """All rows not applied before."""
+    due: int
+    """Those of them up to the limit."""
+
+
+def arrived_in(lake: Lake, batches: list[int], checkpoint: int) -> tuple[int, int]:
+    """Return how many changes the batches brought to bronze, and how many of them lie above the checkpoint."""
+    if not batches:
+        return 0, 0
+    rows = lake.read(LEDGER.name).where(F.col("batch").isin(batches))
+    found = rows.agg(F.count(F.lit(1)).alias("all"), F.count_if(F.col("_commit_ts") > checkpoint).alias("late")).first()
+    return (found["all"], found["late"]) if found else (0, 0)
+
+
+def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint: int) -> dict[str, Counts]:
+    """Return what silver still lacks, by table."""
+    rows = [
+        (name, segment.table, segment.start, segment.end, mark.batch, mark.checkpoint, mark.limit)
+        for name, mark in marks.items()
+        for segment in mark.table.segments
+    ]
+    if not rows or not lake.exists(LEDGER.name):
+        return {}
+    layout = "name string, table string, start bigint, end bigint, old_batch bigint, old_ts bigint, limit bigint"
+    known = F.broadcast(lake.spark.createDataFrame(rows, layout))
+    ts, fresh = F.col("_commit_ts"), F.col("batch").isin(batches)
+    ledger = lake.read(LEDGER.name).select("table", "batch", "_commit_ts").join(known, "table")
+    mine = ledger.where((ts >= F.col("start")) & (F.col("end").isNull() | (ts < F.col("end"))))
+    left = mine.where((F.col("batch") > F.col("old_batch")) | (ts > F.col("old_ts")))
+    found = left.groupBy("name").agg(
+        F.count_if(fresh).alias("fresh"),
+        F.count_if(fresh & (ts > checkpoint)).alias("late"),
+        F.count(F.lit(1)).alias("total"),
+        F.count_if(ts <= F.col("limit")).alias("due"),
+    )
+    names = ("fresh", "late", "total", "due")
+    return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
+
+
+def note_gone(work: Work, sources: Sources, past: dict[str, Any]) -> None:
+    """Empty the silver of tables that the feed says are dropped or renamed away, and note that they are gone.
+
+    A table that the feed says nothing of is another feed's: it stays.
+    """
+    there = {table.full_name for table in sources.tables.values() if table.ended is None}
+    left = {table.full_name for table in sources.tables.values()}
+    left |= {segment.table for table in sources.tables.values() for segment in table.segments}
+    rows = []
+    for name in sorted(left - there):
+        before = past.get(name)
+        if before is None or (before["held"] or "").startswith(GONE):
+            continue
+        schema, _, table = name.partition(".")
+        clear(work.lake, SourceTable(schema, table).silver)
+        work.progress(f"{name} is gone: dropped or renamed")
+        kept = {key: before[key] for key in ("start_ts", "keys", "batch")}
+        rows.append(kept | {"table": name, "checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})
+    now = datetime.now(UTC)
+    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows])
+
+
+def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int) -> None:
+    """Write how far each table is now, where that changed."""
+    rows = []
+    for mark in marks:
+        table, before = mark.table, past.get(mark.table.full_name)
+        start = table.snapshot.tso if table.snapshot else before["start_ts"] if before else None
+        row: dict[str, Any] = {"table": table.full_name, "start_ts": start, "keys": list(table.key), "held": table.held}
+        # a table held at an earlier version keeps what it has: what is in silver is not taken back
+        row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
+        row["batch"] = newest
+        if before is None or any(before[name] != value for name, value in row.items() if name != "table"):
+            rows.append(row)
+    now = datetime.now(UTC)
+    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows])
