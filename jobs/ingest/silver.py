@@ -125,12 +125,26 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
         writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
         with lake.committing(mark.table.silver):
             writer.save(lake.path(mark.table.silver))
+    _arrange(lake, mark.table)
     for column in mark.table.columns:
         if column.default is not None and column.since is not None and column.since > mark.checkpoint:
             value = F.lit(column.default).try_cast(schema[column.name].dataType)
             old = F.col(column.name).isNull() & (F.col("_commit_ts") < column.since)
             with lake.committing(mark.table.silver):
                 lake.delta(mark.table.silver).update(old, {f"`{column.name}`": value})
+
+
+def _arrange(lake: Lake, table: SourceTable) -> None:
+    """Bring silver's columns into the source's order; a change of the log alone."""
+    order = [column for column in lake.read(table.silver).columns if column not in {own.name for own in _OWN}]
+    for place, name in enumerate(column.name for column in table.columns):
+        if order[place] == name:
+            continue
+        where = f"AFTER `{order[place - 1]}`" if place else "FIRST"
+        with lake.committing(table.silver):
+            lake.spark.sql(f"ALTER TABLE delta.`{lake.path(table.silver)}` ALTER COLUMN `{name}` {where}")
+        order.remove(name)
+        order.insert(place, name)
 
 
 def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:

@@ -68,6 +68,12 @@ class Lake:
         self._require(name)
         return self._log(name).version()
 
+    def bytes(self, name: str) -> int:
+        """Return the size of a table's files at its newest version."""
+        log = self._log(name)
+        log.version()
+        return log.bytes()
+
     def _log(self, name: str) -> Log:
         return Log(self.spark, self.path(name))
 

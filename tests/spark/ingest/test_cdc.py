@@ -9,36 +9,12 @@ from pyspark.sql import functions as F
 from jobs.errors import SourceError, ValidationFailed
 from jobs.ingest import batches, cdc
 from jobs.lake.ledger import newest, state_at
-from tests.realfeed import assert_state, expected, feed_at
+from tests.realfeed import assert_state, expected
 
 pytestmark = pytest.mark.spark
 
 SUM = ("applied", "superseded", "pending", "quarantined")
 ADD_COLUMN = 470650142812274690
-
-
-def nothing(*_):
-    """Stand in for progress and checks that a test does not look at."""
-
-
-@pytest.fixture
-def work(lake, ctx):
-    """Return a maker of Work; a second call is a later run."""
-    from jobs.lake.job import Work
-
-    numbers = itertools.count(1)
-
-    def make(judge=nothing, **options):
-        run_id = f"run-{next(numbers)}"
-        return Work(lake.spark, lake, ctx, run_id, nothing, nothing, judge, options=options)
-
-    return make
-
-
-@pytest.fixture
-def real(shared, tmp_path):
-    """Return a maker of the real feed as it stood at a mark."""
-    return lambda mark, checkpoint=None, feed="canal-json": feed_at(shared, tmp_path / "feed", mark, checkpoint, feed)
 
 
 def adds_up(outcome):

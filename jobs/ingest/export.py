@@ -1,0 +1,98 @@
+"""Silver tables as files: the live rows of each, its source's columns in the source's order, nothing else."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType
+
+from jobs.errors import ConfigError, TableError
+from jobs.ingest.accounts import GONE
+from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.delta import Lake
+from jobs.lake.ledger import source_fields
+
+Format = Literal["parquet", "jsonl", "csv"]
+_WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "csv"}
+_TIMES = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+}
+_OPTIONS: dict[str, dict[str, str]] = {
+    "parquet": {},
+    "jsonl": _TIMES,
+    "csv": _TIMES | {"header": "true", "nullValue": "\\N", "escape": '"'},
+}
+ONE_FILE = 1 << 30
+"""Bytes of a silver table up to which its export is one file; a larger one is a folder of files under the same name."""
+
+
+def export(
+    lake: Lake, names: Iterable[str], out: Path, form: Format, say: Callable[[str], None] = lambda _: None
+) -> dict[str, int]:
+    r"""Write `<schema>.<table>.<form>` for each table; return rows by table.
+
+    Decimals beyond 38 digits are text, BIT columns unsigned numbers, as in silver. An export that is there is replaced
+    when the new one is complete.
+
+    Args:
+        lake: where silver is.
+        names: tables as schema.table; none: all there are.
+        out: folder, made if absent.
+        form: parquet; jsonl: ISO times, bytes in base64, NULL left out; csv: the same with a header and NULL as \N.
+        say: told of each table written.
+
+    Raises:
+        TableError: nothing was ingested.
+        ConfigError: a name is no table of the source.
+    """
+    there = _tables(lake)
+    wanted = list(names) or sorted(there)
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise ConfigError(f"No table {', '.join(unknown)} has been ingested; there are: {', '.join(sorted(there))}.")
+    out.mkdir(parents=True, exist_ok=True)
+    rows = {}
+    for name in wanted:
+        rows[name] = _write(lake, there[name], out / f"{name}.{form}", form)
+        say(f"{name}.{form}: {rows[name]:,} rows")
+    return rows
+
+
+def _tables(lake: Lake) -> dict[str, str]:
+    """Return schema.table -> silver table of what the source has now."""
+    newest = newest_checkpoints(lake)
+    live = [n for n, row in newest.items() if not n.startswith("kafka:") and not (row["held"] or "").startswith(GONE)]
+    found = {name: f"silver.{name.replace('.', '_', 1)}" for name in live}
+    found = {name: silver for name, silver in found.items() if lake.exists(silver)}
+    if not found:
+        raise TableError(f"No table of TiDB has been ingested into {lake.root}: run `pinlake ingest` first.")
+    return found
+
+
+def _write(lake: Lake, silver: str, target: Path, form: Format) -> int:
+    table = lake.read(silver)
+    live = table.where(~F.col("_deleted")).select(*[F.col(f"`{f.name}`") for f in source_fields(table.schema)])
+    one = lake.bytes(silver) <= ONE_FILE
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        _save(live.coalesce(1) if one else live, scratch, form)
+        parts = sorted(part for part in scratch.iterdir() if part.name.startswith("part-"))
+        shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
+        if one and len(parts) == 1:
+            parts[0].rename(target)
+        else:
+            scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return live.count()
+
+
+def _save(rows: DataFrame, folder: Path, form: Format) -> None:
+    if form == "csv":
+        rows = rows.withColumns({f.name: F.base64(f.name) for f in rows.schema.fields if f.dataType == BinaryType()})
+    rows.write.format(_WRITERS[form]).options(**_OPTIONS[form]).save(str(folder))

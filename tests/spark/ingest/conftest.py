@@ -1,0 +1,31 @@
+"""Ingest runs in the tests' session, and the genuine feeds."""
+
+import itertools
+
+import pytest
+
+from tests.realfeed import feed_at
+
+
+def nothing(*_):
+    """Stand in for progress and checks that a test does not look at."""
+
+
+@pytest.fixture
+def work(lake, ctx):
+    """Return a maker of Work; a second call is a later run."""
+    from jobs.lake.job import Work
+
+    numbers = itertools.count(1)
+
+    def make(judge=nothing, **options):
+        run_id = f"run-{next(numbers)}"
+        return Work(lake.spark, lake, ctx, run_id, nothing, nothing, judge, options=options)
+
+    return make
+
+
+@pytest.fixture
+def real(shared, tmp_path):
+    """Return a maker of the real feed as it stood at a mark."""
+    return lambda mark, checkpoint=None, feed="canal-json": feed_at(shared, tmp_path / "feed", mark, checkpoint, feed)
