@@ -66,7 +66,7 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 
-def note_gone(work: Work, sources: Sources, past: dict[str, Any]) -> None:
+def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -> None:
     """Empty the silver of tables that the feed says are dropped or renamed away, and note that they are gone.
 
     A table that the feed says nothing of is another feed's: it stays.
@@ -75,17 +75,22 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any]) -> None:
     left = {table.full_name for table in sources.tables.values()}
     left |= {segment.table for table in sources.tables.values() for segment in table.segments}
     rows = []
-    for name in sorted(left - there):
-        before = past.get(name)
-        if before is None or (before["held"] or "").startswith(GONE):
-            continue
-        schema, _, table = name.partition(".")
-        clear(work.lake, SourceTable(schema, table).silver)
-        work.progress(f"{name} is gone: dropped or renamed")
-        kept = {key: before[key] for key in ("start_ts", "keys", "batch")}
-        rows.append(kept | {"table": name, "checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})
+    for name in sorted((left - there) & set(past)):
+        before = past[name]
+        if not (before["held"] or "").startswith(GONE):
+            schema, _, table = name.partition(".")
+            clear(work.lake, SourceTable(schema, table).silver)
+            work.progress(f"{name} is gone: dropped or renamed")
+        row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}
+        rows.append(row | {"checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})
+    _append(work, rows, past)
+
+
+def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> None:
+    """Write the rows that tell something new."""
     now = datetime.now(UTC)
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows])
+    fresh = [row for row in rows if past.get(row["table"]) is None or any(past[row["table"]][k] != row[k] for k in row)]
+    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in fresh])
 
 
 def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int) -> None:
@@ -98,7 +103,5 @@ def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int)
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
         row["batch"] = newest
-        if before is None or any(before[name] != value for name, value in row.items() if name != "table"):
-            rows.append(row)
-    now = datetime.now(UTC)
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows])
+        rows.append(row)
+    _append(work, rows, past)

@@ -123,7 +123,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     for name, mark in sorted(live.items()):
         if name not in todo:
             create(work.lake, mark.table)
-    note_gone(work, sources, past)
+    note_gone(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     note_marks(work, [m for n, m in sorted(marks.items()) if m.table.ended is None and n not in lost], past, newest)

@@ -32,7 +32,7 @@ def newest(changes: DataFrame) -> DataFrame:
     last = [F.col(name).desc() for name in ("_commit_ts", "_op_rank", "object", "row_no")]
     # a window, not max_by: nearly every key has one row, and an aggregate that keeps maps copies each several times
     places = changes.withColumn("_place", F.row_number().over(Window.partitionBy("key").orderBy(*last)))
-    return places.where(F.col("_place") == 1).select("key", "_commit_ts", "_op_rank", "op", "after", "before", "batch")
+    return places.where(F.col("_place") == 1).drop("_place", "table", "object", "row_no", "run_id", "table_version")
 
 
 def typed(rows: DataFrame, schema: StructType) -> DataFrame:

@@ -52,6 +52,20 @@ def test_every_writer_and_protocol_ends_in_the_expected_state(lake, work, real, 
     assert (counts["quarantined"], counts["held"]) == (0, 0)
 
 
+def test_ddl_between_two_runs_makes_silver_what_the_source_is(lake, work, real, shared):
+    adds_up(cdc.run(work(**real("mid"))))
+    before = lake.version("silver.app_trending")
+    counts = adds_up(cdc.run(work(**real("checkpoint"))))
+    assert_state(lake, shared, "checkpoint")
+    assert (counts["held"], counts["quarantined"]) == (0, 0)
+    assert lake.read("silver.app_trending").isEmpty(), "renamed away"
+    assert not lake.read("silver.app_trending", before).isEmpty(), "its history stays"
+    gone = {r["table"] for r in lake.read("ops.checkpoints").where("held is not null").collect()}
+    assert gone == {"app.trending"}
+    again = adds_up(cdc.run(work(**real("checkpoint"))))
+    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+
+
 def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lake, work, real, shared, monkeypatch):
     early = adds_up(cdc.run(work(**real("mid", checkpoint=ADD_COLUMN - 1))))
     assert early["pending"] > 0
@@ -70,9 +84,7 @@ def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lak
     # columns renamed, widened and dropped, a table truncated, dropped, made anew and renamed
     assert_state(lake, shared, "checkpoint")
     assert late["held"] == 0
-    assert lake.read("silver.app_trending").isEmpty(), "renamed away"
-    gone = {r["table"] for r in lake.read("ops.checkpoints").where("held is not null").collect()}
-    assert gone == {"app.trending"}
+    assert not lake.exists("silver.app_trending"), "made and renamed away between the two runs"
     assert lake.read("silver.app_pins").where("repin_count is null").count() == 0
     past = state_at(lake.read("bronze.ledger").where("table = 'app.pins'"), pins.schema, ADD_COLUMN)
     assert {r["id"]: r for r in past.drop("_op_rank", "_deleted").collect()} == {r["id"]: r for r in then}, (
