@@ -1,6 +1,5 @@
 """SIGKILL at any moment, a full disk, a lost source; then the same command: the same tables, the same generation."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -48,9 +47,10 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path):
-    if os.geteuid() != 0:
+    try:
+        made = Disk(tmp_path / "disk")
+    except subprocess.CalledProcessError:
         pytest.skip("a disk of a few megabytes can be mounted by root only")
-    made = Disk(tmp_path / "disk")
     yield made
     subprocess.run(["umount", "--lazy", str(made.folder)], check=True)
 
