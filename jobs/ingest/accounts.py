@@ -1,12 +1,13 @@
 """The books of ingest: what bronze has and silver lacks, by table, and how far each table has come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.ingest.history import SourceTable
+from jobs.ingest.history import named
 from jobs.ingest.silver import Mark, clear
 from jobs.ingest.sources import Sources
 from jobs.lake.delta import Lake
@@ -66,6 +67,11 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 
+def is_gone(row: Mapping[str, Any]) -> bool:
+    """Return whether a table's row of ops.checkpoints says that the source has it no more."""
+    return (row["held"] or "").startswith(GONE)
+
+
 def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -> None:
     """Empty the silver of tables that the feed says are dropped or renamed away, and note that they are gone.
 
@@ -77,9 +83,8 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -
     rows = []
     for name in sorted((left - there) & set(past)):
         before = past[name]
-        if not (before["held"] or "").startswith(GONE):
-            schema, _, table = name.partition(".")
-            clear(work.lake, SourceTable(schema, table).silver)
+        if not is_gone(before):
+            clear(work.lake, named(name).silver)
             work.progress(f"{name} is gone: dropped or renamed")
         row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}
         rows.append(row | {"checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})

@@ -106,9 +106,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
         newest: newest batch of bronze.
     """
     at = sources.checkpoint
-    marks = {
-        name: _mark(table, past.get(table.full_name), sources.checkpoint) for name, table in sources.tables.items()
-    }
+    marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
     counts = unapplied(work.lake, marks, taken.batches, at)
     arrived, late = arrived_in(work.lake, taken.batches, at)
     if taken.read != arrived + taken.quarantined:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.records import SCHEMA, cleaned, ledger_batch
+from jobs.ingest.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import BATCH_ROWS, Bad, Task, ending
 from jobs.ingest.values import from_dump
@@ -78,12 +78,7 @@ def _parse(spec: DumpSpec, content: bytes, bad: Bad) -> tuple[pa.Table, Any, int
             use_threads=False, block_size=max(len(plain) + 1, 1 << 16), column_names=None if dialect.header else names
         ),
         pcsv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=skip),
-        pcsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.binary()),
-            null_values=[dialect.null],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
+        as_written(names, dialect.null),
     )
     if set(table.column_names) != set(names):
         raise ValueError(f"the header names {', '.join(table.column_names)}, the table has {', '.join(names)}")
@@ -104,9 +99,7 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, content: bytes, bad: Bad
     if not faults:
         return made
     raw = _records(content, {int(numbers[at]) for at in faults}, spec.dialect)
-    for at, (reason, detail) in sorted(faults.items()):
-        bad.add(int(numbers[at]), reason, detail, raw.get(int(numbers[at])))
-    return made.filter(pa.array([at not in faults for at in range(total)]))
+    return good_rows(made, faults, raw, bad)
 
 
 def _records(content: bytes, wanted: set[int], dialect: Dumpling) -> dict[int, bytes]:

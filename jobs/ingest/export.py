@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from jobs.errors import ConfigError, TableError
-from jobs.ingest.accounts import GONE
+from jobs.ingest.accounts import is_gone
+from jobs.ingest.history import named
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.ledger import source_fields
@@ -66,8 +67,8 @@ def export(
 def _tables(lake: Lake) -> dict[str, str]:
     """Return schema.table -> silver table of what the source has now."""
     newest = newest_checkpoints(lake)
-    live = [n for n, row in newest.items() if not n.startswith("kafka:") and not (row["held"] or "").startswith(GONE)]
-    found = {name: f"silver.{name.replace('.', '_', 1)}" for name in live}
+    live = [name for name, row in newest.items() if not name.startswith("kafka:") and not is_gone(row)]
+    found = {name: named(name).silver for name in live}
     found = {name: silver for name, silver in found.items() if lake.exists(silver)}
     if not found:
         raise TableError(f"No table of TiDB has been ingested into {lake.root}: run `pinlake ingest` first.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from jobs.errors import SourceError
+from jobs.ingest.alter import TableName
 from jobs.ingest.changefeed import Changefeed
 from jobs.ingest.detect import Named, settled
 from jobs.ingest.schemafile import SchemaFile, parse_schema_file
@@ -22,7 +23,6 @@ WHAT = "TiCDC storage sink"
 _VIEWS = {21, 24}
 _READERS = 16
 T = TypeVar("T")
-TableName = tuple[str, str]
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from jobs.ingest.csv_records import Dialect, orderly, records
-from jobs.ingest.records import SCHEMA, cleaned, ledger_batch
+from jobs.ingest.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import BATCH_ROWS, Bad, Task, ending
 from jobs.ingest.values import Faults, from_feed_csv
@@ -85,12 +85,7 @@ def _fast(spec: CsvSpec, body: bytes) -> tuple[pa.Table, Any, int] | None:
             io.BytesIO(body),
             pcsv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16), column_names=names),
             pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
-            pcsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.binary()),
-                null_values=[spec.dialect.null],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
+            as_written(names, spec.dialect.null),
         )
     except pa.ArrowInvalid:  # a record has too few or too many fields: find out which
         return None
@@ -132,9 +127,7 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, body: bytes, bad: Bad) -
     if not faults:
         return made
     raw = _raw(body, spec.dialect, {int(numbers[at]) for at in faults})
-    for at, (reason, detail) in sorted(faults.items()):
-        bad.add(int(numbers[at]), reason, detail, raw.get(int(numbers[at])))
-    return made.filter(pa.array([at not in faults for at in range(piece.num_rows)]))
+    return good_rows(made, faults, raw, bad)
 
 
 def _told(spec: CsvSpec, fixed: pa.Table) -> tuple[Any, Any, Faults]:

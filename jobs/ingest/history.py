@@ -59,6 +59,12 @@ class SourceTable:
         return replace(self, barrier=version, held=reason)
 
 
+def named(full_name: str) -> SourceTable:
+    """Return a table of which only schema.table is known."""
+    schema, _, table = full_name.partition(".")
+    return SourceTable(schema, table)
+
+
 def broken(table: SourceTable, version: int, error: SourceError) -> SourceTable:
     """Return the table held from a version whose schema file cannot be trusted."""
     return table.hold(version, f"{table.full_name} is held at {version}: {error}")

@@ -55,7 +55,6 @@ class Lives:
 
     def __init__(self, snapshots: Mapping[TableName, Snapshot], rules: Callable[[TableName], TableRules]) -> None:
         self.rules = rules
-        self.snapshots = snapshots
         self.tables: dict[TableName, _Table] = {}
         self.gone: list[tuple[TableName, int, _Table]] = []
         self.versions: dict[TableName, dict[int, Version]] = {}

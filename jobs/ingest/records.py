@@ -1,14 +1,15 @@
 """Records of a CSV file as ledger batches: what the readers of the snapshot and of the feed share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pcsv
 
 from jobs.ingest.mysql import SourceColumn
 from jobs.ingest.rows import MAP, RowSpec, key_texts, text_map
-from jobs.ingest.stream import CHANGE, LEDGER_FIELDS, Task, arrow_schema, batch
+from jobs.ingest.stream import CHANGE, LEDGER_FIELDS, Bad, Task, arrow_schema, batch
 from jobs.ingest.values import Faults
 
 SCHEMA = arrow_schema(LEDGER_FIELDS)
@@ -62,6 +63,31 @@ def ledger_batch(
         "row_no": pa.array(numbers, pa.int64()),
     }
     return batch(SCHEMA, task, CHANGE, total, named | sides)
+
+
+def good_rows(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], bad: Bad) -> pa.RecordBatch:
+    """Return the batch without the rows at fault, which are noted as bad.
+
+    Args:
+        made: a ledger batch.
+        faults: by place in it.
+        raw: bytes of a record by its number in the file.
+        bad: takes them.
+    """
+    numbers = made.column("row_no").to_pylist()
+    for at, (reason, detail) in sorted(faults.items()):
+        bad.add(numbers[at], reason, detail, raw.get(numbers[at]))
+    return made.filter(pa.array([at not in faults for at in range(made.num_rows)]))
+
+
+def as_written(names: Iterable[str], null: str) -> pcsv.ConvertOptions:
+    """Return how Arrow is to read fields: as bytes, NULL only where the null text is not quoted."""
+    return pcsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.binary()),
+        null_values=[null],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
 
 
 def _sides(deleted: Any) -> tuple[tuple[str, Any], ...]:

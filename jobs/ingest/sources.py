@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
+from jobs.ingest.alter import TableName
 from jobs.ingest.changefeed import Changefeed
 from jobs.ingest.csv_records import Dialect
 from jobs.ingest.dump_csv import DumpSpec
@@ -21,8 +22,6 @@ from jobs.ingest.manifest import Item
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Task
 from jobs.ingest.versions import Snapshot, Version
-
-TableName = tuple[str, str]
 
 
 @dataclass
