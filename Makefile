@@ -45,8 +45,8 @@ test: setup ## All tests but those that take minutes each: under a quarter of an
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --durations 15
 
 .PHONY: test-long
-test-long: setup ## Killed anywhere, a cluster, every DAG run, a scheduler: half an hour
-	@$(BIN)/pytest -m long --durations 15
+test-long: setup ## Killed anywhere, a cluster, every DAG run, a scheduler: three quarters of an hour
+	@$(BIN)/pytest -n 2 --dist loadfile -m long --durations 15
 
 .PHONY: test-fast
 test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds

@@ -52,7 +52,7 @@ def work(what: str, day: date | None) -> dict[str, Any]:
         PlatformError: what the job raises; ConfigError where there is no such job.
     """
     from jobs.cli.engine import engine
-    from jobs.cli.work import source_options
+    from jobs.cli.ingest import source_options
     from jobs.flow import job
 
     chosen = None if what in {HORIZON, MAINTAIN} else job(what)

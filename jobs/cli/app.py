@@ -81,7 +81,9 @@ def main() -> None:
     """Run the command line; expected failures become one sentence and an exit code."""
     import jobs.cli.bench
     import jobs.cli.export
+    import jobs.cli.ingest
     import jobs.cli.look
+    import jobs.cli.quarantine
     import jobs.cli.report
     import jobs.cli.work  # noqa: F401 - registers the commands
 

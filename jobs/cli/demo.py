@@ -11,8 +11,9 @@ from rich.rule import Rule
 
 from jobs.cli.app import STATE, out
 from jobs.cli.engine import engine, start_spark
+from jobs.cli.ingest import source_options
 from jobs.cli.look import images_folder, open_reader
-from jobs.cli.work import make_world, source_options
+from jobs.cli.work import make_world
 
 if TYPE_CHECKING:
     from jobs.lake.delta import Lake

@@ -1,4 +1,4 @@
-"""Commands that compute: world, ingest, run, flow, demo, sql."""
+"""Commands that compute: world, run, flow, maintain, demo, sql."""
 
 import time
 from datetime import date, datetime
@@ -15,7 +15,6 @@ AsOf = Annotated[
     typer.Option("--as-of", help="The cut, YYYY-MM-DD: nothing from 00:00 UTC of that day on is used. [the latest]"),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run again even where nothing has changed.")]
-Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
 
 
 def parse_day(text: str | None) -> date | None:
@@ -76,64 +75,6 @@ def make_world(
     return summary
 
 
-def source_options(
-    ticdc: str | None = None, dumpling: str | None = None, kafka: list[str] | None = None
-) -> dict[str, Any]:
-    """Return where to ingest from: what was named, else what lies under platform.sources.
-
-    Raises:
-        SourceError: a folder named is not there, or nothing was named and the configured one is not there.
-    """
-    if ticdc or dumpling or kafka:
-        for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
-            _require_folder(name, uri)
-        return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
-    root = Path(STATE.path(STATE.loaded.settings.platform.sources))
-    if not root.is_dir():
-        raise SourceError(
-            f"No sources at {root}: make a world with `pinlake world`, or name --ticdc, --dumpling, --kafka."
-        )
-    places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
-    archives = [root / "kafka" / "secor", root / "kafka" / "connect" / "topics"]
-    return places | {"kafka": [str(folder) for folder in archives if folder.is_dir()]}
-
-
-def _require_folder(name: str, uri: str | None) -> None:
-    """Say at once, before Spark is started, that a local folder is not there or a URI carries what it must not."""
-    if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
-        raise SourceError(
-            f"--{name} {uri}: a source's URI must not carry credentials or options. Give them to Spark, in the "
-            "environment: PINLAKE_PLATFORM__SPARK__CONF='{\"spark.hadoop.fs.s3a.access.key\": …}'."
-        )
-    if uri and "://" not in uri and not Path(uri).is_dir():
-        raise SourceError(f"--{name} {uri}: there is no such folder. Name the source's root folder, or its URI.")
-
-
-@app.command()
-def ingest(
-    ticdc: Uri = None,
-    dumpling: Uri = None,
-    kafka: Annotated[list[str] | None, typer.Option(help="Folder or URI of an archive; may be given again.")] = None,
-    changefeed: Annotated[
-        Path | None, typer.Option(help="The file given to `cdc cli changefeed create --config`. [what the files show]")
-    ] = None,
-    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
-) -> None:
-    """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
-
-    `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
-    """
-    from jobs.cli.engine import engine
-    from jobs.ingest.changefeed import read_changefeed
-
-    options = source_options(ticdc, dumpling, kafka)
-    if changefeed is not None:
-        read_changefeed(changefeed)  # what is wrong with it is said before Spark starts
-        options["changefeed"] = str(changefeed)
-    with engine(options, root=lake) as on:
-        on.ingest()
-
-
 @app.command()
 def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
     """Run one job of the flow for one cut.
@@ -141,6 +82,7 @@ def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
     `pinlake run features.pin_stats --as-of 2026-11-01` · `pinlake run --help`; the jobs are listed by `pinlake tables`.
     """
     from jobs.cli.engine import engine
+    from jobs.cli.ingest import source_options
     from jobs.flow import job as named
     from jobs.plan import Step
 
@@ -160,6 +102,7 @@ def flow(as_of: AsOf = None, force: Force = False) -> None:
     `pinlake flow` · `pinlake flow --as-of 2026-10-31`
     """
     from jobs.cli.engine import engine
+    from jobs.cli.ingest import source_options
 
     day = parse_day(as_of)
     with engine(source_options()) as on:

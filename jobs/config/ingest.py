@@ -8,18 +8,29 @@ from jobs.config.base import Section
 
 
 class Dumpling(Section):
-    """How the snapshot's CSV was written. The defaults are Dumpling's."""
+    """How the snapshot's CSV was written. What is not said here is found out from its files."""
 
-    escape_backslash: bool = True
+    escape_backslash: bool | None = None
     """Whether text escapes by backslash; false where quotes are doubled (--escape-backslash=false)."""
-    binary: Literal["raw", "hex", "base64"] = "raw"
+    binary: Literal["raw", "hex", "base64"] | None = None
     """How binary columns are written; hex and base64 come from --csv-output-dialect."""
-    separator: str = Field(",", min_length=1, max_length=1)
-    """Character between fields."""
-    null: str = "\\N"
-    """Unquoted text that means NULL."""
-    header: bool = True
-    """Whether each file begins with the column names."""
+    separator: str | None = Field(None, min_length=1, max_length=1)
+    """Character between fields (--csv-separator)."""
+    quote: str | None = Field(None, min_length=1, max_length=1)
+    """Character around text (--csv-delimiter)."""
+    null: str | None = None
+    """Unquoted text that means NULL (--csv-null-value)."""
+    header: bool | None = None
+    """Whether each file begins with the column names (--no-header)."""
+
+
+class Tolerance(Section):
+    """How many rows of a table may be unreadable: a run with more of them, by both measures, commits nothing."""
+
+    rows: int = Field(1000, ge=0)
+    """Unreadable rows."""
+    ratio: float = Field(0.1, ge=0, le=1)
+    """Unreadable rows among all that were read."""
 
 
 class TableRules(Section):
@@ -31,6 +42,8 @@ class TableRules(Section):
     """Generated columns, where no CREATE TABLE is there to say so."""
     exclude: bool = False
     """Whether to leave the table out."""
+    quarantine: Tolerance | None = None
+    """Instead of ingest.quarantine."""
 
 
 class Ingest(Section):
@@ -50,7 +63,9 @@ class Ingest(Section):
     """Bytes of source files one task reads; a file is never split."""
     parallel_tables: int = Field(2, ge=1)
     """Silver tables merged at the same time."""
+    quarantine: Tolerance = Tolerance()
+    """How many rows of a table may be unreadable before a run stops."""
     dump: Dumpling = Dumpling()
     """How the snapshot's CSV was written."""
     tables: dict[str, TableRules] = Field(default_factory=dict)
-    """What single tables need, by schema.table."""
+    """What single tables need, by schema.table, or by topic."""

@@ -1,12 +1,13 @@
 """The books of ingest: what bronze has and silver lacks, by table, and how far each table has come."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import functions as F
 
+from jobs.ingest.batches import Taken
 from jobs.ingest.history import named
 from jobs.ingest.silver import Mark, clear
 from jobs.ingest.sources import Sources
@@ -31,6 +32,34 @@ class Counts:
     """All rows not applied before."""
     due: int
     """Those of them up to the limit."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one run did for one table, or topic: rows of ops.checkpoints add up to what was ever done."""
+
+    files: int = 0
+    applied: int = 0
+    superseded: int = 0
+    pending: int = 0
+    """Changes in bronze that wait; the newest row counts, not the sum."""
+    quarantined: int = 0
+
+
+def tallies(counts: Mapping[str, Counts], applied: Mapping[str, int], taken: Taken) -> dict[str, Tally]:
+    """Return what a run did, by table.
+
+    Args:
+        counts: what silver lacked, by table.
+        applied: rows that changed in silver, by table.
+        taken: what the run brought to bronze.
+    """
+    found = {}
+    for name in set(counts) | set(taken.files_of):
+        count, done = counts.get(name, Counts(0, 0, 0, 0)), applied.get(name, 0)
+        files, bad = taken.files_of[name], taken.bad_of[name]
+        found[name] = Tally(files, done, count.due - done, count.total - count.due, bad)
+    return found
 
 
 def arrived_in(lake: Lake, batches: list[int], checkpoint: int) -> tuple[int, int]:
@@ -92,14 +121,21 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -
 
 
 def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> None:
-    """Write the rows that tell something new."""
+    """Write the rows that tell something new: of a first run, of another state, or of something done."""
+
+    def is_new(row: dict[str, Any]) -> bool:
+        before = past.get(row["table"])
+        done = any(row.get(what) for what in ("files", "applied", "superseded", "quarantined"))
+        return done or before is None or any(before[key] != row[key] for key in row if key in before)
+
     now = datetime.now(UTC)
-    fresh = [row for row in rows if past.get(row["table"]) is None or any(past[row["table"]][k] != row[k] for k in row)]
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in fresh])
+    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows if is_new(row)])
 
 
-def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int) -> None:
-    """Write how far each table is now, where that changed."""
+def note_marks(
+    work: Work, marks: list[Mark], past: dict[str, Any], newest: int, tally: Mapping[str, Tally] | None = None
+) -> None:
+    """Write how far each table is now and what was done for it, where that is anything new."""
     rows = []
     for mark in marks:
         table, before = mark.table, past.get(mark.table.full_name)
@@ -108,5 +144,5 @@ def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int)
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
         row["batch"] = newest
-        rows.append(row)
+        rows.append(row | asdict((tally or {}).get(table.full_name, Tally())))
     _append(work, rows, past)

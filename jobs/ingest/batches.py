@@ -1,12 +1,13 @@
 """Taking source files into bronze exactly once: manifest, batches, one commit a batch.
 
-A batch is written into the manifest (`ops.objects`, status planned) before it is read, and again (status taken) after
-its rows are committed. A run that finds planned batches reads exactly those files again under the same transaction
+A batch is read, written into the manifest (`ops.objects`, status planned), and again (status taken) after its rows are
+committed. A run that finds planned batches reads exactly those files again under the same transaction
 number: what had been committed is skipped by Delta, what had not is written. A crash between two commits is harmless.
 Transaction numbers carry the run's id and are never used for other content.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,8 +19,10 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import TableError
 from jobs.ingest.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
+from jobs.ingest.replay import Replay
 from jobs.ingest.storage import read
 from jobs.ingest.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
+from jobs.ingest.tolerance import refuse_excess
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
@@ -45,9 +48,13 @@ class Taken:
     files: int = 0
     overwritten: int = 0
     batches: list[int] = field(default_factory=list)
+    files_of: Counter[str] = field(default_factory=Counter)
+    """Files by table or topic."""
+    bad_of: Counter[str] = field(default_factory=Counter)
+    """Rows quarantined by table or topic."""
 
 
-def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> Taken:
+def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], replay: Replay | None = None) -> Taken:
     """Bring files into bronze, those of an interrupted run first.
 
     Args:
@@ -55,6 +62,10 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -
         intake: which bronze table, and how files are read.
         manifest: the files known; its newest batch is brought up to date.
         items: every file of this kind that may be read now, taken before or not.
+        replay: rows in quarantine to be read once more.
+
+    Raises:
+        SourceError: too many rows of a table cannot be read; nothing of their batch was committed.
     """
     taken = Taken()
     listed = {(item.task.source, item.task.object): item for item in items}
@@ -64,14 +75,17 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -
         again = [listed[key] for key in keys if key in listed]
         if again:
             work.progress(f"finishing batch {number} of an interrupted run: {len(again)} files")
-            _take(work, intake, again, run_id, number, taken)
+            _take(work, intake, _Batch(again, run_id, number, planned=True), taken)
     new = manifest.new(items)
     taken.overwritten = sum(manifest.overwritten(item) for item in new)
-    for number, some in enumerate(_batches(new, work.context.settings.ingest.batch_mb << 20), manifest.last + 1):
-        note(work, some, {}, PLANNED, work.run_id, number)
-        _take(work, intake, some, work.run_id, number, taken)
-        manifest.last = number
-        work.progress(f"{taken.files} of {len(new)} files in {intake.bronze}, {taken.read:,} rows")
+    once_more = replay.among(items, new) if replay else []
+    for some, only in ((new, None), (once_more, replay)):
+        for files in _batches(some, work.context.settings.ingest.batch_mb << 20):
+            manifest.last += 1
+            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken)
+            work.progress(f"{taken.files} of {len(new) + len(once_more)} files in {intake.bronze}, {taken.read:,} rows")
+    if replay:
+        replay.done(work)
     return taken
 
 
@@ -88,24 +102,51 @@ def _batches(items: list[Item], limit: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _take(work: Work, intake: Intake, items: list[Item], run_id: str, number: int, taken: Taken) -> None:
-    stream = _stream(work, intake, [item.task for item in items]).persist(StorageLevel.DISK_ONLY)
+@dataclass(frozen=True)
+class _Batch:
+    """Files that come in by one commit."""
+
+    items: list[Item]
+    run_id: str
+    """Of the run that planned it."""
+    number: int
+    planned: bool = False
+    """Whether the manifest knows of it."""
+    replay: Replay | None = None
+    """Which rows to keep, where only some are wanted."""
+
+
+def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken) -> None:
+    stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
     try:
         counts = _counts(stream)
-        transaction = (f"ingest:{run_id}", number)
-        placed = {"run_id": F.lit(run_id), "batch": F.lit(number).cast("bigint")}
-        good = stream.where(F.col("kind") == CHANGE).withColumns(placed)
-        work.lake.append(intake.bronze, _shaped(good, intake.bronze), txn=transaction, note={"batch": number})
-        bad = sum(count.bad for count in counts.values())
-        if bad:
-            _quarantine(work, stream, run_id, transaction)
-        note(work, items, counts, TAKEN, run_id, number)
+        wanted = batch.replay.rows(stream) if batch.replay else stream
+        kept = _counts(wanted, whole=False) if batch.replay else counts
+        if not batch.planned:
+            # once its rows are planned a batch will be committed: what stops a run comes before
+            refuse_excess(work.context.settings.ingest, batch.items, kept, stream)
+            note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
+        _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
+        note(work, batch.items, counts, TAKEN, batch.run_id, batch.number)
     finally:
         stream.unpersist()
-    taken.read += sum(count.found for count in counts.values())
-    taken.quarantined += bad
-    taken.files += len(items)
-    taken.batches.append(number)
+    for item in batch.items:
+        count = kept.get(item.task.object, Count(0, 0))
+        taken.read += count.found
+        taken.quarantined += count.bad
+        taken.bad_of[item.task.table] += count.bad
+        taken.files_of[item.task.table] += 1
+    taken.files += len(batch.items)
+    taken.batches.append(batch.number)
+
+
+def _commit(work: Work, intake: Intake, stream: DataFrame, batch: _Batch, bad: bool) -> None:
+    transaction = (f"ingest:{batch.run_id}", batch.number)
+    placed = {"run_id": F.lit(batch.run_id), "batch": F.lit(batch.number).cast("bigint")}
+    good = stream.where(F.col("kind") == CHANGE).withColumns(placed)
+    work.lake.append(intake.bronze, _shaped(good, intake.bronze), txn=transaction, note={"batch": batch.number})
+    if bad:
+        _quarantine(work, stream, batch.run_id, transaction)
 
 
 def _stream(work: Work, intake: Intake, tasks: list[Task]) -> DataFrame:
@@ -149,19 +190,25 @@ def _read(task: Task, reader: Reader, schema: pa.Schema) -> Iterator[pa.RecordBa
     return reader(task, content)
 
 
-def _counts(stream: DataFrame) -> dict[str, Count]:
-    """Return what each file held; TableError if rows found are not rows kept plus rows refused."""
+def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
+    """Return the rows of each file, good and bad.
+
+    Args:
+        stream: what the readers handed back.
+        whole: whether it has all rows of its files; TableError then, if rows found are not rows kept plus rows refused.
+    """
     kind = F.col("kind")
-    sums = [F.sum((kind == k).cast("bigint")).alias(name) for k, name in ((CHANGE, "good"), (BAD, "bad"))]
-    found = F.sum(F.when(kind == FILE, F.col("rows"))).alias("found")
+    sums = [F.count_if(kind == k).alias(name) for k, name in ((CHANGE, "good"), (BAD, "bad"))]
+    told = F.sum(F.when(kind == FILE, F.col("rows"))).alias("told")
     counts: dict[str, Count] = {}
-    for row in stream.groupBy("object").agg(*sums, found).collect():  # bounded: a row a file of the batch
-        if row["found"] != row["good"] + row["bad"]:
+    for row in stream.groupBy("object").agg(*sums, told).collect():  # bounded: a row a file of the batch
+        found = row["good"] + row["bad"]
+        if whole and row["told"] != found:
             raise TableError(
-                f"{row['object']}: {row['found']} rows were found, {row['good']} kept and {row['bad']} refused. "
+                f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "
                 "Every row must be one or the other: nothing was committed, report this as a bug."
             )
-        counts[row["object"]] = Count(row["found"], row["bad"])
+        counts[row["object"]] = Count(found, row["bad"])
     return counts
 
 

@@ -1,10 +1,11 @@
 """The action that brings TiDB's snapshot and change feed to bronze and silver, as of the feed's checkpoint.
 
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
-too. Out: bronze.ledger, silver.<schema>_<table>, ops.objects, ops.quarantine, ops.checkpoints. Rows above the
-checkpoint are in bronze and wait. Every step may be repeated: run it again after any failure and the tables are as if
-it had run once. Numbers always add up, or the run fails:
-read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
+too; `options["replay"]`, which rows of quarantine to read once more. Out: bronze.ledger, silver.<schema>_<table>,
+ops.objects, ops.quarantine, ops.checkpoints. Rows above the checkpoint are in bronze and wait. Every step may be
+repeated: run it again after any failure and the tables are as if it had run once. Numbers always add up, or the run
+fails: read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not
+apply).
 """
 
 from collections.abc import Iterator
@@ -16,17 +17,18 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.errors import PlatformError, TableError
-from jobs.ingest.accounts import arrived_in, note_gone, note_marks, unapplied
+from jobs.ingest.accounts import arrived_in, note_gone, note_marks, tallies, unapplied
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.canal import read_canal
 from jobs.ingest.changefeed import read_changefeed
 from jobs.ingest.detect import Named
-from jobs.ingest.dump_csv import DumpSpec, read_dump
+from jobs.ingest.dump import DumpSpec, read_dump
 from jobs.ingest.dumpling import read_export
 from jobs.ingest.feed import read_feed
 from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
+from jobs.ingest.replay import replay_of
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.silver import Mark, create, merge, reshaped
 from jobs.ingest.sources import Sources, join
@@ -84,7 +86,8 @@ def run(work: Work) -> Outcome:
         for name, found in (("ticdc", feed), ("dumpling", export))
         if found is not None and found.unknown
     )
-    taken = take_in(work, INTAKE, manifest, sources.items)
+    again = replay_of(work, ("ticdc", "dumpling"), sources.items)
+    taken = take_in(work, INTAKE, manifest, sources.items, again)
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
@@ -124,7 +127,8 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     note_gone(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
-    note_marks(work, [m for n, m in sorted(marks.items()) if m.table.ended is None and n not in lost], past, newest)
+    done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
+    note_marks(work, done, past, newest, tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken))
     if failed and failed[0].error is not None:
         raise failed[0].error
     fresh, total, due_rows, waiting = (

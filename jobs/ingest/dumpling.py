@@ -5,19 +5,24 @@ begun there gives the rest.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from jobs.config.ingest import Dumpling
 from jobs.errors import SourceError
 from jobs.ingest.ddl import CreateTable, parse_create
-from jobs.ingest.storage import StoredFile, listing, plain_name, read, read_raw
+from jobs.ingest.dump_csv import Dialect
+from jobs.ingest.dump_detect import Sample, detect
+from jobs.ingest.storage import StoredFile, listing, plain_name, read, read_head, read_raw
 
 WHAT = "Dumpling export"
-_DATA = re.compile(r"([^.]+)\.([^.]+)\.(\d+)\.csv")
+_DATA = re.compile(r"([^.]+)\.([^.]+)\.(\d+)\.(?:(?:csv|sql)|(?:[a-z0-9]+\.)?parquet)")
 _SCHEMA = re.compile(r"([^.]+)\.([^.]+)-schema\.sql")
 _NO_TABLE = re.compile(r".+-schema-(create|view|sequence|post|triggers)\.sql")
-_OTHER_DATA = re.compile(r"[^.]+\.[^.]+\.\d+\.(sql|parquet)|.+\.parquet")
 _POSITION = re.compile(r"^\s+Pos:\s*(\d+)", re.MULTILINE)
+_LOOKED_AT, _HEAD = 20, 1 << 18
+"""Files, and bytes of each, that are looked at to find out how an export's text was written."""
 TableName = tuple[str, str]
 
 
@@ -36,8 +41,8 @@ def read_export(root: str) -> Export:
     """Return what the export at `root` holds.
 
     Raises:
-        SourceError: the folder or its `metadata` is missing, the export is incomplete, is no CSV, or a CREATE TABLE
-            cannot be read.
+        SourceError: the folder or its `metadata` is missing, the export is incomplete, or a CREATE TABLE cannot be
+            read.
     """
     files = listing(root, WHAT)
     export = Export(root, _position(root))
@@ -71,7 +76,21 @@ def _sort(export: Export, file: StoredFile) -> None:
     elif schema is not None:
         text = read(export.root, file.path).decode("utf-8", "replace")
         export.creates[unquote(schema[1]), unquote(schema[2])] = parse_create(text, file.path)
-    elif _OTHER_DATA.fullmatch(name):
-        raise SourceError(f"{file.path}: {WHAT.lower()}s must be CSV. Export with --filetype csv.")
     elif name != "metadata" and not _NO_TABLE.fullmatch(name):
         export.unknown[file.path] = (file.size, "unknown_path", "no rule of Dumpling's file names fits")
+
+
+def format_of(path: str) -> str:
+    """Return the format of a data file: csv, sql or parquet."""
+    return plain_name(path).rsplit(".", 1)[-1]
+
+
+def dialect_of(export: Export, told: Dumpling) -> Dialect:
+    """Return how the export's text was written: as told, else as a look into some of its files shows."""
+    files = [(file, name) for file, name in export.data if format_of(file.path) == "csv" and file.size]
+    samples = []
+    for file, name in sorted(files, key=lambda one: -one[0].size)[:_LOOKED_AT]:
+        columns = tuple(column for column in export.creates[name].columns if not column.generated)
+        with suppress(OSError):  # a file that cannot be read is set aside by whoever reads it whole
+            samples.append(Sample(columns, read_head(export.root, file.path, _HEAD)))
+    return detect(samples, told)

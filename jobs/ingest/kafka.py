@@ -6,7 +6,7 @@ Numbers always add up, or the run fails: read + carried = applied + superseded +
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -15,13 +15,16 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import SourceError, TableError
+from jobs.ingest.accounts import Tally
 from jobs.ingest.archives import Archived, Refused, classify
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.events import TOPICS, Parsed, new_rows, parse
 from jobs.ingest.manifest import Item, Manifest, refuse
 from jobs.ingest.messages import read_messages
+from jobs.ingest.replay import replay_of
 from jobs.ingest.storage import listing
 from jobs.ingest.stream import KAFKA_FIELDS, Task
+from jobs.ingest.tolerance import excess, is_excess, tolerance
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.job import Outcome, Work
@@ -50,7 +53,8 @@ def run(work: Work) -> Outcome:
         overwritten.
 
     Raises:
-        SourceError: a folder is missing, or two archives hold a file of the same path.
+        SourceError: a folder is missing, two archives hold a file of the same path, or more messages than allowed
+            cannot be used.
         ValidationFailed: the messages of a topic break a critical expectation.
         TableError: the numbers do not add up.
     """
@@ -60,7 +64,7 @@ def run(work: Work) -> Outcome:
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
     unknown = refuse(work, manifest, "kafka", refused) if refused else 0
-    taken = take_in(work, INTAKE, manifest, items)
+    taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     counts = apply_messages(work, manifest.last, taken)
     return Outcome(counts["applied"], counts | {"unknown_files": unknown, "overwritten": taken.overwritten})
 
@@ -81,9 +85,10 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
             f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
             "Every message must be one or the other; silver was not touched, report this as a bug."
         )
-    done = [_topic(work, topic, past, newest) for topic in sorted(waiting) if topic in TOPICS]
+    done = [_topic(work, topic, past, newest, taken) for topic in sorted(waiting) if topic in TOPICS]
     for topic in sorted(set(waiting) - set(TOPICS)):
-        _note(work, topic, past.get(topic), newest, None)
+        tally = Tally(taken.files_of[topic], superseded=waiting[topic][1], quarantined=taken.bad_of[topic])
+        _note(work, topic, past.get(topic), newest, None, tally)
     total = sum(count for _, count in waiting.values())
     known, bad, applied = (sum(getattr(topic, what) for topic in done) for what in ("total", "bad", "applied"))
     counts = {"read": taken.read, "carried": total - fresh, "applied": applied, "superseded": known - bad - applied}
@@ -127,7 +132,7 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
     return {r["topic"]: (r["fresh"], r["total"]) for r in found.collect()}  # bounded: a row a topic
 
 
-def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
+def _topic(work: Work, topic: str, past: dict[str, int], newest: int, taken: Taken) -> _Topic:
     table, before = TOPICS[topic], past.get(topic)
     mine = (F.col("topic") == topic) & (F.col("batch") > (before or 0)) & (F.col("batch") <= newest)
     parsed = parse(work.lake.read(KAFKA.name).where(mine), table)
@@ -140,11 +145,13 @@ def _topic(work: Work, topic: str, past: dict[str, int], newest: int) -> _Topic:
             F.collect_set(F.when(F.col("reason").isNull(), F.col("ds"))).alias("days"),
         ).collect()[0]  # bounded: one row
         if found["bad"]:
+            _refuse_excess(work, topic, parsed, found["bad"], found["total"])
             _quarantine(work, topic, parsed)
         applied = _append(work, parsed, found["days"])
     finally:
         parsed.rows.unpersist()
-    _note(work, topic, before, newest, found["ts"])
+    bad, superseded = found["bad"] + taken.bad_of[topic], found["total"] - found["bad"] - applied
+    _note(work, topic, before, newest, found["ts"], Tally(taken.files_of[topic], applied, superseded, 0, bad))
     work.progress(f"{table.name}: {applied:,} of {found['total']:,} messages applied, {found['bad']:,} in quarantine")
     return _Topic(found["total"], applied, found["bad"])
 
@@ -165,6 +172,13 @@ def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
         rows.unpersist()
 
 
+def _refuse_excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int) -> None:
+    allowed = tolerance(work.context.settings.ingest, topic)
+    if is_excess(allowed, bad, total):
+        reasons = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
+        raise excess(topic, allowed, bad, total, {row["reason"]: row["count"] for row in reasons})
+
+
 def _quarantine(work: Work, topic: str, parsed: Parsed) -> None:
     """Set bad messages aside, once each: a repetition after a crash finds them there."""
     bad: DataFrame = parsed.bad()
@@ -177,9 +191,9 @@ def _quarantine(work: Work, topic: str, parsed: Parsed) -> None:
     work.lake.append(QUARANTINE.name, rows.coalesce(1))
 
 
-def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None) -> None:
+def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None, tally: Tally) -> None:
     if before is not None and before >= newest:
         return
     row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": (ts or 0) << 18, "batch": newest}
     row |= {"keys": list(TOPICS[topic].keys) if topic in TOPICS else [], "run_id": work.run_id}
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"at": datetime.now(UTC)}])
+    work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally) | {"at": datetime.now(UTC)}])

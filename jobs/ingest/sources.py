@@ -12,8 +12,8 @@ from jobs.errors import SourceError
 from jobs.ingest.alter import TableName
 from jobs.ingest.changefeed import Changefeed
 from jobs.ingest.csv_records import Dialect
-from jobs.ingest.dump_csv import DumpSpec
-from jobs.ingest.dumpling import Export
+from jobs.ingest.dump import DumpSpec
+from jobs.ingest.dumpling import Export, dialect_of, format_of
 from jobs.ingest.feed import Feed
 from jobs.ingest.feed_csv import CsvSpec
 from jobs.ingest.history import SourceTable, broken
@@ -138,6 +138,7 @@ def _wait(sources: Sources, name: str, schema: str, table: str, version: int, pa
 
 
 def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
+    dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
         create = export.creates.get(name)
         rules = settings.tables.get(".".join(name), TableRules())
@@ -148,7 +149,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
         if spec is None:
             sources.held_files.append(file.path)
             continue
-        dump = DumpSpec(spec, export.tso, settings.dump)
+        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
         sources.items.append(Item(file, Task("dumpling", export.root, file.path, file.size, ".".join(name), dump)))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from jobs.errors import SourceError
 
+_CODECS = {".gz": "gzip", ".zst": "zstd"}
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -49,7 +51,7 @@ def listing(root: str, what: str) -> list[StoredFile]:
 
 
 def read(root: str, path: str) -> bytes:
-    """Return the bytes of one file; those of .gz and .zst files are decompressed.
+    """Return the bytes of one file; those of .gz, .zst and .snappy files are decompressed.
 
     Raises:
         OSError: the file is gone, cannot be read, or is not what its name says.
@@ -58,6 +60,19 @@ def read(root: str, path: str) -> bytes:
     try:
         return _decompress(path, raw)
     except (OSError, EOFError, ValueError) as error:
+        raise OSError(f"cannot be decompressed: {error}") from error
+
+
+def read_head(root: str, path: str, limit: int) -> bytes:
+    """Return the first bytes of one file, decompressed, `limit` at most; OSError as `read`."""
+    if path.endswith(".snappy"):
+        return read(root, path)[:limit]
+    system, base = _open(root, "source")
+    codec = next((codec for suffix, codec in _CODECS.items() if path.endswith(suffix)), None)
+    try:
+        with system.open_input_stream(f"{base.rstrip('/')}/{path}", compression=codec) as stream:
+            return bytes(stream.read(limit))
+    except (EOFError, ValueError) as error:
         raise OSError(f"cannot be decompressed: {error}") from error
 
 
@@ -70,10 +85,16 @@ def read_raw(root: str, path: str) -> bytes:
 
 def plain_name(path: str) -> str:
     """Return the path without the suffix of its compression."""
-    return path.removesuffix(".gz").removesuffix(".zst")
+    for suffix in (*_CODECS, ".snappy"):
+        path = path.removesuffix(suffix)
+    return path
 
 
 def _decompress(path: str, raw: bytes) -> bytes:
+    if raw[:4] == b"PAR1":  # Parquet names its own codec in the same way
+        return raw
+    if path.endswith(".snappy"):
+        return _unsnapped(raw)
     if path.endswith(".gz"):
         return gzip.decompress(raw)
     if path.endswith(".zst"):
@@ -82,6 +103,31 @@ def _decompress(path: str, raw: bytes) -> bytes:
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True) as reader:
             return bytes(reader.read())
     return raw
+
+
+def _unsnapped(raw: bytes) -> bytes:
+    """Return what a snappy stream holds (google/snappy, framing_format.txt): Dumpling's --compress snappy writes it."""
+    import pyarrow as pa
+
+    if raw[:10] != b"\xff\x06\x00\x00sNaPpY":
+        raise ValueError("no snappy stream")
+    codec, parts, at = pa.Codec("snappy"), [], 10
+    while at + 4 <= len(raw):
+        kind, size = raw[at], int.from_bytes(raw[at + 1 : at + 4], "little")
+        chunk, at = raw[at + 8 : at + 4 + size], at + 4 + size  # four bytes of checksum first
+        if at > len(raw) or (2 <= kind < 0x80):
+            raise ValueError("a snappy stream that is cut or of another version")
+        if kind == 0:
+            length, shift = 0, 0
+            for byte in chunk:  # a varint says how much the block holds
+                length |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    break
+            parts.append(codec.decompress(chunk, length).to_pybytes())
+        elif kind == 1:
+            parts.append(chunk)
+    return b"".join(parts)
 
 
 def _open(root: str, what: str) -> tuple[Any, str]:

@@ -106,6 +106,11 @@ CHECKPOINTS = _ops(
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
     Column("held", "string", "Why the table is held back, or that it is gone; null where it goes on."),
+    Column("files", "bigint", "Files read by this run."),
+    Column("applied", "bigint", "Rows of silver that this run changed."),
+    Column("superseded", "bigint", "Changes that this run found older than what silver has, or repeated."),
+    Column("pending", "bigint", "Changes in bronze that wait: above the checkpoint, or the table is held."),
+    Column("quarantined", "bigint", "Rows that this run could not use."),
     RUN_ID,
     _AT,
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from jobs.report.tables import Tables
+from jobs.lake.query import Tables
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobs.report.tables import Rows, Tables
+from jobs.lake.query import Rows, Tables
 
 OPEN = frozenset(
     {"app.board_pins", "app.board_follows", "app.user_follows", "app.blocks", "pin_events", "pin_embeddings"}
@@ -111,11 +111,11 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
 def _case(row: dict[str, Any], plain: bool) -> Case:
     raw: bytes = row["raw"] or b""
     place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
-    text = _readable(raw) if plain and raw else None
+    text = readable(raw) if plain and raw else None
     return Case(place, (row["detail"] or "") if plain else "", text, len(raw))
 
 
-def _readable(raw: bytes) -> str:
+def readable(raw: bytes) -> str:
     """Return the first bytes as text; those that are no printable character as their number."""
     text = raw[:_BYTES].decode("utf-8", "backslashreplace")
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

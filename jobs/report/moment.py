@@ -14,7 +14,7 @@ from typing import Any
 from jobs.errors import ConfigError, TableError
 from jobs.flow import FLOW
 from jobs.lake.job import Job
-from jobs.report.tables import Rows, Tables
+from jobs.lake.query import Rows, Tables
 
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _RECENT = 12

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import StoreError, TableError
+from jobs.lake.query import Tables
 from jobs.publish.tiles import Album, template
 from jobs.report import plots, words
 from jobs.report.funnel import Funnel, read_funnel
@@ -16,7 +17,6 @@ from jobs.report.moment import Moment, find
 from jobs.report.picture import link, steps, summary
 from jobs.report.quality import Quality, read_quality
 from jobs.report.samples import choose_people, sample_feed, sample_related
-from jobs.report.tables import Tables
 
 if TYPE_CHECKING:
     from jobs.publish.reader import Reader

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from jobs.report.tables import Tables
+from jobs.lake.query import Tables
 
 FEED, POPULARITY, PAIRED = "home_feed", "popularity", "home_feed_minus_popularity"
 K = 10

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from jobs.lake.query import Tables
 from jobs.publish.tiles import Album, Tile, Tiles, shares
-from jobs.report.tables import Tables
 
 if TYPE_CHECKING:
     from jobs.publish.reader import View

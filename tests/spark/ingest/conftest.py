@@ -14,13 +14,14 @@ def nothing(*_):
 @pytest.fixture
 def work(lake, ctx):
     """Return a maker of Work; a second call is a later run."""
-    from jobs.lake.job import Work
+    from jobs.lake.job import Context, Work
 
     numbers = itertools.count(1)
 
-    def make(judge=nothing, **options):
+    def make(judge=nothing, settings=None, **options):
         run_id = f"run-{next(numbers)}"
-        return Work(lake.spark, lake, ctx, run_id, nothing, nothing, judge, options=options)
+        context = Context(settings, ctx.as_of) if settings else ctx
+        return Work(lake.spark, lake, context, run_id, nothing, nothing, judge, options=options)
 
     return make
 

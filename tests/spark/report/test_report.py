@@ -16,6 +16,7 @@ from jobs.flow import FLOW
 from jobs.lake import direct
 from jobs.lake.delta import Lake
 from jobs.lake.frames import conform
+from jobs.lake.query import Tables
 from jobs.lake.tables import table
 from jobs.publish.codec import card_key, encode_card
 from jobs.publish.reader import Reader
@@ -24,7 +25,6 @@ from jobs.publish.values import PinCard
 from jobs.report.headline import headline
 from jobs.report.moment import find
 from jobs.report.page import Places, write_report
-from jobs.report.tables import Tables
 from tests.builders import build
 from tests.feeds import card, feed, put, related
 

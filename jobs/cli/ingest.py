@@ -1,0 +1,115 @@
+"""The command `pinlake ingest`, and where the sources are."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.cli.app import STATE, app, out, print_json
+from jobs.errors import SourceError
+
+Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
+
+
+def source_options(
+    ticdc: str | None = None, dumpling: str | None = None, kafka: list[str] | None = None
+) -> dict[str, Any]:
+    """Return where to ingest from: what was named, else what lies under platform.sources.
+
+    Raises:
+        SourceError: a folder named is not there, or nothing was named and the configured one is not there.
+    """
+    if ticdc or dumpling or kafka:
+        for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
+            _require_folder(name, uri)
+        return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
+    root = Path(STATE.path(STATE.loaded.settings.platform.sources))
+    if not root.is_dir():
+        raise SourceError(
+            f"No sources at {root}: make a world with `pinlake world`, or name --ticdc, --dumpling, --kafka."
+        )
+    places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
+    archives = [root / "kafka" / "secor", root / "kafka" / "connect" / "topics"]
+    return places | {"kafka": [str(folder) for folder in archives if folder.is_dir()]}
+
+
+def _require_folder(name: str, uri: str | None) -> None:
+    """Say at once, before Spark is started, that a local folder is not there or a URI carries what it must not."""
+    if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
+        raise SourceError(
+            f"--{name} {uri}: a source's URI must not carry credentials or options. Give them to Spark, in the "
+            "environment: PINLAKE_PLATFORM__SPARK__CONF='{\"spark.hadoop.fs.s3a.access.key\": …}'."
+        )
+    if uri and "://" not in uri and not Path(uri).is_dir():
+        raise SourceError(f"--{name} {uri}: there is no such folder. Name the source's root folder, or its URI.")
+
+
+@app.command()
+def ingest(
+    ticdc: Uri = None,
+    dumpling: Uri = None,
+    kafka: Annotated[list[str] | None, typer.Option(help="Folder or URI of an archive; may be given again.")] = None,
+    changefeed: Annotated[
+        Path | None, typer.Option(help="The file given to `cdc cli changefeed create --config`. [what the files show]")
+    ] = None,
+    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
+    status: Annotated[bool, typer.Option("--status", help="Take in nothing: say how far each table is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: for a program to read.")] = False,
+) -> None:
+    """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
+
+    `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
+
+    `pinlake ingest --status` says how far each table is.
+    """
+    if status:
+        show_status(lake, as_json)
+        return
+    from jobs.cli.engine import engine
+    from jobs.ingest.changefeed import read_changefeed
+
+    options = source_options(ticdc, dumpling, kafka)
+    if changefeed is not None:
+        read_changefeed(changefeed)  # what is wrong with it is said before Spark starts
+        options["changefeed"] = str(changefeed)
+    with engine(options, root=lake) as on:
+        on.ingest()
+
+
+def show_status(lake: str | None, as_json: bool) -> None:
+    """Print how far each source table is, and what was done for it so far."""
+    from rich.table import Table as Grid
+
+    from jobs.ingest.status import status
+
+    found = status(lake or STATE.path(STATE.loaded.settings.platform.lake))
+    if as_json:
+        print_json([one.plain() for one in found])
+        return
+    if not found:
+        out.print("Nothing has been ingested yet: `pinlake ingest` takes in what there is.")
+        return
+    numbers = ("files", "applied", "superseded", "pending", "quarantined")
+    grid = Grid(header_style="bold")
+    for name in ("table", "checkpoint", "lag", *numbers):
+        grid.add_column(name, justify="right" if name in numbers or name == "lag" else "left")
+    for one in found:
+        at = f"{one.checkpoint:%Y-%m-%d %H:%M:%S}" if one.checkpoint else ""
+        counts = [f"{getattr(one, name):,}" for name in numbers]
+        grid.add_row(one.table, at, _duration(one.lag), *counts, style="yellow" if one.held else None)
+    out.print(grid)
+    for one in found:
+        if one.held:
+            reason = one.held if one.table in one.held else f"{one.table} {one.held}"
+            out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if any(one.quarantined for one in found):
+        out.print("   `pinlake quarantine list` says why rows could not be used.", highlight=False)
+
+
+def _duration(lag: timedelta | None) -> str:
+    if lag is None:
+        return ""
+    minutes = max(int(lag.total_seconds() // 60), 0)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

@@ -1,0 +1,53 @@
+"""How far each source table and topic has come, and what was done for it so far: read from ops, without Spark."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobs.lake.query import Tables
+
+
+@dataclass(frozen=True)
+class Status:
+    """One source table or topic. Rows are changes or messages, of all runs together."""
+
+    table: str
+    """schema.table, or kafka:topic."""
+    checkpoint: datetime | None
+    """Up to when every change is in silver; of a topic, the newest event."""
+    lag: timedelta | None
+    files: int
+    applied: int
+    superseded: int
+    pending: int
+    quarantined: int
+    held: str | None
+    """Why the table is held back, or that it is gone."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for a program to read."""
+        lag = None if self.lag is None else round(self.lag.total_seconds(), 3)
+        at = None if self.checkpoint is None else self.checkpoint.isoformat()
+        return vars(self) | {"checkpoint": at, "lag": lag}
+
+
+def status(root: str, now: datetime | None = None) -> list[Status]:
+    """Return the state of every table that a lake has taken in; none if nothing was ingested yet.
+
+    Args:
+        root: folder of the tables.
+        now: what lag is measured from.
+    """
+    sums = ", ".join(f"sum({name}) as {name}" for name in ("files", "applied", "superseded", "quarantined"))
+    last = ", ".join(f"last_value({name} order by at) as {name}" for name in ("checkpoint_ts", "pending", "held"))
+    query = f'select "table" as name, {sums}, {last} from checkpoints group by name order by name'  # noqa: S608
+    rows = Tables(root).ask(query, {"ops.checkpoints": None})
+    return [_status(row, now or datetime.now(UTC)) for row in rows]
+
+
+def _status(row: dict[str, Any], now: datetime) -> Status:
+    tso = row["checkpoint_ts"]
+    # a TSO is milliseconds since 1970, shifted by 18 bits
+    at = datetime.fromtimestamp((tso >> 18) / 1000, UTC) if tso else None
+    counts = {name: row[name] or 0 for name in ("files", "applied", "superseded", "pending", "quarantined")}
+    return Status(row["name"], at, None if at is None else now - at, held=row["held"], **counts)
