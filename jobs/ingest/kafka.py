@@ -6,7 +6,7 @@ Numbers always add up, or the run fails: read + carried = applied + superseded +
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import SourceError, TableError
 from jobs.ingest.accounts import Tally
-from jobs.ingest.archives import Archived, Refused, classify
+from jobs.ingest.archives import Archived, Refused, classify, side_files
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.events import TOPICS, Parsed, new_rows, parse
 from jobs.ingest.manifest import Item, Manifest, refuse
@@ -99,8 +99,10 @@ def _listed(roots: Iterable[str]) -> tuple[list[Item], dict[str, tuple[int, str,
     items: dict[str, Item] = {}
     refused: dict[str, tuple[int, str, str]] = {}
     for root in roots:
-        for file in listing(root, "Kafka archive"):
-            what = classify(file.path)
+        files = listing(root, "Kafka archive")
+        paths = {file.path for file in files}
+        for file in files:
+            what = _beside(classify(file.path), file.path, paths)
             if isinstance(what, Refused):
                 refused[file.path] = (file.size, what.reason, what.detail)
             elif isinstance(what, Archived):
@@ -111,6 +113,14 @@ def _listed(roots: Iterable[str]) -> tuple[list[Item], dict[str, tuple[int, str,
                     )
                 items[file.path] = Item(file, Task("kafka", root, file.path, file.size, what.topic, what))
     return list(items.values()), refused
+
+
+def _beside(what: Archived | Refused | None, path: str, paths: set[str]) -> Archived | Refused | None:
+    """Return what a file is, with the files beside it that have its messages' keys and headers."""
+    if not isinstance(what, Archived) or what.layout != "connect":
+        return what
+    keys, headers = (side if side in paths else None for side in side_files(path))
+    return replace(what, keys=keys, headers=headers)
 
 
 def _checkpoints(lake: Lake) -> dict[str, int]:

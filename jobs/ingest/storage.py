@@ -59,7 +59,7 @@ def read(root: str, path: str) -> bytes:
     raw = read_raw(root, path)
     try:
         return _decompress(path, raw)
-    except (OSError, EOFError, ValueError) as error:
+    except Exception as error:  # each codec has errors of its own
         raise OSError(f"cannot be decompressed: {error}") from error
 
 
@@ -94,7 +94,9 @@ def _decompress(path: str, raw: bytes) -> bytes:
     if raw[:4] == b"PAR1":  # Parquet names its own codec in the same way
         return raw
     if path.endswith(".snappy"):
-        return _unsnapped(raw)
+        import cramjam
+
+        return bytes(cramjam.snappy.decompress(raw))
     if path.endswith(".gz"):
         return gzip.decompress(raw)
     if path.endswith(".zst"):
@@ -103,31 +105,6 @@ def _decompress(path: str, raw: bytes) -> bytes:
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True) as reader:
             return bytes(reader.read())
     return raw
-
-
-def _unsnapped(raw: bytes) -> bytes:
-    """Return what a snappy stream holds (google/snappy, framing_format.txt): Dumpling's --compress snappy writes it."""
-    import pyarrow as pa
-
-    if raw[:10] != b"\xff\x06\x00\x00sNaPpY":
-        raise ValueError("no snappy stream")
-    codec, parts, at = pa.Codec("snappy"), [], 10
-    while at + 4 <= len(raw):
-        kind, size = raw[at], int.from_bytes(raw[at + 1 : at + 4], "little")
-        chunk, at = raw[at + 8 : at + 4 + size], at + 4 + size  # four bytes of checksum first
-        if at > len(raw) or (2 <= kind < 0x80):
-            raise ValueError("a snappy stream that is cut or of another version")
-        if kind == 0:
-            length, shift = 0, 0
-            for byte in chunk:  # a varint says how much the block holds
-                length |= (byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80:
-                    break
-            parts.append(codec.decompress(chunk, length).to_pybytes())
-        elif kind == 1:
-            parts.append(chunk)
-    return b"".join(parts)
 
 
 def _open(root: str, what: str) -> tuple[Any, str]:

@@ -66,7 +66,7 @@ LEDGER_FIELDS = {
 }  # fmt: skip
 KAFKA_FIELDS = {
     "layout": pa.string(), "partition": pa.int32(), "offset": pa.int64(), "offset_quality": pa.string(),
-    "value": pa.binary(),
+    "value": pa.binary(), "key": pa.binary(), "ts": pa.int64(), "headers": pa.string(),
 }  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """Too much that cannot be read stops a run; what was set aside can be read again; every table says how far it is."""
 
-import json
-
 import pytest
 
 from jobs.config.ingest import TableRules, Tolerance
@@ -10,6 +8,7 @@ from jobs.ingest import cdc, kafka
 from jobs.ingest.replay import Wanted
 from jobs.ingest.status import status
 from tests.spark.ingest.test_cdc import adds_up, line, small, state
+from tests.spark.ingest.test_kafka import event
 
 pytestmark = pytest.mark.spark
 
@@ -50,15 +49,13 @@ def test_rows_read_again_after_a_mend_leave_quarantine_and_reach_silver(lake, wo
 
 
 def test_messages_read_again_reach_silver_once(lake, work, tmp_path):
-    event = {"event_id": "e1", "user_id": 7, "pin_id": 9, "event_type": "save", "ts": 1_761_998_400_000}
-    folder = tmp_path / "secor/pin_events/dt=2025-11-01"
+    folder = tmp_path / "secor/pin_events/dt=2026-10-07"
     folder.mkdir(parents=True)
-    broken = json.dumps(event | {"event_id": "e2"}).replace("}", "")
-    (folder / "1_0_00000000000000000000").write_text(json.dumps(event) + "\n" + broken + "\n")
+    broken = event(2).replace(b"}", b" ")
+    (folder / "1_0_00000000000000000000").write_bytes(event(1) + b"\n" + broken + b"\n")
     first = kafka.run(work(kafka=[str(tmp_path / "secor")])).counts
     assert (first["applied"], first["quarantined"]) == (1, 1)
-    whole = json.dumps(event | {"event_id": "e2"})
-    (folder / "1_0_00000000000000000000").write_text(json.dumps(event)[:-1] + "}\n" + whole[:-1] + "}"[: len(broken)])
+    (folder / "1_0_00000000000000000000").write_bytes(event(1) + b"\n" + event(2) + b"\n")
     again = kafka.run(work(kafka=[str(tmp_path / "secor")], replay=Wanted())).counts
     assert (again["applied"], again["quarantined"]) == (1, 0)
     assert lake.read("silver.pin_events").count() == 2

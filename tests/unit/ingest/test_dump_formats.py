@@ -4,6 +4,7 @@ import io
 from datetime import datetime
 from decimal import Decimal
 
+import cramjam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -130,13 +131,10 @@ def test_what_is_told_is_not_looked_for_and_nothing_to_see_means_dumplings_defau
 
 
 def test_a_snappy_stream_is_decompressed_and_a_cut_one_is_said(tmp_path):
-    block = pa.Codec("snappy").compress(b"hello " * 1000).to_pybytes()
-    stream = b"\xff\x06\x00\x00sNaPpY"
-    stream += b"\x00" + (len(block) + 4).to_bytes(3, "little") + b"crc!" + block
-    stream += b"\x01" + (3 + 4).to_bytes(3, "little") + b"crc!" + b"end"
+    stream = bytes(cramjam.snappy.compress(b"hello " * 1000 + b"end"))
     (tmp_path / "a.csv.snappy").write_bytes(stream)
     assert read(str(tmp_path), "a.csv.snappy") == b"hello " * 1000 + b"end"
     assert read_head(str(tmp_path), "a.csv.snappy", 8) == b"hello he"
     (tmp_path / "b.csv.snappy").write_bytes(stream[:-2])
-    with pytest.raises(OSError, match="cut"):
+    with pytest.raises(OSError, match="cannot be decompressed"):
         read(str(tmp_path), "b.csv.snappy")
