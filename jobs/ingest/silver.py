@@ -103,7 +103,7 @@ def create(lake: Lake, table: SourceTable, schema: StructType | None = None) -> 
     """Create a table's silver, empty, and return True; False if it is there: a table without rows is a table too."""
     if lake.exists(table.silver):
         return False
-    lake.create(table.silver, schema or _schema(lake, table, True), comment=_comment(table))
+    lake.create(table.silver, schema or silver_schema(table), comment=_comment(table))
     return True
 
 
@@ -147,17 +147,23 @@ def _arrange(lake: Lake, table: SourceTable) -> None:
         order.insert(place, name)
 
 
-def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
-    """Return silver's schema: the source's columns, then the platform's own; later columns last, unless made anew."""
+def silver_schema(table: SourceTable) -> StructType:
+    """Return the schema of a table's silver when it is made: the source's columns, then the platform's own."""
     fields = _fields(table)
     for own in _OWN:
         told = {LIFE: table.life.to_json()} if own is COMMIT_TS else {}
         fields.append(StructField(own.name, _type(own.type), True, {"comment": own.comment} | told))
+    return StructType(fields)
+
+
+def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
+    """Return the schema that silver is to have; of a table that is there, later columns come last."""
+    whole = silver_schema(table)
     if anew:
-        return StructType(fields)
-    wanted = {field.name: field for field in fields}
+        return whole
+    wanted = {field.name: field for field in whole.fields}
     have = [field.name for field in lake.read(table.silver).schema.fields if field.name in wanted]
-    return StructType([wanted[name] for name in have] + [f for f in fields if f.name not in have])
+    return StructType([wanted[name] for name in have] + [f for f in whole.fields if f.name not in have])
 
 
 def _fields(table: SourceTable) -> list[StructField]:

@@ -27,6 +27,7 @@ _INTEGERS = {
     ("BIGINT", True): pa.uint64(),
 }  # fmt: skip
 _TIME = r"^-?\d{2,3}:[0-5]\d:[0-5]\d(\.\d{1,6})?$"
+_SIZED = {"CHAR", "VARCHAR", "BINARY", "VARBINARY"}
 _ZERO_DATE = r"^\d{4}-(00-\d\d|\d\d-00)"
 
 
@@ -69,21 +70,29 @@ def from_feed_csv(column: SourceColumn, values: pa.Array, zone: str, binary: str
 
 
 def _guarded(column: SourceColumn, values: Any, clean: Callable[[Any], pa.Array]) -> tuple[pa.Array, Faults]:
-    try:
-        return clean(values), {}
-    except _FAILURES:
-        pass  # some value is bad: find out which
     faults: Faults = {}
     kept: list[pa.Array] = []
-    for place in range(len(values)):
-        try:
-            kept.append(clean(values[place : place + 1]))
-        except _FAILURES as error:
+    _cleaned(column, values, clean, 0, kept, faults)
+    return (kept[0] if len(kept) == 1 else pa.concat_arrays(kept)), faults
+
+
+def _cleaned(
+    column: SourceColumn, values: Any, clean: Callable[[Any], pa.Array], at: int, kept: list[pa.Array], faults: Faults
+) -> None:
+    """Clean values that begin at place `at`; where some are bad, halve until they are found."""
+    try:
+        kept.append(clean(values))
+        return
+    except _FAILURES as error:
+        if len(values) == 1:
             reason = "unknown_member" if column.kind in {"enum", "set"} else "bad_value"
-            shown = str(values[place])[:200]
-            faults[place] = (reason, f"column {column.name}: {shown!r} is no {column.sql} ({error})"[:500])
+            shown = str(values[0])[:200]
+            faults[at] = (reason, f"column {column.name}: {shown!r} is no {column.sql} ({error})"[:500])
             kept.append(pa.nulls(1, pa.string()))
-    return pa.concat_arrays(kept), faults
+            return
+    half = len(values) // 2
+    _cleaned(column, values[:half], clean, at, kept, faults)
+    _cleaned(column, values[half:], clean, at + half, kept, faults)
 
 
 def _canal_text(column: SourceColumn, values: list[Any]) -> pa.Array:
@@ -158,6 +167,10 @@ def _checked(column: SourceColumn, texts: pa.Array, zone: str) -> pa.Array:
         _require(pc.match_substring_regex(texts, _TIME), "hours, minutes, seconds")
     elif kind in {"date", "datetime", "timestamp"}:
         return _date(kind, texts, zone)
+    elif column.type in _SIZED and column.length is not None:
+        # binary is written in hexadecimal: two characters a byte
+        width = column.length if kind == "text" else 2 * column.length
+        _require(pc.less_equal(pc.utf8_length(texts), width), f"of at most {column.length} characters or bytes")
     return texts
 
 

@@ -1,0 +1,267 @@
+"""Made-up histories of a database: rows and DDL over three tables, as a model in memory and as the tree TiCDC writes.
+
+A history is drawn as small numbers, so that hypothesis can shrink it; what makes no sense where it stands is left out.
+"""
+
+import json
+import random
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from jobs.ingest.schemafile import checksum
+
+NAMES = ("t0", "t1", "t2", "t3")
+KINDS = (
+    "insert", "insert", "insert", "update", "update", "update", "delete", "rekey", "swap", "add", "drop_column",
+    "rename_column", "widen", "truncate", "drop", "create", "rename", "nothing",
+)  # fmt: skip
+STEPS = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=24
+)
+"""What happens, to which table, to which key or column, and a number for values."""
+
+
+@dataclass(frozen=True)
+class Col:
+    """A column of the model."""
+
+    name: str
+    type: str = "VARCHAR"
+    length: int | None = 20
+
+    def entry(self):
+        """Return it as a schema file has it."""
+        made = {"ColumnName": self.name, "ColumnType": self.type}
+        made |= {"ColumnPrecision": str(self.length)} if self.length else {}
+        return made | ({"ColumnNullable": "false", "ColumnIsPk": "true"} if self.name == "id" else {})
+
+    @property
+    def sql(self):
+        return f"{self.type}({self.length})" if self.length else self.type
+
+
+@dataclass
+class Table:
+    """A table of the model."""
+
+    columns: list[Col]
+    version: int
+    rows: dict[int, dict] = field(default_factory=dict)
+
+
+@dataclass
+class History:
+    """One database: replay `steps`, then `files` is its tree and `states` what it was after each commit_ts."""
+
+    schema: str
+    tables: dict[str, Table] = field(default_factory=dict)
+    schemas: dict[str, str] = field(default_factory=dict)
+    """Path of a schema file -> its content."""
+    lines: list[tuple[str, int, int, str]] = field(default_factory=list)
+    """Table, version, commit_ts and line of each change."""
+    states: list[tuple[int, dict]] = field(default_factory=list)
+    ts: int = 100
+
+    @classmethod
+    def of(cls, number, steps):
+        """Replay steps, each at a commit_ts that no other of up to a hundred histories has, as TiDB sees to."""
+        made = cls(f"h{number}", ts=100 + number)
+        for name in NAMES[:3]:
+            made.create(name, made.tick())
+        for kind, table, at, number in steps:
+            ts, names = made.tick(), sorted(made.tables)
+            if kind == "create":
+                made.create(NAMES[table], ts)
+            elif names:
+                getattr(made, kind)(names[table % len(names)], ts, at, number)
+            made.keep(ts)
+        return made
+
+    def tick(self):
+        self.ts += 100
+        return self.ts
+
+    def keep(self, ts):
+        """Remember the state."""
+        self.states.append((ts, {name: {k: dict(r) for k, r in t.rows.items()} for name, t in self.tables.items()}))
+
+    def state_at(self, checkpoint):
+        """Return table -> key -> row as of a checkpoint."""
+        past = [state for ts, state in self.states if ts <= checkpoint]
+        return past[-1] if past else None
+
+    def ddl(self, name, ts, query, action, columns=None):
+        """Write a schema file."""
+        columns = self.tables[name].columns if columns is None else columns
+        body = {"Table": name, "Schema": self.schema, "Version": 1, "TableVersion": ts, "Query": query, "Type": action}
+        body |= {"TableColumns": [column.entry() for column in columns], "TableColumnsTotal": len(columns)}
+        self.schemas[f"{self.schema}/{name}/meta/schema_{ts}_{checksum(body):010d}.json"] = json.dumps(body)
+        if name in self.tables:
+            self.tables[name].version = ts
+
+    def dml(self, name, ts, kind, row, old=None):
+        """Write one change."""
+        body = {"database": self.schema, "table": name, "type": kind, "data": [_texts(row)]}
+        body |= {"old": [_texts(old)] if old else None, "_tidb": {"commitTs": ts}}
+        self.lines.append((name, self.tables[name].version, ts, json.dumps(body)))
+
+    # what may happen; each takes the table's name, the commit_ts, a place and a number
+
+    def nothing(self, *_):
+        """Nothing."""
+
+    def create(self, name, ts):
+        if name not in self.tables:
+            self.tables[name] = Table([Col("id", "BIGINT", None), Col("v")], ts)
+            query = f"CREATE TABLE `{name}` (`id` BIGINT NOT NULL PRIMARY KEY, `v` VARCHAR(20))"
+            self.ddl(name, ts, query, 3)
+        self.keep(ts)
+
+    def insert(self, name, ts, at, number):
+        table = self.tables[name]
+        if at not in table.rows:
+            table.rows[at] = {c.name: at if c.name == "id" else _value(c, number) for c in table.columns}
+            self.dml(name, ts, "INSERT", table.rows[at])
+
+    def update(self, name, ts, at, number):
+        table = self.tables[name]
+        if at in table.rows:
+            old = dict(table.rows[at])
+            column = table.columns[number % len(table.columns)]
+            if column.name != "id":
+                table.rows[at][column.name] = None if number == 7 else _value(column, number + ts)
+            self.dml(name, ts, "UPDATE", table.rows[at], old)
+
+    def delete(self, name, ts, at, _):
+        if at in self.tables[name].rows:
+            self.dml(name, ts, "DELETE", self.tables[name].rows.pop(at))
+
+    def rekey(self, name, ts, at, number):
+        rows = self.tables[name].rows
+        if at in rows and number not in rows:
+            old = rows.pop(at)
+            rows[number] = old | {"id": number}
+            self.dml(name, ts, "UPDATE", rows[number], old)
+
+    def swap(self, name, ts, at, number):
+        """Exchange two keys in one transaction: deletes and inserts of the same keys at one commit_ts."""
+        rows = self.tables[name].rows
+        if at in rows and number in rows and at != number:
+            olds = {at: rows[at], number: rows[number]}
+            rows[at], rows[number] = olds[number] | {"id": at}, olds[at] | {"id": number}
+            for key in (at, number):
+                self.dml(name, ts, "DELETE", olds[key])
+            for key in (at, number):
+                self.dml(name, ts, "INSERT", rows[key])
+
+    def add(self, name, ts, at, number):
+        table, column = self.tables[name], Col(f"c{at}", *(("INT", None) if number % 2 else ("VARCHAR", 20)))
+        if any(other.name == column.name for other in table.columns):
+            return
+        default = {0: None, 1: "7", 2: "d"}.get(number % 5) if number % 5 == 1 or column.type == "VARCHAR" else None
+        table.columns = [*table.columns, column]
+        for row in table.rows.values():
+            row[column.name] = int(default) if default and column.type == "INT" else default
+        entries = [c.entry() for c in table.columns]
+        if default is not None:
+            entries[-1]["ColumnDefault"] = default
+        told = f" DEFAULT '{default}'" if default is not None else ""
+        self._entries(name, ts, f"ALTER TABLE `{name}` ADD COLUMN `{column.name}` {column.sql}{told}", 5, entries)
+
+    def _entries(self, name, ts, query, action, entries):
+        """Write a schema file whose columns say more than the model keeps."""
+        body = {"Table": name, "Schema": self.schema, "Version": 1, "TableVersion": ts, "Query": query, "Type": action}
+        body |= {"TableColumns": entries, "TableColumnsTotal": len(entries)}
+        self.schemas[f"{self.schema}/{name}/meta/schema_{ts}_{checksum(body):010d}.json"] = json.dumps(body)
+        self.tables[name].version = ts
+
+    def drop_column(self, name, ts, at, _):
+        table = self.tables[name]
+        others = [column for column in table.columns if column.name != "id"]
+        if len(others) > 1:
+            gone = others[at % len(others)]
+            table.columns = [column for column in table.columns if column != gone]
+            for row in table.rows.values():
+                del row[gone.name]
+            self.ddl(name, ts, f"ALTER TABLE `{name}` DROP COLUMN `{gone.name}`", 6)
+
+    def rename_column(self, name, ts, at, number):
+        table = self.tables[name]
+        others = [column for column in table.columns if column.name != "id"]
+        new = f"c{number % 6}"
+        if others and all(column.name != new for column in table.columns):
+            old = others[at % len(others)]
+            table.columns = [replace(column, name=new) if column == old else column for column in table.columns]
+            table.rows = {
+                key: {new if n == old.name else n: v for n, v in row.items()} for key, row in table.rows.items()
+            }
+            self.ddl(name, ts, f"ALTER TABLE `{name}` RENAME COLUMN `{old.name}` TO `{new}`", 12)
+
+    def widen(self, name, ts, at, _):
+        table = self.tables[name]
+        others = [column for column in table.columns if column.name != "id"]
+        if others:
+            old = others[at % len(others)]
+            wide = replace(old, type="BIGINT") if old.type != "VARCHAR" else replace(old, length=old.length + 20)
+            table.columns = [wide if column == old else column for column in table.columns]
+            self.ddl(name, ts, f"ALTER TABLE `{name}` MODIFY COLUMN `{old.name}` {wide.sql}", 12)
+
+    def truncate(self, name, ts, *_):
+        self.tables[name].rows = {}
+        self.ddl(name, ts, f"TRUNCATE TABLE `{name}`", 11)
+
+    def drop(self, name, ts, *_):
+        gone = self.tables.pop(name)
+        self.ddl(name, ts, f"DROP TABLE `{name}`", 4, gone.columns)
+
+    def rename(self, name, ts, at, _):
+        new = NAMES[at % len(NAMES)]
+        if new not in self.tables:
+            self.tables[new] = self.tables.pop(name)
+            self.ddl(new, ts, f"RENAME TABLE `{name}` TO `{new}`", 14)
+
+
+def _value(column, number):
+    return number if column.type != "VARCHAR" else f"x{number}"
+
+
+def _texts(row):
+    return {name: None if value is None else str(value) for name, value in row.items()}
+
+
+def write(root, histories, seed, since=0, until=1 << 60, first=1):
+    """Write the trees of histories below a folder, cut into files at random, lines in any order and some twice.
+
+    Args:
+        root: the folder; what lies there already stays as it is, as TiCDC never changes a file.
+        histories: one database each.
+        seed: of the cuts and of what comes twice.
+        since: only what came after this commit_ts,
+        until: up to this one.
+        first: number of the first file in each folder.
+    """
+    for history in histories:
+        chance = random.Random(f"{seed} {history.schema} {since}")
+        files = {path: text for path, text in history.schemas.items() if int(path.split("_")[-2]) <= until}
+        groups: dict[tuple[str, int], list[str]] = {}
+        for name, version, ts, line in history.lines:
+            if since < ts <= until:
+                groups.setdefault((name, version), []).append(line)
+        for (name, version), lines in groups.items():
+            shuffled = chance.sample(lines, len(lines)) + chance.choices(lines, k=chance.randrange(3))
+            cuts = sorted(chance.randrange(len(shuffled) + 1) for _ in range(chance.randrange(3)))
+            pieces = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True) if a < b]
+            folder = f"{history.schema}/{name}/{version}"
+            for number, piece in enumerate(pieces, first):
+                files[f"{folder}/CDC{number:06d}.json"] = "\r\n".join(piece) + "\r\n"
+            files[f"{folder}/meta/CDC.index"] = f"CDC{first + len(pieces) - 1:06d}.json\n"
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(content)
+
+
+def checkpoint(root, ts):
+    """Write the feed's checkpoint."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "metadata").write_text(json.dumps({"checkpoint-ts": ts}))
