@@ -69,12 +69,12 @@ class History:
         made = cls(f"h{number}", ts=100 + number)
         for name in NAMES[:3]:
             made.create(name, made.tick())
-        for kind, table, at, number in steps:
+        for kind, table, at, value in steps:
             ts, names = made.tick(), sorted(made.tables)
             if kind == "create":
                 made.create(NAMES[table], ts)
             elif names:
-                getattr(made, kind)(names[table % len(names)], ts, at, number)
+                getattr(made, kind)(names[table % len(names)], ts, at, value)
             made.keep(ts)
         return made
 

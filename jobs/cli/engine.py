@@ -96,12 +96,12 @@ class Engine:
         with self.show.job(f"{step.job.name} {step.as_of}"):
             return self.runner.run(step.job, step.as_of, force)
 
-    def ingest(self) -> None:
-        """Run the ingest jobs."""
+    def ingest(self, only: str | None = None) -> None:
+        """Run the ingest jobs, or one of them."""
         from jobs.flow import FLOW
 
         for job in FLOW:
-            if job.stage == "ingest":
+            if job.stage == "ingest" and only in {None, job.name}:
                 with self.show.job(job.name):
                     result = self.runner.run(job, None)
                 self.show.done("  ", job.name, None, result)

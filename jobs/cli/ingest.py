@@ -77,6 +77,30 @@ def ingest(
         on.ingest()
 
 
+@app.command()
+def resnapshot(
+    table: Annotated[str, typer.Argument(help="The table, as schema.table.")],
+    export: Annotated[str, typer.Argument(help="Folder or URI of a Dumpling export that holds it.")],
+    ticdc: Uri = None,
+    dumpling: Uri = None,
+    changefeed: Annotated[Path | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
+    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
+) -> None:
+    """Begin one table anew with a later snapshot, while the feed runs: it was held, or differs from its source.
+
+    `dumpling --filetype csv -T app.pins -o s3://dumps/pins`, then `pinlake resnapshot app.pins s3://dumps/pins`
+    """
+    from jobs.cli.engine import engine
+
+    _require_folder("export", export)
+    options = source_options(ticdc, dumpling, []) | {"kafka": [], "resnapshot": (table, export)}
+    if changefeed is not None:
+        options["changefeed"] = str(changefeed)
+    with engine(options, root=lake) as on:
+        on.ingest("ingest.cdc")
+    out.print(f"   {table} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
+
+
 def show_status(lake: str | None, as_json: bool) -> None:
     """Print how far each source table is, and what was done for it so far."""
     from rich.table import Table as Grid

@@ -139,7 +139,9 @@ def note_marks(
     rows = []
     for mark in marks:
         table, before = mark.table, past.get(mark.table.full_name)
-        start = table.snapshot.tso if table.snapshot else before["start_ts"] if before else None
+        start = before["start_ts"] if before else None  # a later snapshot does not take away what was known before it
+        if start is None and table.snapshot:
+            start = table.snapshot.tso
         row: dict[str, Any] = {"table": table.full_name, "start_ts": start, "keys": list(table.key), "held": table.held}
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)

@@ -1,11 +1,11 @@
 """The action that brings TiDB's snapshot and change feed to bronze and silver, as of the feed's checkpoint.
 
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
-too; `options["replay"]`, which rows of quarantine to read once more. Out: bronze.ledger, silver.<schema>_<table>,
-ops.objects, ops.quarantine, ops.checkpoints. Rows above the checkpoint are in bronze and wait. Every step may be
-repeated: run it again after any failure and the tables are as if it had run once. Numbers always add up, or the run
-fails: read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not
-apply).
+too; `options["replay"]`, which rows of quarantine to read once more; `options["resnapshot"]`, a table and the export
+it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.objects, ops.quarantine, ops.checkpoints,
+ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run it again after any
+failure and the tables are as if it had run once. Numbers always add up, or the run fails:
+read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.errors import PlatformError, TableError
+from jobs.ingest import retakes
 from jobs.ingest.accounts import arrived_in, note_gone, note_marks, tallies, unapplied
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.canal import read_canal
@@ -73,11 +74,14 @@ def run(work: Work) -> Outcome:
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
     feed = read_feed(ticdc, named) if ticdc else None  # its checkpoint is read before anything is listed
     export = read_export(dumpling) if dumpling else None
-    if feed is None and export is None:
+    if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return Outcome()
-    sources = join(feed, export, work.context.settings.ingest)
     past = newest_checkpoints(work.lake)
+    if "resnapshot" in work.options:
+        retakes.begin(work, past, *work.options["resnapshot"])
+    later = retakes.retakes(work.lake)
+    sources = join(feed, export, work.context.settings.ingest, later)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
@@ -88,6 +92,7 @@ def run(work: Work) -> Outcome:
     )
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
+    retakes.loaded(work, later)
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
@@ -177,6 +182,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
         if begun is None or table.snapshot is None or begun["start_ts"] == table.snapshot.tso:
+            continue
+        if table.snapshot.tso in table.floors:  # taken later, and told to
             continue
         reason = (
             f"{name} is held: it began with snapshot {begun['start_ts']} and {table.snapshot.tso} is another one. "

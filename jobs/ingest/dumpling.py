@@ -35,6 +35,8 @@ class Export:
     creates: dict[TableName, CreateTable] = field(default_factory=dict)
     data: list[tuple[StoredFile, TableName]] = field(default_factory=list)
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    paths: dict[TableName, str] = field(default_factory=dict)
+    """Files that the CREATE TABLEs stand in."""
 
 
 def read_export(root: str) -> Export:
@@ -75,9 +77,23 @@ def _sort(export: Export, file: StoredFile) -> None:
         export.data.append((file, (unquote(data[1]), unquote(data[2]))))
     elif schema is not None:
         text = read(export.root, file.path).decode("utf-8", "replace")
-        export.creates[unquote(schema[1]), unquote(schema[2])] = parse_create(text, file.path)
+        table = (unquote(schema[1]), unquote(schema[2]))
+        export.creates[table], export.paths[table] = parse_create(text, file.path), file.path
     elif name != "metadata" and not _NO_TABLE.fullmatch(name):
         export.unknown[file.path] = (file.size, "unknown_path", "no rule of Dumpling's file names fits")
+
+
+def create_text(export: Export, name: TableName) -> str:
+    """Return a table's CREATE TABLE as it stands in the export.
+
+    Raises:
+        SourceError: its file is gone.
+    """
+    path = export.paths[name]
+    try:
+        return read(export.root, path).decode("utf-8", "replace")
+    except OSError as error:
+        raise SourceError(f"{path}: {error}. Export the table again.") from error
 
 
 def format_of(path: str) -> str:

@@ -7,7 +7,9 @@ the ledger: which names they were written under in which span of commit_ts, and 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
+from operator import itemgetter
 
 from jobs.config.ingest import TableRules
 from jobs.ingest.alter import TableName, alterations, renamed_tables
@@ -64,17 +66,29 @@ class Lives:
             if first is not None:
                 table.begin(first)
 
-    def replay(self, files: Iterable[SchemaFile], checkpoint: int) -> dict[str, SourceTable]:
+    def replay(
+        self, files: Iterable[SchemaFile], checkpoint: int, later: Mapping[TableName, Snapshot] | None = None
+    ) -> dict[str, SourceTable]:
         """Go through all DDL; return the tables as of the checkpoint, by full name and for those gone by `name@end`.
 
         Versions above the checkpoint are learnt too: rows above it are decoded, and wait.
+
+        Args:
+            files: all schema files.
+            checkpoint: commit_ts that the feed is complete up to.
+            later: snapshots that were taken of single tables since.
         """
         ordered = sorted(files, key=lambda file: (file.version, file.table, not file.query))
+        steps = [
+            (version, partial(self._step, version, list(group)))
+            for version, group in groupby(ordered, key=lambda file: file.version)
+        ]
+        steps += [(snapshot.tso, partial(self._retake, name, snapshot)) for name, snapshot in (later or {}).items()]
         found: dict[str, SourceTable] | None = None
-        for version, group in groupby(ordered, key=lambda file: file.version):
-            if version > checkpoint and found is None:
+        for at, step in sorted(steps, key=itemgetter(0)):
+            if at > checkpoint and found is None:
                 found = self._seen()
-            self._step(version, list(group))
+            step()
         found = self._seen() if found is None else found
         return {key: replace(t, versions=self.versions.get((t.schema, t.name), {})) for key, t in found.items()}
 
@@ -83,6 +97,19 @@ class Lives:
         table = _Table(Knowledge(self.rules(name), snapshot), snapshot, [segment])
         self.tables[name] = table
         return table
+
+    def _retake(self, name: TableName, snapshot: Snapshot) -> None:
+        """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
+        table = self.tables.get(name) or self._new(name, snapshot.tso)
+        table.knowledge = Knowledge(self.rules(name), snapshot)
+        table.snapshot = snapshot
+        table.floors.append(snapshot.tso)
+        version = table.knowledge.snapshot_version()
+        if version is not None:
+            table.begin(version)
+            older = [known for number, known in self.versions.get(name, {}).items() if number <= snapshot.tso]
+            for known in older[-1:]:
+                _settle(table, known)
 
     def _step(self, version: int, files: list[SchemaFile]) -> None:
         self._rename(version, files)

@@ -19,6 +19,7 @@ from jobs.ingest.feed_csv import CsvSpec
 from jobs.ingest.history import SourceTable, broken
 from jobs.ingest.lives import Lives
 from jobs.ingest.manifest import Item
+from jobs.ingest.retakes import Retake
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Task
 from jobs.ingest.versions import Snapshot, Version
@@ -39,8 +40,16 @@ class Sources:
     """Files that cannot be decoded for now."""
 
 
-def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
+def join(
+    feed: Feed | None, export: Export | None, settings: Ingest, later: Mapping[TableName, Retake] | None = None
+) -> Sources:
     """Return the tables and files of feed and snapshot.
+
+    Args:
+        feed: the change feed.
+        export: the snapshot it begins with.
+        settings: what single tables need.
+        later: snapshots that were taken of single tables since.
 
     Raises:
         SourceError: two source tables would share one silver table, or a column has an unknown type.
@@ -54,7 +63,9 @@ def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
     creates = export.creates if export else {}
     lives = Lives({n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}, rules)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
-    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint)
+    taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
+    retaken = {name: retake.snapshot for name, retake in taken.items()}
+    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken)
     sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
@@ -62,7 +73,11 @@ def join(feed: Feed | None, export: Export | None, settings: Ingest) -> Sources:
         _hold_exchanged(sources, feed)
         _feed_items(sources, feed, settings)
     if export is not None:
-        _export_items(sources, export, settings)
+        _export_items(sources, export, settings, "dumpling")
+    for retake in taken.values():
+        found = retake.export()
+        if found is not None:
+            _export_items(sources, found, settings, retake.source)
     _refuse_collisions(sources.tables)
     return sources
 
@@ -137,7 +152,7 @@ def _wait(sources: Sources, name: str, schema: str, table: str, version: int, pa
     sources.tables[name] = known.hold(version, reason)
 
 
-def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
+def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
         create = export.creates.get(name)
@@ -150,7 +165,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest) -> None:
             sources.held_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
-        sources.items.append(Item(file, Task("dumpling", export.root, file.path, file.size, ".".join(name), dump)))
+        sources.items.append(Item(file, Task(source, export.root, file.path, file.size, ".".join(name), dump)))
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

@@ -128,4 +128,18 @@ GENERATIONS = _ops(
     _AT,
 )
 
-OPS = (RUNS, CHECKS, QUARANTINE, OBJECTS, CHECKPOINTS, GENERATIONS)
+SNAPSHOTS = _ops(
+    "snapshots",
+    "Snapshots taken of single tables while the feed ran. Newest row per table counts.",
+    "one row per source table, snapshot and status",
+    "table tso status",
+    Column("table", "string", "schema.table.", nullable=False),
+    Column("tso", "bigint", "TSO that the snapshot was taken at: it holds every commit up to it.", nullable=False),
+    Column("root", "string", "Where the export lies, or lay."),
+    Column("create", "string", "The table's CREATE TABLE in the export."),
+    Column("status", "string", "begun, or loaded when all its rows are in bronze.", nullable=False),
+    RUN_ID,
+    _AT,
+)
+
+OPS = (RUNS, CHECKS, QUARANTINE, OBJECTS, CHECKPOINTS, GENERATIONS, SNAPSHOTS)

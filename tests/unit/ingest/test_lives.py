@@ -127,6 +127,25 @@ def test_a_truncation_is_a_floor_and_a_drop_an_end():
     assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
 
 
+def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_held_for():
+    narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
+    after = schema(
+        40, ID, SourceColumn("n", "INT"), action=61, query="ALTER TABLE t DROP COLUMN name, ADD COLUMN n INT"
+    )
+    later = {("app", "t"): Snapshot(30, parse_create("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(5))", "f"))}
+
+    def at(checkpoint):
+        start = {("app", "t"): Snapshot(10, CREATE)}
+        files = [schema(10), narrower, after]
+        return Lives(start, lambda _: TableRules()).replay(files, checkpoint, later)["app.t"]
+
+    assert at(25).barrier == 20, "above the checkpoint it has not been taken yet"
+    retaken = at(35)
+    assert (retaken.held, retaken.floors, retaken.snapshot.tso) == (None, (30,), 30)
+    assert [(c.name, c.now.length) for c in retaken.columns] == [("id", None), ("name", 5)]
+    assert [(c.name, c.since) for c in at(45).columns] == [("id", None), ("n", 40)], "DDL goes on from it"
+
+
 def test_a_table_made_anew_has_nothing_of_the_old_one():
     other = (ID, SourceColumn("hits", "BIGINT"))
     made = schema(30, *other, action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY, hits BIGINT)")

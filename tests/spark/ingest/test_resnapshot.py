@@ -1,0 +1,82 @@
+"""One table begun anew with a later snapshot while the feed runs."""
+
+import json
+
+import pytest
+
+from jobs.errors import SourceError
+from jobs.ingest import cdc
+from jobs.lake.ledger import state_at
+from tests.spark.ingest.test_cdc import adds_up, line, small, state
+
+pytestmark = pytest.mark.spark
+
+
+def dump(folder, tso, *rows):
+    """Write an export of app.t, and of a table that nobody asked for."""
+    folder.mkdir(exist_ok=True)
+    (folder / "metadata").write_text(f"SHOW MASTER STATUS:\n\tPos: {tso}\nFinished dump at: x\n")
+    for table in ("t", "other"):
+        create = f"CREATE TABLE `{table}` (`id` BIGINT NOT NULL, `v` VARCHAR(9), PRIMARY KEY (`id`))"
+        (folder / f"app.{table}-schema.sql").write_text(create)
+        lines = ['"id","v"', *(f'{key},"{value}"' for key, value in rows)]
+        (folder / f"app.{table}.000000000.csv").write_text("\r\n".join(lines) + "\r\n")
+    return str(folder)
+
+
+def narrowed(root, version):
+    """Write DDL that cannot be followed."""
+    from jobs.ingest.schemafile import checksum
+
+    column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
+    body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": version, "Type": 12}
+    body |= {"Query": "ALTER TABLE t MODIFY v VARCHAR(5)", "TableColumnsTotal": 2}
+    body["TableColumns"] = [column, {"ColumnName": "v", "ColumnType": "VARCHAR", "ColumnPrecision": "5"}]
+    (root / f"app/t/meta/schema_{version}_{checksum(body):010d}.json").write_text(json.dumps(body))
+
+
+def live(lake):
+    return {(key, value, ts) for key, value, ts, gone in state(lake) if not gone}
+
+
+def test_a_held_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
+    first = dump(tmp_path / "first", 4, (1, "old"), (2, "old"))
+    lines = [[line("INSERT", 3, 10)], [line("UPDATE", 3, 40, "late", {"v": "x"}), line("DELETE", 5, 41, "new")]]
+    root = small(tmp_path / "feed", lines, checkpoint=100)
+    narrowed(tmp_path / "feed", 20)
+    held = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
+    assert (held["held"], live(lake)) == (1, {(1, "old", 4), (2, "old", 4), (3, "x", 10)})
+    later = dump(tmp_path / "later", 30, (3, "snap"), (4, "snap"), (5, "snap"))
+    counts = adds_up(cdc.run(work(ticdc=root, dumpling=first, resnapshot=("app.t", later))))
+    assert (counts["held"], counts["files"]) == (0, 1)
+    assert live(lake) == {(3, "late", 40), (4, "snap", 30)}, "1 and 2 are gone, 5 was deleted since"
+    assert not lake.exists("bronze.other")
+    assert lake.read("bronze.ledger").where("table = 'app.other' and _commit_ts = 30").isEmpty()
+    for file in (tmp_path / "later").iterdir():
+        file.unlink()
+    version = lake.version("silver.app_t")
+    again = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
+    assert (again["read"], again["held"], lake.version("silver.app_t")) == (0, 0, version), "the export is not needed"
+    past = state_at(lake.read("bronze.ledger"), lake.read("silver.app_t").schema, 15)
+    assert {row["id"] for row in past.collect()} == {1, 2, 3}, "a cut before the new snapshot is told from before it"
+
+
+def test_a_snapshot_above_the_checkpoint_waits_for_it(lake, work, tmp_path):
+    root = small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=50)
+    cdc.run(work(ticdc=root))
+    later = dump(tmp_path / "later", 60, (4, "snap"))
+    waiting = adds_up(cdc.run(work(ticdc=root, resnapshot=("app.t", later))))
+    assert (waiting["pending"], live(lake)) == (1, {(3, "x", 10)})
+    small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=60)
+    adds_up(cdc.run(work(ticdc=root)))
+    assert live(lake) == {(4, "snap", 60)}
+
+
+def test_what_cannot_be_taken_is_said(work, tmp_path):
+    root = small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=50)
+    export = dump(tmp_path / "later", 30, (4, "snap"))
+    with pytest.raises(SourceError, match=r"does not hold app\.gone, it holds app\.other, app\.t"):
+        cdc.run(work(ticdc=root, resnapshot=("app.gone", export)))
+    cdc.run(work(ticdc=root, resnapshot=("app.t", export)))
+    with pytest.raises(SourceError, match="taken at 20, app.t began with a snapshot at 30"):
+        cdc.run(work(ticdc=root, resnapshot=("app.t", dump(tmp_path / "older", 20))))
