@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# memcached and Redis, which the tests start on free ports: installed where apt and root allow, else named.
+# memcached, Redis and MariaDB, which the tests start on free ports: installed where apt and root allow, else named.
 set -euo pipefail
 missing=()
 command -v memcached >/dev/null || missing+=(memcached)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v mariadbd >/dev/null || missing+=(mariadb-server)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "Installing ${missing[*]} …"
@@ -15,5 +16,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   fi
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
 else
-  echo "Not there: ${missing[*]}. The tests of these stores are skipped, or fail where CI is set; on Debian: apt-get install ${missing[*]}"
+  echo "Not there: ${missing[*]}. The tests that need them are skipped, or fail where CI is set; on Debian: apt-get install ${missing[*]}"
 fi

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster import free_port
 
+_PACKAGES = {"mariadbd": "mariadb-server"}
 _TIED = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 """Ends a server together with the tests, however they ended."""
 
@@ -70,11 +71,46 @@ def redis_server(folder: Path, password: str = "", maxmemory: str = "0") -> Iter
         yield Servers((port,), processes, b"FLUSHALL\r\n")
 
 
+@contextmanager
+def mariadb_server(folder: Path) -> Iterator[int]:
+    """Give the port of one server with a user `reader` whose password is `pw-reader`, who may do anything."""
+    program, data = found("mariadbd"), folder / "data"
+    who = ["--user=root"] if os.geteuid() == 0 else []
+    install = ["mariadb-install-db", f"--datadir={data}", "--auth-root-authentication-method=normal", *who]
+    subprocess.run([*install, "--skip-test-db"], check=True, capture_output=True)
+    start = folder / "start.sql"
+    start.write_text(
+        "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'pw-reader';\nGRANT ALL ON *.* TO reader@'127.0.0.1';\n"
+    )
+    port = free_port()
+    command = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", *who]
+    command += [f"--socket={folder}/db.sock", f"--init-file={start}", "--skip-log-bin", "--skip-name-resolve"]
+    with started([command], [port]):
+        _wait_for_user(port)
+        yield port
+
+
+def _wait_for_user(port: int, seconds: float = 10.0) -> None:
+    """Wait until the file of users has been read: the port answers before."""
+    import pymysql
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            pymysql.connect(host="127.0.0.1", port=port, user="reader", password="pw-reader").close()
+        except pymysql.MySQLError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def found(program: str) -> str:
     """Return where a server's program is; skip without it, but not in CI."""
     path = shutil.which(program)
     if path is None:
-        say = f"needs {program}: apt-get install {program}"
+        say = f"needs {program}: apt-get install {_PACKAGES.get(program, program)}"
         pytest.fail(say) if os.environ.get("CI") else pytest.skip(say)
     return str(path)
 
@@ -123,3 +159,10 @@ def redis(tmp_path_factory):
     """One server without a password."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory):
+    """The port of a MariaDB server."""
+    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as port:
+        yield port

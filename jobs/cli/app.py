@@ -84,6 +84,7 @@ def main() -> None:
     import jobs.cli.ingest
     import jobs.cli.look
     import jobs.cli.quarantine
+    import jobs.cli.reconcile
     import jobs.cli.report
     import jobs.cli.work  # noqa: F401 - registers the commands
 

@@ -1,0 +1,63 @@
+"""One side of a comparison: a table of silver, at a commit_ts."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.reconcile.compare import Key, Range, Row, Sum
+from jobs.reconcile.database import chunk_in_sql, joined
+from jobs.reconcile.texts import Field, checksum_in_spark, in_spark
+
+
+class Silver:
+    """The live rows of a table."""
+
+    def __init__(self, frame: DataFrame, key: tuple[str, ...], fields: Sequence[Field], by_number: bool) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            frame: the rows.
+            key: columns of the key.
+            fields: columns to compare, and those of the key.
+            by_number: whether the key is one integer.
+        """
+        kinds = {one.name: one.dataType for one in frame.schema.fields}
+        texts = {one.name: in_spark(one, kinds[one.name]) for one in fields}
+        self._texts = [texts[one.name] for one in fields]
+        self._keys = [texts[name] for name in key]
+        self._by_number = by_number
+        self._frame = frame.withColumn("_place", F.col(f"`{key[0]}`") if by_number else self._hash())
+
+    def _hash(self) -> Column:
+        digest = F.md5(F.concat_ws(",", *self._keys).cast("binary"))
+        return F.conv(F.substring(digest, 1, 8), 16, 10).cast("bigint")
+
+    def spread(self) -> Range | None:
+        """Return the places there are rows at."""
+        if not self._by_number:
+            return Range(0, 1 << 32)
+        row = self._frame.agg(F.min("_place").alias("low"), F.max("_place").alias("high")).first()
+        return None if row is None or row["low"] is None else Range(int(row["low"]), int(row["high"]) + 1)
+
+    def sums(self, ranges: Sequence[Range]) -> dict[Range, Sum]:
+        """Return what each range holds."""
+        chunk = F.expr(chunk_in_sql("_place", ranges)).cast("int").alias("chunk")
+        found = self._within(ranges).groupBy(chunk)
+        sums = found.agg(F.count(F.lit(1)).alias("rows"), checksum_in_spark(self._texts).alias("sum"))
+        # bounded: a row a range; Spark's numbers are signed, the database's not
+        return {ranges[r["chunk"]]: Sum(r["rows"], r["sum"] % (1 << 64)) for r in sums.collect()}
+
+    def rows(self, ranges: Sequence[Range]) -> dict[Key, Row]:
+        """Return the rows of ranges."""
+        width = len(self._keys)
+        columns = [text.alias(f"_{at}") for at, text in enumerate([*self._keys, *self._texts])]
+        rows = self._within(ranges).select(*columns).collect()  # bounded: small chunks, a few of them
+        return {tuple(row[:width]): tuple(row[width:]) for row in rows}
+
+    def _within(self, ranges: Sequence[Range]) -> DataFrame:
+        conditions = [(F.col("_place") >= one.low) & (F.col("_place") < one.high) for one in joined(ranges)]
+        whole = conditions[0]
+        for one in conditions[1:]:
+            whole = whole | one
+        return self._frame.where(whole)

@@ -1,0 +1,149 @@
+"""A table of the lake, or of another database, held against its source."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobs.errors import TableError
+from jobs.reconcile.compare import Found, compare
+from jobs.reconcile.database import Address, Database
+from jobs.reconcile.texts import NOT_COMPARED, Field
+
+if TYPE_CHECKING:
+    from jobs.lake.delta import Lake
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a comparison came to."""
+
+    source: str
+    other: str
+    at: int | None
+    """commit_ts that the lake was read at."""
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    """Those compared."""
+    left_out: tuple[str, ...]
+    """Those that only one side has, or that each side writes in its own way."""
+    found: Found
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for a program to read: keys and names of columns, no other value."""
+        told = vars(self.found) | {"differences": self.found.differences}
+        told["differing"] = [{"key": list(key), "columns": names} for key, names in self.found.differing.items()]
+        return vars(self) | {"found": told}
+
+    def sentences(self) -> list[str]:
+        """Return what to say of it."""
+        found = self.found
+        lines = [f"{self.source}: {found.rows:,} rows, {found.chunks:,} checksums, {found.fetched:,} rows looked at"]
+        if self.left_out:
+            lines.append(f"not compared: {', '.join(self.left_out)}")
+        if not found.differences:
+            return [*lines, f"{self.other} is the same."]
+        more = "" if found.complete else "at least "
+        lines.append(
+            f"{more}{found.differences:,} rows differ: {len(found.missing):,} missing, {len(found.extra):,} extra, "
+            f"{len(found.differing):,} different in {self.other}"
+        )
+        for what, keys in (("missing", found.missing), ("extra", found.extra)):
+            lines += [f"   {what} {_shown(key)}" for key in keys[:5]]
+        lines += [f"   different {_shown(k)}: {', '.join(names)}" for k, names in list(found.differing.items())[:5]]
+        return lines
+
+
+def against_lake(
+    lake: "Lake",
+    table: str,
+    address: Address,
+    at: int | None = None,
+    named: str | None = None,
+    limit: int = 10_000,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Compare a table's silver with its source.
+
+    Args:
+        lake: the lake.
+        table: schema.table as the lake has it.
+        address: of the source.
+        at: commit_ts to compare at; None for the table's checkpoint.
+        named: schema.table at the source, where it has another name.
+        limit: differing rows after which no more are looked for.
+        progress: shows a person what is going on.
+
+    Raises:
+        TableError: the lake does not have the table, or has nothing at that time.
+        SourceError: the source cannot be read.
+    """
+    from jobs.ingest.history import named as source_table
+    from jobs.lake.checkpoints import newest_checkpoints
+    from jobs.lake.ledger import source_fields, state_at
+    from jobs.reconcile.silver import Silver
+
+    past = newest_checkpoints(lake).get(table)
+    if past is None:
+        raise TableError(f"{table} has not been ingested: `pinlake ingest --status` lists what has.")
+    moment, silver = at or past["checkpoint_ts"], source_table(table).silver
+    if moment > past["checkpoint_ts"]:
+        raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")
+    frame = lake.read(silver)
+    if moment == past["checkpoint_ts"]:
+        frame = frame.where("not _deleted")
+    else:
+        frame = state_at(lake.read("bronze.ledger"), frame.schema, moment + 1, table)
+    source = Database(address, named or table, moment)
+    try:
+        fields, left_out = _shared(source.fields, [one.name for one in source_fields(frame.schema)])
+        source.show(fields)
+        other = Silver(frame, source.key, fields, source.by_number)
+        found = compare(source, other, fields, limit, progress)
+        names = tuple(one.name for one in fields)
+        return Report(source.name, f"{silver} at {moment}", moment, source.key, names, left_out, found)
+    finally:
+        source.close()
+
+
+def against_database(
+    table: str,
+    one: Address,
+    two: Address,
+    named: str | None = None,
+    limit: int = 10_000,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Compare a table of two databases: a shard of MySQL and what was brought of it into TiDB.
+
+    Args:
+        table: schema.table in the first.
+        one: the first, which is right.
+        two: the second.
+        named: schema.table in the second, where it has another name.
+        limit: differing rows after which no more are looked for.
+        progress: shows a person what is going on.
+
+    Raises:
+        SourceError: one of them cannot be read.
+    """
+    source, other = Database(one, table), Database(two, named or table)
+    try:
+        fields, left_out = _shared(source.fields, [field.name for field in other.fields])
+        source.show(fields)
+        other.show(fields)
+        found = compare(source, other, fields, limit, progress)
+        return Report(source.name, other.name, None, source.key, tuple(f.name for f in fields), left_out, found)
+    finally:
+        source.close()
+        other.close()
+
+
+def _shared(fields: Sequence[Field], names: Sequence[str]) -> tuple[list[Field], tuple[str, ...]]:
+    """Return the columns that can be compared, and the names of the others."""
+    good = [one for one in fields if one.name in names and one.type not in NOT_COMPARED]
+    kept = {one.name for one in good}
+    return good, tuple(sorted(({one.name for one in fields} | set(names)) - kept))
+
+
+def _shown(key: tuple[str | None, ...]) -> str:
+    return ", ".join("NULL" if part is None else part for part in key)
