@@ -32,7 +32,7 @@ def reconcile(
     `pinlake reconcile app.pins --source mysql://reader@shard7:3306 --against mysql://reader@tidb:4000 --as app.pins_7`
     """
     from jobs.reconcile.database import Address
-    from jobs.reconcile.table import against_database, against_lake
+    from jobs.reconcile.table import Question, against_database, against_lake
 
     if any(name.count(".") != 1 for name in (table, named or table)):
         raise ConfigError(f"A table is named schema.table, such as app.pins, got {table!r}, {named!r}.")
@@ -41,12 +41,14 @@ def reconcile(
     if against is not None:
         other = Address.parse(against, OTHER_PASSWORD)
         with out.status("Comparing …") as shown:
-            found = against_database(table, address, other, named, limit, shown.update)
+            found = against_database(Question(table, named, limit=limit), address, other, shown.update)
     else:
         from jobs.cli.engine import engine
 
         with engine(root=lake) as on, on.show.job(f"reconcile {table}"):
-            found = against_lake(on.runner.lake, table, address, at, named, limit, on.show.say)
+            rules = on.runner.settings.ingest.tables.get(table)
+            asked = Question(table, named, at, limit, rules.mask if rules else ())
+            found = against_lake(on.runner.lake, asked, address, on.show.say)
     out.quiet = False
     if report is not None:
         import json

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from jobs.config.base import Section
 
@@ -44,6 +44,12 @@ class TableRules(Section):
     """Whether to leave the table out."""
     quarantine: Tolerance | None = None
     """Instead of ingest.quarantine."""
+    timezone: str | None = None
+    """Zone of its TIMESTAMP values, instead of the feed's."""
+    mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)
+    """Personal columns that are covered before anything is written: column -> hash or null."""
+    cluster: tuple[str, ...] = ()
+    """Columns that silver's files are laid out by; the key unless given."""
 
 
 class Ingest(Section):
@@ -61,6 +67,8 @@ class Ingest(Section):
     """Bytes of source files taken into bronze in one commit; bounds the scratch space a run needs."""
     task_mb: int = Field(64, ge=1)
     """Bytes of source files one task reads; a file is never split."""
+    mask_secret: SecretStr = SecretStr("")
+    """Secret of the hashes that stand for masked values; from the environment only."""
     parallel_tables: int = Field(2, ge=1)
     """Silver tables merged at the same time."""
     quarantine: Tolerance = Tolerance()

@@ -30,7 +30,8 @@ def cleaned(
     faults: Faults = {}
     for name in piece.column_names:
         values = pa.concat_arrays(piece.column(name).chunks) if piece.num_rows else pa.array([], pa.binary())
-        columns[name], found = clean(kinds[name], values)
+        cleaned_, found = clean(kinds[name], values)
+        columns[name] = spec.masks.covered(name, cleaned_)
         faults |= found
     keys = key_texts(spec, columns)
     for place in np.flatnonzero(keys.is_null()):

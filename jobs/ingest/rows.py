@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.ingest.masks import Masks
 from jobs.ingest.mysql import SourceColumn
 from jobs.ingest.values import Faults, from_canal
 
@@ -31,6 +32,8 @@ class RowSpec:
     key: tuple[str, ...]
     """Key columns in column order."""
     zone: str = "UTC"
+    masks: Masks = field(default_factory=Masks)
+    """Columns that are covered."""
 
     @property
     def required(self) -> frozenset[str]:
@@ -62,7 +65,8 @@ def clean_side(spec: RowSpec, side: Side) -> tuple[dict[str, pa.Array], Faults]:
     faults: Faults = {}
     for column in spec.columns:
         values = [row.get(column.name) for row in side.rows]
-        columns[column.name], found = from_canal(column, values, spec.zone)
+        cleaned, found = from_canal(column, values, spec.zone)
+        columns[column.name] = spec.masks.covered(column.name, cleaned)
         faults |= {side.where[at]: fault for at, fault in found.items()}
     return columns, faults
 
@@ -110,7 +114,7 @@ def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
     """Return each row's key as a JSON array of strings; null where a key column is NULL."""
     parts = [columns[name] for name in spec.key]
     kinds = {column.name: column.kind for column in spec.columns}
-    if not all(kinds[name] in _PLAIN_KEYS for name in spec.key):
+    if not all(kinds[name] in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):
         rows = zip(*(part.to_pylist() for part in parts), strict=True)
         return pa.array([None if None in row else _json(row) for row in rows], pa.string())
     pieces: list[Any] = ['["']

@@ -19,6 +19,7 @@ from jobs.ingest.feed_csv import CsvSpec
 from jobs.ingest.history import SourceTable, broken
 from jobs.ingest.lives import Lives
 from jobs.ingest.manifest import Item
+from jobs.ingest.masks import covered_table, masks_of
 from jobs.ingest.retakes import Retake
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Task
@@ -66,6 +67,7 @@ def join(
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
     retaken = {name: retake.snapshot for name, retake in taken.items()}
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken)
+    sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
@@ -114,12 +116,13 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
         trusted = (folder.schema, folder.table, folder.version) not in unreadable
         known = sources.versions.get((folder.schema, folder.table), {})
         version = _version(known, folder.version) if trusted else None
-        spec = _row_spec(folder.schema, folder.table, version, zone) if version else None
+        spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
         if spec is None:
             _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
             continue
         read = spec if data.extension == "json" else _csv_spec(spec, feed.changefeed)
-        sources.items.append(Item(file, Task("ticdc", feed.root, file.path, file.size, name, read)))
+        task = Task("ticdc", feed.root, file.path, file.size, name, read, bool(spec.masks.columns))
+        sources.items.append(Item(file, task))
 
 
 def _csv_spec(rows: RowSpec, changefeed: Changefeed) -> CsvSpec:
@@ -134,12 +137,14 @@ def _version(versions: Mapping[int, Version], wanted: int) -> Version | None:
     return versions[max(lower)] if lower else None
 
 
-def _row_spec(schema: str, table: str, version: Version, zone: str) -> RowSpec | None:
+def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:
     names = {column.name for column in version.columns}
     if not version.key or not set(version.key) <= names:
         return None
     key = tuple(column.name for column in version.columns if column.name in version.key)
-    return RowSpec(schema, table, version.version, version.columns, key, zone)
+    name = f"{schema}.{table}"
+    zone = settings.tables.get(name, TableRules()).timezone or zone
+    return RowSpec(schema, table, version.version, version.columns, key, zone, masks_of(settings, name, key))
 
 
 def _wait(sources: Sources, name: str, schema: str, table: str, version: int, path: str) -> None:
@@ -160,12 +165,13 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         if create is None or rules.exclude:
             continue
         columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
-        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone)
+        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
-        sources.items.append(Item(file, Task(source, export.root, file.path, file.size, ".".join(name), dump)))
+        task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
+        sources.items.append(Item(file, task))
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

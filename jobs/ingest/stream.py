@@ -33,6 +33,8 @@ class Task:
     """Source table, or topic."""
     spec: Any = None
     """What the reader needs to know of its rows."""
+    personal: bool = False
+    """Whether it has columns that must not be written: bad rows are then kept without their bytes."""
 
 
 @dataclass
@@ -101,5 +103,8 @@ def ending(schema: pa.Schema, task: Task, found: int, bad: Bad) -> Iterator[pa.R
     """Yield a file's bad rows, then its summary."""
     if len(bad):
         named = {"row_no": bad.row_no, "reason": bad.reason, "detail": bad.detail, "raw": bad.raw}
+        if task.personal:
+            named |= {"detail": ["not shown, columns of the table are masked: look into the file"] * len(bad)}
+            named |= {"raw": [None] * len(bad)}
         yield batch(schema, task, BAD, len(bad), named)
     yield batch(schema, task, FILE, 1, {"rows": [found]})

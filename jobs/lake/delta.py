@@ -142,9 +142,25 @@ class Lake:
         return self._local and name in TABLES and table(name).low_protocol
 
     def create(
-        self, name: str, schema: StructType, *, comment: str, partition: Iterable[str] = (), low: bool = False
+        self,
+        name: str,
+        schema: StructType,
+        *,
+        comment: str,
+        partition: Iterable[str] = (),
+        cluster: Iterable[str] = (),
+        low: bool = False,
     ) -> None:
-        """Create an empty table with comments; no-op if it is there."""
+        """Create an empty table with comments; no-op if it is there.
+
+        Args:
+            name: table.
+            schema: its columns.
+            comment: what it holds.
+            partition: columns that it is partitioned by,
+            cluster: or that OPTIMIZE lays its files out by.
+            low: whether every reader must be able to read it.
+        """
         from delta.tables import DeltaTable
 
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(name)).comment(comment)
@@ -153,6 +169,7 @@ class Lake:
         builder = builder.property("delta.enableDeletionVectors", str(not low).lower())
         if not low:
             builder = builder.property("delta.enableChangeDataFeed", "true")
+        builder = builder.clusterBy(*cluster) if cluster else builder
         with self.committing(name):
             if self._local:
                 direct.clear_unfinished(self.path(name))

@@ -45,8 +45,9 @@ class Silver:
         chunk = F.expr(chunk_in_sql("_place", ranges)).cast("int").alias("chunk")
         found = self._within(ranges).groupBy(chunk)
         sums = found.agg(F.count(F.lit(1)).alias("rows"), checksum_in_spark(self._texts).alias("sum"))
-        # bounded: a row a range; Spark's numbers are signed, the database's not
-        return {ranges[r["chunk"]]: Sum(r["rows"], r["sum"] % (1 << 64)) for r in sums.collect()}
+        told = sums.collect()  # bounded: a row a range
+        # Spark's numbers are signed, the database's not
+        return {ranges[row["chunk"]]: Sum(row["rows"], row["sum"] % (1 << 64)) for row in told}
 
     def rows(self, ranges: Sequence[Range]) -> dict[Key, Row]:
         """Return the rows of ranges."""

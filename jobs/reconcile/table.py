@@ -1,6 +1,6 @@
 """A table of the lake, or of another database, held against its source."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,22 @@ from jobs.reconcile.texts import NOT_COMPARED, Field
 
 if TYPE_CHECKING:
     from jobs.lake.delta import Lake
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to compare."""
+
+    table: str
+    """schema.table."""
+    named: str | None = None
+    """schema.table on the other side of two databases, or at the lake's source, where it has another name."""
+    at: int | None = None
+    """commit_ts to compare the lake at; None for the table's checkpoint."""
+    limit: int = 10_000
+    """Differing rows after which no more are looked for."""
+    masked: Collection[str] = ()
+    """Columns that the lake has covered."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +70,14 @@ class Report:
 
 
 def against_lake(
-    lake: "Lake",
-    table: str,
-    address: Address,
-    at: int | None = None,
-    named: str | None = None,
-    limit: int = 10_000,
-    progress: Callable[[str], None] = lambda _: None,
+    lake: "Lake", asked: Question, address: Address, progress: Callable[[str], None] = lambda _: None
 ) -> Report:
     """Compare a table's silver with its source.
 
     Args:
         lake: the lake.
-        table: schema.table as the lake has it.
+        asked: what to compare.
         address: of the source.
-        at: commit_ts to compare at; None for the table's checkpoint.
-        named: schema.table at the source, where it has another name.
-        limit: differing rows after which no more are looked for.
         progress: shows a person what is going on.
 
     Raises:
@@ -82,10 +89,11 @@ def against_lake(
     from jobs.lake.ledger import source_fields, state_at
     from jobs.reconcile.silver import Silver
 
+    table = asked.table
     past = newest_checkpoints(lake).get(table)
     if past is None:
         raise TableError(f"{table} has not been ingested: `pinlake ingest --status` lists what has.")
-    moment, silver = at or past["checkpoint_ts"], source_table(table).silver
+    moment, silver = asked.at or past["checkpoint_ts"], source_table(table).silver
     if moment > past["checkpoint_ts"]:
         raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")
     frame = lake.read(silver)
@@ -93,45 +101,41 @@ def against_lake(
         frame = frame.where("not _deleted")
     else:
         frame = state_at(lake.read("bronze.ledger"), frame.schema, moment + 1, table)
-    source = Database(address, named or table, moment)
+    source = Database(address, asked.named or table, moment)
     try:
-        fields, left_out = _shared(source.fields, [one.name for one in source_fields(frame.schema)])
+        names = [one.name for one in source_fields(frame.schema) if one.name not in asked.masked]
+        if not set(source.key) <= set(names):
+            raise TableError(f"{table}: {', '.join(source.key)}, its key, is masked in the lake: rows cannot be told.")
+        fields, left_out = _shared(source.fields, names)
         source.show(fields)
         other = Silver(frame, source.key, fields, source.by_number)
-        found = compare(source, other, fields, limit, progress)
-        names = tuple(one.name for one in fields)
-        return Report(source.name, f"{silver} at {moment}", moment, source.key, names, left_out, found)
+        found = compare(source, other, fields, asked.limit, progress)
+        compared = tuple(one.name for one in fields)
+        return Report(source.name, f"{silver} at {moment}", moment, source.key, compared, left_out, found)
     finally:
         source.close()
 
 
 def against_database(
-    table: str,
-    one: Address,
-    two: Address,
-    named: str | None = None,
-    limit: int = 10_000,
-    progress: Callable[[str], None] = lambda _: None,
+    asked: Question, one: Address, two: Address, progress: Callable[[str], None] = lambda _: None
 ) -> Report:
     """Compare a table of two databases: a shard of MySQL and what was brought of it into TiDB.
 
     Args:
-        table: schema.table in the first.
-        one: the first, which is right.
+        asked: what to compare.
+        one: the first database, which is right.
         two: the second.
-        named: schema.table in the second, where it has another name.
-        limit: differing rows after which no more are looked for.
         progress: shows a person what is going on.
 
     Raises:
         SourceError: one of them cannot be read.
     """
-    source, other = Database(one, table), Database(two, named or table)
+    source, other = Database(one, asked.table), Database(two, asked.named or asked.table)
     try:
         fields, left_out = _shared(source.fields, [field.name for field in other.fields])
         source.show(fields)
         other.show(fields)
-        found = compare(source, other, fields, limit, progress)
+        found = compare(source, other, fields, asked.limit, progress)
         return Report(source.name, other.name, None, source.key, tuple(f.name for f in fields), left_out, found)
     finally:
         source.close()

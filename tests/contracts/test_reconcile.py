@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import ConfigError, SourceError
 from jobs.reconcile.database import Address, Database
-from jobs.reconcile.table import against_database
+from jobs.reconcile.table import Question, against_database
 
 TYPES = {
     "i": "TINYINT", "u": "BIGINT UNSIGNED", "z": "INT(8) ZEROFILL", "d": "DECIMAL(12,4)", "f": "FLOAT", "g": "DOUBLE",
@@ -18,7 +18,8 @@ TYPES = {
     "s": "SET('p','q')", "j": "JSON",
 }  # fmt: skip
 ROW = (
-    "CAST(seq % 200 AS SIGNED) - 100, 18446744073709551615 - seq, seq, seq / 7, seq * 1.5e10, seq / 3, seq % 1000, 'ab', "
+    "CAST(seq % 200 AS SIGNED) - 100, 18446744073709551615 - seq, seq, seq / 7, seq * 1.5e10, seq / 3, seq % 1000, "
+    "'ab', "
     "CONCAT('naïve, ', seq), REPEAT('é', seq % 9), UNHEX(MD5(seq)), UNHEX(MD5(seq)), 2000 + seq % 50, "
     "'2026-01-02' + INTERVAL seq % 300 DAY, '2026-01-02 03:04:05.678', '2026-01-02 03:04:05.678901', '-12:30:00', "
     "ELT(1 + seq % 2, 'x', 'y'), 'p,q', '{\"a\": 1}'"
@@ -53,7 +54,7 @@ def address(port):
 
 
 def compared(port, table="t", **more):
-    return against_database(f"shard.{table}", address(port), address(port), f"whole.{table}", **more)
+    return against_database(Question(f"shard.{table}", f"whole.{table}", **more), address(port), address(port))
 
 
 def test_equal_tables_of_all_types_are_equal_by_checksums_alone(server):
