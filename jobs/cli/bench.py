@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from jobs.benchmark.pages import put
 from jobs.cli.app import STATE, app, out, print_json
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def flow(
         return
     lines = growth.table(chosen, found, fixed)
     if page:
-        page.write_text(growth.page(lines, env, datetime.now(UTC).date()))
+        put(page, "flow", growth.page(lines, env, datetime.now(UTC).date()))
     for line in lines:
         typer.echo(line)
 
@@ -144,3 +145,44 @@ def fixed(as_json: Annotated[bool, typer.Option("--json", help="For a program to
         return
     for job, seconds in found.items():
         typer.echo(f"| `{job}` | {seconds:.2f} |")
+
+
+Page = Annotated[Path | None, typer.Option(help="Markdown page to write into, docs/benchmarks.md for one.")]
+
+
+@benchmarks.command()
+def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 400_000, page: Page = None) -> None:
+    """Read change files as ingest does, beside the nearest thing that only parses them: rows a CPU-second.
+
+    `pinlake benchmark ingest`
+    """
+    from jobs.benchmark import intake
+    from jobs.cli.engine import engine
+
+    with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
+        pairs = intake.measure(on.runner.lake.spark, Path(scratch), rows)
+    lines = intake.table(pairs)
+    if page:
+        put(page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
+    for line in lines:
+        typer.echo(line)
+
+
+@benchmarks.command()
+def merge(
+    rows: Annotated[int, typer.Option(help="Rows of the table.", min=100)] = 10_000_000, page: Page = None
+) -> None:
+    """Merge one per cent of changes into a large table, beside making it anew from the ledger: CPU-seconds.
+
+    `pinlake benchmark merge --rows 1000000`; ten million take some five minutes and 6 GB of disk.
+    """
+    from jobs.benchmark import merging
+    from jobs.cli.engine import engine
+
+    with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
+        costs = merging.measure(on.work(), rows)
+    lines = merging.table(costs)
+    if page:
+        put(page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
+    for line in lines:
+        typer.echo(line)

@@ -15,6 +15,7 @@ from jobs.cli.app import STATE, out
 
 if TYPE_CHECKING:
     from jobs.config import Settings
+    from jobs.lake.job import Work
     from jobs.plan import Step
     from jobs.runner import Result, Runner
 
@@ -105,6 +106,19 @@ class Engine:
                 with self.show.job(job.name):
                     result = self.runner.run(job, None)
                 self.show.done("  ", job.name, None, result)
+
+    def work(self) -> "Work":
+        """Return what an action gets, without checks: for measurements."""
+        from datetime import UTC, datetime
+
+        from jobs.lake.job import Context, Work
+
+        lake, today = self.runner.lake, datetime.now(UTC).date()
+
+        def nothing(*_: Any) -> None:
+            return None
+
+        return Work(lake.spark, lake, Context(self.runner.settings, today), "measured", nothing, nothing, nothing)
 
     def flow(self, as_of: date | None, force: bool = False) -> date:
         """Ingest, then every job for the cut and for the earlier cuts it reads from; return the cut."""
