@@ -49,7 +49,7 @@ class TableRules(Section):
     mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)
     """Personal columns that are covered before anything is written: column -> hash or null."""
     cluster: tuple[str, ...] = ()
-    """Columns that silver's files are laid out by; the key unless given."""
+    """Columns that silver's files are laid out by: those that analysts filter by. For tables made from now on."""
 
 
 class Ingest(Section):

@@ -128,7 +128,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     results = _merge_all(work, [_Result(marks[n], counts[n].due if n in counts else 0) for n in sorted(todo)])
     for name, mark in sorted(live.items()):
         if name not in todo:
-            create(work.lake, mark.table)
+            create(work, mark.table)
     note_gone(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}

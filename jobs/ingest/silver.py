@@ -8,14 +8,17 @@ truncated, renamed or made anew), the table is made again from the ledger in one
 
 import json
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import DataType, DateType, DecimalType, IntegralType, StringType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
+from jobs.config.ingest import TableRules
+from jobs.errors import ConfigError
 from jobs.ingest.evolution import Column
 from jobs.ingest.history import SourceTable
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
@@ -27,6 +30,8 @@ from jobs.lake.sources import LEDGER, SILVER
 from jobs.lake.table import Table
 
 _OWN = (COMMIT_TS, OP_RANK, DELETED)
+_ORDERED = (IntegralType, DecimalType, StringType, DateType)
+"""Types of keys whose least and greatest value Delta keeps for each file, and that literals of Python stand for."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def merge(work: Work, mark: Mark) -> int:
     try:
         rows = typed(last, schema)
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
-        if create(lake, table, schema):
+        if create(work, table, schema):
             lake.append(table.silver, rows)
         elif anew:
             lake.rewrite(table.silver, rows.to(schema))
@@ -99,21 +104,40 @@ def clear(lake: Lake, silver: str) -> None:
             lake.delta(silver).delete()
 
 
-def create(lake: Lake, table: SourceTable, schema: StructType | None = None) -> bool:
+def create(work: Work, table: SourceTable, schema: StructType | None = None) -> bool:
     """Create a table's silver, empty, and return True; False if it is there: a table without rows is a table too."""
-    if lake.exists(table.silver):
+    if work.lake.exists(table.silver):
         return False
-    lake.create(table.silver, schema or silver_schema(table), comment=_comment(table))
+    cluster = work.context.settings.ingest.tables.get(table.full_name, TableRules()).cluster
+    schema = schema or silver_schema(table)
+    unknown = [name for name in cluster if name not in schema.fieldNames()]
+    if unknown:
+        raise ConfigError(
+            f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is no column of it. "
+            f"It has {', '.join(schema.fieldNames())}."
+        )
+    work.lake.create(table.silver, schema, comment=_comment(table), cluster=cluster)
     return True
 
 
 def _merge_rows(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
-    same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in table.key)
+    same = [F.col(f"t.`{name}`") == F.col(f"s.`{name}`") for name in table.key]
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
-    target = lake.delta(table.silver).alias("t").merge(rows.alias("s"), same)
+    where = reduce(SparkColumn.__and__, [*same, *_between(rows, table.key)])
+    target = lake.delta(table.silver).alias("t").merge(rows.alias("s"), where)
     with lake.committing(table.silver):
         done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
+
+
+def _between(rows: DataFrame, key: tuple[str, ...]) -> list[SparkColumn]:
+    """Return conditions on the target's key that hold for all rows: files without such keys are not opened."""
+    names = [name for name in key if isinstance(rows.schema[name].dataType, _ORDERED)]
+    edges = [edge(f"`{name}`") for name in names for edge in (F.min, F.max)]
+    found = rows.agg(*edges).first() if edges else None
+    if found is None or None in found:
+        return []
+    return [F.col(f"t.`{n}`").between(F.lit(found[2 * at]), F.lit(found[2 * at + 1])) for at, n in enumerate(names)]
 
 
 def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
