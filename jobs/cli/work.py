@@ -122,8 +122,10 @@ def maintain() -> None:
 
     with engine() as on, out.status("Maintaining …"):
         for name, did in care(on.runner.lake, on.runner.settings.maintenance).items():
-            if did["removed"] or did["joined"]:
-                out.print(f"   {name}: {did['removed']} old days removed, {did['joined']} fewer files", highlight=False)
+            told = {"old days": did["removed"], "old tombstones": did["tombstones"], "small files": did["joined"]}
+            if any(told.values()):
+                less = ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
+                out.print(f"   {name}: {less} fewer", highlight=False)
     out.print("   All tables are in order.")
 
 

@@ -10,5 +10,7 @@ class Maintenance(Section):
 
     keep_hours: float = Field(168.0, ge=168.0)
     """Hours that the files of old versions stay: change feeds, pinned inputs and time travel reach back so far."""
+    tombstone_days: int = Field(30, ge=1)
+    """Days after which rows that were deleted at the source leave silver; bronze keeps them."""
     target_mb: int = Field(128, ge=1)
     """Size in MiB that small files are joined to."""

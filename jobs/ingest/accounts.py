@@ -32,6 +32,8 @@ class Counts:
     """All rows not applied before."""
     due: int
     """Those of them up to the limit."""
+    behind: int = 0
+    """Those of them at or below the checkpoint that had been applied: they came late."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,9 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
         F.count_if(fresh & (ts > checkpoint)).alias("late"),
         F.count(F.lit(1)).alias("total"),
         F.count_if(ts <= F.col("limit")).alias("due"),
+        F.count_if(ts <= F.col("old_ts")).alias("behind"),
     )
-    names = ("fresh", "late", "total", "due")
+    names = ("fresh", "late", "total", "due", "behind")
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 

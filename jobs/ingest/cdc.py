@@ -10,7 +10,7 @@ read + carried = applied + superseded + pending + quarantined (carried: rows an 
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
-from jobs.ingest.accounts import arrived_in, note_gone, note_marks, tallies, unapplied
+from jobs.ingest.accounts import Counts, arrived_in, note_gone, note_marks, tallies, unapplied
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.canal import read_canal
 from jobs.ingest.changefeed import read_changefeed
@@ -31,13 +31,14 @@ from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
 from jobs.ingest.replay import replay_of
 from jobs.ingest.rows import RowSpec
-from jobs.ingest.silver import Mark, create, merge, reshaped
+from jobs.ingest.silver import Mark, create, merge, reshaped, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
+from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
-from jobs.lake.sources import LEDGER
+from jobs.lake.sources import LEDGER, SILVER
 
 _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 """What a file's task says of its rows -> what reads them."""
@@ -63,7 +64,8 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
-        held_files, overwritten (files); tables, held (tables). detail: why each held table is held, by name.
+        held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is held, and how
+        registered tables differ from the registry, by name.
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
@@ -99,8 +101,20 @@ def run(work: Work) -> Outcome:
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
     for reason in held.values():
         work.progress(f"held: {reason}")
-    counts |= files | {"tables": len(sources.tables), "held": len(held)}
-    return Outcome(counts["applied"], counts, detail={"held": held, "missing": feed.missing if feed else []})
+    drifted = _drifted(sources)
+    for name, clauses in drifted.items():
+        work.progress(f"{name} is not as the registry says: {'; '.join(clauses)}")
+    counts |= files | {"tables": len(sources.tables), "held": len(held), "drifted": len(drifted)}
+    missing = feed.missing if feed else []
+    return Outcome(counts["applied"], counts, detail={"held": held, "missing": missing, "drifted": drifted})
+
+
+def _drifted(sources: Sources) -> dict[str, list[str]]:
+    """Return what of registered tables is not as registered: jobs that need it are refused by name."""
+    known = {table.source: table for table in SILVER if table.source is not None}
+    live = {t.full_name: t for t in sources.tables.values() if t.exists_at(sources.checkpoint)}
+    found = {name: drift(silver_schema(live[name]), known[name]) for name in sorted(live.keys() & known.keys())}
+    return {name: clauses for name, clauses in found.items() if clauses}
 
 
 def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Taken, newest: int) -> dict[str, int]:
@@ -125,7 +139,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
     todo = [name for name, mark in live.items() if name in due or _changed(work.lake, mark.table)]
-    results = _merge_all(work, [_Result(marks[n], counts[n].due if n in counts else 0) for n in sorted(todo)])
+    results = _merge_all(work, [_result(marks[name], counts.get(name)) for name in sorted(todo)])
     for name, mark in sorted(live.items()):
         if name not in todo:
             create(work, mark.table)
@@ -145,6 +159,10 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     named = {"read": taken.read, "carried": total - fresh, "applied": applied}
     named |= {"superseded": due_rows - applied + strays, "pending": total - due_rows + unborn}
     return named | {"quarantined": taken.quarantined}
+
+
+def _result(mark: Mark, count: Counts | None) -> _Result:
+    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0)
 
 
 def _changed(lake: Lake, table: SourceTable) -> bool:

@@ -45,6 +45,8 @@ class Mark:
     """commit_ts up to which changes are in silver."""
     limit: int
     """commit_ts up to which they may be now."""
+    late: bool = False
+    """Whether changes came that are older than what is in silver: tombstones of their keys may have been removed."""
 
     def unapplied(self) -> SparkColumn:
         """Return the condition on the table's ledger rows that no earlier run has applied."""
@@ -68,7 +70,7 @@ def merge(work: Work, mark: Mark) -> int:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
         changes = changes.where((F.col("op") == "S") | (F.col("_commit_ts") > table.snapshot.tso))
     schema = _schema(lake, table, anew)
-    last = newest(changes if anew else changes.where(mark.unapplied())).persist(StorageLevel.DISK_ONLY)
+    last = newest(changes if anew else _unapplied(changes, mark)).persist(StorageLevel.DISK_ONLY)
     try:
         rows = typed(last, schema)
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
@@ -82,6 +84,15 @@ def merge(work: Work, mark: Mark) -> int:
         return last.where(mark.unapplied()).count()
     finally:
         last.unpersist()
+
+
+def _unapplied(changes: DataFrame, mark: Mark) -> DataFrame:
+    """Return the changes to apply; for keys of late ones all there are, so that none brings back what was deleted."""
+    fresh = changes.where(mark.unapplied())
+    if not mark.late:
+        return fresh
+    keys = fresh.where(F.col("_commit_ts") <= mark.checkpoint).select("key").distinct()
+    return fresh.unionByName(changes.where(~mark.unapplied()).join(keys, "key", "left_semi"))
 
 
 def reshaped(lake: Lake, table: SourceTable) -> bool:

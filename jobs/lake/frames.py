@@ -6,10 +6,13 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, MapType, StructField, StructType
+from pyspark.sql.types import ArrayType, IntegralType, MapType, StructField, StructType
 
 from jobs.errors import TableError
 from jobs.lake.table import Table
+
+_WHOLE = (IntegralType,)
+"""Types of whole numbers: a wider one takes a narrower one's place."""
 
 
 def belonging(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
@@ -48,6 +51,19 @@ def conform(df: DataFrame, known: Table) -> DataFrame:
             f"{unknown or 'none'}. Change the job, or jobs/lake/{known.layer}.py together with its readers."
         )
     return df.select(*[F.col(f"`{c.name}`").cast(c.type).alias(c.name) for c in known.columns])
+
+
+def drift(schema: StructType, known: Table) -> list[str]:
+    """Return what of a source table's columns is not as registered, a clause a column; more columns are no drift."""
+    there = {field.name: field.dataType for field in schema.fields}
+    clauses = []
+    for field in struct_of(known).fields:
+        kind = there.get(field.name)
+        if kind is None:
+            clauses.append(f"{field.name} is missing")
+        elif kind != field.dataType and not (isinstance(kind, _WHOLE) and isinstance(field.dataType, _WHOLE)):
+            clauses.append(f"{field.name} is {kind.simpleString()}, not {field.dataType.simpleString()}")
+    return clauses
 
 
 def nullable(struct: StructType) -> StructType:

@@ -9,15 +9,19 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.config.maintenance import Maintenance
+from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.table import Table
 from jobs.lake.tables import TABLES
 
 if TYPE_CHECKING:
     from jobs.lake.delta import Lake
 
+_DAY = 86_400_000
+"""Milliseconds."""
+
 
 def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> dict[str, dict[str, Any]]:
-    """Maintain every registered table there is; return what was done, by table.
+    """Maintain every table there is; return what was done, by table.
 
     Args:
         lake: where.
@@ -25,7 +29,8 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         today: the day retention is counted from. [the newest cut or day in the table]
 
     Returns:
-        removed: partitions past retention; joined: small files that became fewer; version: after it all.
+        removed: partitions past retention; joined: small files that became fewer; tombstones: rows removed that were
+        deleted at the source long ago; version: after it all.
     """
     spark = lake.spark
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(settings.target_mb << 20))
@@ -36,19 +41,37 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", listing)
     # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
+    ends = {name: ts - (settings.tombstone_days * _DAY << 18) for name, ts in _ingested(lake).items()}
     done = {}
-    for known in [known for known in TABLES.values() if lake.exists(known.name)]:
-        with lake.committing(known.name):
-            removed = _retire(lake, known, today)
-            joined = lake.delta(known.name).optimize().executeCompaction().first()
-            lake.delta(known.name).vacuum(settings.keep_hours)
+    for name in [name for name in [*TABLES, *(n for n in sorted(ends) if n not in TABLES)] if lake.exists(name)]:
+        with lake.committing(name):
+            removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
+            buried = _bury(lake, name, ends[name]) if name in ends else 0
+            joined = lake.delta(name).optimize().executeCompaction().first()
+            lake.delta(name).vacuum(settings.keep_hours)
         metrics = joined["metrics"] if joined else None
-        done[known.name] = {
+        done[name] = {
             "removed": removed,
             "joined": int(metrics["numFilesRemoved"] - metrics["numFilesAdded"]) if metrics else 0,
-            "version": lake.version(known.name),
+            "tombstones": buried,
+            "version": lake.version(name),
         }
     return done
+
+
+def _ingested(lake: "Lake") -> dict[str, int]:
+    """Return the silver table of each source table and its checkpoint: no registry lists them."""
+    tables = {name: row for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")}
+    return {f"silver.{name.replace('.', '_', 1)}": row["checkpoint_ts"] or 0 for name, row in tables.items()}
+
+
+def _bury(lake: "Lake", name: str, end: int) -> int:
+    """Delete tombstones older than `end`; return how many. Late changes of their keys are held against bronze."""
+    old = f"_deleted AND _commit_ts < {end}"
+    if lake.read(name).where(old).isEmpty():
+        return 0
+    row = lake.delta(name).delete(old).first()
+    return int(row["num_affected_rows"]) if row else 0
 
 
 def _retire(lake: "Lake", known: Table, today: date | None) -> int:

@@ -6,9 +6,11 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.config.maintenance import Maintenance
 from jobs.errors import SourceError, ValidationFailed
 from jobs.ingest import batches, cdc
 from jobs.lake.ledger import newest, state_at
+from jobs.lake.maintenance import maintain
 from tests.realfeed import assert_state, expected
 
 pytestmark = pytest.mark.spark
@@ -203,3 +205,18 @@ def test_missing_sources_are_named_and_none_at_all_is_no_error(work, tmp_path):
     with pytest.raises(SourceError, match="no folder"):
         cdc.run(work(dumpling=str(tmp_path / "gone")))
     assert cdc.run(work()).rows == 0
+
+
+def test_old_tombstones_leave_silver_and_late_changes_do_not_bring_their_rows_back(lake, work, tmp_path):
+    day = 86_400_000 << 18
+    lines = [[line("INSERT", 1, 10), line("DELETE", 1, 20), line("INSERT", 2, 30), line("DELETE", 2, 100 * day)]]
+    root = small(tmp_path / "feed", lines, checkpoint=100 * day)
+    cdc.run(work(ticdc=root))
+    done = maintain(lake, Maintenance())
+    assert done["silver.app_t"]["tombstones"] == 1
+    assert {key for key, *_ in state(lake)} == {2}, "a tombstone of the last days stays"
+    late = [[line("UPDATE", 1, 15, "late", {"v": "x"}), line("INSERT", 3, 16), line("INSERT", 4, 101 * day)]]
+    small(tmp_path / "feed", [*lines, *late], checkpoint=101 * day)
+    counts = adds_up(cdc.run(work(ticdc=root)))
+    assert {(key, gone) for key, *_, gone in state(lake)} == {(1, True), (2, True), (3, False), (4, False)}
+    assert counts["read"] == 3
