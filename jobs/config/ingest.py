@@ -66,7 +66,9 @@ class Ingest(Section):
     batch_mb: int = Field(2048, ge=1)
     """Bytes of source files taken into bronze in one commit; bounds the scratch space a run needs."""
     task_mb: int = Field(64, ge=1)
-    """Bytes of source files one task reads; a file is never split."""
+    """Bytes of source files one task reads; a file is read by one task."""
+    block_mb: int = Field(256, ge=1)
+    """Bytes of a larger file that are in memory at a time."""
     mask_secret: SecretStr = SecretStr("")
     """Secret of the hashes that stand for masked values; from the environment only."""
     parallel_tables: int = Field(2, ge=1)

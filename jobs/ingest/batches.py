@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import TableError
+from jobs.ingest.blocks import Cut, cut_of, read_in_blocks
 from jobs.ingest.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
 from jobs.ingest.replay import Replay
 from jobs.ingest.storage import read
@@ -153,12 +154,13 @@ def _stream(work: Work, intake: Intake, tasks: list[Task]) -> DataFrame:
     """Return the stream of all files: one Spark task a group of files of one table, nothing read on the driver."""
     groups = _groups(tasks, work.context.settings.ingest.task_mb << 20)
     reader, schema = intake.read, arrow_schema(intake.fields)
+    limit = work.context.settings.ingest.block_mb << 20
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for task in groups[number]:
-                    yield from _read(task, reader, schema)
+                    yield from _read(task, reader, schema, limit)
 
     places = work.spark.range(0, len(groups), 1, len(groups))
     return places.mapInArrow(run, spark_schema(intake.fields))
@@ -180,14 +182,28 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
     return sorted(groups, key=lambda group: -sum(task.size for task in group))
 
 
-def _read(task: Task, reader: Reader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    cut = cut_of(task.spec) if task.size > limit else None
+    if cut is not None:
+        yield from _blocks(task, reader, cut, schema, limit)
+        return
     try:
         content = read(task.root, task.object)
     except OSError as error:
         bad = Bad()
         bad.add(None, "unreadable_file", str(error), None)
-        return ending(schema, task, 1, bad)
-    return reader(task, content)
+        yield from ending(schema, task, 1, bad)
+        return
+    yield from reader(task, content)
+
+
+def _blocks(task: Task, reader: Reader, cut: Cut, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from read_in_blocks(task, reader, cut, limit)
+    except OSError as error:  # what came before is good
+        bad = Bad()
+        bad.add(None, "unreadable_file", str(error), None)
+        yield from ending(schema, task, 1, bad)
 
 
 def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:

@@ -63,14 +63,19 @@ def read(root: str, path: str) -> bytes:
         raise OSError(f"cannot be decompressed: {error}") from error
 
 
-def read_head(root: str, path: str, limit: int) -> bytes:
-    """Return the first bytes of one file, decompressed, `limit` at most; OSError as `read`."""
+def open_stream(root: str, path: str) -> Any:
+    """Return a stream of one file's bytes, decompressed as it is read; OSError as `read`."""
     if path.endswith(".snappy"):
-        return read(root, path)[:limit]
+        return io.BytesIO(read(root, path))
     system, base = _open(root, "source")
     codec = next((codec for suffix, codec in _CODECS.items() if path.endswith(suffix)), None)
+    return system.open_input_stream(f"{base.rstrip('/')}/{path}", compression=codec)
+
+
+def read_head(root: str, path: str, limit: int) -> bytes:
+    """Return the first bytes of one file, decompressed, `limit` at most; OSError as `read`."""
     try:
-        with system.open_input_stream(f"{base.rstrip('/')}/{path}", compression=codec) as stream:
+        with open_stream(root, path) as stream:
             return bytes(stream.read(limit))
     except (EOFError, ValueError) as error:
         raise OSError(f"cannot be decompressed: {error}") from error
