@@ -19,6 +19,7 @@ from jobs.ingest.accounts import Tally
 from jobs.ingest.archives import Archived, Refused, classify, side_files
 from jobs.ingest.batches import Intake, Taken, take_in
 from jobs.ingest.events import TOPICS, Parsed, new_rows, parse
+from jobs.ingest.gaps import gaps
 from jobs.ingest.manifest import Item, Manifest, refuse
 from jobs.ingest.messages import read_messages
 from jobs.ingest.replay import replay_of
@@ -50,7 +51,7 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, other_topics, quarantined (messages); files, unknown_files,
-        overwritten.
+        overwritten; gaps, ranges of exact offsets that are missing. detail: the first of them.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, or more messages than allowed
@@ -66,7 +67,11 @@ def run(work: Work) -> Outcome:
     unknown = refuse(work, manifest, "kafka", refused) if refused else 0
     taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     counts = apply_messages(work, manifest.last, taken)
-    return Outcome(counts["applied"], counts | {"unknown_files": unknown, "overwritten": taken.overwritten})
+    missing, some = gaps(work.lake, taken.batches)
+    for gap in some:
+        work.progress(str(gap))
+    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
+    return Outcome(counts["applied"], counts, detail={"gaps": [str(gap) for gap in some]})
 
 
 def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:

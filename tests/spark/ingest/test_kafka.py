@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jobs.ingest import kafka
+from tests.unit.ingest.test_messages import record_batch
 
 pytestmark = pytest.mark.spark
 
@@ -127,3 +128,61 @@ def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run,
     counts = run()
     assert (counts["applied"], counts["quarantined"], counts["unknown_files"]) == (1, 1, 1)
     assert {r["reason"] for r in lake.read("ops.quarantine").collect()} == {"unreadable_file", "unsupported_format"}
+
+
+def test_messages_of_kafkas_own_segments_come_with_exact_offsets_and_gaps_are_said(lake, run, tmp_path):
+    def segment(first, *numbers):
+        file = tmp_path / "topics/main/pin_events-1" / f"{first:020d}.log"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        batches = [record_batch(number, [(b"k", event(number), [])]) for number in numbers]
+        file.write_bytes(b"".join(batches))
+
+    segment(0, 0, 1, 4)
+    assert run()["gaps"] == 1
+    segment(6, 4, 6, 7)
+    counts = run()
+    assert (counts["gaps"], counts["applied"], counts["superseded"]) == (1, 2, 1)
+    rows = lake.read("bronze.kafka").select("offset", "offset_quality", "key", "ts", "layout").collect()
+    assert {row["offset"] for row in rows} == {0, 1, 4, 6, 7}
+    assert {(row["offset_quality"], bytes(row["key"]), row["layout"]) for row in rows} == {("exact", b"k", "segment")}
+    assert {row["ts"] for row in rows} == {TS}
+
+
+def test_sequence_files_written_by_hadoop_itself_are_read(lake, run, spark, tmp_path):
+    jvm, conf = spark.sparkContext._jvm, spark.sparkContext._jsc.hadoopConfiguration()
+    io_ = jvm.org.apache.hadoop.io
+    folder = tmp_path / "secor/pin_events/dt=2026-10-07"
+    folder.mkdir(parents=True)
+    kinds = ((0, "NONE", ""), (10, "RECORD", "DefaultCodec"), (20, "BLOCK", "GzipCodec"), (30, "BLOCK", "SnappyCodec"))
+    for first, kind, codec in kinds:
+        options = [
+            io_.SequenceFile.Writer.file(jvm.org.apache.hadoop.fs.Path(str(folder / f"1_0_{first:020d}"))),
+            io_.SequenceFile.Writer.keyClass(io_.LongWritable().getClass()),
+            io_.SequenceFile.Writer.valueClass(io_.BytesWritable().getClass()),
+        ]
+        how = getattr(io_.SequenceFile.CompressionType, kind)
+        if codec:
+            made = jvm.org.apache.hadoop.util.ReflectionUtils.newInstance(
+                jvm.java.lang.Class.forName(f"org.apache.hadoop.io.compress.{codec}"), conf
+            )
+            options.append(io_.SequenceFile.Writer.compression(how, made))
+        else:
+            options.append(io_.SequenceFile.Writer.compression(how))
+        writer = create_writer(spark, conf, options)
+        for number in range(first, first + 3):
+            writer.append(io_.LongWritable(number), io_.BytesWritable(bytearray(event(number))))
+        writer.close()
+    counts = run()
+    assert (counts["applied"], counts["quarantined"]) == (12, 0)
+    offsets = {row["offset"] for row in lake.read("bronze.kafka").select("offset").collect()}
+    assert offsets == {first + n for first, *_ in kinds for n in range(3)}
+
+
+def create_writer(spark, conf, options):
+    """Call SequenceFile.createWriter, which takes a Java array of options."""
+    gateway = spark.sparkContext._gateway
+    kind = gateway.jvm.java.lang.Class.forName("org.apache.hadoop.io.SequenceFile$Writer$Option")
+    array = gateway.jvm.java.lang.reflect.Array.newInstance(kind, len(options))
+    for place, option in enumerate(options):
+        gateway.jvm.java.lang.reflect.Array.set(array, place, option)
+    return gateway.jvm.org.apache.hadoop.io.SequenceFile.createWriter(conf, array)
