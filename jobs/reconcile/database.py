@@ -160,7 +160,7 @@ class Database:
         checksum = checksum_in_mysql([in_mysql(one) for one in self._shown])
         rows = self._ask(
             f"SELECT {chunk_in_sql(self._place, ranges)} AS chunk, COUNT(*), {checksum} "  # noqa: S608 - quoted
-            f"FROM {self._table} WHERE {self._within(ranges)} GROUP BY chunk"
+            f"FROM {self._table} WHERE {within_sql(self._place, ranges)} GROUP BY chunk"
         )
         return {ranges[int(chunk)]: Sum(int(count), int(value)) for chunk, count, value in rows}
 
@@ -169,13 +169,9 @@ class Database:
         kinds = {one.name: one for one in self.fields}
         keys = [in_mysql(kinds[name]) for name in self.key]
         texts = ", ".join([*keys, *(in_mysql(one) for one in self._shown)])
-        sql = f"SELECT {texts} FROM {self._table} WHERE {self._within(ranges)}"  # noqa: S608 - names are quoted
+        sql = f"SELECT {texts} FROM {self._table} WHERE {within_sql(self._place, ranges)}"  # noqa: S608 - names are quoted
         rows = self._ask(sql)
         return {tuple(row[: len(keys)]): tuple(row[len(keys) :]) for row in rows}
-
-    def _within(self, ranges: Sequence[Range]) -> str:
-        merged = joined(ranges)
-        return " OR ".join(f"({self._place} >= {one.low} AND {self._place} < {one.high})" for one in merged)
 
     def _ask(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -200,6 +196,11 @@ def joined(ranges: Sequence[Range]) -> list[Range]:
         else:
             whole.append(one)
     return whole
+
+
+def within_sql(place: str, ranges: Sequence[Range]) -> str:
+    """Return the SQL of the condition that a place lies in one of the ranges."""
+    return " OR ".join(f"({place} >= {one.low} AND {place} < {one.high})" for one in joined(ranges))
 
 
 def chunk_in_sql(place: str, ranges: Sequence[Range]) -> str:

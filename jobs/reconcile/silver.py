@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.reconcile.compare import Key, Range, Row, Sum
-from jobs.reconcile.database import chunk_in_sql, joined
+from jobs.reconcile.database import chunk_in_sql, within_sql
 from jobs.reconcile.texts import Field, checksum_in_spark, in_spark
 
 
@@ -57,8 +57,5 @@ class Silver:
         return {tuple(row[:width]): tuple(row[width:]) for row in rows}
 
     def _within(self, ranges: Sequence[Range]) -> DataFrame:
-        conditions = [(F.col("_place") >= one.low) & (F.col("_place") < one.high) for one in joined(ranges)]
-        whole = conditions[0]
-        for one in conditions[1:]:
-            whole = whole | one
-        return self._frame.where(whole)
+        # as SQL: an unsigned key may be beyond what a literal of Java's holds
+        return self._frame.where(within_sql("_place", ranges))

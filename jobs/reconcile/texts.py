@@ -14,7 +14,6 @@ from pyspark.sql.types import (
     BinaryType,
     DataType,
     DateType,
-    DecimalType,
     DoubleType,
     FloatType,
     StringType,
@@ -80,13 +79,11 @@ def in_spark(field: Field, kind: DataType) -> Column:
         number = F.rint(exact / F.pow(F.lit(10.0), power)).cast("bigint")
         text = F.concat(number.cast("string"), F.lit("e"), power.cast("bigint").cast("string"))
         return F.when(exact == 0, F.lit("0")).otherwise(text)
-    if isinstance(kind, DecimalType) and kind.scale:
-        # a cast may write a zero as 0E-10
-        return F.when(column.isNotNull(), F.format_string(f"%.{kind.scale}f", column))
     if isinstance(kind, TimestampType | TimestampNTZType):
         return F.substring(F.date_format(column, "yyyy-MM-dd HH:mm:ss.SSSSSS"), 1, 20 + field.fsp if field.fsp else 19)
     if isinstance(kind, DateType):
         return F.date_format(column, "yyyy-MM-dd")
+    # decimals too: by ANSI's rules, which Spark 4 goes by, a cast writes them plainly, never as 0E-10
     return column if isinstance(kind, StringType) else column.cast("string")
 
 

@@ -124,7 +124,7 @@ def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run,
 def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run, tmp_path):
     secor(tmp_path, 0, event(1))
     (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000005.gz").write_bytes(b"not gzip")
-    (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000007.seq").write_bytes(b"SEQ")
+    (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000007.orc").write_bytes(b"ORC")
     counts = run()
     assert (counts["applied"], counts["quarantined"], counts["unknown_files"]) == (1, 1, 1)
     assert {r["reason"] for r in lake.read("ops.quarantine").collect()} == {"unreadable_file", "unsupported_format"}
