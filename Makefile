@@ -46,11 +46,15 @@ test: setup ## All tests but those that take minutes each: under a quarter of an
 
 .PHONY: test-long
 test-long: setup ## Killed anywhere, a cluster, every DAG run, a scheduler: three quarters of an hour
-	@$(BIN)/pytest -n 2 --dist loadfile -m long --durations 15
+	@$(BIN)/pytest -n 2 --dist loadfile -m "long and not nightly" --durations 15
+
+.PHONY: test-nightly
+test-nightly: setup ## A backfill by a real scheduler, held against the day's own tables: a quarter of an hour
+	@$(BIN)/pytest -m nightly --durations 5
 
 .PHONY: test-fast
 test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds
-	@$(BIN)/pytest -m "not spark and not long" --durations 5
+	@$(BIN)/pytest -m "not spark and not long and not slow" --durations 5
 
 .PHONY: lint
 lint: $(VENV)/.done ## Style, types, import contracts

@@ -70,6 +70,7 @@ def scheduler(place, tmp_path_factory):
     made.make("stop")
 
 
+@pytest.mark.nightly
 def test_a_backfill_makes_what_the_day_itself_would_have(scheduler, place, tmp_path):
     alone = Place(tmp_path, place.world)
     shutil.copytree(place.lake, alone.lake)
