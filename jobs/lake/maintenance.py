@@ -68,10 +68,10 @@ def _ingested(lake: "Lake") -> dict[str, int]:
 def _bury(lake: "Lake", name: str, end: int) -> int:
     """Delete tombstones older than `end`; return how many. Late changes of their keys are held against bronze."""
     old = f"_deleted AND _commit_ts < {end}"
-    if lake.read(name).where(old).isEmpty():
-        return 0
-    row = lake.delta(name).delete(old).first()
-    return int(row["num_affected_rows"]) if row else 0
+    rows = lake.read(name).where(old).count()
+    if rows:
+        lake.delta(name).delete(old)
+    return rows
 
 
 def _retire(lake: "Lake", known: Table, today: date | None) -> int:

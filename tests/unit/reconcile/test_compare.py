@@ -1,5 +1,6 @@
 """Chunks, cut finer and finer: every planted difference is found, none is invented, and little is fetched."""
 
+from bisect import bisect_left
 from collections import Counter
 from zlib import crc32
 
@@ -24,17 +25,20 @@ class Memory:
         return Range(min(self.rows_), max(self.rows_) + 1) if self.rows_ else None
 
     def _in(self, ranges):
-        return {key: row for key, row in self.rows_.items() if any(r.low <= key < r.high for r in ranges)}
+        keys = sorted(self.rows_)
+        edges = [(bisect_left(keys, one.low), bisect_left(keys, one.high)) for one in ranges]
+        return {key: self.rows_[key] for low, high in edges for key in keys[low:high]}
 
     def sums(self, ranges):
         self.asked["sums"] += len(ranges)
         found = {}
+        keys = sorted(self.rows_)
         for one in ranges:
-            rows = self._in([one])
+            mine = keys[bisect_left(keys, one.low) : bisect_left(keys, one.high)]
             checksum = 0
-            for key, row in rows.items():
-                checksum ^= crc32(repr((key, row)).encode())
-            found[one] = Sum(len(rows), checksum)
+            for key in mine:
+                checksum ^= crc32(repr((key, self.rows_[key])).encode())
+            found[one] = Sum(len(mine), checksum)
         return found
 
     def rows(self, ranges):
@@ -68,9 +72,9 @@ def test_of_equal_tables_nothing_is_fetched_and_of_others_a_chunk():
 
 
 def test_too_many_differences_end_the_search_and_say_so():
-    found = compare(Memory(dict.fromkeys(range(90000), ("a", "1"))), Memory({}), FIELDS, limit=10)
+    found = compare(Memory(dict.fromkeys(range(5000), ("a", "1"))), Memory({}), FIELDS, limit=10)
     assert (found.complete, found.differences >= 10) == (False, True)
-    assert found.differences < 90_000
+    assert found.differences < 5_000
 
 
 def test_the_last_digits_of_a_float_do_not_count():
