@@ -115,9 +115,9 @@ def show_status(lake: str | None, as_json: bool) -> None:
         out.print("Nothing has been ingested yet: `pinlake ingest` takes in what there is.")
         return
     numbers = ("files", "applied", "superseded", "pending", "quarantined")
-    grid = Grid(header_style="bold")
+    grid = Grid(header_style="bold", box=None, pad_edge=False)
     for name in ("table", "checkpoint", "lag", *numbers):
-        grid.add_column(name, justify="right" if name in numbers or name == "lag" else "left")
+        grid.add_column(name, no_wrap=True, justify="right" if name in numbers or name == "lag" else "left")
     for one in found:
         at = f"{one.checkpoint:%Y-%m-%d %H:%M:%S}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]

@@ -42,9 +42,11 @@ def list_(table: Table = None, reason: Reason = None, as_json: Json = False) -> 
     if not rows:
         out.print("Nothing is in quarantine.")
         return
-    grid = Grid("source", "table", "reason", "rows", "files", "first", "last", header_style="bold")
+    grid = Grid(header_style="bold", box=None, pad_edge=False)
+    for name in ("source", "table", "reason", "rows", "files", "first", "last"):
+        grid.add_column(name, no_wrap=True, justify="right" if name in {"rows", "files"} else "left")
     for row in rows:
-        times = [f"{row[name]:%Y-%m-%d %H:%M}" for name in ("first", "last")]
+        times = [f"{row[name]:%m-%d %H:%M}" for name in ("first", "last")]
         grid.add_row(row["source"], row["table"], row["reason"], f"{row['rows']:,}", f"{row['files']:,}", *times)
     out.print(grid)
     out.print(

@@ -98,7 +98,7 @@ def crashing(monkeypatch, after):
 def test_histories_ingested_in_parts_with_crashes_end_in_the_same_state(lake, work, tmp_path, monkeypatch):
     chance = random.Random(7)
     histories = made([[step(chance) for _ in range(20)] for _ in range(8)])
-    root, end, before = tmp_path / "feed", max(history.ts for history in histories), 0
+    root, end, before, crashes = tmp_path / "feed", max(history.ts for history in histories), 0, 0
     for part in range(1, 5):
         at = end * part // 4
         checkpoint(root, at)
@@ -107,14 +107,17 @@ def test_histories_ingested_in_parts_with_crashes_end_in_the_same_state(lake, wo
         write(root, histories, 0, before, until, 10 * part)
         before = until
         with monkeypatch.context() as patch:
-            crashing(patch, chance.randrange(1, 40))
-            with pytest.raises(Crash):
+            crashing(patch, chance.randrange(1, 30))
+            try:
                 cdc.run(work(ticdc=str(root)))
+            except Crash:
+                crashes += 1
         adds_up(cdc.run(work(ticdc=str(root))))
         for history in histories:
             for name, rows in (history.state_at(at) or {}).items():
                 found = rows_of(lake.read(f"silver.{history.schema}_{name}"))
                 assert found == rows, (at, history.schema, name)
+    assert crashes >= 2, "a run that has little to do may end before it dies, most do not"
 
 
 def step(chance):
