@@ -31,11 +31,10 @@ from jobs.ingest.history import SourceTable
 from jobs.ingest.manifest import Manifest, refuse
 from jobs.ingest.replay import replay_of
 from jobs.ingest.rows import RowSpec
-from jobs.ingest.silver import Mark, create, merge, reshaped, silver_schema
+from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.stream import LEDGER_FIELDS, Task
 from jobs.lake.checkpoints import newest_checkpoints
-from jobs.lake.delta import Lake
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
 from jobs.lake.sources import LEDGER, SILVER
@@ -138,7 +137,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
         )
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
-    todo = [name for name, mark in live.items() if name in due or _changed(work.lake, mark.table)]
+    todo = [name for name, mark in live.items() if name in due or outdated(work.lake, mark.table)]
     results = _merge_all(work, [_result(marks[name], counts.get(name)) for name in sorted(todo)])
     for name, mark in sorted(live.items()):
         if name not in todo:
@@ -163,11 +162,6 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
 
 def _result(mark: Mark, count: Counts | None) -> _Result:
     return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0)
-
-
-def _changed(lake: Lake, table: SourceTable) -> bool:
-    """Return whether DDL alone calls for silver to be made again."""
-    return lake.exists(table.silver) and reshaped(lake, table)
 
 
 def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:

@@ -108,6 +108,15 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     return any(field.name not in by_name or _shape(field) != _shape(by_name[field.name]) for field in kept)
 
 
+def outdated(lake: Lake, table: SourceTable) -> bool:
+    """Return whether DDL alone calls for a change of a silver table that is there."""
+    if not lake.exists(table.silver):
+        return False
+    own = {column.name for column in _OWN}
+    have = [name for name in lake.read(table.silver).columns if name not in own]
+    return have != [column.name for column in table.columns] or reshaped(lake, table)
+
+
 def clear(lake: Lake, silver: str) -> None:
     """Remove all rows of a table that the source has no more; earlier versions keep them."""
     if lake.exists(silver) and not lake.read(silver).isEmpty():

@@ -115,6 +115,10 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
             continue
         trusted = (folder.schema, folder.table, folder.version) not in unreadable
         known = sources.versions.get((folder.schema, folder.table), {})
+        if folder.version not in known and folder.version > sources.checkpoint:
+            # its schema file may still come; once the checkpoint has passed the version, there is none
+            sources.held_files.append(file.path)
+            continue
         version = _version(known, folder.version) if trusted else None
         spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
         if spec is None:

@@ -243,6 +243,13 @@ def test_a_file_is_read_by_the_newest_schema_that_is_not_newer():
     assert [c.name for c in item.task.spec.columns] == ["id", "name"]
 
 
+def test_a_file_whose_schema_file_may_still_come_waits_and_its_table_goes_on():
+    late = Data(Folder("app", "t", 150), 1, "json")
+    sources = join(_feed(schema(10), data=[("app/t/150/CDC000001.json", late)]), None, Ingest())
+    assert (sources.items, sources.held_files) == ([], ["app/t/150/CDC000001.json"])
+    assert sources.tables["app.t"].held is None
+
+
 def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_files():
     bad = (SchemaPath("app", "t", 20, 1), SourceError("app/t/meta/schema_20.json: altered"))
     old, new = (Data(Folder("app", "t", v), 1, "json") for v in (10, 20))
