@@ -115,11 +115,12 @@ def show_status(lake: str | None, as_json: bool) -> None:
         out.print("Nothing has been ingested yet: `pinlake ingest` takes in what there is.")
         return
     numbers = ("files", "applied", "superseded", "pending", "quarantined")
-    grid = Grid(header_style="bold", box=None, pad_edge=False)
-    for name in ("table", "checkpoint", "lag", *numbers):
-        grid.add_column(name, no_wrap=True, justify="right" if name in numbers or name == "lag" else "left")
+    grid = Grid(header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column("table", overflow="fold")
+    for name in ("checkpoint", "lag", *numbers):
+        grid.add_column(name, no_wrap=True, min_width=len(name), justify="left" if name == "checkpoint" else "right")
     for one in found:
-        at = f"{one.checkpoint:%Y-%m-%d %H:%M:%S}" if one.checkpoint else ""
+        at = f"{one.checkpoint:%m-%d %H:%M}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]
         grid.add_row(one.table, at, _duration(one.lag), *counts, style="yellow" if one.held else None)
     out.print(grid)
@@ -134,6 +135,7 @@ def show_status(lake: str | None, as_json: bool) -> None:
 def _duration(lag: timedelta | None) -> str:
     if lag is None:
         return ""
-    minutes = max(int(lag.total_seconds() // 60), 0)
-    days, hours = minutes // 1440, minutes // 60 % 24
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    minutes = max(lag.total_seconds() / 60, 0)
+    if minutes < 60:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 1440 else f"{minutes / 1440:.1f} d"
