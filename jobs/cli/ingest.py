@@ -45,6 +45,16 @@ def _require_folder(name: str, uri: str | None) -> None:
         raise SourceError(f"--{name} {uri}: there is no such folder. Name the source's root folder, or its URI.")
 
 
+def changefeed_option(file: Path | None) -> dict[str, Any]:
+    """Return the option that names the changefeed's file; what is wrong with the file is said before Spark starts."""
+    from jobs.ingest.changefeed import read_changefeed
+
+    if file is None:
+        return {}
+    read_changefeed(file)
+    return {"changefeed": str(file)}
+
+
 @app.command()
 def ingest(
     ticdc: Uri = None,
@@ -67,12 +77,8 @@ def ingest(
         show_status(lake, as_json)
         return
     from jobs.cli.engine import engine
-    from jobs.ingest.changefeed import read_changefeed
 
-    options = source_options(ticdc, dumpling, kafka)
-    if changefeed is not None:
-        read_changefeed(changefeed)  # what is wrong with it is said before Spark starts
-        options["changefeed"] = str(changefeed)
+    options = source_options(ticdc, dumpling, kafka) | changefeed_option(changefeed)
     with engine(options, root=lake) as on:
         on.ingest()
 
@@ -94,8 +100,7 @@ def resnapshot(
 
     _require_folder("export", export)
     options = source_options(ticdc, dumpling, []) | {"kafka": [], "resnapshot": (table, export)}
-    if changefeed is not None:
-        options["changefeed"] = str(changefeed)
+    options |= changefeed_option(changefeed)
     with engine(options, root=lake) as on:
         on.ingest("ingest.cdc")
     out.print(f"   {table} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")

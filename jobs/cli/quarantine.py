@@ -1,5 +1,6 @@
 """`pinlake quarantine …`: what could not be used, its bytes, and reading it once more."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -92,18 +93,18 @@ def replay(
     ticdc: Annotated[str | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
     dumpling: Annotated[str | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
     kafka: Annotated[list[str] | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
-    changefeed: Annotated[str | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
+    changefeed: Annotated[Path | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
 ) -> None:
     """Read quarantined rows and files once more, after their cause was mended, and go on as ingest does.
 
     `pinlake quarantine replay --table app.pins --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001`
     """
     from jobs.cli.engine import engine
-    from jobs.cli.ingest import source_options
+    from jobs.cli.ingest import changefeed_option, source_options
     from jobs.ingest.replay import Wanted
 
     options = source_options(ticdc, dumpling, kafka) | {"replay": Wanted(table, reason)}
-    with engine(options | ({"changefeed": changefeed} if changefeed else {})) as on:
+    with engine(options | changefeed_option(changefeed)) as on:
         on.ingest()
     left = sum(row["n"] for row in _ask("select count(*) as n from rows", table, reason))
     out.print(f"   {left:,} rows are in quarantine now.", highlight=False)

@@ -135,9 +135,7 @@ def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> Non
     work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows if is_new(row)])
 
 
-def note_marks(
-    work: Work, marks: list[Mark], past: dict[str, Any], newest: int, tally: Mapping[str, Tally] | None = None
-) -> None:
+def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int, tally: Mapping[str, Tally]) -> None:
     """Write how far each table is now and what was done for it, where that is anything new."""
     rows = []
     for mark in marks:
@@ -149,5 +147,5 @@ def note_marks(
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
         row["batch"] = newest
-        rows.append(row | asdict((tally or {}).get(table.full_name, Tally())))
+        rows.append(row | asdict(tally.get(table.full_name, Tally())))
     _append(work, rows, past)

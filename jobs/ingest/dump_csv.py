@@ -20,7 +20,7 @@ from jobs.ingest.records import as_written
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Bad
 
-_MEANING = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b", b"t": b"\t"}
+MEANING = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b", b"t": b"\t"}
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,20 @@ class Dialect:
     def record(self) -> "re.Pattern[bytes]":
         """Return one record without its end."""
         quote = re.escape(self.quote.encode())
-        inner = rb"(?:[^%s\\]|\\.)*" % quote if self.escape_backslash else rb"(?:[^%s]|%s%s)*" % (quote, quote, quote)
-        return re.compile(rb"(?:%s%s%s|[^%s\r\n])+" % (quote, inner, quote, quote), re.DOTALL)
+        return re.compile(rb"(?:%s%s%s|[^%s\r\n])+" % (quote, self.inner, quote, quote), re.DOTALL)
+
+    @property
+    def inner(self) -> bytes:
+        """Return the pattern of what may stand between two quotes."""
+        quote = re.escape(self.quote.encode())
+        return rb"(?:[^%s\\]|\\.)*" % quote if self.escape_backslash else rb"(?:[^%s]|%s%s)*" % (quote, quote, quote)
 
     def plain(self, content: bytes) -> bytes:
         """Return the content with its backslash escapes undone and inner quotes doubled."""
         if not self.escape_backslash:
             return content
         quote = self.quote.encode()
-        meaning = _MEANING | {quote: quote * 2}
+        meaning = MEANING | {quote: quote * 2}
         # an unquoted NULL is the only backslash that means no escape
         return re.sub(rb"\\([^N])", lambda m: meaning.get(m[1], m[1]), content, flags=re.DOTALL)
 

@@ -75,9 +75,9 @@ def _fit(dialect: Dialect, sample: Sample) -> int:
 def _records(dialect: Dialect, sample: Sample) -> Iterable[list[Field]]:
     """Yield the first whole records."""
     quote, separator = re.escape(dialect.quote.encode()), re.escape(dialect.separator.encode())
-    inner = rb"(?:[^%s\\]|\\.)*" % quote if dialect.escape_backslash else rb"(?:[^%s]|%s%s)*" % (quote, quote, quote)
     field = re.compile(
-        rb"(?:%s(%s)%s|([^%s%s\r\n]*))(%s|\r?\n|\Z)" % (quote, inner, quote, quote, separator, separator), re.DOTALL
+        rb"(?:%s(%s)%s|([^%s%s\r\n]*))(%s|\r?\n|\Z)" % (quote, dialect.inner, quote, quote, separator, separator),
+        re.DOTALL,
     )
     return islice(_walk(field, dialect.separator.encode(), sample.head), _RECORDS)
 

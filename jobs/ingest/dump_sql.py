@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 import numpy as np
 import pyarrow as pa
 
-from jobs.ingest.dump_csv import Dialect, Parsed
+from jobs.ingest.dump_csv import MEANING, Dialect, Parsed
 from jobs.ingest.rows import RowSpec
 from jobs.ingest.stream import Bad
 
@@ -23,7 +23,6 @@ _VALUE = {
     False: re.compile(rb"\s*(?:%s|(?:_binary\s*)?'(?P<text>(?:[^']|'')*)')%s" % (_OTHERS, _AFTER), re.DOTALL),
 }
 _ESCAPE = re.compile(rb"\\(.)|''", re.DOTALL)
-_MEANING = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b", b"t": b"\t"}
 _NEXT = re.compile(rb"[,;][ \t]*\r?\n|\Z")
 """Where a tuple that cannot be read is taken to end."""
 
@@ -123,4 +122,4 @@ def _value(found: "re.Match[bytes]", escapes: bool) -> bytes | None:
     text = bytes(found["text"])
     if not escapes:
         return text.replace(b"''", b"'")
-    return _ESCAPE.sub(lambda m: b"'" if m[1] is None else _MEANING.get(m[1], m[1]), text)
+    return _ESCAPE.sub(lambda m: b"'" if m[1] is None else MEANING.get(m[1], m[1]), text)

@@ -11,9 +11,6 @@ from pyspark.sql.types import ArrayType, IntegralType, MapType, StructField, Str
 from jobs.errors import TableError
 from jobs.lake.table import Table
 
-_WHOLE = (IntegralType,)
-"""Types of whole numbers: a wider one takes a narrower one's place."""
-
 
 def belonging(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
     """Return the same rows; writing one of another partition fails."""
@@ -61,7 +58,8 @@ def drift(schema: StructType, known: Table) -> list[str]:
         kind = there.get(field.name)
         if kind is None:
             clauses.append(f"{field.name} is missing")
-        elif kind != field.dataType and not (isinstance(kind, _WHOLE) and isinstance(field.dataType, _WHOLE)):
+        # of whole numbers a wider one takes a narrower one's place
+        elif kind != field.dataType and not all(isinstance(one, IntegralType) for one in (kind, field.dataType)):
             clauses.append(f"{field.name} is {kind.simpleString()}, not {field.dataType.simpleString()}")
     return clauses
 
