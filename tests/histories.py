@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from jobs.ingest.schemafile import checksum
+from jobs.ingest.ticdc.schemafile import checksum
 
 NAMES = ("t0", "t1", "t2", "t3")
 KINDS = (

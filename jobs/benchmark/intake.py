@@ -19,12 +19,12 @@ import pyarrow.csv as pcsv
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.benchmark.cpu import cpu_seconds
-from jobs.ingest.canal import read_canal
-from jobs.ingest.csv_records import Dialect
-from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import LEDGER_FIELDS, Task, spark_schema
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import LEDGER_FIELDS, Task, spark_schema
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.ticdc.csv_records import Dialect
+from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", nullable=False),

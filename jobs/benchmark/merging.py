@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.benchmark.cpu import cpu_seconds
-from jobs.ingest.evolution import Column
-from jobs.ingest.history import SourceTable
-from jobs.ingest.mysql import SourceColumn
 from jobs.ingest.silver import Mark, merge, silver_schema
+from jobs.ingest.tables.evolution import Column
+from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.mysql import SourceColumn
 from jobs.lake.job import Work
 from jobs.lake.ledger import newest, typed
 from jobs.lake.life import Segment

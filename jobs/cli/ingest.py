@@ -47,7 +47,7 @@ def _require_folder(name: str, uri: str | None) -> None:
 
 def changefeed_option(file: Path | None) -> dict[str, Any]:
     """Return the option that names the changefeed's file; what is wrong with the file is said before Spark starts."""
-    from jobs.ingest.changefeed import read_changefeed
+    from jobs.ingest.ticdc.changefeed import read_changefeed
 
     if file is None:
         return {}

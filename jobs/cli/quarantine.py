@@ -101,7 +101,7 @@ def replay(
     """
     from jobs.cli.engine import engine
     from jobs.cli.ingest import changefeed_option, source_options
-    from jobs.ingest.replay import Wanted
+    from jobs.ingest.intake.replay import Wanted
 
     options = source_options(ticdc, dumpling, kafka) | {"replay": Wanted(table, reason)}
     with engine(options | changefeed_option(changefeed)) as on:

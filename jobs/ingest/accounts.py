@@ -7,10 +7,10 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.ingest.batches import Taken
-from jobs.ingest.history import named
+from jobs.ingest.intake.batches import Taken
 from jobs.ingest.silver import Mark, clear
 from jobs.ingest.sources import Sources
+from jobs.ingest.tables.history import named
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.ops import CHECKPOINTS

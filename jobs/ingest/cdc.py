@@ -19,21 +19,21 @@ import pyarrow as pa
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.accounts import Counts, arrived_in, note_gone, note_marks, tallies, unapplied
-from jobs.ingest.batches import Intake, Taken, take_in
-from jobs.ingest.canal import read_canal
-from jobs.ingest.changefeed import read_changefeed
-from jobs.ingest.detect import Named
-from jobs.ingest.dump import DumpSpec, read_dump
-from jobs.ingest.dumpling import read_export
-from jobs.ingest.feed import read_feed
-from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
-from jobs.ingest.history import SourceTable
-from jobs.ingest.manifest import Manifest, refuse
-from jobs.ingest.replay import replay_of
-from jobs.ingest.rows import RowSpec
+from jobs.ingest.dumpling.export import read_export
+from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.intake.batches import Intake, Taken, take_in
+from jobs.ingest.intake.manifest import Manifest, refuse
+from jobs.ingest.intake.replay import replay_of
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import LEDGER_FIELDS, Task
 from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
-from jobs.ingest.stream import LEDGER_FIELDS, Task
+from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.ticdc.changefeed import read_changefeed
+from jobs.ingest.ticdc.detect import Named
+from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work

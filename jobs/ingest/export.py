@@ -12,7 +12,7 @@ from pyspark.sql.types import BinaryType
 
 from jobs.errors import ConfigError, TableError
 from jobs.ingest.accounts import is_gone
-from jobs.ingest.history import named
+from jobs.ingest.tables.history import named
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.ledger import source_fields

@@ -16,16 +16,16 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import SourceError, TableError
 from jobs.ingest.accounts import Tally
-from jobs.ingest.archives import Archived, Refused, classify, side_files
-from jobs.ingest.batches import Intake, Taken, take_in
-from jobs.ingest.events import TOPICS, Parsed, new_rows, parse
-from jobs.ingest.gaps import gaps
-from jobs.ingest.manifest import Item, Manifest, refuse
-from jobs.ingest.messages import read_messages
-from jobs.ingest.replay import replay_of
-from jobs.ingest.storage import listing
-from jobs.ingest.stream import KAFKA_FIELDS, Task
-from jobs.ingest.tolerance import excess, is_excess, tolerance
+from jobs.ingest.archive.events import TOPICS, Parsed, new_rows, parse
+from jobs.ingest.archive.gaps import gaps
+from jobs.ingest.archive.layouts import Archived, Refused, classify, side_files
+from jobs.ingest.archive.messages import read_messages
+from jobs.ingest.intake.batches import Intake, Taken, take_in
+from jobs.ingest.intake.manifest import Item, Manifest, refuse
+from jobs.ingest.intake.replay import replay_of
+from jobs.ingest.intake.storage import listing
+from jobs.ingest.intake.stream import KAFKA_FIELDS, Task
+from jobs.ingest.intake.tolerance import excess, is_excess, tolerance
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.job import Outcome, Work

@@ -19,8 +19,8 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import TableRules
 from jobs.errors import ConfigError
-from jobs.ingest.evolution import Column
-from jobs.ingest.history import SourceTable
+from jobs.ingest.tables.evolution import Column
+from jobs.ingest.tables.history import SourceTable
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
-from jobs.ingest.alter import TableName
-from jobs.ingest.changefeed import Changefeed
-from jobs.ingest.csv_records import Dialect
-from jobs.ingest.dump import DumpSpec
-from jobs.ingest.dumpling import Export, dialect_of, format_of
-from jobs.ingest.feed import Feed
-from jobs.ingest.feed_csv import CsvSpec
-from jobs.ingest.history import SourceTable, broken
-from jobs.ingest.lives import Lives
-from jobs.ingest.manifest import Item
-from jobs.ingest.masks import covered_table, masks_of
+from jobs.ingest.dumpling.export import Export, dialect_of, format_of
+from jobs.ingest.dumpling.reader import DumpSpec
+from jobs.ingest.intake.manifest import Item
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import Task
-from jobs.ingest.versions import Snapshot, Version
+from jobs.ingest.tables.alter import TableName
+from jobs.ingest.tables.history import SourceTable, broken
+from jobs.ingest.tables.lives import Lives
+from jobs.ingest.tables.masks import covered_table, masks_of
+from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.ingest.ticdc.changefeed import Changefeed
+from jobs.ingest.ticdc.csv_records import Dialect
+from jobs.ingest.ticdc.feed import Feed
+from jobs.ingest.ticdc.feed_csv import CsvSpec
 
 
 @dataclass

@@ -84,7 +84,7 @@ def against_lake(
         TableError: the lake does not have the table, or has nothing at that time.
         SourceError: the source cannot be read.
     """
-    from jobs.ingest.history import named as source_table
+    from jobs.ingest.tables.history import named as source_table
     from jobs.lake.checkpoints import newest_checkpoints
     from jobs.lake.ledger import source_fields, state_at
     from jobs.reconcile.silver import Silver

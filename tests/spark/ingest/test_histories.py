@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from jobs.config.ingest import Ingest
 from jobs.ingest import cdc
-from jobs.ingest.canal import read_canal
-from jobs.ingest.feed import read_feed
+from jobs.ingest.intake.storage import read
+from jobs.ingest.intake.stream import CHANGE, FILE
 from jobs.ingest.silver import silver_schema
 from jobs.ingest.sources import join
-from jobs.ingest.storage import read
-from jobs.ingest.stream import CHANGE, FILE
+from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.ticdc.feed import read_feed
 from jobs.lake.delta import Lake
 from jobs.lake.ledger import newest, typed
 from tests.histories import KINDS, STEPS, History, checkpoint, write

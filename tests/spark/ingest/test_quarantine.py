@@ -5,7 +5,7 @@ import pytest
 from jobs.config.ingest import TableRules, Tolerance
 from jobs.errors import SourceError
 from jobs.ingest import cdc, kafka
-from jobs.ingest.replay import Wanted
+from jobs.ingest.intake.replay import Wanted
 from jobs.ingest.status import status
 from tests.spark.ingest.test_cdc import adds_up, line, small, state
 from tests.spark.ingest.test_kafka import event

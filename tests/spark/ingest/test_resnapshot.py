@@ -26,7 +26,7 @@ def dump(folder, tso, *rows):
 
 def narrowed(root, version):
     """Write DDL that cannot be followed."""
-    from jobs.ingest.schemafile import checksum
+    from jobs.ingest.ticdc.schemafile import checksum
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": version, "Type": 12}

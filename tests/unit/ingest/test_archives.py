@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.ingest.archives import Archived, Refused, classify
-from jobs.ingest.messages import read_messages
-from jobs.ingest.stream import CHANGE, FILE, Task
+from jobs.ingest.archive.layouts import Archived, Refused, classify
+from jobs.ingest.archive.messages import read_messages
+from jobs.ingest.intake.stream import CHANGE, FILE, Task
 
 SECOR = "1_0_00000000000000000100"
 

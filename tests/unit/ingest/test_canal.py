@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.canal import read_canal
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.ticdc.canal import read_canal
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),

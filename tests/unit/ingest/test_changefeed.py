@@ -3,9 +3,9 @@
 import pytest
 
 from jobs.errors import ConfigError, SourceError
-from jobs.ingest.changefeed import read_changefeed
-from jobs.ingest.detect import Named
-from jobs.ingest.feed import read_feed
+from jobs.ingest.ticdc.changefeed import read_changefeed
+from jobs.ingest.ticdc.detect import Named
+from jobs.ingest.ticdc.feed import read_feed
 
 CSV = 'sink-uri = "s3://cdc/app?protocol=csv"\n[sink.csv]\ninclude-commit-ts = true\n'
 CANAL = 'sink-uri = "s3://cdc/app?protocol=canal-json&enable-tidb-extension=true"\n'

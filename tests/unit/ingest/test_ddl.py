@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.errors import SourceError
-from jobs.ingest.ddl import is_create_table, members_in, parse_create
+from jobs.ingest.tables.ddl import is_create_table, members_in, parse_create
 
 SHOWN = """/*!40014 SET FOREIGN_KEY_CHECKS=0*/;
 CREATE TABLE `pins` (

@@ -2,11 +2,11 @@
 
 import json
 
-from jobs.ingest.dump import DumpSpec, read_dump
-from jobs.ingest.dump_csv import Dialect
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.dumpling.csv import Dialect
+from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tables.mysql import SourceColumn
 
 
 def read(content, spec):

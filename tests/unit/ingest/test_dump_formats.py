@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.dump import DumpSpec, read_dump
-from jobs.ingest.dump_csv import Dialect
-from jobs.ingest.dump_detect import Sample, detect
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.storage import read, read_head
-from jobs.ingest.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.dumpling.csv import Dialect
+from jobs.ingest.dumpling.options import Sample, detect
+from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.storage import read, read_head
+from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tables.mysql import SourceColumn
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", unsigned=True, nullable=False),

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.dump import DumpSpec, read_dump
-from jobs.ingest.dump_csv import Dialect
-from jobs.ingest.dumpling import dialect_of, format_of, read_export
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.storage import read
-from jobs.ingest.stream import CHANGE, FILE, Task
+from jobs.ingest.dumpling.csv import Dialect
+from jobs.ingest.dumpling.export import dialect_of, format_of, read_export
+from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.storage import read
+from jobs.ingest.intake.stream import CHANGE, FILE, Task
 
 DIALECTS = {
     "csv-start": Dialect(),

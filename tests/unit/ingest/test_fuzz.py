@@ -10,12 +10,12 @@ import random
 
 import pytest
 
-from jobs.ingest.canal import read_canal
-from jobs.ingest.csv_records import Dialect
-from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.ticdc.csv_records import Dialect
+from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 pytestmark = pytest.mark.slow
 

@@ -6,16 +6,16 @@ import pytest
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
-from jobs.ingest.ddl import parse_create
-from jobs.ingest.dumpling import Export
-from jobs.ingest.feed import Feed
-from jobs.ingest.lives import Lives
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.schemafile import SchemaFile
+from jobs.ingest.dumpling.export import Export
+from jobs.ingest.intake.storage import StoredFile
 from jobs.ingest.sources import join
-from jobs.ingest.storage import StoredFile
-from jobs.ingest.tree import Data, Folder, SchemaPath
-from jobs.ingest.versions import Snapshot
+from jobs.ingest.tables.ddl import parse_create
+from jobs.ingest.tables.lives import Lives
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.versions import Snapshot
+from jobs.ingest.ticdc.feed import Feed
+from jobs.ingest.ticdc.schemafile import SchemaFile
+from jobs.ingest.ticdc.tree import Data, Folder, SchemaPath
 
 ID = SourceColumn("id", "BIGINT", nullable=False)
 NAME = SourceColumn("name", "VARCHAR", length=20)

@@ -7,17 +7,17 @@ import pytest
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import ConfigError
-from jobs.ingest.canal import read_canal
-from jobs.ingest.csv_records import Dialect
-from jobs.ingest.dump import DumpSpec, read_dump
-from jobs.ingest.dump_csv import Dialect as DumpDialect
-from jobs.ingest.evolution import Column
-from jobs.ingest.feed_csv import CsvSpec, read_feed_csv
-from jobs.ingest.history import SourceTable
-from jobs.ingest.masks import Masks, covered_table, masks_of
-from jobs.ingest.mysql import SourceColumn
-from jobs.ingest.rows import RowSpec
-from jobs.ingest.stream import BAD, CHANGE, Task
+from jobs.ingest.dumpling.csv import Dialect as DumpDialect
+from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import BAD, CHANGE, Task
+from jobs.ingest.tables.evolution import Column
+from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.masks import Masks, covered_table, masks_of
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.ticdc.csv_records import Dialect
+from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 COLUMNS = (
     SourceColumn("email", "VARCHAR", length=30, nullable=False),

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from jobs.errors import SourceError
-from jobs.ingest.mysql import SourceColumn, base_type, implicit_default
-from jobs.ingest.schemafile import checksum, parse_schema_file
-from jobs.ingest.tree import SchemaPath, classify
+from jobs.ingest.tables.mysql import SourceColumn, base_type, implicit_default
+from jobs.ingest.ticdc.schemafile import checksum, parse_schema_file
+from jobs.ingest.ticdc.tree import SchemaPath, classify
 
 
 def _goldens(folder):

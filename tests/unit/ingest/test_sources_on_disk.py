@@ -8,11 +8,11 @@ import zstandard
 
 from jobs.config.ingest import Ingest
 from jobs.errors import SourceError
-from jobs.ingest.dumpling import read_export
-from jobs.ingest.feed import read_feed
+from jobs.ingest.dumpling.export import read_export
+from jobs.ingest.intake.storage import listing, read
 from jobs.ingest.sources import join
-from jobs.ingest.storage import listing, read
-from jobs.ingest.tree import Folder
+from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.tree import Folder
 
 
 def write(root, path, content=b""):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.errors import SourceError
-from jobs.ingest.tree import Data, Folder, Index, Metadata, SchemaPath, Temporary, Unknown, classify, index_number
+from jobs.ingest.ticdc.tree import Data, Folder, Index, Metadata, SchemaPath, Temporary, Unknown, classify, index_number
 
 
 def _cases(shared):

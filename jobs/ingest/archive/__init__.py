@@ -1,0 +1,1 @@
+"""Kafka archives: layouts, file formats, from messages to event tables."""

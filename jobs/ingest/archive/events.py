@@ -1,0 +1,108 @@
+"""From archived messages to event tables: JSON read by the registry's columns, bad ones set aside, duplicates removed.
+
+In: rows of bronze.kafka of one topic. Out: rows of its silver table, and the messages that cannot be used,
+with the reason. A message is a JSON object with the table's columns as fields; `ts` is in milliseconds since 1970,
+`embedding` is base64.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.ingest.archive.layouts import EPOCH
+from jobs.lake.columns import DS
+from jobs.lake.sources import SILVER
+from jobs.lake.table import Table, Time
+
+TOPICS: dict[str, Table] = {
+    table.name.removeprefix("silver."): table for table in SILVER if table.time in {Time.EVENTS, Time.NEWEST}
+}
+"""Topic -> the table its messages go to. Other topics stay in bronze."""
+
+_LATEST = 4_102_444_800_000
+"""2100-01-01 in milliseconds: a later `ts` is no time."""
+_CORRUPT = "_corrupt"
+_PLACE = ("object", "row_no")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One topic's messages, each with `reason` and `detail` (null where it is good) and the table's columns."""
+
+    rows: DataFrame
+    table: Table
+
+    def bad(self) -> DataFrame:
+        """Return the messages that cannot be used: object, row_no, value, reason, detail."""
+        return self.rows.where(F.col("reason").isNotNull()).select(*_PLACE, "value", "reason", "detail")
+
+    def unique(self) -> DataFrame:
+        """Return the good rows, one per key: of repetitions the one that stands first, by file and line."""
+        first = Window.partitionBy(*self.table.keys).orderBy(*_PLACE)
+        good = self.rows.where(F.col("reason").isNull()).withColumn("_place", F.row_number().over(first))
+        return good.where(F.col("_place") == 1).select(*[column.name for column in self.table.columns])
+
+
+def parse(messages: DataFrame, table: Table) -> Parsed:
+    """Read the messages of a topic.
+
+    Args:
+        messages: rows of bronze.kafka.
+        table: the topic's silver table.
+    """
+    text = F.col("value").cast("string")
+    body = F.from_json(text, _message_schema(table), {"columnNameOfCorruptRecord": _CORRUPT})
+    rows = messages.select(*_PLACE, "value", body.alias("m"))
+    for column in table.columns:
+        rows = rows.withColumn(column.name, _value(column.name, column.type))
+    reason, detail = _judged(table)
+    return Parsed(rows.withColumn("reason", reason).withColumn("detail", detail).drop("m"), table)
+
+
+def new_rows(rows: DataFrame, table: Table, silver: DataFrame, days: Iterable[date]) -> DataFrame:
+    """Return the rows, of these days, whose key silver does not hold; only its files of these days are looked at."""
+    there = silver.where(F.col("ds").isin(list(days))).select(*table.keys)
+    return rows.join(there, list(table.keys), "left_anti")
+
+
+def _message_schema(table: Table) -> str:
+    kinds = {"timestamp": "bigint", "binary": "string"}
+    fields = [f"`{c.name}` {kinds.get(c.type, c.type)}" for c in table.columns if c.name != DS.name]
+    return ", ".join([*fields, f"{_CORRUPT} string"])
+
+
+def _value(name: str, kind: str) -> Column:
+    if name == DS.name:
+        return F.to_date("ts")
+    field = F.col(f"m.{name}")
+    if kind == "timestamp":
+        return F.timestamp_millis(F.when(field.between(1, _LATEST), field))
+    if kind == "binary":
+        return F.try_to_binary(field, F.lit("base64"))
+    return field
+
+
+def _judged(table: Table) -> tuple[Column, Column]:
+    """Return the columns reason and detail: the first fault of a message, null where it has none."""
+    required = [c.name for c in table.columns if not c.nullable and c.name != DS.name]
+    lacking = F.concat_ws(", ", *[F.when(F.col(name).isNull(), F.lit(name)) for name in required])
+    faults: list[tuple[Column, str, Column]] = [
+        (F.col("object").contains(f"dt={EPOCH}/"), "epoch_directory", F.lit("Secor could not tell the message's time")),
+        (~F.is_valid_utf8(F.col("value").cast("string")), "bad_utf8", F.lit("the message is not UTF-8")),
+        (
+            F.col("m").isNull() | F.col(f"m.{_CORRUPT}").isNotNull(),
+            "bad_json",
+            F.lit("no JSON object, or a field of another type than the table's column"),
+        ),
+        (lacking != "", "missing_field", F.concat(F.lit("missing or out of range: "), lacking)),
+    ]
+    if "embedding" in required:
+        wrong = (F.length("embedding") != 2 * F.col("dim")) | (F.col("dim") <= 0)
+        faults.append((wrong, "bad_embedding", F.lit("embedding must be dim float16 values, two bytes each")))
+    reason, detail = F.lit(None).cast("string"), F.lit(None).cast("string")
+    for condition, name, text in reversed(faults):
+        reason, detail = F.when(condition, name).otherwise(reason), F.when(condition, text).otherwise(detail)
+    return reason, detail

@@ -1,0 +1,1 @@
+"""Dumpling's exports: what is in them, how their files are read."""

@@ -1,0 +1,242 @@
+"""Taking source files into bronze exactly once: manifest, batches, one commit a batch.
+
+A batch is read, written into the manifest (`ops.objects`, status planned), and again (status taken) after its rows are
+committed. A run that finds planned batches reads exactly those files again under the same transaction
+number: what had been committed is skipped by Delta, what had not is written. A crash between two commits is harmless.
+Transaction numbers carry the run's id and are never used for other content.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from jobs.errors import TableError
+from jobs.ingest.intake.blocks import Cut, cut_of, read_in_blocks
+from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
+from jobs.ingest.intake.replay import Replay
+from jobs.ingest.intake.storage import read
+from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
+from jobs.ingest.intake.tolerance import refuse_excess
+from jobs.lake.job import Work
+from jobs.lake.ops import QUARANTINE
+
+Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where one kind of source goes."""
+
+    bronze: str
+    fields: Mapping[str, pa.DataType]
+    """Columns of the stream that are bronze's own."""
+    read: Reader
+
+
+@dataclass
+class Taken:
+    """What was taken in. Counts are of changes or messages."""
+
+    read: int = 0
+    quarantined: int = 0
+    files: int = 0
+    overwritten: int = 0
+    batches: list[int] = field(default_factory=list)
+    files_of: Counter[str] = field(default_factory=Counter)
+    """Files by table or topic."""
+    bad_of: Counter[str] = field(default_factory=Counter)
+    """Rows quarantined by table or topic."""
+
+
+def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], replay: Replay | None = None) -> Taken:
+    """Bring files into bronze, those of an interrupted run first.
+
+    Args:
+        work: lake, settings, run id.
+        intake: which bronze table, and how files are read.
+        manifest: the files known; its newest batch is brought up to date.
+        items: every file of this kind that may be read now, taken before or not.
+        replay: rows in quarantine to be read once more.
+
+    Raises:
+        SourceError: too many rows of a table cannot be read; nothing of their batch was committed.
+    """
+    taken = Taken()
+    listed = {(item.task.source, item.task.object): item for item in items}
+    sources = {item.task.source for item in items}
+    for (run_id, number), keys in sorted(manifest.unfinished().items()):
+        vanished(work, [key for key in keys if key not in listed and key[0] in sources], run_id, number)
+        again = [listed[key] for key in keys if key in listed]
+        if again:
+            work.progress(f"finishing batch {number} of an interrupted run: {len(again)} files")
+            _take(work, intake, _Batch(again, run_id, number, planned=True), taken)
+    new = manifest.new(items)
+    taken.overwritten = sum(manifest.overwritten(item) for item in new)
+    once_more = replay.among(items, new) if replay else []
+    for some, only in ((new, None), (once_more, replay)):
+        for files in _batches(some, work.context.settings.ingest.batch_mb << 20):
+            manifest.last += 1
+            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken)
+            work.progress(f"{taken.files} of {len(new) + len(once_more)} files in {intake.bronze}, {taken.read:,} rows")
+    if replay:
+        replay.done(work)
+    return taken
+
+
+def _batches(items: list[Item], limit: int) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        if batch and size + item.file.size > limit:
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += item.file.size
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Files that come in by one commit."""
+
+    items: list[Item]
+    run_id: str
+    """Of the run that planned it."""
+    number: int
+    planned: bool = False
+    """Whether the manifest knows of it."""
+    replay: Replay | None = None
+    """Which rows to keep, where only some are wanted."""
+
+
+def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken) -> None:
+    stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
+    try:
+        counts = _counts(stream)
+        wanted = batch.replay.rows(stream) if batch.replay else stream
+        kept = _counts(wanted, whole=False) if batch.replay else counts
+        if not batch.planned:
+            # once its rows are planned a batch will be committed: what stops a run comes before
+            refuse_excess(work.context.settings.ingest, batch.items, kept, stream)
+            note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
+        _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
+        note(work, batch.items, counts, TAKEN, batch.run_id, batch.number)
+    finally:
+        stream.unpersist()
+    for item in batch.items:
+        count = kept.get(item.task.object, Count(0, 0))
+        taken.read += count.found
+        taken.quarantined += count.bad
+        taken.bad_of[item.task.table] += count.bad
+        taken.files_of[item.task.table] += 1
+    taken.files += len(batch.items)
+    taken.batches.append(batch.number)
+
+
+def _commit(work: Work, intake: Intake, stream: DataFrame, batch: _Batch, bad: bool) -> None:
+    transaction = (f"ingest:{batch.run_id}", batch.number)
+    placed = {"run_id": F.lit(batch.run_id), "batch": F.lit(batch.number).cast("bigint")}
+    good = stream.where(F.col("kind") == CHANGE).withColumns(placed)
+    work.lake.append(intake.bronze, _shaped(good, intake.bronze), txn=transaction, note={"batch": batch.number})
+    if bad:
+        _quarantine(work, stream, batch.run_id, transaction)
+
+
+def _stream(work: Work, intake: Intake, tasks: list[Task]) -> DataFrame:
+    """Return the stream of all files: one Spark task a group of files of one table, nothing read on the driver."""
+    groups = _groups(tasks, work.context.settings.ingest.task_mb << 20)
+    reader, schema = intake.read, arrow_schema(intake.fields)
+    limit = work.context.settings.ingest.block_mb << 20
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                for task in groups[number]:
+                    yield from _read(task, reader, schema, limit)
+
+    places = work.spark.range(0, len(groups), 1, len(groups))
+    return places.mapInArrow(run, spark_schema(intake.fields))
+
+
+def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
+    """Return the files grouped by table, each group near `limit` bytes; large files first, so that groups are even."""
+    groups: list[list[Task]] = []
+    for table in sorted({task.table for task in tasks}):
+        mine = sorted((t for t in tasks if t.table == table), key=lambda t: (-t.size, t.object))
+        bins: list[list[Task]] = [[] for _ in range(max(1, math.ceil(sum(t.size for t in mine) / limit)))]
+        loads = [0] * len(bins)
+        for task in mine:
+            place = loads.index(min(loads))
+            bins[place].append(task)
+            loads[place] += task.size
+        groups += bins
+    # the largest first, so that the last task to run is a small one
+    return sorted(groups, key=lambda group: -sum(task.size for task in group))
+
+
+def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    cut = cut_of(task.spec) if task.size > limit else None
+    if cut is not None:
+        yield from _blocks(task, reader, cut, schema, limit)
+        return
+    try:
+        content = read(task.root, task.object)
+    except OSError as error:
+        bad = Bad()
+        bad.add(None, "unreadable_file", str(error), None)
+        yield from ending(schema, task, 1, bad)
+        return
+    yield from reader(task, content)
+
+
+def _blocks(task: Task, reader: Reader, cut: Cut, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from read_in_blocks(task, reader, cut, limit)
+    except OSError as error:  # what came before is good
+        bad = Bad()
+        bad.add(None, "unreadable_file", str(error), None)
+        yield from ending(schema, task, 1, bad)
+
+
+def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
+    """Return the rows of each file, good and bad.
+
+    Args:
+        stream: what the readers handed back.
+        whole: whether it has all rows of its files; TableError then, if rows found are not rows kept plus rows refused.
+    """
+    kind = F.col("kind")
+    sums = [F.count_if(kind == k).alias(name) for k, name in ((CHANGE, "good"), (BAD, "bad"))]
+    told = F.sum(F.when(kind == FILE, F.col("rows"))).alias("told")
+    counts: dict[str, Count] = {}
+    for row in stream.groupBy("object").agg(*sums, told).collect():  # bounded: a row a file of the batch
+        found = row["good"] + row["bad"]
+        if whole and row["told"] != found:
+            raise TableError(
+                f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "
+                "Every row must be one or the other: nothing was committed, report this as a bug."
+            )
+        counts[row["object"]] = Count(found, row["bad"])
+    return counts
+
+
+def _shaped(rows: DataFrame, name: str) -> DataFrame:
+    from jobs.lake.tables import table
+
+    known = table(name)
+    renamed = rows.withColumn("topic", F.col("table")) if "topic" in (c.name for c in known.columns) else rows
+    return renamed.select(*[F.col(f"`{column.name}`") for column in known.columns])
+
+
+def _quarantine(work: Work, stream: DataFrame, run_id: str, transaction: tuple[str, int]) -> None:
+    at = F.lit(datetime.now(UTC).replace(tzinfo=None)).cast("timestamp")
+    bad = stream.where(F.col("kind") == BAD).withColumns({"run_id": F.lit(run_id), "at": at})
+    work.lake.append(QUARANTINE.name, _shaped(bad, QUARANTINE.name), txn=transaction)

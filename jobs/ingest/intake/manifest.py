@@ -1,0 +1,124 @@
+"""The manifest: which source files the lake has taken in, and which it could not read. Kept in ops.objects.
+
+A file is taken once. The same path with another size is an alarm, and is read again: merging is by sequence, so that
+repetitions change nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.ingest.intake.storage import StoredFile
+from jobs.ingest.intake.stream import Task
+from jobs.lake.delta import Lake
+from jobs.lake.job import Work
+from jobs.lake.ops import OBJECTS, QUARANTINE
+
+PLANNED, TAKEN = "planned", "taken"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One listed file and how to read it."""
+
+    file: StoredFile
+    task: Task
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one file held."""
+
+    found: int
+    bad: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    size: int
+    status: str
+    batch: int
+    run_id: str
+
+
+class Manifest:
+    """The files known to the lake."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self.entries: dict[tuple[str, str], _Entry] = {}
+        self.last = 0
+        """Greatest batch number given so far."""
+        self._load()
+
+    def _load(self) -> None:
+        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id")
+        rows.sort(key=lambda row: (row["batch"], row["status"] == TAKEN))  # a row a file, as the listing is
+        for row in rows:
+            entry = _Entry(row["size"], row["status"], row["batch"], row["run_id"])
+            self.entries[row["source"], row["object"]] = entry
+            self.last = max(self.last, entry.batch)
+
+    def new(self, items: Iterable[Item]) -> list[Item]:
+        """Return the files not taken yet, or taken with another size; empty files are looked at again next time."""
+        return [item for item in items if item.file.size and not self._has(item)]
+
+    def overwritten(self, item: Item) -> bool:
+        """Return whether the file was taken before, with another size."""
+        entry = self.entries.get((item.task.source, item.task.object))
+        return entry is not None and entry.status == TAKEN and entry.size != item.file.size
+
+    def unfinished(self) -> dict[tuple[str, int], list[tuple[str, str]]]:
+        """Return the files of batches that were begun and not finished, by run and batch."""
+        found: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        for key, entry in sorted(self.entries.items()):
+            if entry.status == PLANNED:
+                found.setdefault((entry.run_id, entry.batch), []).append(key)
+        return found
+
+    def _has(self, item: Item) -> bool:
+        entry = self.entries.get((item.task.source, item.task.object))
+        return entry is not None and entry.size == item.file.size
+
+
+def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
+    """Quarantine whole files that cannot be read, once each; return how many were new.
+
+    Args:
+        work: lake and run id.
+        manifest: the files known.
+        source: ticdc, dumpling or kafka.
+        refused: path -> size, reason, detail.
+    """
+    new = {path: why for path, why in sorted(refused.items()) if (source, path) not in manifest.entries}
+    now = datetime.now(UTC)
+    common = {"source": source, "run_id": work.run_id, "at": now}
+    bad = [common | {"object": p, "reason": reason, "detail": detail} for p, (_, reason, detail) in new.items()]
+    known = {"rows": 0, "quarantined": 1, "status": TAKEN, "batch": 0}
+    work.lake.append_rows(QUARANTINE.name, bad)
+    work.lake.append_rows(OBJECTS.name, [common | known | {"object": p, "size": why[0]} for p, why in new.items()])
+    return len(new)
+
+
+def vanished(work: Work, keys: list[tuple[str, str]], run_id: str, number: int) -> None:
+    """Note files of an interrupted batch that are no longer there: whether their rows arrived is in bronze."""
+    now = datetime.now(UTC)
+    detail = "the file was gone when its interrupted batch was finished; bronze has its rows if they were committed"
+    for source, path in keys:
+        common = {"source": source, "object": path, "run_id": run_id, "at": now}
+        work.lake.append_rows(QUARANTINE.name, [common | {"reason": "vanished", "detail": detail}])
+        work.lake.append_rows(OBJECTS.name, [common | {"status": TAKEN, "batch": number}])
+
+
+def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str, run_id: str, number: int) -> None:
+    """Write the files of a batch into the manifest, before (planned) or after (taken) their rows are committed."""
+    rows: list[dict[str, Any]] = []
+    now = datetime.now(UTC)
+    for item in items:
+        count = counts.get(item.task.object)
+        row = {"source": item.task.source, "object": item.task.object, "size": item.file.size, "etag": item.file.etag}
+        row |= {"status": status, "batch": number, "run_id": run_id, "at": now}
+        row |= {"rows": count.found if count else None, "quarantined": count.bad if count else None}
+        rows.append(row)
+    work.lake.append_rows(OBJECTS.name, rows)

@@ -1,0 +1,127 @@
+"""From parsed rows to ledger batches: values made canonical by column, keys and maps built by Arrow.
+
+In: rows as dictionaries (canal-json) or as Arrow columns (Dumpling). Out: columns of the ledger, and the faults
+by place.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.ingest.intake.values import Faults, from_canal
+from jobs.ingest.tables.masks import Masks
+from jobs.ingest.tables.mysql import SourceColumn
+
+MAP = pa.map_(pa.string(), pa.string())
+_PLAIN_KEYS = {"int", "bit", "year", "decimal", "date", "datetime", "timestamp", "time", "binary"}
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """How the rows of one table version are read."""
+
+    schema: str
+    table: str
+    version: int
+    columns: tuple[SourceColumn, ...]
+    """Columns a row may have."""
+    key: tuple[str, ...]
+    """Key columns in column order."""
+    zone: str = "UTC"
+    masks: Masks = field(default_factory=Masks)
+    """Columns that are covered."""
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Return the columns every full row has: generated ones may be missing."""
+        return frozenset(column.name for column in self.columns if not column.generated)
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Return all columns a row may have."""
+        return frozenset(column.name for column in self.columns)
+
+
+@dataclass
+class Side:
+    """The rows before, or after, of one batch of changes; `where` says which change each belongs to."""
+
+    where: list[int] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, place: int, row: dict[str, Any]) -> None:
+        """Add the row of the change at `place`."""
+        self.where.append(place)
+        self.rows.append(row)
+
+
+def clean_side(spec: RowSpec, side: Side) -> tuple[dict[str, pa.Array], Faults]:
+    """Return a side's columns as canonical text, and faults by place of the change."""
+    columns: dict[str, pa.Array] = {}
+    faults: Faults = {}
+    for column in spec.columns:
+        values = [row.get(column.name) for row in side.rows]
+        cleaned, found = from_canal(column, values, spec.zone)
+        columns[column.name] = spec.masks.covered(column.name, cleaned)
+        faults |= {side.where[at]: fault for at, fault in found.items()}
+    return columns, faults
+
+
+def side_map(spec: RowSpec, side: Side, columns: dict[str, pa.Array], total: int) -> pa.Array:
+    """Return the map column of one side for `total` changes; null where the side has no row.
+
+    A row's map holds just the columns that the row had: a column that is missing is not NULL.
+    """
+    names = [column.name for column in spec.columns]
+    rows = len(side.rows)
+    if not rows or not names:
+        return pa.nulls(total, MAP)
+    full = all(len(row) == len(names) for row in side.rows)
+    present = np.ones((rows, len(names)), bool)
+    if not full:
+        present = np.array([[name in row for name in names] for row in side.rows])
+    return text_map(names, [columns[name] for name in names], present, np.asarray(side.where), total)
+
+
+def text_map(names: list[str], columns: list[pa.Array], present: Any, where: Any, total: int) -> pa.Array:
+    """Return a map<string,string> array of `total` rows from columns.
+
+    Args:
+        names: keys of the map.
+        columns: one string array per name, of equal length r.
+        present: r by len(names) booleans; a False leaves the key out.
+        where: r places in the result, ascending; other places are null.
+        total: length of the result.
+    """
+    rows, width = present.shape
+    flat = np.flatnonzero(present.ravel())
+    keys = pa.array(names, pa.string()).take(pa.array(flat % width))
+    items = pa.concat_arrays(columns).take(pa.array((flat % width) * rows + flat // width))
+    lengths = np.zeros(total, np.int64)
+    lengths[where] = present.sum(axis=1)
+    offsets = np.zeros(total + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    absent = np.ones(total, bool)
+    absent[where] = False
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, items, type=MAP, mask=pa.array(absent))
+
+
+def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
+    """Return each row's key as a JSON array of strings; null where a key column is NULL."""
+    parts = [columns[name] for name in spec.key]
+    kinds = {column.name: column.kind for column in spec.columns}
+    if not all(kinds[name] in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):
+        rows = zip(*(part.to_pylist() for part in parts), strict=True)
+        return pa.array([None if None in row else _json(row) for row in rows], pa.string())
+    pieces: list[Any] = ['["']
+    for number, part in enumerate(parts):
+        pieces += ['","', part] if number else [part]
+    return pc.binary_join_element_wise(*pieces, '"]', "")
+
+
+def _json(row: tuple[str, ...]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""What a source table is, and how it goes through its DDL."""

@@ -1,0 +1,197 @@
+r"""Reading CREATE TABLE: columns, types, keys, generated columns. What it does not know it names.
+
+In: the text of a Dumpling `-schema.sql`, or of a schema file's `Query`. Out: columns in order and the row's key.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from jobs.errors import SourceError
+from jobs.ingest.tables.mysql import SourceColumn, base_type
+
+_TOKEN = re.compile(
+    r"""(?P<skip>\s+|/\*.*?\*/|--[ ][^\n]*) | `(?P<name>(?:[^`]|``)+)` | '(?P<text>(?:[^'\\]|''|\\.)*)'
+      | "(?P<quoted>(?:[^"\\]|""|\\.)*)" | (?P<word>[^\s`'"(),;=]+) | (?P<sign>[(),;=])""",
+    re.VERBOSE | re.DOTALL,
+)
+_NOT_COLUMNS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "Z": "\x1a"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word of a statement; `kind` is name, text, word or sign."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        return self.value.upper() if self.kind == "word" else ""
+
+
+@dataclass(frozen=True)
+class CreateTable:
+    """What a CREATE TABLE says."""
+
+    columns: tuple[SourceColumn, ...]
+    key: tuple[str, ...]
+    """Columns of the primary key, else of the first unique key without nullable columns; in column order."""
+
+
+def is_create_table(sql: str) -> bool:
+    """Return whether the statement creates a table by its columns."""
+    return re.match(r"\s*(/\*.*?\*/\s*;?\s*)*CREATE\s+TABLE\b(?!.*\sLIKE\s+`)", sql, re.I | re.S) is not None
+
+
+def parse_create(sql: str, place: str) -> CreateTable:
+    """Read the first CREATE TABLE of `sql`.
+
+    Args:
+        sql: text of the file or statement.
+        place: file name, for messages.
+
+    Raises:
+        SourceError: there is none, or a column has an unknown type.
+    """
+    start = re.search(r"\bCREATE\s+TABLE\b", sql, re.I)
+    if start is None:
+        raise SourceError(f"{place}: holds no CREATE TABLE. Export the table's schema again.")
+    items = _items(list(tokens(sql[start.end() :])))
+    columns = tuple(_column(item, place) for item in items if not _is_key(item))
+    if not columns:
+        raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
+    return CreateTable(columns, _key(items, columns))
+
+
+def members_in(sql: str, column: str) -> tuple[str, ...]:
+    """Return the names of an ENUM or SET column that an ALTER TABLE defines, empty if it defines none."""
+    name = re.escape(column)
+    match = re.search(rf"(?:`{name}`|\b{name})\s+(?:ENUM|SET)\s*(\(.*)", sql, re.I | re.S)
+    return _texts(_group(list(tokens(match[1])), 0)) if match else ()
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the words of a statement, comments left out, up to its semicolon."""
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup or ""
+        if kind == "skip":
+            continue
+        value = match[kind]
+        if kind == "name":
+            value = value.replace("``", "`")
+        if kind in {"text", "quoted"}:
+            kind, value = "text", _unescape(value, kind)
+        yield Token(kind, value)
+        if kind == "sign" and value == ";":
+            return
+
+
+def _unescape(text: str, kind: str) -> str:
+    quote = "'" if kind == "text" else '"'
+    found = text.replace(quote * 2, quote)
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), found, flags=re.DOTALL)
+
+
+def _group(tokens: list[Token], start: int) -> list[Token]:
+    """Return the tokens inside the parentheses that open at or after `start`."""
+    depth = 0
+    inside: list[Token] = []
+    for token in tokens[start:]:
+        if token == Token("sign", ")"):
+            depth -= 1
+            if depth == 0:
+                return inside
+        if depth:
+            inside.append(token)
+        if token == Token("sign", "("):
+            depth += 1
+    return inside
+
+
+def _items(tokens: list[Token]) -> list[list[Token]]:
+    """Return the comma-separated parts of the outermost parentheses."""
+    items: list[list[Token]] = [[]]
+    depth = 0
+    for token in _group(tokens, 0):
+        depth += (token == Token("sign", "(")) - (token == Token("sign", ")"))
+        if depth == 0 and token == Token("sign", ","):
+            items.append([])
+        else:
+            items[-1].append(token)
+    return [item for item in items if item]
+
+
+def _is_key(item: list[Token]) -> bool:
+    return str(item[0]) in _NOT_COLUMNS
+
+
+def _column(item: list[Token], place: str) -> SourceColumn:
+    name, words = item[0].value, [str(token) for token in item]
+    if len(item) < 2:
+        raise SourceError(f"{place}: column {name!r} has no type. Export the table's schema again.")
+    kind = "DOUBLE PRECISION" if words[1:3] == ["DOUBLE", "PRECISION"] else words[1]
+    unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(words) else ""
+    kind, is_unsigned = base_type(kind + unsigned, f"{place}, column {name}")
+    arguments = _group(item, 2) if len(item) > 2 and item[2].value == "(" else []
+    column = SourceColumn(
+        name,
+        _binary_char(kind, words),
+        is_unsigned,
+        nullable=not _has(words, "NOT", "NULL") and not _has(words, "PRIMARY"),
+        default=_default(item, words),
+        generated="AS" in words[2:],
+    )
+    if kind in {"ENUM", "SET"}:
+        return replace(column, members=_texts(arguments))
+    numbers = [int(token.value) for token in arguments if token.value.isdigit()]
+    fsp = kind in {"DATETIME", "TIMESTAMP", "TIME"}
+    length = numbers[0] if numbers and not fsp else (10 if kind == "DECIMAL" else None)
+    scale = numbers[0] if numbers and fsp else (numbers[1] if len(numbers) > 1 else None)
+    return replace(column, length=length, scale=scale)
+
+
+def _binary_char(kind: str, words: list[str]) -> str:
+    if _has(words, "CHARACTER", "SET", "BINARY") or _has(words, "CHARSET", "BINARY"):
+        return {"CHAR": "BINARY", "VARCHAR": "VARBINARY"}.get(kind, kind.replace("TEXT", "BLOB"))
+    return kind
+
+
+def _has(words: list[str], *run: str) -> bool:
+    return any(tuple(words[at : at + len(run)]) == run for at in range(len(words)))
+
+
+def _default(item: list[Token], words: list[str]) -> str | None:
+    if "DEFAULT" not in words:
+        return None
+    rest = item[words.index("DEFAULT") + 1 :]
+    value = [token for token in rest if not token.value.startswith("_")][:1]  # _utf8mb4'x' names its charset first
+    return value[0].value if value and str(value[0]) != "NULL" else None
+
+
+def _texts(tokens: list[Token]) -> tuple[str, ...]:
+    return tuple(token.value for token in tokens if token.kind == "text")
+
+
+def _key(items: list[list[Token]], columns: tuple[SourceColumn, ...]) -> tuple[str, ...]:
+    nullable = {column.name for column in columns if column.nullable}
+    primary: list[tuple[str, ...]] = []
+    unique: list[tuple[str, ...]] = []
+    for item in items:
+        words = [str(token) for token in item]
+        named = _key_columns(item) if _is_key(item) else (item[0].value,)
+        if _has(words, "PRIMARY", "KEY") or (not _is_key(item) and "PRIMARY" in words):
+            primary.append(named)
+        elif "UNIQUE" in words and named and not nullable & set(named):
+            unique.append(named)
+    chosen = set((primary or unique or [()])[0])
+    return tuple(column.name for column in columns if column.name in chosen)
+
+
+def _key_columns(item: list[Token]) -> tuple[str, ...]:
+    inside = _group(item, 0)
+    if Token("sign", "(") in inside:  # a prefix of a column, or an expression, does not name a row
+        return ()
+    return tuple(
+        token.value for token in inside if token.kind in {"name", "word"} and str(token) not in {"ASC", "DESC"}
+    )

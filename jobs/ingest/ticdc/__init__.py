@@ -1,0 +1,1 @@
+"""TiCDC's storage sink: layout, schema files, the two protocols' readers."""

@@ -1,0 +1,161 @@
+r"""Reading TiCDC's CSV: op, table, schema, commit-ts, maybe is-update, then the row; no escapes but doubled quotes.
+
+In: a file's bytes, the row layout of its version, the changefeed's dialect. Out: ledger batches. Text stands raw
+between its quotes, line ends included. Arrow's parser reads a file whose quotes are all in their places and whose
+delimiter is one character; anything else goes through csv_records.py beside it, which gives up single records only.
+An update without its old row is one change; with it, TiCDC writes a delete and an insert of one commit-ts.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+
+from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
+from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
+from jobs.ingest.intake.values import Faults, from_feed_csv
+from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
+
+_META = "ticdc-meta$"
+_FIXED = ("operation", "table", "schema", "commit-ts")
+_UPDATE = "is-update"
+
+
+@dataclass(frozen=True)
+class CsvSpec:
+    """How one table version's files are read."""
+
+    rows: RowSpec
+    dialect: Dialect
+    old_value: bool
+    """Whether each record says if it is part of an update."""
+    binary: str
+    """base64 or hex."""
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Return the names of the fields before the row."""
+        return tuple(_META + name for name in (*_FIXED, *((_UPDATE,) if self.old_value else ())))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all fields. Virtual generated columns are in the header, and not in the rows."""
+        return self.fixed + tuple(column.name for column in self.rows.columns if not column.generated)
+
+
+def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of one data file.
+
+    Args:
+        task: the file; its spec is a `CsvSpec`.
+        content: its bytes.
+    """
+    spec: CsvSpec = task.spec
+    bad = Bad()
+    body = _body(spec, content)
+    table, numbers, found = _fast(spec, body) or _slow(spec, body, bad)
+    for start in range(0, table.num_rows, BATCH_ROWS):
+        piece = table.slice(start, BATCH_ROWS).combine_chunks()
+        yield _changes(task, piece, numbers[start : start + BATCH_ROWS], body, bad)
+    yield from ending(SCHEMA, task, found, bad)
+
+
+def _body(spec: CsvSpec, content: bytes) -> bytes:
+    """Return what follows the header; it is told by its name, since a file that was taken up again has one more."""
+    start = (_META + _FIXED[0]).encode()
+    if not content.startswith(start):
+        return content
+    end = spec.dialect.line_end.search(content)
+    return content[end.end() :] if end else b""
+
+
+def _fast(spec: CsvSpec, body: bytes) -> tuple[pa.Table, Any, int] | None:
+    """Return the records as binary columns, each one's number in the file, and how many; None for a file with flaws."""
+    names = list(spec.names)
+    if not body.strip() or not orderly(body, spec.dialect):
+        return None
+    try:
+        table = pcsv.read_csv(
+            io.BytesIO(body),
+            pcsv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16), column_names=names),
+            pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
+            as_written(names, spec.dialect.null),
+        )
+    except pa.ArrowInvalid:  # a record has too few or too many fields: find out which
+        return None
+    return table, np.arange(1, table.num_rows + 1), table.num_rows
+
+
+def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> tuple[pa.Table, Any, int]:
+    """Return the same by walking the records one by one."""
+    names, numbers, rows, found = spec.names, [], [], 0
+    for found, record in enumerate(records(body, spec.dialect), 1):
+        if record.fields is None:
+            bad.add(found, "bad_csv", record.fault, record.raw)
+        elif len(record.fields) != len(names):
+            bad.add(found, "field_count", _count(len(record.fields), spec), record.raw)
+        else:
+            numbers.append(found)
+            rows.append(record.fields)
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    table = pa.table({name: pa.array(list(values), pa.binary()) for name, values in zip(names, columns, strict=True)})
+    return table, np.array(numbers, np.int64), found
+
+
+def _count(fields: int, spec: CsvSpec) -> str:
+    return (
+        f"{fields} fields, not {len(spec.names)}: {', '.join(spec.names)}. A generated column is named in conf "
+        "(ingest.tables)"
+    )
+
+
+def _changes(task: Task, piece: pa.Table, numbers: Any, body: bytes, bad: Bad) -> pa.RecordBatch:
+    spec: CsvSpec = task.spec
+    fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))
+    columns, keys, faults = cleaned(
+        spec.rows, row, lambda column, values: from_feed_csv(column, values, spec.rows.zone, spec.binary)
+    )
+    op, commit, wrong = _told(spec, fixed)
+    faults |= wrong
+    made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
+    if not faults:
+        return made
+    raw = _raw(body, spec.dialect, {int(numbers[at]) for at in faults})
+    return good_rows(made, faults, raw, bad)
+
+
+def _told(spec: CsvSpec, fixed: pa.Table) -> tuple[Any, Any, Faults]:
+    """Return op and commit_ts of each record, and the records that are not of this table or say neither."""
+    faults: Faults = {}
+    op, table, schema, commit = (fixed.column(number).combine_chunks() for number in range(4))
+    checks = [
+        ("unknown_type", op, pc.is_in(op, pa.array([b"I", b"U", b"D"], pa.binary())), "op"),
+        ("wrong_table", table, pc.equal(table, spec.rows.table.encode()), "table"),
+        ("wrong_table", schema, pc.equal(schema, spec.rows.schema.encode()), "schema"),
+        ("missing_commit_ts", commit, _is_tso(commit), "commit-ts"),
+    ]
+    if spec.old_value:
+        update = fixed.column(4).combine_chunks()
+        checks.append(("field_count", update, pc.is_in(update, pa.array([b"true", b"false"], pa.binary())), _UPDATE))
+    for reason, values, good, name in checks:
+        for place in np.flatnonzero(~np.asarray(pc.fill_null(good, False))):
+            faults.setdefault(int(place), (reason, f"{name} is {values[int(place)].as_py()!r}"[:200]))
+    usable = pa.array([place not in faults for place in range(len(op))]) if faults else None
+    filled = [pc.if_else(usable, a, b) if usable else a for a, b in ((op, b"I"), (commit, b"1"))]
+    texts = [pc.cast(column, pa.string()) for column in filled]
+    return np.asarray(texts[0]), pc.cast(texts[1], pa.int64()), faults
+
+
+def _is_tso(commit: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(commit, r"^[1-9]\d{0,17}$")
+
+
+def _raw(body: bytes, dialect: Dialect, wanted: set[int]) -> dict[int, bytes]:
+    """Return the bytes of the wanted records; only files with bad rows pay for it."""
+    return {number: record.raw for number, record in enumerate(records(body, dialect), 1) if number in wanted}
