@@ -31,6 +31,7 @@ ALWAYS = {
     "spark.sql.codegen.cache.maxEntries": "3000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.showConsoleProgress": "false",
+    "spark.python.daemon.module": "jobs.lake.workers",
     # one thread a task: the numeric libraries below are started by many tasks at once
     "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
     "spark.executorEnv.OMP_NUM_THREADS": "1",
