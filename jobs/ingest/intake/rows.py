@@ -1,10 +1,11 @@
 """From parsed rows to ledger batches: values made canonical by column, keys and maps built by Arrow.
 
-In: rows as dictionaries (canal-json) or as Arrow columns (Dumpling). Out: columns of the ledger, and the faults
+In: rows as dictionaries (canal-json line by line) or as Arrow columns. Out: columns of the ledger, and the faults
 by place.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,17 +47,25 @@ class RowSpec:
         return frozenset(column.name for column in self.columns)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Side:
-    """The rows before, or after, of one batch of changes; `where` says which change each belongs to."""
+    """The rows before, or after, of one batch of changes, in columns, as their source wrote them."""
 
-    where: list[int] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    where: Any
+    """Which change each row belongs to: r places, ascending."""
+    columns: Mapping[str, Any]
+    """r strings or None by column: a list, or an Arrow array."""
+    present: Any = None
+    """r by columns booleans, which values a row has; None where each row has all."""
 
-    def add(self, place: int, row: dict[str, Any]) -> None:
-        """Add the row of the change at `place`."""
-        self.where.append(place)
-        self.rows.append(row)
+    @classmethod
+    def of(cls, spec: RowSpec, where: list[int], rows: list[dict[str, Any]]) -> "Side":
+        """Return the side made of rows parsed one by one."""
+        names = [column.name for column in spec.columns]
+        present = None
+        if not all(len(row) == len(names) for row in rows):
+            present = np.array([[name in row for name in names] for row in rows])
+        return cls(np.asarray(where, np.int64), {name: [row.get(name) for row in rows] for name in names}, present)
 
 
 def clean_side(spec: RowSpec, side: Side) -> tuple[dict[str, pa.Array], Faults]:
@@ -64,10 +73,9 @@ def clean_side(spec: RowSpec, side: Side) -> tuple[dict[str, pa.Array], Faults]:
     columns: dict[str, pa.Array] = {}
     faults: Faults = {}
     for column in spec.columns:
-        values = [row.get(column.name) for row in side.rows]
-        cleaned, found = from_canal(column, values, spec.zone)
+        cleaned, found = from_canal(column, side.columns[column.name], spec.zone)
         columns[column.name] = spec.masks.covered(column.name, cleaned)
-        faults |= {side.where[at]: fault for at, fault in found.items()}
+        faults |= {int(side.where[at]): fault for at, fault in found.items()}
     return columns, faults
 
 
@@ -77,14 +85,11 @@ def side_map(spec: RowSpec, side: Side, columns: dict[str, pa.Array], total: int
     A row's map holds just the columns that the row had: a column that is missing is not NULL.
     """
     names = [column.name for column in spec.columns]
-    rows = len(side.rows)
+    rows = len(side.where)
     if not rows or not names:
         return pa.nulls(total, MAP)
-    full = all(len(row) == len(names) for row in side.rows)
-    present = np.ones((rows, len(names)), bool)
-    if not full:
-        present = np.array([[name in row for name in names] for row in side.rows])
-    return text_map(names, [columns[name] for name in names], present, np.asarray(side.where), total)
+    present = np.ones((rows, len(names)), bool) if side.present is None else side.present
+    return text_map(names, [columns[name] for name in names], present, side.where, total)
 
 
 def text_map(names: list[str], columns: list[pa.Array], present: Any, where: Any, total: int) -> pa.Array:

@@ -31,12 +31,12 @@ _SIZED = {"CHAR", "VARCHAR", "BINARY", "VARBINARY"}
 _ZERO_DATE = r"^\d{4}-(00-\d\d|\d\d-00)"
 
 
-def from_canal(column: SourceColumn, values: list[Any], zone: str) -> tuple[pa.Array, Faults]:
+def from_canal(column: SourceColumn, values: list[Any] | pa.Array, zone: str) -> tuple[pa.Array, Faults]:
     """Return one column of canal-json as canonical text.
 
     Args:
         column: its type.
-        values: strings or None, as parsed.
+        values: strings or None, as parsed; or an Arrow array of strings.
         zone: zone of TIMESTAMP values.
 
     Returns:
@@ -95,15 +95,15 @@ def _cleaned(
     _cleaned(column, values[half:], clean, at + half, kept, faults)
 
 
-def _canal_text(column: SourceColumn, values: list[Any]) -> pa.Array:
-    texts = pa.array(values, pa.string())
+def _canal_text(column: SourceColumn, values: list[Any] | pa.Array) -> pa.Array:
+    texts = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
     if column.kind == "enum":
         numbers = pc.cast(texts, pa.int64())
         return pa.array(["", *_members(column)], pa.string()).take(numbers)
     if column.kind == "set":
         return _set_names(column, texts)
     if column.kind == "binary":
-        return pa.array([None if v is None else v.encode("latin-1").hex() for v in values], pa.string())
+        return pa.array([None if v is None else v.encode("latin-1").hex() for v in texts.to_pylist()], pa.string())
     return texts
 
 

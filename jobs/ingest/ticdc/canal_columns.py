@@ -1,0 +1,202 @@
+r"""Reading many canal-json lines at once, by Arrow's parser: what a changefeed in good order writes.
+
+In: whole lines of a file, and the row layout of its version. Out: their changes in columns, exactly as reading line by
+line gives them; or None, where that cannot be known from here: a line has a flaw, a row lacks a column or has one more,
+a key changes. Then the lines are read one by one (canal.py).
+
+Arrow says neither which columns a row lacks (it gives NULL) nor which it has besides. Both are counted instead. Within
+a JSON text `":` ends a name unless a backslash stands before it, so the names of all lines can be counted without
+parsing; with as many as the layout asks for, and each NULL written out, every row has just the columns it should.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from jobs.ingest.intake.rows import RowSpec, Side
+
+OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
+_TYPES = re.compile(rb',"sqlType":\{[^{}]*\},"mysqlType":\{[^{}]*\}(?=,")')
+"""What TiCDC says of the columns' types: the same in every line of a file, and two fifths of it. Not needed."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The changes of whole lines, one a line."""
+
+    op: pa.Array
+    """I, U or D."""
+    commit: pa.Array
+    before: Side
+    after: Side
+
+
+def read_columns(spec: RowSpec, block: bytes) -> Columns | None:
+    """Return the changes of a block of lines, None if they must be read one by one.
+
+    Args:
+        spec: layout of the rows.
+        block: whole lines, less than 2 GiB.
+    """
+    lines = _lines(block)
+    if not lines:
+        return None
+    try:
+        block.decode()
+        first = orjson.loads(block[: block.find(b"\n")] if lines > 1 else block)
+        names = _names_of(spec, first)
+        text = _without_types(block, lines)
+        parsed = _parsed(names, text)
+        if b"\\u" in block:  # an escape may stand for half a character
+            parsed.validate(full=True)
+    except (ValueError, LookupError, TypeError, pa.ArrowException):  # a flaw, to be named by the other reader
+        return None
+    if parsed.num_rows != lines or not _written_for(spec, parsed):
+        return None
+    data, old = (_rows(parsed.column(name)) for name in ("data", "old"))
+    ops = pc.index_in(parsed.column("type"), pa.array(list(OPS)))
+    if data is None or old is None or ops.null_count or not _right(spec, ops, data, old):
+        return None
+    if not _complete(names, first, text, data.rows, old.rows, lines):
+        return None
+    return _changes(spec, parsed, ops.to_numpy(), data, old)
+
+
+def _names_of(spec: RowSpec, first: dict[str, Any]) -> list[str]:
+    """Return the columns that rows have, as the first one shows: virtual generated ones are not sent."""
+    row = first["data"][0].keys()
+    if not spec.required <= row <= spec.allowed:
+        raise LookupError("columns are missing, or unknown")
+    return [column.name for column in spec.columns if column.name in row]
+
+
+def _lines(block: bytes) -> int:
+    """Return how many lines there are, each from a brace to a brace; 0 if any is not."""
+    text = np.frombuffer(block.rstrip(b"\r\n"), np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if not len(text):
+        return 0
+    starts = np.concatenate([[0], ends + 1])
+    last = np.concatenate([ends, [len(text)]]) - 1
+    last = last - (text[last] == ord("\r"))
+    return len(starts) if bool((text[starts] == ord("{")).all() and (text[last] == ord("}")).all()) else 0
+
+
+def _without_types(block: bytes, lines: int) -> bytes:
+    """Return the lines without the part that is alike in all; as they are, if it is not in all."""
+    found = _TYPES.search(block)
+    if found is None:
+        return block
+    # with what follows it, so that nothing of a broken line closes up to a whole one
+    shorter = block.replace(found[0] + b',"', b',"')
+    return shorter if len(block) - len(shorter) == lines * len(found[0]) else block
+
+
+def _parsed(names: list[str], text: bytes) -> pa.RecordBatch:
+    rows = pa.list_(pa.struct([(name, pa.string()) for name in names]))
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("database", "table", "type")]
+        + [("data", rows), ("old", rows), ("_tidb", pa.struct([("commitTs", pa.int64())]))]
+    )
+    table = pj.read_json(
+        io.BytesIO(text),
+        pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+    return table.combine_chunks().to_batches()[0]
+
+
+def _written_for(spec: RowSpec, parsed: pa.RecordBatch) -> bool:
+    """Return whether every line is of this table and says when it was committed."""
+    ours = all(
+        pc.all(pc.equal(parsed.column(name), value), skip_nulls=False).as_py()
+        for name, value in (("database", spec.schema), ("table", spec.table))
+    )
+    commits = pc.struct_field(parsed.column("_tidb"), "commitTs")
+    return bool(ours and pc.all(pc.greater(commits, 0), skip_nulls=False).as_py())
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One row at most of each line."""
+
+    there: Any
+    """Whether the line has one."""
+    rows: pa.StructArray
+    """Those that are there."""
+
+
+def _rows(lists: pa.ListArray) -> _Rows | None:
+    lengths = pc.fill_null(lists.value_lengths(), 0).to_numpy(zero_copy_only=False)
+    rows = lists.flatten()
+    return _Rows(lengths == 1, rows) if lengths.max(initial=0) <= 1 and not rows.null_count else None
+
+
+def _right(spec: RowSpec, ops: pa.Array, data: _Rows, old: _Rows) -> bool:
+    """Return whether each line has the rows its operation calls for, and a key that stays as it is."""
+    updates = pc.equal(ops, list(OPS).index("UPDATE")).to_numpy(zero_copy_only=False)
+    if not data.there.all() or not np.array_equal(old.there, updates):
+        return False
+    for name in spec.key:
+        after = pc.struct_field(data.rows, name)
+        same = pc.equal(after.filter(pa.array(updates)), pc.struct_field(old.rows, name))
+        if after.null_count or not pc.all(same, skip_nulls=False, min_count=0).as_py():
+            return False
+    return True
+
+
+def _complete(
+    names: list[str], first: dict[str, Any], text: bytes, data: pa.StructArray, old: pa.StructArray, lines: int
+) -> bool:
+    """Return whether each row has all columns and no other."""
+    wanted = lines * _names_beside(first, text) + len(names) * (len(data) + len(old))
+    if text.count(b'":') - text.count(b'\\":') != wanted:
+        return False
+    for name in names:
+        nulls = sum(pc.struct_field(side, name).null_count for side in (data, old))
+        if nulls and (name in first or text.count(orjson.dumps(name) + b":null") != nulls):
+            return False
+    return True
+
+
+def _names_beside(first: dict[str, Any], text: bytes) -> int:
+    """Return how many names a line has outside its rows, as the first one has them."""
+    cut = ("sqlType", "mysqlType") if b'"sqlType":' not in text[: text.find(b"\n")] else ()
+    return sum(
+        1 + (0 if name in {"data", "old"} else _names(value)) for name, value in first.items() if name not in cut
+    )
+
+
+def _names(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_names, value.values()))
+    return sum(map(_names, value)) if isinstance(value, list) else 0
+
+
+def _changes(spec: RowSpec, parsed: pa.RecordBatch, ops: Any, data: _Rows, old: _Rows) -> Columns:
+    deleted = ops == list(OPS).index("DELETE")
+    befores, afters = np.flatnonzero(deleted | old.there), np.flatnonzero(~deleted)
+    # rows before come from `old` for updates and from `data` for deletes
+    pool = pa.concat_arrays([data.rows, old.rows])
+    place = np.where(deleted, np.arange(len(ops)), len(ops) + np.cumsum(old.there) - 1)
+    return Columns(
+        pa.array(list(OPS.values())).take(pa.array(ops)),
+        pc.struct_field(parsed.column("_tidb"), "commitTs"),
+        _side(spec, befores, pool.take(pa.array(place[befores])) if len(befores) else pool[:0]),
+        _side(spec, afters, data.rows if len(afters) == len(ops) else data.rows.take(pa.array(afters))),
+    )
+
+
+def _side(spec: RowSpec, where: Any, rows: pa.StructArray) -> Side:
+    names = {rows.type.field(at).name for at in range(rows.type.num_fields)}
+    none = pa.nulls(len(rows), pa.string())
+    columns = {c.name: pc.struct_field(rows, c.name) if c.name in names else none for c in spec.columns}
+    present = None if len(names) == len(columns) else np.tile([name in names for name in columns], (len(rows), 1))
+    return Side(where, columns, present)
