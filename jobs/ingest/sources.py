@@ -15,11 +15,11 @@ from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
-from jobs.ingest.tables.alter import TableName
 from jobs.ingest.tables.history import SourceTable, broken
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
 from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed

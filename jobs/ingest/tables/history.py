@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from jobs.errors import SourceError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.lake.emptied import Emptied
 from jobs.lake.life import Life, Segment
 
 
@@ -21,6 +22,7 @@ class SourceTable:
     key: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     floors: tuple[int, ...] = ()
+    emptied: tuple[Emptied, ...] = ()
     snapshot: Snapshot | None = None
     barrier: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
@@ -41,7 +43,7 @@ class SourceTable:
     @property
     def life(self) -> Life:
         """Return which rows of the ledger are the table's."""
-        return Life(self.segments, self.floors)
+        return Life(self.segments, self.floors, self.emptied)
 
     def limit(self, checkpoint: int) -> int:
         """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from jobs.errors import SourceError
 from jobs.ingest.intake.storage import StoredFile, listing, read_raw
-from jobs.ingest.tables.alter import TableName
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.detect import Named, settled
 from jobs.ingest.ticdc.schemafile import SchemaFile, parse_schema_file
