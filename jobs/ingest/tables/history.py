@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-from jobs.errors import SourceError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.versions import Snapshot, Version
 from jobs.lake.emptied import Emptied
@@ -65,8 +64,3 @@ def named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")
     return SourceTable(schema, table)
-
-
-def broken(table: SourceTable, version: int, error: SourceError) -> SourceTable:
-    """Return the table held from a version whose schema file cannot be trusted."""
-    return table.hold(version, f"{table.full_name} is held at {version}: {error}")

@@ -32,6 +32,8 @@ class Lives:
         self.tables: dict[TableName, FollowedTable] = {}
         self.gone: list[tuple[TableName, int, FollowedTable]] = []
         self.versions: dict[TableName, dict[int, Version]] = {}
+        self.lost: dict[TableName, tuple[int, str]] = {}
+        """Tables that are not there yet, and the statement about them that cannot be read."""
         for name, snapshot in snapshots.items():
             table = self._new(name, 0, snapshot)
             first = table.knowledge.snapshot_version()
@@ -39,7 +41,11 @@ class Lives:
                 table.begin(first)
 
     def replay(
-        self, files: Iterable[SchemaFile], checkpoint: int, later: Mapping[TableName, Snapshot] | None = None
+        self,
+        files: Iterable[SchemaFile],
+        checkpoint: int,
+        later: Mapping[TableName, Snapshot] | None = None,
+        broken: Iterable[tuple[TableName, int, str]] = (),
     ) -> dict[str, SourceTable]:
         """Go through all DDL; return the tables as of the checkpoint, by full name and for those gone by `name@end`.
 
@@ -49,6 +55,7 @@ class Lives:
             files: all schema files.
             checkpoint: commit_ts that the feed is complete up to.
             later: snapshots that were taken of single tables since.
+            broken: tables, versions of schema files that cannot be trusted, and what is wrong with them.
         """
         ordered = sorted(files, key=lambda file: (file.version, file.table, not file.query))
         steps = [
@@ -56,6 +63,8 @@ class Lives:
             for version, group in groupby(ordered, key=lambda file: file.version)
         ]
         steps += [(snapshot.tso, partial(self._retake, name, snapshot)) for name, snapshot in (later or {}).items()]
+        # before what is known of the same version: nobody knows what it was
+        steps = [(at, partial(self._lose, name, at, why)) for name, at, why in broken] + steps
         found: dict[str, SourceTable] | None = None
         for at, step in sorted(steps, key=itemgetter(0)):
             if at > checkpoint and found is None:
@@ -70,6 +79,13 @@ class Lives:
         table = FollowedTable(Knowledge(self.rules(name), snapshot), snapshot, [segment], layout)
         self.tables[name] = table
         return table
+
+    def _lose(self, name: TableName, version: int, why: str) -> None:
+        """Hold a table, known or not, at a statement that cannot be read."""
+        if name not in self.tables:
+            self.lost[name] = version, why
+        elif self._follows(name, version):
+            self.tables[name].hold(version, f"{'.'.join(name)} is held at {version}: {why}")
 
     def _retake(self, name: TableName, snapshot: Snapshot) -> None:
         """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
@@ -122,6 +138,7 @@ class Lives:
             self._end(name, file.version)
         fresh = name not in self.tables
         if fresh and file.action in DROPS:
+            self.lost.pop(name, None)
             return
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
@@ -141,11 +158,16 @@ class Lives:
     def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
         table.layout = layout_in(file.query)
+        lost = self.lost.pop((file.schema, file.table), None)
+        if lost is not None and file.action not in CREATES:
+            table.hold(lost[0], f"{file.schema}.{file.table} is held at {lost[0]}: {lost[1]}")
         if file.action in RENAMES:
             table.hold(file.version, message(file, "renames a table that the feed does not know"))
 
     def _seen(self) -> dict[str, SourceTable]:
-        found = {".".join(name): table.told(name) for name, table in self.tables.items()}
+        found = {".".join(name): SourceTable(*name).hold(at, f"{'.'.join(name)} is held at {at}: {why}")
+                 for name, (at, why) in self.lost.items()}  # fmt: skip
+        found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
         return found | {f"{'.'.join(name)}@{end}": table.told(name, end) for name, end, table in self.gone}
 
 
