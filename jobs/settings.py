@@ -21,7 +21,8 @@ from jobs.errors import ConfigError
 
 ENV_VARIABLE = "PINLAKE_ENV"
 PREFIX = "PINLAKE_"
-RESERVED = {ENV_VARIABLE, "PINLAKE_CONF"}
+RESERVED = {ENV_VARIABLE, "PINLAKE_CONF", "PINLAKE_SOURCE_PASSWORD", "PINLAKE_AGAINST_PASSWORD", "PINLAKE_SHARED"}
+"""Variables that are no settings: what commands and tests take from the environment."""
 
 
 @dataclass

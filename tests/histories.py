@@ -1,6 +1,7 @@
-"""Made-up histories of a database: rows and DDL over three tables, as a model in memory and as the tree TiCDC writes.
+"""Made-up histories of a database: rows and DDL over three tables, one of them partitioned.
 
-A history is drawn as small numbers, so that hypothesis can shrink it; what makes no sense where it stands is left out.
+Each is a model in memory and the tree that TiCDC writes of it. It is drawn as small numbers, so that hypothesis can
+shrink it; what makes no sense where it stands is left out.
 """
 
 import json
@@ -14,7 +15,8 @@ from jobs.ingest.ticdc.schemafile import checksum
 NAMES = ("t0", "t1", "t2", "t3")
 KINDS = (
     "insert", "insert", "insert", "update", "update", "update", "delete", "rekey", "swap", "add", "drop_column",
-    "rename_column", "widen", "truncate", "drop", "create", "rename", "nothing",
+    "rename_column", "widen", "truncate", "drop", "create", "rename", "nothing", "drop_part", "truncate_part",
+    "truncate_part", "add_part", "split_part", "unpartition",
 )  # fmt: skip
 STEPS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=24
@@ -48,6 +50,16 @@ class Table:
     columns: list[Col]
     version: int
     rows: dict[int, dict] = field(default_factory=dict)
+    parts: dict[str, int | None] | None = None
+    """Partition by RANGE of id -> what its keys are below, None for MAXVALUE; lowest first."""
+
+    def part(self, key):
+        """Return the partition of a key, None where there is none."""
+        return next((name for name, high in (self.parts or {"all": None}).items() if high is None or key < high), None)
+
+    def empty(self, part):
+        """Take away a partition's rows."""
+        self.rows = {key: row for key, row in self.rows.items() if self.part(key) != part}
 
 
 @dataclass
@@ -113,14 +125,16 @@ class History:
 
     def create(self, name, ts):
         if name not in self.tables:
-            self.tables[name] = Table([Col("id", "BIGINT", None), Col("v")], ts)
+            parts = {"p0": 2, "p1": 4, "p2": 7} if name == "t1" else None
+            self.tables[name] = Table([Col("id", "BIGINT", None), Col("v")], ts, parts=parts)
             query = f"CREATE TABLE `{name}` (`id` BIGINT NOT NULL PRIMARY KEY, `v` VARCHAR(20))"
+            query += f" PARTITION BY RANGE (`id`) ({_defined(parts)})" if parts else ""
             self.ddl(name, ts, query, 3)
         self.keep(ts)
 
     def insert(self, name, ts, at, number):
         table = self.tables[name]
-        if at not in table.rows:
+        if at not in table.rows and table.part(at):
             table.rows[at] = {c.name: at if c.name == "id" else _value(c, number) for c in table.columns}
             self.dml(name, ts, "INSERT", table.rows[at])
 
@@ -139,7 +153,7 @@ class History:
 
     def rekey(self, name, ts, at, number):
         rows = self.tables[name].rows
-        if at in rows and number not in rows:
+        if at in rows and number not in rows and self.tables[name].part(number):
             old = rows.pop(at)
             rows[number] = old | {"id": number}
             self.dml(name, ts, "UPDATE", rows[number], old)
@@ -211,6 +225,57 @@ class History:
         self.tables[name].rows = {}
         self.ddl(name, ts, f"TRUNCATE TABLE `{name}`", 11)
 
+    def drop_part(self, name, ts, at, _):
+        table = self.tables[name]
+        if table.parts and len(table.parts) > 1:
+            gone = list(table.parts)[at % len(table.parts)]
+            table.empty(gone)
+            del table.parts[gone]
+            self.ddl(name, ts, f"ALTER TABLE `{name}` DROP PARTITION `{gone}`", 20)
+
+    def truncate_part(self, name, ts, at, number):
+        table = self.tables[name]
+        if table.parts:
+            some = {list(table.parts)[place % len(table.parts)]: None for place in (at, number)}
+            for one in some:
+                table.empty(one)
+            names = ", ".join(f"`{one}`" for one in some)
+            self.ddl(name, ts, f"ALTER TABLE `{name}` TRUNCATE PARTITION {names}", 23)
+
+    def add_part(self, name, ts, at, _):
+        table = self.tables[name]
+        last = list(table.parts.values())[-1] if table.parts else None
+        if last is not None:
+            new = {f"a{ts}": last + 1 if at else None}
+            table.parts |= new
+            self.ddl(name, ts, f"ALTER TABLE `{name}` ADD PARTITION ({_defined(new)})", 19)
+
+    def split_part(self, name, ts, at, _):
+        """Cut a partition in two at its highest key."""
+        table = self.tables[name]
+        if table.parts:
+            cut = list(table.parts)[at % len(table.parts)]
+            places = list(table.parts)
+            below = table.parts[places[places.index(cut) - 1]] if cut != places[0] else -1
+            middle = 9 if table.parts[cut] is None else table.parts[cut] - 1
+            if middle <= below:
+                return
+            new = {f"s{ts}": middle, f"r{ts}": table.parts[cut]}
+            whole = [new if part == cut else {part: table.parts[part]} for part in places]
+            table.parts = {part: high for some in whole for part, high in some.items()}
+            query = f"ALTER TABLE `{name}` REORGANIZE PARTITION `{cut}` INTO ({_defined(new)})"
+            self.ddl(name, ts, query, 64)
+
+    def unpartition(self, name, ts, at, number):
+        """Do without partitions, or have others: only what comes later shows it."""
+        table = self.tables[name]
+        if table.parts and number == 0:
+            table.parts = None
+            self.ddl(name, ts, f"ALTER TABLE `{name}` REMOVE PARTITIONING", 72)
+        elif number == 1:
+            table.parts = {"n0": at + 1, "n1": at + 3, "n2": None}
+            self.ddl(name, ts, f"ALTER TABLE `{name}` PARTITION BY RANGE (`id`) ({_defined(table.parts)})", 71)
+
     def drop(self, name, ts, *_):
         gone = self.tables.pop(name)
         self.ddl(name, ts, f"DROP TABLE `{name}`", 4, gone.columns)
@@ -220,6 +285,11 @@ class History:
         if new not in self.tables:
             self.tables[new] = self.tables.pop(name)
             self.ddl(new, ts, f"RENAME TABLE `{name}` TO `{new}`", 14)
+
+
+def _defined(parts):
+    bounds = {name: "MAXVALUE" if high is None else f"({high})" for name, high in parts.items()}
+    return ", ".join(f"PARTITION `{name}` VALUES LESS THAN {bound}" for name, bound in bounds.items())
 
 
 def _value(column, number):

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.ingest.intake.batches import Taken
 from jobs.ingest.silver import Mark, clear
-from jobs.ingest.sources import Sources
+from jobs.ingest.sources import NAMELESS, Sources
 from jobs.ingest.tables.history import named
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
@@ -111,6 +111,7 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -
     """
     there = {table.full_name for table in sources.tables.values() if table.ended is None}
     left = {table.full_name for table in sources.tables.values()}
+    left |= {f"{NAMELESS}.{number}" for number in sources.named_ids}  # it has a name now
     left |= {segment.table for table in sources.tables.values() for segment in table.segments}
     rows = []
     for name in sorted((left - there) & set(past)):

@@ -11,9 +11,9 @@ from typing import Any
 
 from jobs.errors import ConfigError, SourceError
 from jobs.ingest.dumpling.export import Export, create_text, read_export
-from jobs.ingest.tables.alter import TableName
 from jobs.ingest.tables.ddl import parse_create
 from jobs.ingest.tables.versions import Snapshot
+from jobs.ingest.tables.words import TableName
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.ops import SNAPSHOTS

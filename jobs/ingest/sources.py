@@ -4,7 +4,7 @@ In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `I
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
@@ -15,15 +15,18 @@ from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
-from jobs.ingest.tables.alter import TableName
-from jobs.ingest.tables.history import SourceTable, broken
+from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
 from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
+
+NAMELESS = "table-id"
+"""Stands for the schema of a table of which only the id is known."""
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Sources:
     items: list[Item] = field(default_factory=list)
     held_files: list[str] = field(default_factory=list)
     """Files that cannot be decoded for now."""
+    named_ids: set[int] = field(default_factory=set)
+    """Tables that have ids for paths, and names."""
 
 
 def join(
@@ -66,12 +71,14 @@ def join(
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
     retaken = {name: retake.snapshot for name, retake in taken.items()}
-    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken)
+    known = [((p.schema, p.table), p.version, str(e)) for p, e in (feed.broken if feed else []) if p.table]
+    broken = [one for one in known if not rules(one[0]).exclude]
+    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
-        _hold_broken(sources, feed, rules)
+        _show_nameless(sources, feed)
         _hold_exchanged(sources, feed)
         _feed_items(sources, feed, settings)
     if export is not None:
@@ -84,12 +91,18 @@ def join(
     return sources
 
 
-def _hold_broken(sources: Sources, feed: Feed, rules: Callable[[TableName], TableRules]) -> None:
-    for path, error in feed.broken:
-        if path.table and path.version <= sources.checkpoint and not rules((path.schema, path.table)).exclude:
-            name = f"{path.schema}.{path.table}"
-            known = sources.tables.get(name) or SourceTable(path.schema, path.table)
-            sources.tables[name] = broken(known, path.version, error)
+def _show_nameless(sources: Sources, feed: Feed) -> None:
+    """Show an id below which no schema file can be read as a table that is held: its rows wait, under no name yet."""
+    sources.named_ids = {file.table_id for files in feed.schemas.values() for file in files if file.table_id}
+    found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
+    for path in feed.unnamed:
+        number, at, *_ = path.split("/")
+        found.append((number, int(at), f"no schema file says whose rows {path} has. Restore it from the store."))
+    for number, version, reason in found:
+        if number.isdigit() and int(number) not in sources.named_ids and version <= sources.checkpoint:
+            table = sources.tables.get(f"{NAMELESS}.{number}") or SourceTable(NAMELESS, number)
+            said = f"the table with the id {number} is held at {version}: {reason}"
+            sources.tables[table.full_name] = table.hold(version, said)
 
 
 def _hold_exchanged(sources: Sources, feed: Feed) -> None:
@@ -107,19 +120,20 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
     zone = feed.changefeed.server_timezone or settings.timezone
-    unreadable = {(path.schema, path.table, path.version) for path, _ in feed.broken}
+    unreadable: dict[TableName, list[int]] = {}
+    for path, _ in feed.broken:
+        unreadable.setdefault((path.schema, path.table), []).append(path.version)
     for file, data in feed.data:
         folder = data.folder
         name = f"{folder.schema}.{folder.table}"
         if settings.tables.get(name, TableRules()).exclude:
             continue
-        trusted = (folder.schema, folder.table, folder.version) not in unreadable
         known = sources.versions.get((folder.schema, folder.table), {})
         if folder.version not in known and folder.version > sources.checkpoint:
             # its schema file may still come; once the checkpoint has passed the version, there is none
             sources.held_files.append(file.path)
             continue
-        version = _version(known, folder.version) if trusted else None
+        version = _version(known, folder.version, unreadable.get((folder.schema, folder.table), ()))
         spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
         if spec is None:
             _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
@@ -135,10 +149,11 @@ def _csv_spec(rows: RowSpec, changefeed: Changefeed) -> CsvSpec:
     return CsvSpec(rows, dialect, csv.output_old_value, csv.binary_encoding_method)
 
 
-def _version(versions: Mapping[int, Version], wanted: int) -> Version | None:
-    """Return the version of that number, else the newest one below it."""
+def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[int] = ()) -> Version | None:
+    """Return the version of that number, else the newest one below it; None where that one cannot be read."""
     lower = [number for number in versions if number <= wanted]
-    return versions[max(lower)] if lower else None
+    lost = max((number for number in unreadable if number <= wanted), default=-1)
+    return versions[max(lower)] if lower and max(lower) > lost else None
 
 
 def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:

@@ -8,6 +8,7 @@ from jobs.lake.delta import Lake
 from jobs.lake.frames import struct_of
 from jobs.lake.job import Context
 from jobs.lake.ledger import require_columns, source_fields, state_at
+from jobs.lake.life import life_of
 from jobs.lake.sources import LEDGER
 from jobs.lake.table import Table, Time
 from jobs.lake.tables import table
@@ -50,7 +51,8 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
 
 
 def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: int) -> DataFrame:
-    if lake.newest_change(known.name, version) < context.tso:
+    # a truncation after the cut changed no row that is left, and took away others
+    if max(lake.newest_change(known.name, version), life_of(df.schema).newest_loss()) < context.tso:
         live = df.where(~F.col("_deleted"))
     else:
         live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))

@@ -35,19 +35,22 @@ def newest(changes: DataFrame) -> DataFrame:
     return places.where(F.col("_place") == 1).drop("_place", "table", "object", "row_no", "run_id", "table_version")
 
 
-def typed(rows: DataFrame, schema: StructType) -> DataFrame:
+def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> DataFrame:
     """Return silver rows from newest ledger rows.
 
     Values come as text: integers, decimals and floats as written by MySQL, timestamps at UTC, ENUM and SET by name,
     BIT as unsigned number, binary as lower-case hexadecimal. A row that lacks a column was written before the column
     was added: it takes the column's default. A date with a month or day 00 becomes NULL; its text stays in the ledger.
+    A row that went with its partition is a tombstone, like one that was deleted.
 
     Args:
         rows: result of `newest`.
         schema: schema of the silver table, the platform's own columns included.
+        until: commit_ts that the rows are told as of; None for now.
     """
-    gone = F.col("op") == "D"
-    value = F.when(gone, F.col("before")).otherwise(F.col("after"))
+    deleted = F.col("op") == "D"
+    value = F.when(deleted, F.col("before")).otherwise(F.col("after"))
+    gone = deleted | life_of(schema).gone(until)
     columns = [_typed(field, value) for field in source_fields(schema)]
     return rows.select(*columns, "_commit_ts", F.col("_op_rank").cast("int"), gone.alias("_deleted"))
 
@@ -68,7 +71,7 @@ def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") 
         source: schema.table, for a silver table whose schema does not tell.
     """
     mine = ledger.where(life_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
-    return typed(newest(mine), schema).where(~F.col("_deleted"))
+    return typed(newest(mine), schema, tso).where(~F.col("_deleted"))
 
 
 def _typed(field: StructField, value: Column) -> Column:

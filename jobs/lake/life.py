@@ -1,4 +1,4 @@
-"""Which rows of the ledger are a table's: the names it had, each in its span of commit_ts, and its truncations.
+"""Which rows of the ledger are a table's: the names it had, each in its span of commit_ts, and what was truncated.
 
 Kept as metadata in the schema of the silver table, so that any version of it tells of itself.
 """
@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from jobs.lake.columns import COMMIT_TS
+from jobs.lake.emptied import Emptied
 
 LIFE = "life"
 """Key of the metadata of silver's _commit_ts."""
@@ -37,6 +39,8 @@ class Life:
     segments: tuple[Segment, ...]
     floors: tuple[int, ...] = ()
     """commit_ts of each truncation, oldest first: rows before it are gone."""
+    emptied: tuple[Emptied, ...] = ()
+    """Partitions dropped and truncated, oldest first."""
 
     def rows(self, until: int | None = None) -> Column:
         """Return the condition on ledger rows that are the table's, as seen from `until`, before later truncations."""
@@ -44,15 +48,27 @@ class Life:
         ours = reduce(Column.__or__, [_within(segment) for segment in self.segments])
         return ours & (F.col(COMMIT_TS.name) >= max(past, default=0))
 
+    def gone(self, until: int | None = None) -> Column:
+        """Return the condition on the newest row of each key that it went with a partition, as seen from `until`."""
+        past = [one for one in self.emptied if until is None or one.at < until]
+        return reduce(Column.__or__, [one.covers() for one in past], F.lit(False))
+
+    def newest_loss(self) -> int:
+        """Return the commit_ts of the newest statement that took rows away, -1 if there was none."""
+        return max([*self.floors, *(one.at for one in self.emptied)], default=-1)
+
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
-        return json.dumps([[[s.table, s.start, s.end] for s in self.segments], list(self.floors)])
+        told: list[Any] = [[[s.table, s.start, s.end] for s in self.segments], list(self.floors)]
+        # left out where there are none: the text decides whether a table is made anew
+        return json.dumps([*told, [one.plain() for one in self.emptied]] if self.emptied else told)
 
     @classmethod
     def from_json(cls, text: str) -> "Life":
         """Read what `to_json` wrote."""
-        segments, floors = json.loads(text)
-        return cls(tuple(Segment(*segment) for segment in segments), tuple(floors))
+        segments, floors, *more = json.loads(text)
+        emptied = tuple(Emptied.of(one) for one in (more[0] if more else ()))
+        return cls(tuple(Segment(*segment) for segment in segments), tuple(floors), emptied)
 
 
 def life_of(schema: StructType, names: Iterable[str] = ()) -> Life:

@@ -4,12 +4,9 @@ In: the `Query` of a schema file, as TiCDC rewrote it or as a user typed it. Sch
 there after it, so types are not read here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.ingest.tables.ddl import Token, tokens
-
-TableName = tuple[str, str]
+from jobs.ingest.tables.words import TableName, Token, parts, qualified, tokens
 
 _NOT_COLUMNS = {
     "PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PARTITION",
@@ -33,8 +30,8 @@ def alterations(sql: str) -> Alter:
     words = list(tokens(sql))
     if [str(token) for token in words[:2]] != ["ALTER", "TABLE"]:
         return found
-    _, start = _qualified(words, 2, "")
-    for spec in _split(words[start:]):
+    _, start = qualified(words, 2, "")
+    for spec in parts(words[start:]):
         _note(found, spec)
     return found
 
@@ -50,55 +47,19 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
     first = [str(token) for token in words[:2]]
     if first == ["RENAME", "TABLE"]:
         pairs = []
-        for part in _split(words[2:]):
-            old, after = _qualified(part, 0, schema)
-            new, _ = _qualified(part, after + 1, schema)
+        for part in parts(words[2:]):
+            old, after = qualified(part, 0, schema)
+            new, _ = qualified(part, after + 1, schema)
             pairs.append((old, new))
         return pairs
     if first == ["ALTER", "TABLE"]:
-        old, start = _qualified(words, 2, schema)
-        for spec in _split(words[start:]):
+        old, start = qualified(words, 2, schema)
+        for spec in parts(words[start:]):
             said = [str(token) for token in spec[:2]]
             if said[:1] == ["RENAME"] and said[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]):
                 skip = 2 if said[1:] in (["TO"], ["AS"]) or spec[1].value == "=" else 1
-                return [(old, _qualified(spec, skip, schema)[0])]
+                return [(old, qualified(spec, skip, schema)[0])]
     return []
-
-
-def _qualified(words: list[Token], at: int, schema: str) -> tuple[TableName, int]:
-    """Return the table named at `at`, and the place after it."""
-    while str(words[at]) in {"IF", "EXISTS"}:
-        at += 1
-    name = words[at].value
-    if words[at].kind == "word" and "." in name.strip("."):
-        owner, _, table = name.partition(".")
-        return (owner, table), at + 1
-    follow = words[at + 1].value if at + 1 < len(words) else ""
-    if follow == ".":
-        return (name, words[at + 2].value), at + 3
-    if follow.startswith(".") and words[at + 1].kind == "word":
-        return (name, follow[1:]), at + 2
-    if name.endswith(".") and words[at].kind == "word":
-        return (name[:-1], follow), at + 2
-    return (schema, name), at + 1
-
-
-def _split(words: list[Token]) -> Iterator[list[Token]]:
-    """Yield the parts between commas outside parentheses."""
-    part: list[Token] = []
-    depth = 0
-    for token in words:
-        if token.kind == "sign":
-            depth += (token.value == "(") - (token.value == ")")
-            if token.value == ";":
-                break
-            if token.value == "," and depth == 0:
-                yield part
-                part = []
-                continue
-        part.append(token)
-    if part:
-        yield part
 
 
 def _note(found: Alter, spec: list[Token]) -> None:
@@ -120,6 +81,4 @@ def _note(found: Alter, spec: list[Token]) -> None:
     elif verb == "DROP":
         found.dropped.add(names[0])
     elif verb == "ADD":
-        found.added |= (
-            {part[0].value.lower() for part in _split(spec[rest + 1 : -1])} if names[0] == "(" else {names[0]}
-        )
+        found.added |= {part[0].value.lower() for part in parts(spec[rest + 1 : -1])} if names[0] == "(" else {names[0]}

@@ -4,30 +4,14 @@ In: the text of a Dumpling `-schema.sql`, or of a schema file's `Query`. Out: co
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from jobs.errors import SourceError
 from jobs.ingest.tables.mysql import SourceColumn, base_type
+from jobs.ingest.tables.partitions import Layout, layout_in
+from jobs.ingest.tables.words import Token, group, tokens
 
-_TOKEN = re.compile(
-    r"""(?P<skip>\s+|/\*.*?\*/|--[ ][^\n]*) | `(?P<name>(?:[^`]|``)+)` | '(?P<text>(?:[^'\\]|''|\\.)*)'
-      | "(?P<quoted>(?:[^"\\]|""|\\.)*)" | (?P<word>[^\s`'"(),;=]+) | (?P<sign>[(),;=])""",
-    re.VERBOSE | re.DOTALL,
-)
 _NOT_COLUMNS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "Z": "\x1a"}
-
-
-@dataclass(frozen=True)
-class Token:
-    """One word of a statement; `kind` is name, text, word or sign."""
-
-    kind: str
-    value: str
-
-    def __str__(self) -> str:
-        return self.value.upper() if self.kind == "word" else ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +21,8 @@ class CreateTable:
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]
     """Columns of the primary key, else of the first unique key without nullable columns; in column order."""
+    layout: Layout | None = None
+    """Its partitions; None where it has none, or they are not of a kind that can be followed."""
 
 
 def is_create_table(sql: str) -> bool:
@@ -61,59 +47,21 @@ def parse_create(sql: str, place: str) -> CreateTable:
     columns = tuple(_column(item, place) for item in items if not _is_key(item))
     if not columns:
         raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
-    return CreateTable(columns, _key(items, columns))
+    return CreateTable(columns, _key(items, columns), layout_in(sql[start.end() :]))
 
 
 def members_in(sql: str, column: str) -> tuple[str, ...]:
     """Return the names of an ENUM or SET column that an ALTER TABLE defines, empty if it defines none."""
     name = re.escape(column)
     match = re.search(rf"(?:`{name}`|\b{name})\s+(?:ENUM|SET)\s*(\(.*)", sql, re.I | re.S)
-    return _texts(_group(list(tokens(match[1])), 0)) if match else ()
-
-
-def tokens(sql: str) -> Iterator[Token]:
-    """Yield the words of a statement, comments left out, up to its semicolon."""
-    for match in _TOKEN.finditer(sql):
-        kind = match.lastgroup or ""
-        if kind == "skip":
-            continue
-        value = match[kind]
-        if kind == "name":
-            value = value.replace("``", "`")
-        if kind in {"text", "quoted"}:
-            kind, value = "text", _unescape(value, kind)
-        yield Token(kind, value)
-        if kind == "sign" and value == ";":
-            return
-
-
-def _unescape(text: str, kind: str) -> str:
-    quote = "'" if kind == "text" else '"'
-    found = text.replace(quote * 2, quote)
-    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), found, flags=re.DOTALL)
-
-
-def _group(tokens: list[Token], start: int) -> list[Token]:
-    """Return the tokens inside the parentheses that open at or after `start`."""
-    depth = 0
-    inside: list[Token] = []
-    for token in tokens[start:]:
-        if token == Token("sign", ")"):
-            depth -= 1
-            if depth == 0:
-                return inside
-        if depth:
-            inside.append(token)
-        if token == Token("sign", "("):
-            depth += 1
-    return inside
+    return _texts(group(list(tokens(match[1])), 0)) if match else ()
 
 
 def _items(tokens: list[Token]) -> list[list[Token]]:
     """Return the comma-separated parts of the outermost parentheses."""
     items: list[list[Token]] = [[]]
     depth = 0
-    for token in _group(tokens, 0):
+    for token in group(tokens, 0):
         depth += (token == Token("sign", "(")) - (token == Token("sign", ")"))
         if depth == 0 and token == Token("sign", ","):
             items.append([])
@@ -133,7 +81,7 @@ def _column(item: list[Token], place: str) -> SourceColumn:
     kind = "DOUBLE PRECISION" if words[1:3] == ["DOUBLE", "PRECISION"] else words[1]
     unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(words) else ""
     kind, is_unsigned = base_type(kind + unsigned, f"{place}, column {name}")
-    arguments = _group(item, 2) if len(item) > 2 and item[2].value == "(" else []
+    arguments = group(item, 2) if len(item) > 2 and item[2].value == "(" else []
     column = SourceColumn(
         name,
         _binary_char(kind, words),
@@ -189,7 +137,7 @@ def _key(items: list[list[Token]], columns: tuple[SourceColumn, ...]) -> tuple[s
 
 
 def _key_columns(item: list[Token]) -> tuple[str, ...]:
-    inside = _group(item, 0)
+    inside = group(item, 0)
     if Token("sign", "(") in inside:  # a prefix of a column, or an expression, does not name a row
         return ()
     return tuple(

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from jobs.errors import SourceError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.lake.emptied import Emptied
 from jobs.lake.life import Life, Segment
 
 
@@ -21,6 +21,7 @@ class SourceTable:
     key: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     floors: tuple[int, ...] = ()
+    emptied: tuple[Emptied, ...] = ()
     snapshot: Snapshot | None = None
     barrier: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
@@ -41,7 +42,7 @@ class SourceTable:
     @property
     def life(self) -> Life:
         """Return which rows of the ledger are the table's."""
-        return Life(self.segments, self.floors)
+        return Life(self.segments, self.floors, self.emptied)
 
     def limit(self, checkpoint: int) -> int:
         """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""
@@ -63,8 +64,3 @@ def named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")
     return SourceTable(schema, table)
-
-
-def broken(table: SourceTable, version: int, error: SourceError) -> SourceTable:
-    """Return the table held from a version whose schema file cannot be trusted."""
-    return table.hold(version, f"{table.full_name} is held at {version}: {error}")

@@ -6,50 +6,22 @@ the ledger: which names they were written under in which span of commit_ts, and 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
 from jobs.config.ingest import TableRules
-from jobs.ingest.tables.alter import TableName, alterations, renamed_tables
-from jobs.ingest.tables.evolution import Column, Underivable, evolved, plain
+from jobs.ingest.tables.alter import alterations, renamed_tables
+from jobs.ingest.tables.followed import FollowedTable, message
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.partitions import layout_in
 from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.schemafile import SchemaFile
 from jobs.lake.life import Segment
 
-CREATES, DROPS, TRUNCATES, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {11}, {14, 47}, 2
-# TiDB's action codes that change rows without row events
-_BREAKS = {
-    20: "drops a partition", 23: "truncates a partition", 25: "brings a table back", 32: "adds a primary key",
-    33: "drops the primary key", 42: "exchanges a partition", 62: "turns the cluster back", 63: "brings a schema back",
-}  # fmt: skip
-
-
-@dataclass
-class _Table:
-    """One table while its DDL is replayed. It keeps its identity under any name."""
-
-    knowledge: Knowledge
-    snapshot: Snapshot | None
-    segments: list[Segment]
-    columns: tuple[Column, ...] = ()
-    key: tuple[str, ...] = ()
-    floors: list[int] = field(default_factory=list)
-    barrier: int | None = None
-    held: str | None = None
-
-    def hold(self, version: int, message: str) -> None:
-        """Follow the table no further, unless it is not followed already."""
-        if self.barrier is None:
-            self.barrier, self.held = version, message
-
-    def begin(self, version: Version) -> None:
-        """Take the version's columns for the table's own: there are no older rows."""
-        self.columns = tuple(Column.first(column) for column in plain(version.columns))
-        self.key = version.key
-        self.barrier = self.held = None
+CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2
 
 
 class Lives:
@@ -57,9 +29,11 @@ class Lives:
 
     def __init__(self, snapshots: Mapping[TableName, Snapshot], rules: Callable[[TableName], TableRules]) -> None:
         self.rules = rules
-        self.tables: dict[TableName, _Table] = {}
-        self.gone: list[tuple[TableName, int, _Table]] = []
+        self.tables: dict[TableName, FollowedTable] = {}
+        self.gone: list[tuple[TableName, int, FollowedTable]] = []
         self.versions: dict[TableName, dict[int, Version]] = {}
+        self.lost: dict[TableName, tuple[int, str]] = {}
+        """Tables that are not there yet, and the statement about them that cannot be read."""
         for name, snapshot in snapshots.items():
             table = self._new(name, 0, snapshot)
             first = table.knowledge.snapshot_version()
@@ -67,7 +41,11 @@ class Lives:
                 table.begin(first)
 
     def replay(
-        self, files: Iterable[SchemaFile], checkpoint: int, later: Mapping[TableName, Snapshot] | None = None
+        self,
+        files: Iterable[SchemaFile],
+        checkpoint: int,
+        later: Mapping[TableName, Snapshot] | None = None,
+        broken: Iterable[tuple[TableName, int, str]] = (),
     ) -> dict[str, SourceTable]:
         """Go through all DDL; return the tables as of the checkpoint, by full name and for those gone by `name@end`.
 
@@ -77,6 +55,7 @@ class Lives:
             files: all schema files.
             checkpoint: commit_ts that the feed is complete up to.
             later: snapshots that were taken of single tables since.
+            broken: tables, versions of schema files that cannot be trusted, and what is wrong with them.
         """
         ordered = sorted(files, key=lambda file: (file.version, file.table, not file.query))
         steps = [
@@ -84,6 +63,8 @@ class Lives:
             for version, group in groupby(ordered, key=lambda file: file.version)
         ]
         steps += [(snapshot.tso, partial(self._retake, name, snapshot)) for name, snapshot in (later or {}).items()]
+        # before what is known of the same version: nobody knows what it was
+        steps = [(at, partial(self._lose, name, at, why)) for name, at, why in broken] + steps
         found: dict[str, SourceTable] | None = None
         for at, step in sorted(steps, key=itemgetter(0)):
             if at > checkpoint and found is None:
@@ -92,24 +73,32 @@ class Lives:
         found = self._seen() if found is None else found
         return {key: replace(t, versions=self.versions.get((t.schema, t.name), {})) for key, t in found.items()}
 
-    def _new(self, name: TableName, version: int, snapshot: Snapshot | None = None) -> _Table:
+    def _new(self, name: TableName, version: int, snapshot: Snapshot | None = None) -> FollowedTable:
         segment = Segment(".".join(name), version, None)
-        table = _Table(Knowledge(self.rules(name), snapshot), snapshot, [segment])
+        layout = snapshot.create.layout if snapshot else None
+        table = FollowedTable(Knowledge(self.rules(name), snapshot), snapshot, [segment], layout)
         self.tables[name] = table
         return table
+
+    def _lose(self, name: TableName, version: int, why: str) -> None:
+        """Hold a table, known or not, at a statement that cannot be read."""
+        if name not in self.tables:
+            self.lost[name] = version, why
+        elif self._follows(name, version):
+            self.tables[name].hold(version, f"{'.'.join(name)} is held at {version}: {why}")
 
     def _retake(self, name: TableName, snapshot: Snapshot) -> None:
         """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
         table.knowledge = Knowledge(self.rules(name), snapshot)
-        table.snapshot = snapshot
+        table.snapshot, table.layout = snapshot, snapshot.create.layout
         table.floors.append(snapshot.tso)
         version = table.knowledge.snapshot_version()
         if version is not None:
             table.begin(version)
             older = [known for number, known in self.versions.get(name, {}).items() if number <= snapshot.tso]
             for known in older[-1:]:
-                _settle(table, known)
+                table.settle(known)
 
     def _step(self, version: int, files: list[SchemaFile]) -> None:
         self._rename(version, files)
@@ -149,6 +138,7 @@ class Lives:
             self._end(name, file.version)
         fresh = name not in self.tables
         if fresh and file.action in DROPS:
+            self.lost.pop(name, None)
             return
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
@@ -161,37 +151,24 @@ class Lives:
         elif fresh:
             self._first(table, file, version)
         elif self._follows(name, file.version):
-            self._change(table, file, version)
+            table.change(file, version)
         else:
-            _settle(table, version)
+            table.settle(version)
 
-    def _first(self, table: _Table, file: SchemaFile, version: Version) -> None:
+    def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
+        table.layout = layout_in(file.query)
+        lost = self.lost.pop((file.schema, file.table), None)
+        if lost is not None and file.action not in CREATES:
+            table.hold(lost[0], f"{file.schema}.{file.table} is held at {lost[0]}: {lost[1]}")
         if file.action in RENAMES:
-            message = _message(file, "renames a table that the feed does not know")
-            table.hold(file.version, message)
-
-    def _change(self, table: _Table, file: SchemaFile, version: Version) -> None:
-        if file.action in TRUNCATES:
-            table.floors.append(file.version)
-            table.begin(version)
-            return
-        if table.barrier is not None:
-            return
-        reason = _BREAKS.get(file.action)
-        if reason is None:
-            try:
-                columns = evolved(table.columns, plain(version.columns), file.query, file.version)
-                _require_same_key(table, columns, version.key)
-                table.columns, table.key = columns, version.key or table.key
-            except Underivable as underivable:
-                reason = str(underivable)
-        if reason is not None:
-            table.hold(file.version, _message(file, reason))
+            table.hold(file.version, message(file, "renames a table that the feed does not know"))
 
     def _seen(self) -> dict[str, SourceTable]:
-        found = {".".join(name): _told(name, table, None) for name, table in self.tables.items()}
-        return found | {f"{'.'.join(name)}@{end}": _told(name, table, end) for name, end, table in self.gone}
+        found = {".".join(name): SourceTable(*name).hold(at, f"{'.'.join(name)} is held at {at}: {why}")
+                 for name, (at, why) in self.lost.items()}  # fmt: skip
+        found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
+        return found | {f"{'.'.join(name)}@{end}": table.told(name, end) for name, end, table in self.gone}
 
 
 def _net(pairs: Iterable[tuple[TableName, TableName]]) -> list[tuple[TableName, TableName]]:
@@ -201,49 +178,3 @@ def _net(pairs: Iterable[tuple[TableName, TableName]]) -> list[tuple[TableName, 
         origin = next((start for start, end in net.items() if end == old), old)
         net[origin] = new
     return list(net.items())
-
-
-def _told(name: TableName, table: _Table, end: int | None) -> SourceTable:
-    told = SourceTable(
-        *name,
-        columns=table.columns,
-        key=table.key,
-        segments=tuple(table.segments),
-        floors=tuple(table.floors),
-        snapshot=table.snapshot,
-        barrier=table.barrier if end is None else None,
-        held=table.held if end is None else None,
-        ended=end,
-    )
-    return told if told.key or told.barrier is not None or end is not None else _keyless(told)
-
-
-def _settle(table: _Table, version: Version) -> None:
-    """Take the version's columns for those of the same table in the snapshot: it tells sizes that CREATE does not."""
-    columns = plain(version.columns)
-    if [c.name for c in columns] == [c.name for c in table.columns]:
-        table.columns = tuple(Column.first(column) for column in columns)
-
-
-def _require_same_key(table: _Table, columns: tuple[Column, ...], key: tuple[str, ...]) -> None:
-    """Raise Underivable if rows would have another key than before: then they cannot be told apart from older ones."""
-    before = [column.identity for column in table.columns if column.name in table.key]
-    now = [column.identity for column in columns if column.name in key]
-    if key and now != before:
-        raise Underivable(f"changes the key from {', '.join(table.key)} to {', '.join(key)}")
-
-
-def _message(file: SchemaFile, reason: str) -> str:
-    ddl = file.query or f"the new schema of version {file.version}"
-    return (
-        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}, which cannot be derived from its "
-        "changes. Later ones wait in bronze; take a new snapshot of the table."
-    )
-
-
-def _keyless(table: SourceTable) -> SourceTable:
-    return table.hold(
-        table.segments[0].start,
-        f"{table.full_name} is held: it has no primary key and no unique key without nullable columns. "
-        f"Name its key columns in conf: ingest.tables.{table.full_name}.keys.",
-    )

@@ -6,6 +6,7 @@ held.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from jobs.errors import SourceError
 from jobs.ingest.intake.storage import StoredFile, listing, read_raw
-from jobs.ingest.tables.alter import TableName
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.detect import Named, settled
 from jobs.ingest.ticdc.schemafile import SchemaFile, parse_schema_file
@@ -38,6 +39,7 @@ class Feed:
     databases: list[SchemaFile] = field(default_factory=list)
     """DDL of whole databases."""
     broken: list[tuple[SchemaPath, SourceError]] = field(default_factory=list)
+    """Schema files that cannot be trusted, by the tables they are of; `table` is empty where nobody can tell those."""
     data: list[tuple[StoredFile, Data]] = field(default_factory=list)
     """Data files that are complete."""
     waiting: list[str] = field(default_factory=list)
@@ -75,6 +77,7 @@ def read_feed(root: str, named: Named | None = None) -> Feed:
         _keep_schema(feed, path, parsed)
     _sort_data(feed, _of(found, Data), limits)
     _name_folders(feed)
+    feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
     feed.changefeed = settled(root, feed.data, named)
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
@@ -142,6 +145,35 @@ def _name_folders(feed: Feed) -> None:
         else:
             named.append((stored, replace(data, folder=replace(folder, schema=newest.schema, table=newest.table))))
     feed.data = named
+
+
+def _owners(feed: Feed, root: str, path: SchemaPath) -> list[SchemaPath]:
+    """Return a broken schema file once for each table that it may be of; itself where none can be told.
+
+    Below a table's id that is every name that other schema files of the id say, from the last one before it on: it may
+    be the one that renames the table. What can be read of its own text counts too: to hold a table no proof is needed.
+    """
+    if path.table or not path.schema.isdigit():
+        return [path]
+    mine = [file for files in feed.schemas.values() for file in files if file.table_id == int(path.schema)]
+    last = max((file.version for file in mine if file.version <= path.version), default=0)
+    names = {(file.schema, file.table) for file in mine if file.version >= last}
+    names |= _names_in(root, f"{path.schema}/meta/schema_{path.version}_{path.checksum:010d}.json")
+    return [replace(path, schema=schema, table=table) for schema, table in sorted(names)] or [path]
+
+
+def _names_in(root: str, path: str) -> set[TableName]:
+    """Return the table that a schema file's text names, however broken it is: TiCDC writes the names first."""
+    try:
+        text = read_raw(root, path).decode("utf-8", "replace")
+    except OSError:
+        return set()
+    found = [re.search(rf'"{what}":\s*("(?:[^"\\]|\\.)+")', text) for what in ("Schema", "Table")]
+    try:
+        names = [json.loads(match[1]) for match in found if match is not None]
+    except ValueError:
+        return set()
+    return {(names[0], names[1])} if len(names) == 2 else set()
 
 
 def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | SourceError:

@@ -261,6 +261,29 @@ def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_fil
     assert "altered" in sources.tables["app.t"].held
 
 
+def test_what_ends_a_hold_ends_that_of_a_schema_file_too():
+    bad = (SchemaPath("app", "t", 20, 1), SourceError("altered"))
+    folders = [(f"f{v}", Data(Folder("app", "t", v), 1, "json")) for v in (10, 20, 25, 30)]
+    sources = join(_feed(schema(10), schema(30, ID, action=11), data=folders, broken=[bad]), None, Ingest())
+    assert [item.task.object for item in sources.items] == ["f10", "f30"]
+    assert sources.held_files == ["f20", "f25"], "25 has no schema file of its own, 20 may have changed the columns"
+    assert sources.tables["app.t"].barrier == 20, "files wait that may have rows from before the truncation"
+    feed = _feed(schema(10), schema(30, ID, action=11), broken=[bad])
+    table = join(feed, None, Ingest()).tables["app.t"]
+    assert (table.held, table.floors) == (None, (30,)), "whatever it was, nothing is left of it"
+
+
+def test_a_table_of_which_nothing_can_be_read_is_held_from_its_start():
+    bad = (SchemaPath("app", "new", 20, 1), SourceError("altered"))
+    later = schema(30, table="new", action=5)
+    assert join(_feed(schema(10), broken=[bad]), None, Ingest()).tables["app.new"].barrier == 20
+    assert join(_feed(schema(10), later, broken=[bad]), None, Ingest()).tables["app.new"].barrier == 20
+    made = schema(30, table="new", action=3, query="CREATE TABLE new (id BIGINT PRIMARY KEY, name VARCHAR(20))")
+    assert join(_feed(schema(10), made, broken=[bad]), None, Ingest()).tables["app.new"].held is None
+    gone = schema(30, table="new", action=4)
+    assert "app.new" not in join(_feed(schema(10), gone, broken=[bad]), None, Ingest()).tables
+
+
 def test_two_tables_for_one_silver_name_are_named():
     feed = _feed()
     for name in (("a_b", "c"), ("a", "b_c")):

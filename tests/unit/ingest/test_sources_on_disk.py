@@ -12,6 +12,7 @@ from jobs.ingest.dumpling.export import read_export
 from jobs.ingest.intake.storage import listing, read
 from jobs.ingest.sources import join
 from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.schemafile import checksum
 from jobs.ingest.ticdc.tree import Folder
 
 
@@ -179,3 +180,62 @@ def test_a_table_id_without_a_schema_file_waits(tmp_path):
     assert join(found, None, Ingest()).held_files == ["12/7/CDC000001.json"]
     write(tmp_path, "12/meta/schema_7_0000000001.json", "{}")
     assert read_feed(str(tmp_path)).unnamed == ["12/7/CDC000001.json"], "a schema file that cannot be trusted"
+    assert (
+        "table with the id 12 is held at 7" in join(read_feed(str(tmp_path)), None, Ingest()).tables["table-id.12"].held
+    )
+
+
+def by_ids(root, *files):
+    """Write a feed with ids for paths: (id, version, table, query, action), with a data file of each version."""
+    write(root, "metadata", '{"checkpoint-ts":90}')
+    column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
+    paths = {}
+    for number, version, table, query, action in files:
+        body = {"Table": table, "Schema": "app", "Version": 1, "TableVersion": version, "Query": query, "Type": action}
+        body |= {"TableColumns": [column], "TableColumnsTotal": 1}
+        paths[number, version] = f"{number}/meta/schema_{version}_{checksum(body):010d}.json"
+        write(root, paths[number, version], json.dumps(body, indent=4))
+        write(root, f"{number}/{version}/CDC000001.json", "x")
+        write(root, f"{number}/{version}/meta/CDC.index", "CDC000001.json\n")
+    return paths
+
+
+def spoil(root, path, how):
+    text = (root / path).read_text()
+    changed = {"half": text[: len(text) // 2], "empty": "", "altered": text.replace("BIGINT", "INT")}
+    (root / path).write_text(changed[how])
+
+
+@pytest.mark.parametrize("how", ["half", "empty", "altered"])
+def test_a_broken_schema_file_below_a_table_id_holds_its_table_and_others_go_on(tmp_path, how):
+    ddl = [(12, 10, "t", "", 0), (12, 20, "t", "ALTER TABLE t ADD INDEX i (id)", 7), (12, 30, "t", "", 0)]
+    paths = by_ids(tmp_path, *ddl, (13, 10, "u", "", 0))
+    spoil(tmp_path, paths[12, 20], how)
+    sources = join(read_feed(str(tmp_path)), None, Ingest())
+    assert sorted(item.task.object for item in sources.items) == [
+        "12/10/CDC000001.json", "12/30/CDC000001.json", "13/10/CDC000001.json",
+    ]  # fmt: skip
+    assert sources.held_files == ["12/20/CDC000001.json"]
+    assert (sources.tables["app.t"].barrier, sources.tables["app.u"].held) == (20, None)
+    assert paths[12, 20] in sources.tables["app.t"].held
+    assert set(sources.tables) == {"app.t", "app.u"}
+
+
+def test_below_a_table_id_every_name_is_held_that_the_broken_file_may_be_of(tmp_path):
+    paths = by_ids(tmp_path, (12, 10, "t", "", 0), (12, 20, "u", "RENAME TABLE t TO u", 14), (12, 30, "u", "", 0))
+    spoil(tmp_path, paths[12, 20], "empty")
+    sources = join(read_feed(str(tmp_path)), None, Ingest())
+    assert {name: table.barrier for name, table in sources.tables.items()} == {"app.t": 20, "app.u": 20}
+
+
+def test_a_truncation_that_cannot_be_read_holds_its_table_where_its_text_still_names_it(tmp_path):
+    paths = by_ids(tmp_path, (12, 10, "t", "", 0), (13, 20, "t", "TRUNCATE TABLE t", 11))
+    spoil(tmp_path, paths[13, 20], "half")
+    sources = join(read_feed(str(tmp_path)), None, Ingest())
+    assert sources.tables["app.t"].barrier == 20, "the id is new: only the text says whose it is"
+    assert sources.held_files == ["13/20/CDC000001.json"]
+    spoil(tmp_path, paths[13, 20], "empty")
+    sources = join(read_feed(str(tmp_path)), None, Ingest())
+    assert sources.tables["app.t"].held is None, "nobody can tell"
+    assert sources.tables["table-id.13"].barrier == 20
+    assert sources.held_files == ["13/20/CDC000001.json"]

@@ -1,0 +1,102 @@
+"""The words of a statement: names, texts, signs; and its parts, between parentheses and between commas.
+
+In: a statement as MySQL, TiDB or TiCDC writes it. Out: tokens.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TableName = tuple[str, str]
+
+_TOKEN = re.compile(
+    r"""(?P<skip>\s+|/\*.*?\*/|--[ ][^\n]*) | `(?P<name>(?:[^`]|``)+)` | '(?P<text>(?:[^'\\]|''|\\.)*)'
+      | "(?P<quoted>(?:[^"\\]|""|\\.)*)" | (?P<word>[^\s`'"(),;=]+) | (?P<sign>[(),;=])""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "Z": "\x1a"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word of a statement; `kind` is name, text, word or sign."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        return self.value.upper() if self.kind == "word" else ""
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the words of a statement, comments left out, up to its semicolon."""
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup or ""
+        if kind == "skip":
+            continue
+        value = match[kind]
+        if kind == "name":
+            value = value.replace("``", "`")
+        if kind in {"text", "quoted"}:
+            kind, value = "text", _unescape(value, kind)
+        yield Token(kind, value)
+        if kind == "sign" and value == ";":
+            return
+
+
+def _unescape(text: str, kind: str) -> str:
+    quote = "'" if kind == "text" else '"'
+    found = text.replace(quote * 2, quote)
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), found, flags=re.DOTALL)
+
+
+def group(tokens: list[Token], start: int = 0) -> list[Token]:
+    """Return the tokens inside the parentheses that open at or after `start`."""
+    depth = 0
+    inside: list[Token] = []
+    for token in tokens[start:]:
+        if token == Token("sign", ")"):
+            depth -= 1
+            if depth == 0:
+                return inside
+        if depth:
+            inside.append(token)
+        if token == Token("sign", "("):
+            depth += 1
+    return inside
+
+
+def parts(words: list[Token]) -> Iterator[list[Token]]:
+    """Yield the parts between commas outside parentheses, up to the semicolon."""
+    part: list[Token] = []
+    depth = 0
+    for token in words:
+        if token.kind == "sign":
+            depth += (token.value == "(") - (token.value == ")")
+            if token.value == ";":
+                break
+            if token.value == "," and depth == 0:
+                yield part
+                part = []
+                continue
+        part.append(token)
+    if part:
+        yield part
+
+
+def qualified(words: list[Token], at: int, schema: str) -> tuple[TableName, int]:
+    """Return the table named at `at`, and the place after it."""
+    while str(words[at]) in {"IF", "EXISTS"}:
+        at += 1
+    name = words[at].value
+    if words[at].kind == "word" and "." in name.strip("."):
+        owner, _, table = name.partition(".")
+        return (owner, table), at + 1
+    follow = words[at + 1].value if at + 1 < len(words) else ""
+    if follow == ".":
+        return (name, words[at + 2].value), at + 3
+    if follow.startswith(".") and words[at + 1].kind == "word":
+        return (name, follow[1:]), at + 2
+    if name.endswith(".") and words[at].kind == "word":
+        return (name[:-1], follow), at + 2
+    return (schema, name), at + 1
