@@ -15,7 +15,7 @@ import pytest
 from tests.cluster import free_port
 
 _PACKAGES = {"mariadbd": "mariadb-server"}
-_TIED = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+TIED = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 """Ends a server together with the tests, however they ended."""
 
 
@@ -121,7 +121,7 @@ def started(commands: Sequence[Sequence[str]], ports: Sequence[int]) -> Iterator
     with ExitStack() as stack:
         processes = []
         for command, port in zip(commands, ports, strict=True):
-            process = subprocess.Popen([*_TIED, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([*TIED, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.callback(_stop, process)
             _wait(port, command[0])
             assert process.poll() is None, f"{command[0]} ended: something else answers on port {port}"

@@ -166,7 +166,9 @@ def engine(
         session = start_spark()
     show = Progress(out)
     lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)
-    given = {"store": STATE.path(settings.publish.path)} | dict(options or {})
+    given = {"store": STATE.path(settings.publish.path), "work": STATE.path(settings.platform.work)} | dict(
+        options or {}
+    )
     runner = Runner(lake, settings, validator, given, show.say)
     try:
         yield Engine(runner, show)

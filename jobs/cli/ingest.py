@@ -8,6 +8,8 @@ import typer
 
 from jobs.cli.app import STATE, app, out, print_json
 from jobs.errors import SourceError
+from jobs.ingest.broker.address import is_broker, parse
+from jobs.ingest.broker.properties import consumer_properties
 
 Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
 
@@ -24,18 +26,26 @@ def source_options(
         for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
             _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
-    root = Path(STATE.path(STATE.loaded.settings.platform.sources))
-    if not root.is_dir():
+    settings = STATE.loaded.settings
+    root = Path(STATE.path(settings.platform.sources))
+    brokers = [uri for uri in settings.ingest.kafka if is_broker(uri)]
+    for uri in brokers:
+        _require_folder("kafka", uri)
+    if not root.is_dir() and not brokers:
         raise SourceError(
             f"No sources at {root}: make a world with `pinlake world`, or name --ticdc, --dumpling, --kafka."
         )
     places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
-    archives = [root / "kafka" / "secor", root / "kafka" / "connect" / "topics"]
-    return places | {"kafka": [str(folder) for folder in archives if folder.is_dir()]}
+    archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
+    return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}
 
 
 def _require_folder(name: str, uri: str | None) -> None:
-    """Say at once, before Spark is started, that a local folder is not there or a URI carries what it must not."""
+    """Say at once, before Spark is started, that a folder is not there or a URI is not as it must be."""
+    if uri and name == "kafka" and is_broker(uri):
+        parse(uri)
+        consumer_properties(STATE.loaded.settings.ingest.brokers, "")
+        return
     if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
         raise SourceError(
             f"--{name} {uri}: a source's URI must not carry credentials or options. Give them to Spark, in the "
@@ -59,7 +69,10 @@ def changefeed_option(file: Path | None) -> dict[str, Any]:
 def ingest(
     ticdc: Uri = None,
     dumpling: Uri = None,
-    kafka: Annotated[list[str] | None, typer.Option(help="Folder or URI of an archive; may be given again.")] = None,
+    kafka: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder or URI of an archive, or kafka://HOST:PORT/TOPIC,TOPIC; may be given again."),
+    ] = None,
     changefeed: Annotated[
         Path | None, typer.Option(help="The file given to `cdc cli changefeed create --config`. [what the files show]")
     ] = None,

@@ -52,6 +52,21 @@ class TableRules(Section):
     """Columns that silver's files are laid out by: those that analysts filter by. For tables made from now on."""
 
 
+class Brokers(Section):
+    """How Kafka brokers are read."""
+
+    max_offsets: int = Field(1_000_000, ge=1)
+    """Messages of a topic that come in by one commit."""
+    lost: Literal["fail", "report"] = "fail"
+    """What to do when brokers have deleted messages that were not read yet: stop, or write them down and go on."""
+    timeout: int = Field(30, ge=1)
+    """Seconds to wait for the brokers' first answer."""
+    properties: dict[str, str] = Field(default_factory=dict)
+    """Kafka consumer properties, such as security.protocol and sasl.mechanism; none that is secret."""
+    secrets: SecretStr = SecretStr("")
+    """Secret consumer properties, such as sasl.jaas.config, as a JSON object; from the environment only."""
+
+
 class Ingest(Section):
     """Outside world to bronze and silver."""
 
@@ -60,7 +75,9 @@ class Ingest(Section):
     dumpling: str = "dumpling"
     """Folder of the Dumpling export, below platform.sources."""
     kafka: tuple[str, ...] = ("kafka/secor", "kafka/connect/topics")
-    """Folders of Kafka archives, below platform.sources."""
+    """Kafka sources: folders of archives below platform.sources, or kafka://HOST:PORT/TOPIC,TOPIC for brokers."""
+    brokers: Brokers = Brokers()
+    """How brokers are read."""
     timezone: str = "UTC"
     """Zone that TIMESTAMP values are written in: the TiCDC server's --tz and Dumpling's time_zone."""
     batch_mb: int = Field(2048, ge=1)

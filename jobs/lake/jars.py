@@ -1,6 +1,7 @@
-"""Delta's two jars, fetched once by the Ivy that Spark itself resolves with, afterwards taken from disk.
+"""Jars that no wheel holds, fetched once by the Ivy that Spark itself resolves with, afterwards taken from disk.
 
-They are in no wheel. Passing them by class path saves the resolver's seconds at every start of a session.
+Delta's two are for every session: passing them by class path saves the resolver's seconds at every start. The four of
+Spark's Kafka connector are only for sessions that read brokers, and only those load them.
 """
 
 import shutil
@@ -11,28 +12,62 @@ from pathlib import Path
 
 from jobs.errors import EnvironmentMissing
 
+Coordinates = tuple[str, str, str]
+"""Group, artifact, version."""
+
 DELTA_VERSION = "4.4.0"  # the newest whose jars are in the public repository; 4.4.1's are not
-ARTIFACTS = ("delta-spark_4.1_2.13", "delta-storage")
+DELTA: tuple[Coordinates, ...] = (
+    ("io.delta", "delta-spark_4.1_2.13", DELTA_VERSION),
+    ("io.delta", "delta-storage", DELTA_VERSION),
+)
+# pyspark is 4.1.4, but of the connector's second jar the public repository has no version after 4.1.1, and the two must
+# be of one version. The others are those that 4.1.1 asks for; what else it asks for is among Spark's own jars
+CONNECTOR_VERSION = "4.1.1"
+CONNECTOR: tuple[Coordinates, ...] = (
+    ("org.apache.spark", "spark-sql-kafka-0-10_2.13", CONNECTOR_VERSION),
+    ("org.apache.spark", "spark-token-provider-kafka-0-10_2.13", CONNECTOR_VERSION),
+    ("org.apache.kafka", "kafka-clients", "3.9.1"),
+    ("org.apache.commons", "commons-pool2", "2.12.1"),
+)
 
 
-def jar_paths(folder: Path) -> list[Path]:
+def jar_paths(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[Path]:
     """Return where the jars lie, or would."""
-    return [folder / f"{name}-{DELTA_VERSION}.jar" for name in ARTIFACTS]
+    return [folder / f"{name}-{version}.jar" for _, name, version in wanted]
 
 
-def ensure_jars(folder: Path) -> list[Path]:
+def ensure_jars(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[Path]:
     """Return the jars, fetching those that are missing.
 
     Raises:
         EnvironmentMissing: there is no Java, or the repository did not answer.
     """
-    paths = jar_paths(folder)
+    paths = jar_paths(folder, wanted)
     if not all(path.exists() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, path in zip(ARTIFACTS, paths, strict=True):
+        for coordinates, path in zip(wanted, paths, strict=True):
             if not path.exists():
-                _fetch(name, path)
+                _fetch(coordinates, path)
     return paths
+
+
+def ensure_connector(folder: Path) -> list[Path]:
+    """Return the jars that reading Kafka brokers needs, fetching those that are missing.
+
+    Args:
+        folder: theirs alone: the class archive goes by what lies beside Delta's.
+
+    Raises:
+        EnvironmentMissing: they are not there, and the repository did not answer.
+    """
+    try:
+        return ensure_jars(folder, CONNECTOR)
+    except EnvironmentMissing as error:
+        names = ", ".join(":".join(coordinates) for coordinates in CONNECTOR)
+        raise EnvironmentMissing(
+            f"Reading Kafka brokers needs Spark's connector, which is not in {folder}: {error} Where there is a "
+            f"network, `make connector` fetches it; elsewhere put these jars there: {names}. Archives need none."
+        ) from error
 
 
 def require_java() -> str:
@@ -53,14 +88,30 @@ def java_says() -> str:
     return done.stderr or done.stdout
 
 
-def _fetch(name: str, path: Path) -> None:
+def ivy_command(
+    cache_folder: Path, wanted: Coordinates, target: Path, types: tuple[str, ...] = ("jar",), alone: bool = False
+) -> list[str]:
+    """Return the command by which Ivy fetches an artifact into a folder.
+
+    Args:
+        cache_folder: Ivy's own, scratch.
+        wanted: coordinates.
+        target: folder that the jars are put into.
+        types: packagings that are wanted.
+        alone: whether to leave out what the artifact depends on.
+    """
     import pyspark
 
     ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
+    command = [require_java(), "-jar", str(ivy), "-cache", str(cache_folder), *(["-notransitive"] if alone else [])]
+    command += ["-dependency", *wanted, "-confs", "default", "-types", *types]
+    return [*command, "-retrieve", f"{target}/[artifact]-[revision].[ext]"]
+
+
+def _fetch(coordinates: Coordinates, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        command = [require_java(), "-jar", str(ivy), "-cache", f"{scratch}/cache", "-notransitive"]
-        command += ["-dependency", "io.delta", name, DELTA_VERSION, "-confs", "default", "-types", "jar"]
-        command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
+        # some are packaged as OSGi bundles, which are jars all the same
+        command = ivy_command(Path(scratch) / "cache", coordinates, Path(scratch), ("jar", "bundle"), alone=True)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = Path(scratch) / path.name
         if not fetched.exists():
@@ -74,5 +125,6 @@ def _fetch(name: str, path: Path) -> None:
 if __name__ == "__main__":
     import sys
 
-    for jar in ensure_jars(Path(sys.argv[1] if len(sys.argv) > 1 else ".pinlake/jars")):
+    place = Path(sys.argv[1] if len(sys.argv) > 1 else ".pinlake/jars")
+    for jar in (ensure_connector if "connector" in sys.argv[2:] else ensure_jars)(place):
         sys.stdout.write(f"{jar}\n")

@@ -77,13 +77,14 @@ QUARANTINE = _ops(
 )
 OBJECTS = _ops(
     "objects",
-    "Files taken in: a file is read once. Same path with another size is an alarm. Newest row per file counts.",
+    "Files taken in, and epochs of topics on brokers: each is read once. Same path with another size is an alarm. "
+    "Newest row per file counts.",
     "one row per source file, batch and status",
     "source object batch status",
     Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
     _OBJECT,
     Column("size", "bigint", "Bytes."),
-    Column("etag", "string", "Etag or modification time, where the store has one."),
+    Column("etag", "string", "Etag or modification time, where the store has one; of brokers, stream and epoch."),
     Column("rows", "bigint", "Rows found, bad ones included."),
     Column("quarantined", "bigint", "Rows quarantined."),
     Column("status", "string", "planned before its rows are committed, taken after.", nullable=False),

@@ -19,8 +19,15 @@ from jobs.lake.columns import (
 )
 from jobs.lake.table import Table, Time
 
-OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
-ROW_NO = Column("row_no", "bigint", "Place of the row in its file, from 1.", nullable=False)
+OBJECT = Column(
+    "object",
+    "string",
+    "Path of the file below the source's root; of brokers, kafka://cluster/topic/partition.",
+    nullable=False,
+)
+ROW_NO = Column(
+    "row_no", "bigint", "Place of the row in its file, from 1; of a broker's message, its offset.", nullable=False
+)
 BATCH = Column("batch", "bigint", "Number of the commit that brought the row; joins ops.objects.", nullable=False)
 
 LEDGER = Table(
@@ -51,13 +58,18 @@ LEDGER = Table(
 )
 KAFKA = Table(
     name="bronze.kafka",
-    comment="Every Kafka message found in an archive, as it arrived, with its place. Append-only.",
-    grain="one row per archived message",
+    comment="Every Kafka message found in an archive or read from brokers, as it arrived, with its place. Append-only.",
+    grain="one row per message and place it was found at",
     keys=("topic", "object", "row_no"),
     partition=("topic",),
     time=Time.LOG,
     columns=(
-        Column("layout", "string", "secor, connect or segment: who wrote the file.", nullable=False),
+        Column(
+            "layout",
+            "string",
+            "secor, connect or segment: who wrote the file; broker: read from brokers.",
+            nullable=False,
+        ),
         Column("topic", "string", "Kafka topic.", nullable=False),
         Column("partition", "int", "Kafka partition."),
         Column("offset", "bigint", "Kafka offset; null where the archive does not keep it."),

@@ -91,6 +91,7 @@ def _judged(table: Table) -> tuple[Column, Column]:
     lacking = F.concat_ws(", ", *[F.when(F.col(name).isNull(), F.lit(name)) for name in required])
     faults: list[tuple[Column, str, Column]] = [
         (F.col("object").contains(f"dt={EPOCH}/"), "epoch_directory", F.lit("Secor could not tell the message's time")),
+        (F.col("value").isNull(), "tombstone", F.lit("a message without a value: events have nothing to delete")),
         (~F.is_valid_utf8(F.col("value").cast("string")), "bad_utf8", F.lit("the message is not UTF-8")),
         (
             F.col("m").isNull() | F.col(f"m.{_CORRUPT}").isNotNull(),

@@ -35,11 +35,14 @@ class Count:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """What the manifest last said of a file, or of a topic on brokers."""
+
     size: int
     status: str
     batch: int
     run_id: str
+    etag: str | None = None
 
 
 class Manifest:
@@ -47,16 +50,16 @@ class Manifest:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self.entries: dict[tuple[str, str], _Entry] = {}
+        self.entries: dict[tuple[str, str], Entry] = {}
         self.last = 0
         """Greatest batch number given so far."""
         self._load()
 
     def _load(self) -> None:
-        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id")
+        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id", "etag")
         rows.sort(key=lambda row: (row["batch"], row["status"] == TAKEN))  # a row a file, as the listing is
         for row in rows:
-            entry = _Entry(row["size"], row["status"], row["batch"], row["run_id"])
+            entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"])
             self.entries[row["source"], row["object"]] = entry
             self.last = max(self.last, entry.batch)
 
@@ -68,6 +71,11 @@ class Manifest:
         """Return whether the file was taken before, with another size."""
         entry = self.entries.get((item.task.source, item.task.object))
         return entry is not None and entry.status == TAKEN and entry.size != item.file.size
+
+    def marked(self, source: str, path: str, mark: str) -> Entry | None:
+        """Return what is known of the part of a source that carries `mark`; None if another, or none, came last."""
+        entry = self.entries.get((source, path))
+        return entry if entry is not None and entry.etag == mark else None
 
     def unfinished(self) -> dict[tuple[str, int], list[tuple[str, str]]]:
         """Return the files of batches that were begun and not finished, by run and batch."""

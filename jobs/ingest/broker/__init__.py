@@ -1,0 +1,1 @@
+"""Kafka topics read straight from brokers."""
