@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZES = ("25000x75000", "100000x300000")
 
+SIZE = "size"
+"""Environment for work of some size: on a laptop's settings the JVM compiles late, and it is that which is measured."""
+
 benchmarks = typer.Typer(help="Measurements beside a named alternative, in one run.", no_args_is_help=True)
 app.add_typer(benchmarks, name="benchmark")
 
@@ -154,8 +157,9 @@ Page = Annotated[Path | None, typer.Option(help="Markdown page to write into, do
 def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 400_000, page: Page = None) -> None:
     """Read change files as ingest does, beside the nearest thing that only parses them: rows a CPU-second.
 
-    `pinlake benchmark ingest`
+    `pinlake benchmark ingest`; with `conf/size` unless told otherwise.
     """
+    STATE.env = STATE.env or SIZE
     from jobs.benchmark import intake
     from jobs.cli.engine import engine
 
@@ -174,8 +178,10 @@ def merge(
 ) -> None:
     """Merge one per cent of changes into a large table, beside making it anew from the ledger: CPU-seconds.
 
-    `pinlake benchmark merge --rows 1000000`; ten million take some five minutes and 6 GB of disk.
+    `pinlake benchmark merge --rows 1000000`; ten million take some ten minutes and 6 GB of disk. With `conf/size`
+    unless told otherwise.
     """
+    STATE.env = STATE.env or SIZE
     from jobs.benchmark import merging
     from jobs.cli.engine import engine
 
