@@ -178,9 +178,9 @@ def page(lines: list[str], rows: int, today: date) -> str:
     return f"""# How fast change files are read
 
 Made by `pinlake benchmark ingest --page docs/benchmarks.md` on {today}, {psutil.cpu_count()} cores, `conf/size`:
-{rows:,} rows of nine columns in eight files of each protocol, one session, CPU-seconds of driver, JVM and Python workers together, the
-best of {ROUNDS - 1} after a first run. Ours checks every value against its type and makes it canonical, keys, places
-and quarantine included; the others only parse.
+{rows:,} rows of nine columns in eight files of each protocol, one session, CPU-seconds of driver, JVM and Python
+workers together, the best of {ROUNDS - 1} after a first run. Ours checks every value against its type and makes it
+canonical, keys, places and quarantine included; the others only parse.
 
 {chr(10).join(lines)}
 """
