@@ -168,7 +168,14 @@ def _refuse_shown_secrets(settings: Settings, origin: Mapping[str, str]) -> None
 
 
 # Maps whose keys are data, not names of settings: a later file replaces them whole.
-_WHOLE = {"ranking.arms", "ranking.arm_settings", "platform.spark.conf", "ingest.tables", "ingest.brokers.properties"}
+_WHOLE = {
+    "ranking.arms",
+    "ranking.arm_settings",
+    "platform.spark.conf",
+    "ingest.tables",
+    "ingest.topics",
+    "ingest.brokers.properties",
+}
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "") -> None:

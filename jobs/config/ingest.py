@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from jobs.config.base import Section
 
@@ -67,6 +67,49 @@ class Brokers(Section):
     """Secret consumer properties, such as sasl.jaas.config, as a JSON object; from the environment only."""
 
 
+class Inserted(Section):
+    """Fields that Kafka Connect's InsertField put into each message, where the connector was told to."""
+
+    offset: str | None = None
+    """Field with the Kafka offset (offset.field): offsets are then exact under every partitioner."""
+    partition: str | None = None
+    """Field with the Kafka partition (partition.field)."""
+    timestamp: str | None = None
+    """Field with the Kafka timestamp, milliseconds (timestamp.field)."""
+
+
+class TopicRules(Section):
+    """What the messages of a Kafka topic are."""
+
+    table: str | None = None
+    """Event table they go to, such as pin_events; the one of the topic's name unless told."""
+    format: Literal["json", "avro", "confluent"] = "json"
+    """json; avro, a datum alone; confluent, a datum after a zero byte and its schema's id."""
+    avro: str | None = None
+    """File below conf/schemas with the Avro schema that the messages were written by; for format avro."""
+    avro_ids: dict[int, str] = Field(default_factory=dict)
+    """Id of a schema -> its file below conf/schemas; for format confluent."""
+    type_field: str | None = None
+    """Field with the type of the event."""
+    types: tuple[str, ...] = ()
+    """Types that are known; messages of another one go to quarantine. Empty: all."""
+    inserted: Inserted = Inserted()
+    """Fields that Kafka Connect put into the messages."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "TopicRules":
+        if self.format == "avro" and not self.avro:
+            raise ValueError("format avro needs avro, the file of the schema below conf/schemas")
+        if self.format == "confluent" and not self.avro_ids:
+            raise ValueError("format confluent needs avro_ids, a file below conf/schemas for each id of a schema")
+        if self.types and not self.type_field:
+            raise ValueError("types need type_field, the field that has the type")
+        return self
+
+
+_PIN_EVENTS = TopicRules(type_field="kind", types=("impression", "closeup", "click", "save", "hide", "report"))
+
+
 class Ingest(Section):
     """Outside world to bronze and silver."""
 
@@ -96,3 +139,5 @@ class Ingest(Section):
     """How the snapshot's CSV was written."""
     tables: dict[str, TableRules] = Field(default_factory=dict)
     """What single tables need, by schema.table, or by topic."""
+    topics: dict[str, TopicRules] = Field(default_factory=lambda: {"pin_events": _PIN_EVENTS})
+    """What the messages of single topics are."""

@@ -13,9 +13,10 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
+from jobs.config.ingest import Ingest, TopicRules
 from jobs.errors import SourceError, TableError
 from jobs.ingest.accounts import Tally
-from jobs.ingest.archive.events import TOPICS
+from jobs.ingest.archive.events import TOPICS, topic_tables
 from jobs.ingest.archive.gaps import gaps
 from jobs.ingest.archive.layouts import Archived, Refused, classify, side_files
 from jobs.ingest.archive.messages import read_messages
@@ -54,7 +55,7 @@ def run(work: Work) -> Outcome:
         work.lake.ensure(table.name)  # a topic without messages is a table too
     named = work.options.get("kafka") or ()
     brokers = addresses(named)
-    items, refused = _listed(uri for uri in named if not is_broker(uri))
+    items, refused = _listed((uri for uri in named if not is_broker(uri)), work.context.settings.ingest)
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
     unknown = refuse(work, manifest, "kafka", refused) if refused else 0
@@ -76,7 +77,7 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
         newest: newest batch of bronze.
         taken: what this run brought to bronze.
     """
-    past = _checkpoints(work.lake)
+    past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
     waiting = _waiting(work.lake, past, taken.batches)
     fresh = sum(count for count, _ in waiting.values())
     if taken.read != fresh + taken.quarantined:
@@ -85,13 +86,13 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
             "Every message must be one or the other; silver was not touched, report this as a bug."
         )
     done: list[Done] = []
-    for topic in sorted(set(waiting) & set(TOPICS)):
+    for topic in sorted(set(waiting) & set(tables)):
         one = apply_topic(work, topic, past.get(topic, 0), newest, waiting[topic][1])
         superseded, bad = one.total - one.bad - one.applied, one.bad + taken.bad_of[topic]
         tally = Tally(taken.files_of[topic], one.applied, superseded, 0, bad)
         _note(work, topic, past.get(topic), newest, one.newest, tally)
         done.append(one)
-    for topic in sorted(set(waiting) - set(TOPICS)):
+    for topic in sorted(set(waiting) - set(tables)):
         tally = Tally(taken.files_of[topic], superseded=waiting[topic][1], quarantined=taken.bad_of[topic])
         _note(work, topic, past.get(topic), newest, None, tally)
     total = sum(count for _, count in waiting.values())
@@ -100,14 +101,14 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
     return counts | {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
 
 
-def _listed(roots: Iterable[str]) -> tuple[list[Item], dict[str, tuple[int, str, str]]]:
+def _listed(roots: Iterable[str], settings: Ingest) -> tuple[list[Item], dict[str, tuple[int, str, str]]]:
     items: dict[str, Item] = {}
     refused: dict[str, tuple[int, str, str]] = {}
     for root in roots:
         files = listing(root, "Kafka archive")
         paths = {file.path for file in files}
         for file in files:
-            what = _beside(classify(file.path), file.path, paths)
+            what = _beside(classify(file.path), file.path, paths, settings)
             if isinstance(what, Refused):
                 refused[file.path] = (file.size, what.reason, what.detail)
             elif isinstance(what, Archived):
@@ -120,12 +121,13 @@ def _listed(roots: Iterable[str]) -> tuple[list[Item], dict[str, tuple[int, str,
     return list(items.values()), refused
 
 
-def _beside(what: Archived | Refused | None, path: str, paths: set[str]) -> Archived | Refused | None:
-    """Return what a file is, with the files beside it that have its messages' keys and headers."""
+def _beside(what: Archived | Refused | None, path: str, paths: set[str], settings: Ingest) -> Archived | Refused | None:
+    """Return what a file is, with the files and fields that have its messages' keys, headers and offsets."""
     if not isinstance(what, Archived) or what.layout != "connect":
         return what
     keys, headers = (side if side in paths else None for side in side_files(path))
-    return replace(what, keys=keys, headers=headers)
+    inserted = settings.topics.get(what.topic, TopicRules()).inserted
+    return replace(what, keys=keys, headers=headers, inserted=inserted if any(vars(inserted).values()) else None)
 
 
 def _checkpoints(lake: Lake) -> dict[str, int]:
@@ -151,5 +153,6 @@ def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | Non
     if before is not None and before >= newest:
         return
     row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": (ts or 0) << 18, "batch": newest}
-    row |= {"keys": list(TOPICS[topic].keys) if topic in TOPICS else [], "run_id": work.run_id}
+    table = topic_tables(work.context.settings.ingest).get(topic)
+    row |= {"keys": list(table.keys) if table else [], "run_id": work.run_id}
     work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally) | {"at": datetime.now(UTC)}])

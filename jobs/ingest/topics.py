@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.archive.events import TOPICS, Parsed, new_rows, parse
+from jobs.ingest.archive.events import Parsed, new_rows, parse, topic_tables
 from jobs.ingest.archive.repeated import first_copies
 from jobs.ingest.intake.tolerance import excess, is_excess, tolerance
 from jobs.lake.job import Work
@@ -37,7 +37,7 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
 
     Args:
         work: lake, settings, checks.
-        topic: one that the registry knows.
+        topic: one that has a table.
         after: newest batch that silver has.
         newest: newest batch of bronze.
         total: messages there are of these batches.
@@ -46,10 +46,11 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
         SourceError: more of them than allowed cannot be used.
         ValidationFailed: they break a critical expectation.
     """
-    table, mine = TOPICS[topic], work.lake.read(KAFKA.name).where(F.col("topic") == topic)
+    settings = work.context.settings.ingest
+    table, mine = topic_tables(settings)[topic], work.lake.read(KAFKA.name).where(F.col("topic") == topic)
     batch = F.col("batch")
     messages = first_copies(mine.where((batch > after) & (batch <= newest)), mine.where(batch <= after))
-    parsed = parse(messages, table)
+    parsed = parse(messages, table, settings.topics.get(topic))
     parsed = Parsed(parsed.rows.persist(StorageLevel.DISK_ONLY), table)
     try:
         found = parsed.rows.agg(

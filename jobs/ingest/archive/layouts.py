@@ -8,6 +8,7 @@ refused by name, never skipped.
 import re
 from dataclasses import dataclass
 
+from jobs.config.ingest import Inserted
 from jobs.ingest.intake.storage import plain_name
 
 EPOCH = "1970-01-01"
@@ -45,6 +46,8 @@ class Archived:
     """Path of the side file that has the messages' keys, in the same order."""
     headers: str | None = None
     """Path of the side file that has their headers."""
+    inserted: Inserted | None = None
+    """Fields of the messages that have their offset, partition and time."""
 
 
 @dataclass(frozen=True)

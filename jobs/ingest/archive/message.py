@@ -17,6 +17,8 @@ class Message(NamedTuple):
     """Kafka timestamp, milliseconds since 1970."""
     headers: str | None = None
     """As JSON."""
+    partition: int | None = None
+    """Kafka partition, where the message itself says it."""
 
 
 class Broken(ValueError):

@@ -10,6 +10,7 @@ from itertools import islice
 import pyarrow as pa
 
 from jobs.ingest.archive import segments, sequence, typed_records
+from jobs.ingest.archive.inserted import placed
 from jobs.ingest.archive.layouts import Archived
 from jobs.ingest.archive.message import Broken, Message
 from jobs.ingest.intake.storage import read
@@ -46,6 +47,8 @@ def read_messages(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     found, bad = 0, Bad()
     messages = _READERS[form](content)
     keys, headers = (_side(task, path, bad) for path in (archived.keys, archived.headers))
+    if archived.inserted is not None:
+        messages = placed(messages, archived.inserted)
     while some := list(_until_broken(messages, bad)):
         yield _batch(task, some, found, keys, headers)
         found += len(some)
@@ -83,7 +86,7 @@ def _batch(
         "value": pa.array([m.value for m in some], pa.binary()),
         "row_no": [m.row_no for m in some],
         "layout": pa.repeat(archived.layout, len(some)),
-        "partition": [archived.partition] * len(some),
+        "partition": [archived.partition if m.partition is None else m.partition for m in some],
         "offset": offsets,
         "offset_quality": [_quality(m, first) for m in some],
         "key": [m.key for m in some] if keys is None else [_at(keys, place) for place in places],

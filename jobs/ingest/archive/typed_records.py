@@ -48,7 +48,12 @@ def parquet(content: bytes) -> Iterator[Message]:
 def _message(record: Any, number: int) -> Message:
     if isinstance(record, bytes):  # Kafka Connect writes a schema of bytes where the topic has none
         return Message(record, number)
-    return Message(orjson.dumps(record, default=_plain, option=_OPTIONS), number)
+    return Message(as_json(record), number)
+
+
+def as_json(record: Any) -> bytes:
+    """Return a typed record as JSON."""
+    return orjson.dumps(record, default=_plain, option=_OPTIONS)
 
 
 def _plain(value: Any) -> Any:
