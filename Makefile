@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED := False
 help: ## Print what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.done java .pinlake/jars/.done ## Virtual environment, Java 17, Delta's jars: once, a few minutes
+setup: $(VENV)/.done java .pinlake/jars/.done .pinlake/connector/.done ## Virtual environment, Java 17, Delta's jars: once, a few minutes
 
 $(VENV)/.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -35,6 +35,16 @@ java:
 	@$(BIN)/python -m jobs.lake.classes .pinlake 2>.pinlake/classes.log \
 		|| echo "They could not be kept (.pinlake/classes.log says why): sessions start without, some 8 s slower."
 	@touch $@
+
+# what reads no brokers works without: no network is no reason to stop
+.pinlake/connector/.done: $(VENV)/.done jobs/lake/jars.py
+	@mkdir -p .pinlake/connector
+	@$(BIN)/python -m jobs.lake.jars .pinlake/connector connector >.pinlake/connector.log 2>&1 && touch $@ \
+		|| echo "Kafka's connector could not be fetched (.pinlake/connector.log): brokers cannot be read until \`make connector\` works."
+
+.PHONY: connector
+connector: $(VENV)/.done java ## The four jars that reading Kafka brokers needs (10 MB); part of setup where there is a network
+	@$(BIN)/python -m jobs.lake.jars .pinlake/connector connector
 
 .PHONY: demo
 demo: setup ## The main job on a made-up world: change logs in, a published generation out

@@ -16,7 +16,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ingest.kafka",
-        summary="Takes in the Kafka archives: events, searches, embeddings.",
+        summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
         function="jobs.ingest.kafka:run",
         sections=("ingest",),
     ),

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from jobs.config import Settings
 from jobs.errors import TableError
 from jobs.lake.asof import ABSENT, read_as_of
+from jobs.lake.columns import DS
 from jobs.lake.delta import Lake
 from jobs.lake.job import Context, Job
 from jobs.lake.log import Commit
@@ -16,6 +17,9 @@ from jobs.lake.table import Time
 from jobs.lake.tables import table
 from jobs.plan import HORIZON, Read, reads
 from jobs.records import Records
+
+_LOOK_BACK = 1000
+"""Versions of a table of events that are looked through for a change before a cut."""
 
 
 class Inputs:
@@ -27,11 +31,33 @@ class Inputs:
         self._horizon = settings.ranking.horizon_days
         self._keep_bytes = settings.platform.keep_mb << 20
         self._versions: dict[str, int] = {}
+        self._changed: dict[tuple[str, int], frozenset[str] | None] = {}
         self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
 
     def pin(self, job: Job, as_of: date) -> dict[str, int]:
         """Return the version of each input; a gold partition's is that of the run that wrote it."""
         return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
+
+    def settled(self, job: Job, as_of: date, last: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
+        """Return `now` with the versions of `last` where, of a table of events, only days after the cut changed since.
+
+        A late event re-triggers the cuts that its day is before, and one from a clock that is ahead none until its day.
+        """
+        found = dict(now)
+        for read in reads(job, as_of, self._horizon):
+            before = last.get(read.key, ABSENT)
+            if before != ABSENT and table(read.table).partition == (DS.name,):
+                versions = range(before + 1, now[read.key] + 1)
+                if len(versions) <= _LOOK_BACK and not any(self._touches(read, version) for version in versions):
+                    found[read.key] = before
+        return found
+
+    def _touches(self, read: Read, version: int) -> bool:
+        key = (read.table, version)
+        if key not in self._changed:
+            self._changed[key] = self._lake.changed(read.table, version, DS.name)
+        days = self._changed[key]
+        return days is None or any(day < str(read.as_of) for day in days)
 
     def tables(self, job: Job, context: Context) -> Mapping[str, DataFrame]:
         """Return each input of a job at its pinned version, as of the cut.

@@ -83,8 +83,10 @@ class Runner:
         inputs = self._inputs.pin(job, context.as_of)
         mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
         last = self.records.last(job.name, as_of) if as_of else None
-        if job.writes and not force and last is not None and _same(last, mark, inputs):
-            return Result("fresh", rows=int(last["rows"] or 0))
+        if job.writes and not force and last is not None:
+            settled = self._inputs.settled(job, context.as_of, dict(last["inputs"] or {}), inputs)
+            if _same(last, mark, settled):
+                return Result("fresh", rows=int(last["rows"] or 0))
         run_id = f"{job.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
         row: dict[str, Any] = {"run_id": run_id, "job": job.name, "as_of": as_of, "inputs": inputs, **mark}
         row |= {"started_at": datetime.now(UTC), "output": job.writes, "status": "failed"}

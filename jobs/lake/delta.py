@@ -68,6 +68,10 @@ class Lake:
         self._require(name)
         return self._log(name).version()
 
+    def changed(self, name: str, version: int, column: str) -> frozenset[str] | None:
+        """Return the values of a partition column whose rows a version changed; None where that cannot be told."""
+        return self._log(name).changed(version, column)
+
     def bytes(self, name: str) -> int:
         """Return the size of a table's files at its newest version."""
         log = self._log(name)

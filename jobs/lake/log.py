@@ -51,6 +51,26 @@ class Log:
                 return Commit(version, int(metrics.get("numOutputRows", 0)), int(metrics.get("numOutputBytes", 0)))
         return None
 
+    def changed(self, version: int, column: str) -> frozenset[str] | None:
+        """Return the values of a partition column in whose partitions a version changed rows.
+
+        None where that cannot be told: the version's file is gone, or it changed the table itself. Joining small files
+        changes no rows.
+        """
+        log = self._log
+        file = self._delta.util.FileNames.unsafeDeltaFile(log.logPath(), version)
+        if not file.getFileSystem(log.newDeltaHadoopConf()).exists(file):
+            return None
+        found = set()
+        for line in _lines(log.store().read(file, log.newDeltaHadoopConf())):
+            action: dict[str, Any] = json.loads(line)
+            if "metaData" in action or "protocol" in action:
+                return None
+            moved = action.get("add") or action.get("remove") or {}
+            if moved.get("dataChange"):
+                found.add(str((moved.get("partitionValues") or {}).get(column)))
+        return frozenset(found)
+
     @property
     def _log(self) -> Any:
         return self._delta.DeltaLog.forTable(self.spark._jsparkSession, self.path)

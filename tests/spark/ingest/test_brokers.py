@@ -193,7 +193,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_between_bronze_and_the_streams_checkpoint_each_message_comes_once(lake, ingest, broker):
     """SIGKILL to the process, its JVM and its workers: once bronze has the epoch, and once the manifest has it too."""
     broker.create("killed", 2)

@@ -2,12 +2,15 @@
 
 import base64
 import gzip
+import io
 import itertools
 import json
 
+import fastavro
 import numpy as np
 import pytest
 
+from jobs.config import Settings
 from jobs.ingest import kafka
 from tests.unit.ingest.test_messages import record_batch
 
@@ -186,3 +189,44 @@ def create_writer(spark, conf, options):
     for place, option in enumerate(options):
         gateway.jvm.java.lang.reflect.Array.set(array, place, option)
     return gateway.jvm.org.apache.hadoop.io.SequenceFile.createWriter(conf, array)
+
+
+def test_avro_messages_go_to_the_table_their_topic_is_told(lake, work, tmp_path, monkeypatch):
+    fields = [{"name": name, "type": "long"} for name in ("user_id", "pin_id")]
+    fields += [{"name": "event_id", "type": "string"}, {"name": "kind", "type": "string"}]
+    fields.append({"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}})
+    plain = {"type": "record", "name": "Event", "fields": fields}
+    wider = plain | {"fields": [*fields, {"name": "device", "type": "string"}]}
+    folder = tmp_path / "conf" / "schemas"
+    folder.mkdir(parents=True)
+    (folder / "plain.avsc").write_text(json.dumps(plain))
+    (folder / "wider.avsc").write_text(json.dumps(wider))
+    monkeypatch.setenv("PINLAKE_CONF", str(folder.parent))
+    body = {"user_id": 1, "pin_id": 2, "event_id": "a", "kind": "save", "ts": TS}
+    good = b"\0\0\0\0\7" + datum(plain, body)
+    seen = b"\0\0\0\0\x08" + datum(wider, body | {"event_id": "b", "device": "tv"})
+    bad = [b"\0\0\0\0\x09" + datum(plain, body), good[:-2], b"{}"]
+    odd = b"\0\0\0\0\7" + datum(plain, body | {"kind": "teleport"})
+    segment = tmp_path / "tiered/main/prod.events-0" / f"{0:020d}.log"
+    segment.parent.mkdir(parents=True)
+    bodies = [good, seen, *bad, odd]
+    segment.write_bytes(b"".join(record_batch(n, [(None, value, [])]) for n, value in enumerate(bodies)))
+    rules = {"table": "pin_events", "format": "confluent", "avro_ids": {7: "plain.avsc", 8: "wider.avsc"}}
+    topics = {"prod.events": rules | {"type_field": "kind", "types": ["save"]}}
+    settings = Settings.model_validate(Settings().model_dump() | {"ingest": {"topics": topics}})
+    counts = kafka.run(work(settings=settings, kafka=[str(tmp_path / "tiered")])).counts
+    assert (counts["read"], counts["applied"], counts["quarantined"]) == (6, 2, 4)
+    rows = lake.read("silver.pin_events").collect()
+    assert {(row["event_id"], row["user_id"], str(row["ds"])) for row in rows} == {
+        ("a", 1, "2026-10-07"), ("b", 1, "2026-10-07"),
+    }  # fmt: skip
+    set_aside = {(row["reason"], bytes(row["raw"])) for row in lake.read("ops.quarantine").collect()}
+    assert set_aside == {
+        ("unknown_schema", bad[0]), ("bad_avro", bad[1]), ("bad_avro", bad[2]), ("unknown_event_type", odd),
+    }  # fmt: skip
+
+
+def datum(schema, record):
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
+    return out.getvalue()
