@@ -164,7 +164,8 @@ def _changes(work: Work, plan: Repair, past: Mapping[str, Any], rows: Rows, life
     common = {"table": segment, "_commit_ts": moment, "_op_rank": rank, "object": f"{RECONCILE}:{work.run_id}"}
     covered = _covered(work.context.settings.ingest, plan.asked.table, keys, list(wanted.values()))
     found = [{"op": "I", "key": key, "after": row} for key, row in zip(wanted, covered, strict=True)]
-    found += [{"op": "D", "key": key, "before": lasts[key]} for key in texts]
+    # the key under its names of now: its newest row may have been written under others
+    found += [{"op": "D", "key": k, "before": lasts[k] | dict(zip(keys, json.loads(k), strict=True))} for k in texts]
     number = Manifest(work.lake).last + 1
     more = {"batch": number, "run_id": work.run_id}
     return [common | more | one | {"row_no": place} for place, one in enumerate(found, 1)]

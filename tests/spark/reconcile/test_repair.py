@@ -12,6 +12,7 @@ from jobs.config import Settings
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError, TableError
 from jobs.ingest import cdc
+from jobs.ingest.ticdc.schemafile import checksum
 from jobs.lake.ledger import newest, state_at, typed
 from jobs.lake.life import life_of
 from jobs.reconcile.repair import Repair, run
@@ -132,6 +133,21 @@ def test_changes_of_the_feed_after_the_moment_win_and_late_ones_before_it_do_not
     assert {(key, value) for key, value, _, gone in state(lake) if not gone} == {
         (1, "right"), (2, "x"), (3, "later"), (4, "new"),
     }  # fmt: skip
+    assert live(lake, "silver.app_t") == from_bronze(lake, "app.t")
+
+
+def test_a_row_is_taken_away_under_the_name_that_its_key_has_now(lake, work, tmp_path, table):
+    link, address = table
+    root = small(tmp_path / "feed", [[line("INSERT", 4, 50), line("INSERT", 1, 50)]], checkpoint=100)
+    column = {"ColumnName": "k", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
+    body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": 60, "Type": 12, "TableColumnsTotal": 2}
+    body |= {"Query": "ALTER TABLE `app`.`t` RENAME COLUMN `id` TO `k`"}
+    body["TableColumns"] = [column, {"ColumnName": "v", "ColumnType": "VARCHAR", "ColumnPrecision": "9"}]
+    (tmp_path / f"feed/app/t/meta/schema_60_{checksum(body):010d}.json").write_text(json.dumps(body))
+    cdc.run(work(ticdc=root))
+    link.query("ALTER TABLE app.t RENAME COLUMN id TO k")
+    assert repaired(lake, work, address, "app.t") == {"read": 4, "applied": 4, "superseded": 0}
+    assert live(lake, "silver.app_t") == {(1, "right", False), (2, "x", False), (3, "right", False)}
     assert live(lake, "silver.app_t") == from_bronze(lake, "app.t")
 
 
