@@ -192,3 +192,32 @@ def merge(
         put(page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
     for line in lines:
         typer.echo(line)
+
+
+@benchmarks.command()
+def reconcile(
+    source: Annotated[str, typer.Option(help="mysql://user@host:3306 of a server that may be written to.")],
+    rows: Annotated[int, typer.Option(help="Rows of each table.", min=100)] = 10_000_000,
+    page: Page = None,
+) -> None:
+    """Hold a large table against its source, three rows different: seconds, questions, bytes over the wire.
+
+    `pinlake benchmark reconcile --source mysql://root@127.0.0.1:3306` makes the database `pinlake_bench` there and
+    drops it at the end. Ten million rows take some ten minutes and 4 GB of disk. Password: PINLAKE_SOURCE_PASSWORD.
+    """
+    from jobs.benchmark import reconciling
+    from jobs.cli.engine import engine
+    from jobs.reconcile.database import Address
+
+    address = Address.parse(source, "PINLAKE_SOURCE_PASSWORD")
+    reconciling.prepare(address, rows)
+    try:
+        with tempfile.TemporaryDirectory(prefix="pinlake-reconcile-") as scratch, engine(root=scratch) as on:
+            costs = reconciling.measure(on.runner.lake, address, rows)
+    finally:
+        reconciling.clean(address)
+    lines = reconciling.table(costs)
+    if page:
+        put(page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
+    for line in lines:
+        typer.echo(line)

@@ -1,12 +1,18 @@
 """The command `pinlake reconcile`."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.cli.app import app, out, print_json
 from jobs.errors import ConfigError, ValidationFailed
+
+if TYPE_CHECKING:
+    from jobs.reconcile.database import Address
+    from jobs.reconcile.table import Question, Report
 
 PASSWORD, OTHER_PASSWORD = "PINLAKE_SOURCE_PASSWORD", "PINLAKE_AGAINST_PASSWORD"
 
@@ -21,6 +27,13 @@ def reconcile(
     named: Annotated[str | None, typer.Option("--as", help="Its name at the source, or in --against.")] = None,
     at: Annotated[int | None, typer.Option(help="commit_ts to compare the lake at. [the table's checkpoint]")] = None,
     limit: Annotated[int, typer.Option(help="Differing rows after which no more are looked for.", min=1)] = 10_000,
+    repair: Annotated[bool, typer.Option("--repair", help="Take the rows that differ from the source.")] = False,
+    settled: Annotated[
+        bool,
+        typer.Option(
+            "--settled", help="With --repair: a source other than TiDB has all up to the checkpoint, and stands still."
+        ),
+    ] = False,
     report: Annotated[Path | None, typer.Option("--out", help="File for the whole report, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report for a program to read.")] = False,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
@@ -32,34 +45,64 @@ def reconcile(
     `pinlake reconcile app.pins --source mysql://reader@shard7:3306 --against mysql://reader@tidb:4000 --as app.pins_7`
     """
     from jobs.reconcile.database import Address
-    from jobs.reconcile.table import Question, against_database, against_lake
+    from jobs.reconcile.table import Question, against_database
 
+    if repair and (against is not None or at is not None):
+        raise ConfigError("--repair is of the lake, at the table's checkpoint: leave --against and --at out.")
     if any(name.count(".") != 1 for name in (table, named or table)):
         raise ConfigError(f"A table is named schema.table, such as app.pins, got {table!r}, {named!r}.")
-    address = Address.parse(source, PASSWORD)
+    address, asked, repaired = Address.parse(source, PASSWORD), Question(table, named, at, limit), None
     out.quiet = as_json
     if against is not None:
         other = Address.parse(against, OTHER_PASSWORD)
         with out.status("Comparing …") as shown:
-            found = against_database(Question(table, named, limit=limit), address, other, shown.update)
+            found = against_database(asked, address, other, shown.update)
     else:
-        from jobs.cli.engine import engine
-
-        with engine(root=lake) as on, on.show.job(f"reconcile {table}"):
-            rules = on.runner.settings.ingest.tables.get(table)
-            asked = Question(table, named, at, limit, rules.mask if rules else ())
-            found = against_lake(on.runner.lake, asked, address, on.show.say)
+        found, repaired = _in_lake(asked, address, lake, (settled,) if repair else None)
     out.quiet = False
     if report is not None:
-        import json
-
         report.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n")
     if as_json:
         print_json(found.plain())
     for line in [] if as_json else found.sentences():
         out.print("   " + line, markup=False, highlight=False, soft_wrap=True)
-    if found.found.differences:
-        raise ValidationFailed(
-            f"{table}: {found.found.differences:,} rows are not those of {found.source}. "
-            f"`pinlake resnapshot {table} EXPORT` begins the table anew."
+    if repaired is not None:
+        said = f"   {repaired:,} rows taken from the source: changes at {found.at} in bronze, and in silver."
+        out.print("" if as_json else said, end="" if as_json else "\n", highlight=False, soft_wrap=True)
+    elif found.found.differences:
+        mend = (
+            ""
+            if against
+            else f"--repair takes them from it; `pinlake resnapshot {table} EXPORT` begins the table anew."
         )
+        raise ValidationFailed(
+            f"{table}: {found.found.differences:,} rows are not those of {found.source}. {mend}".strip()
+        )
+
+
+def _in_lake(
+    asked: "Question", address: "Address", root: str | None, repair: tuple[bool] | None
+) -> tuple["Report", int | None]:
+    """Compare the lake with its source, and repair it; return the report and how many rows of silver were repaired.
+
+    Args:
+        asked: what to compare.
+        address: of the source.
+        root: of the lake.
+        repair: whether the source stands still; None for no repair.
+    """
+    from jobs.cli.engine import engine
+    from jobs.reconcile.table import against_lake
+
+    with engine(root=root) as on:
+        rules = on.runner.settings.ingest.tables.get(asked.table)
+        asked = replace(asked, masked=tuple(rules.mask) if rules else ())
+        with on.show.job(f"reconcile {asked.table}"):
+            found = against_lake(on.runner.lake, asked, address, on.show.say)
+        if repair is None or not found.found.differences:
+            return found, None
+        from jobs.reconcile.repair import JOB, Repair
+
+        on.runner.options["repair"] = Repair(asked, address, found, *repair)
+        with on.show.job(JOB.name):  # a run of its own, with ingest held off
+            return found, on.runner.run(JOB, None).rows

@@ -68,7 +68,9 @@ def merge(work: Work, mark: Mark) -> int:
     changes = lake.read(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
     if table.snapshot is not None:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
-        changes = changes.where((F.col("op") == "S") | (F.col("_commit_ts") > table.snapshot.tso))
+        # what `reconcile` took from the source at that moment is of a rank of its own
+        later = (F.col("_commit_ts") > table.snapshot.tso) | (F.col("_op_rank") > 1)
+        changes = changes.where((F.col("op") == "S") | later)
     schema = _schema(lake, table, anew)
     last = newest(changes if anew else _unapplied(changes, mark)).persist(StorageLevel.DISK_ONLY)
     try:
@@ -115,6 +117,11 @@ def outdated(lake: Lake, table: SourceTable) -> bool:
     own = {column.name for column in _OWN}
     have = [name for name in lake.read(table.silver).columns if name not in own]
     return have != [column.name for column in table.columns] or reshaped(lake, table)
+
+
+def put(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
+    """Bring typed rows into silver where they are newer than what it has; return how many rows changed."""
+    return _merge_rows(lake, table, rows)
 
 
 def clear(lake: Lake, silver: str) -> None:

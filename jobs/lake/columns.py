@@ -57,5 +57,5 @@ REASON_ID = Column("reason_id", "bigint", "Pin or user that the reason points at
 COMMIT_TS = Column(
     "_commit_ts", "bigint", "TiDB commit timestamp (TSO) of the newest change; ms since 1970 = value >> 18."
 )
-OP_RANK = Column("_op_rank", "int", "Order at equal _commit_ts: 0 delete, 1 insert or update.")
+OP_RANK = Column("_op_rank", "int", "Order at equal _commit_ts: 0 delete, 1 insert or update, above: repaired.")
 DELETED = Column("_deleted", "boolean", "True for a tombstone: the row is gone at the source.")

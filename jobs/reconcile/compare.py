@@ -145,6 +145,18 @@ def _sorted(
 def _rows(source: Side, other: Side, ranges: Sequence[Range], fields: Sequence[Field], found: Found) -> None:
     ours, theirs = source.rows(ranges), other.rows(ranges)
     found.fetched += len(ours)
+    hold_against(ours, theirs, fields, found)
+
+
+def hold_against(ours: Mapping[Key, Row], theirs: Mapping[Key, Row], fields: Sequence[Field], found: Found) -> None:
+    """Compare rows one by one.
+
+    Args:
+        ours: rows of the source.
+        theirs: rows of the other side.
+        fields: the columns, in the order of the rows.
+        found: what is not the same is added to it.
+    """
     found.missing += sorted(ours.keys() - theirs.keys(), key=str)
     found.extra += sorted(theirs.keys() - ours.keys(), key=str)
     for key in sorted(ours.keys() & theirs.keys(), key=str):

@@ -1,7 +1,7 @@
 """One side of a comparison: a table of TiDB, MySQL or MariaDB, read at one moment over the MySQL protocol."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,11 @@ import pymysql
 
 from jobs.errors import ConfigError, SourceError
 from jobs.reconcile.compare import Key, Range, Row, Sum
-from jobs.reconcile.texts import Field, checksum_in_mysql, in_mysql, quoted
+from jobs.reconcile.texts import Field, checksum_in_mysql, in_ledger, in_mysql, quoted
 from jobs.redaction import know
 
+TOGETHER = 500
+"""Rows asked for by their keys at once."""
 _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 
 
@@ -114,6 +116,8 @@ class Database:
     def _begin(self, at: int | None) -> None:
         """Fix the moment that is read."""
         tidb = "TiDB" in str(self._ask("SELECT VERSION()")[0][0])
+        self.as_of = at if tidb else None
+        """commit_ts that is read; None: as it is now."""
         if tidb and at:
             self._ask(f"SET @@tidb_snapshot = '{int(at)}'")
         elif not tidb:
@@ -173,6 +177,34 @@ class Database:
         rows = self._ask(sql)
         return {tuple(row[: len(keys)]): tuple(row[len(keys) :]) for row in rows}
 
+    def whole(self, keys: Sequence[Key]) -> dict[Key, tuple[Row, dict[str, str | None]]]:
+        """Return rows by their keys: the fields compared, and every column as the ledger writes it.
+
+        Args:
+            keys: as `rows` tells them; one that is not there is left out.
+        """
+        kinds = {one.name: one for one in self.fields}
+        texts = [in_mysql(kinds[name]) for name in self.key]
+        names, width = [one.name for one in self.fields], len(texts) + len(self._shown)
+        columns = ", ".join([*texts, *map(in_mysql, self._shown), *map(in_ledger, self.fields)])
+        found = {}
+        for at in range(0, len(keys), TOGETHER):
+            some = set(keys[at : at + TOGETHER])
+            sql = f"SELECT {columns} FROM {self._table} WHERE {self._among(texts, some)}"  # noqa: S608 - quoted
+            for row in self._ask(sql):
+                # texts may be equal to the server that are not the same: a and A
+                if row[: len(texts)] in some:
+                    plain = dict(zip(names, row[width:], strict=True))
+                    found[row[: len(texts)]] = row[len(texts) : width], plain
+        return found
+
+    def _among(self, texts: Sequence[str], keys: Iterable[Key]) -> str:
+        """Return the SQL of the condition that a row has one of the keys."""
+        if self.by_number:  # as numbers, which an index tells
+            return f"{quoted(self.key[0])} IN ({', '.join(str(int(key[0] or 0)) for key in keys)})"
+        said = [f"({', '.join(self._link.literal(part) for part in key)})" for key in keys]
+        return f"({', '.join(texts)}) IN ({', '.join(said)})"
+
     def _ask(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             with self._link.cursor() as cursor:
@@ -180,6 +212,11 @@ class Database:
                 return list(cursor.fetchall())
         except pymysql.MySQLError as error:
             raise SourceError(f"{self.name}: {_said(error)}.") from error
+
+    def traffic(self) -> tuple[int, int]:
+        """Return how many bytes the server has sent over this connection, and how many questions it was asked."""
+        rows = dict(self._ask("SHOW SESSION STATUS WHERE Variable_name IN ('Bytes_sent', 'Questions')"))
+        return int(rows.get("Bytes_sent", 0)), int(rows.get("Questions", 0))
 
     def close(self) -> None:
         """Let the connection go."""

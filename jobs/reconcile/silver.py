@@ -51,9 +51,16 @@ class Silver:
 
     def rows(self, ranges: Sequence[Range]) -> dict[Key, Row]:
         """Return the rows of ranges."""
+        return self._told(self._within(ranges))
+
+    def all_rows(self) -> dict[Key, Row]:
+        """Return every row: for frames of a few."""
+        return self._told(self._frame)
+
+    def _told(self, frame: DataFrame) -> dict[Key, Row]:
         width = len(self._keys)
         columns = [text.alias(f"_{at}") for at, text in enumerate([*self._keys, *self._texts])]
-        rows = self._within(ranges).select(*columns).collect()  # bounded: small chunks, a few of them
+        rows = frame.select(*columns).collect()  # bounded: small chunks, a few of them
         return {tuple(row[:width]): tuple(row[width:]) for row in rows}
 
     def _within(self, ranges: Sequence[Range]) -> DataFrame:

@@ -1,5 +1,7 @@
 """Every value as MySQL writes it, said twice: in SQL for a database, in Spark for silver, so that checksums agree.
 
+What is brought from a source into the ledger is written in the ledger's own way (`in_ledger`).
+
 The checksum of a row is sync-diff-inspector's (tiflow, sync_diff_inspector/utils/utils.go): MD5 of the values joined by
 commas, with a mask of which are NULL; both halves of the digest as numbers, joined by XOR, and so over rows. FLOAT and
 DOUBLE count to 6 and 14 digits, a date with a month or day 00 as NULL. JSON is not compared: each side writes it in
@@ -66,6 +68,17 @@ def in_mysql(field: Field) -> str:
     if field.type in {"date", "datetime", "timestamp"}:
         return f"IF(MONTH({name}) = 0 OR DAY({name}) = 0, NULL, {text})"
     return text
+
+
+def in_ledger(field: Field) -> str:
+    """Return the SQL of a field's text as the ledger keeps it: exact, where `in_mysql` rounds and leaves out."""
+    name = quoted(field.name)
+    if field.digits is not None:
+        # as a DOUBLE: MySQL writes six digits of a FLOAT, which several of them share
+        return f"CAST({name} + 0e0 AS CHAR CHARACTER SET utf8mb4)"
+    if field.type in {"date", "datetime", "timestamp", "json"}:
+        return f"CAST({name} AS CHAR CHARACTER SET utf8mb4)"
+    return in_mysql(field)
 
 
 def in_spark(field: Field, kind: DataType) -> Column:
