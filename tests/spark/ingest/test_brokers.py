@@ -17,7 +17,7 @@ from jobs.redaction import redacted
 from tests.broker import sent
 from tests.unit.ingest.test_messages import record_batch
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = ("applied", "superseded", "other_topics", "quarantined")

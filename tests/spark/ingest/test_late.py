@@ -10,7 +10,7 @@ from jobs.lake.job import Job
 from jobs.runner import Runner
 from jobs.validate.checks import Validator
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 TS, DAY_MS = 1_791_331_721_136, 86_400_000  # 2026-10-07 UTC
 FIRST = date(2026, 10, 7)
