@@ -179,8 +179,9 @@ def _key(keys: Iterable[str], values: Mapping[str, str | None]) -> str:
 def _lasts(mine: DataFrame, keys: list[str]) -> dict[str, dict[str, str | None]]:
     """Return the newest row of each key that the ledger has."""
     some = mine.sparkSession.createDataFrame([(key,) for key in keys], "key string")
-    rows = newest(mine.join(F.broadcast(some), "key", "left_semi")).select("key", "op", "before", "after").collect()
-    return {row["key"]: (row["before"] if row["op"] == "D" else row["after"]) or {} for row in rows}  # bounded: keys
+    last = newest(mine.join(F.broadcast(some), "key", "left_semi")).select("key", "op", "before", "after")
+    rows = last.collect()  # bounded: a row a key, as many as the comparison looks for
+    return {row["key"]: (row["before"] if row["op"] == "D" else row["after"]) or {} for row in rows}
 
 
 def _covered(
