@@ -161,7 +161,7 @@ class Database:
 
     def sums(self, ranges: Sequence[Range]) -> dict[Range, Sum]:
         """Return what each range holds."""
-        checksum = checksum_in_mysql([in_mysql(one) for one in self._shown])
+        checksum = checksum_in_mysql(self._shown)
         rows = self._ask(
             f"SELECT {chunk_in_sql(self._place, ranges)} AS chunk, COUNT(*), {checksum} "  # noqa: S608 - quoted
             f"FROM {self._table} WHERE {within_sql(self._place, ranges)} GROUP BY chunk"

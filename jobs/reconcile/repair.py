@@ -180,8 +180,8 @@ def _lasts(mine: DataFrame, keys: list[str]) -> dict[str, dict[str, str | None]]
     """Return the newest row of each key that the ledger has."""
     some = mine.sparkSession.createDataFrame([(key,) for key in keys], "key string")
     last = newest(mine.join(F.broadcast(some), "key", "left_semi")).select("key", "op", "before", "after")
-    rows = last.collect()  # bounded: a row a difference, of which the report holds so many
-    return {row["key"]: (row["before"] if row["op"] == "D" else row["after"]) or {} for row in rows}  # bounded: keys
+    rows = last.collect()  # bounded: a row a key, as many as the comparison looks for
+    return {row["key"]: (row["before"] if row["op"] == "D" else row["after"]) or {} for row in rows}
 
 
 def _covered(
