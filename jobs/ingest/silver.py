@@ -82,7 +82,7 @@ def merge(work: Work, mark: Mark) -> int:
             lake.rewrite(table.silver, rows.to(schema))
         else:
             _evolve(lake, mark, schema)
-            return _merge_rows(lake, table, rows)
+            return put(lake, table, rows)
         return last.where(mark.unapplied()).count()
     finally:
         last.unpersist()
@@ -119,11 +119,6 @@ def outdated(lake: Lake, table: SourceTable) -> bool:
     return have != [column.name for column in table.columns] or reshaped(lake, table)
 
 
-def put(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
-    """Bring typed rows into silver where they are newer than what it has; return how many rows changed."""
-    return _merge_rows(lake, table, rows)
-
-
 def clear(lake: Lake, silver: str) -> None:
     """Remove all rows of a table that the source has no more; earlier versions keep them."""
     if lake.exists(silver) and not lake.read(silver).isEmpty():
@@ -147,7 +142,8 @@ def create(work: Work, table: SourceTable, schema: StructType | None = None) -> 
     return True
 
 
-def _merge_rows(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
+def put(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
+    """Bring typed rows into silver where they are newer than what it has; return how many rows changed."""
     same = [F.col(f"t.`{name}`") == F.col(f"s.`{name}`") for name in table.key]
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
     where = reduce(SparkColumn.__and__, [*same, *_between(rows, table.key)])

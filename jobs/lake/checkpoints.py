@@ -6,8 +6,13 @@ from jobs.lake.delta import Lake
 from jobs.lake.ops import CHECKPOINTS
 
 
-def newest_checkpoints(lake: Lake) -> dict[str, dict[str, Any]]:
-    """Return the newest row of each source table (schema.table) and topic (kafka:topic)."""
-    columns = ("table", "checkpoint_ts", "batch", "start_ts", "keys", "held", "at")
+def newest_checkpoints(lake: Lake, *more: str) -> dict[str, dict[str, Any]]:
+    """Return the newest row of each source table (schema.table) and topic (kafka:topic).
+
+    Args:
+        lake: where they are noted.
+        more: further columns that are wanted.
+    """
+    columns = ("table", "checkpoint_ts", "batch", "start_ts", "keys", "held", "at", *more)
     rows = sorted(lake.rows(CHECKPOINTS.name, *columns), key=lambda row: row["at"])  # one row a table and run
     return {row["table"]: row for row in rows}

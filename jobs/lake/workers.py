@@ -1,4 +1,4 @@
-"""Spark's daemon of Python workers, started so that a task costs what it does, and not 0.2 CPU-seconds besides.
+"""Spark's daemon of Python workers, started so that a task costs what it does, and not 0.3 CPU-seconds besides.
 
 Spark puts `pyspark.zip` and a jar first on the path of its workers, and every task begins by clearing the caches of
 imports, upon which Python reads the whole directory of each archive again. Where pyspark is installed these archives

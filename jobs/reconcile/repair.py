@@ -19,16 +19,20 @@ from pyspark.sql.types import StructType
 
 from jobs.config.ingest import Ingest
 from jobs.errors import SourceError, TableError
-from jobs.ingest.intake.manifest import PLANNED, TAKEN, Manifest
+from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
+from jobs.ingest.intake.rows import key_text
+from jobs.ingest.intake.storage import StoredFile
+from jobs.ingest.intake.stream import Task
 from jobs.ingest.silver import put
 from jobs.ingest.tables.history import named
 from jobs.ingest.tables.masks import masks_of
+from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.frames import nullable, struct_of
 from jobs.lake.job import Job, Outcome, Work
 from jobs.lake.ledger import newest, source_fields, typed
 from jobs.lake.life import Life, life_of
-from jobs.lake.ops import CHECKPOINTS, OBJECTS
+from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
 from jobs.reconcile.compare import Found, Key, Row, hold_against
 from jobs.reconcile.database import Address, Database
@@ -98,8 +102,7 @@ def run(work: Work) -> Outcome:
 def _unchanged(lake: Lake, plan: Repair) -> dict[str, Any]:
     """Return the table's newest row of ops.checkpoints; raise if the comparison is not of it, or not whole."""
     name, report = plan.asked.table, plan.report
-    rows = [row for row in lake.rows(CHECKPOINTS.name, *[c.name for c in CHECKPOINTS.columns]) if row["table"] == name]
-    past = max(rows, key=lambda row: row["at"])  # one row a run
+    past = newest_checkpoints(lake, "pending")[name]
     if not report.found.complete:
         raise TableError(
             f"{name}: at least {report.found.differences:,} rows differ, more than --limit lets be looked for. A table "
@@ -173,7 +176,7 @@ def _changes(work: Work, plan: Repair, past: Mapping[str, Any], rows: Rows, life
 
 def _key(keys: Iterable[str], values: Mapping[str, str | None]) -> str:
     """Return a key as the ledger writes it."""
-    return json.dumps([values[name] for name in keys], ensure_ascii=False, separators=(",", ":"))
+    return key_text([values[name] for name in keys])
 
 
 def _lasts(mine: DataFrame, keys: list[str]) -> dict[str, dict[str, str | None]]:
@@ -210,15 +213,12 @@ def _require_same(rows: Rows, made: Silver, fields: list[Field], silver: str) ->
 def _write(work: Work, changes: list[dict[str, Any]], frame: DataFrame) -> None:
     """Write the changes into the ledger in one commit, under a batch that the manifest keeps free for them."""
     first = changes[0]
-    common = {"source": RECONCILE, "object": first["object"], "rows": len(changes), "quarantined": 0}
-    common |= {"batch": first["batch"], "run_id": work.run_id}
-
-    def note(status: str) -> None:
-        work.lake.append_rows(OBJECTS.name, [common | {"status": status, "at": datetime.now(UTC)}])
-
-    note(PLANNED)
-    work.lake.append(LEDGER.name, frame, txn=(f"ingest:{work.run_id}", first["batch"]), note={"batch": first["batch"]})
-    note(TAKEN)
+    place, batch = first["object"], first["batch"]
+    item = Item(StoredFile(place, 0, ""), Task(RECONCILE, "", place, 0, first["table"]))
+    counts = {place: Count(len(changes), 0)}
+    note(work, [item], counts, PLANNED, work.run_id, batch)
+    work.lake.append(LEDGER.name, frame, txn=(f"ingest:{work.run_id}", batch), note={"batch": batch})
+    note(work, [item], counts, TAKEN, work.run_id, batch)
 
 
 def _note(work: Work, past: Mapping[str, Any], read: int, applied: int) -> None:

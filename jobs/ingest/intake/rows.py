@@ -5,7 +5,7 @@ by place.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,17 +116,18 @@ def text_map(names: list[str], columns: list[pa.Array], present: Any, where: Any
 
 
 def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
-    """Return each row's key as a JSON array of strings; null where a key column is NULL."""
+    """Return each row's key as `key_text` writes it; null where a key column is NULL."""
     parts = [columns[name] for name in spec.key]
     kinds = {column.name: column.kind for column in spec.columns}
     if not all(kinds[name] in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):
         rows = zip(*(part.to_pylist() for part in parts), strict=True)
-        return pa.array([None if None in row else _json(row) for row in rows], pa.string())
+        return pa.array([None if None in row else key_text(row) for row in rows], pa.string())
     pieces: list[Any] = ['["']
     for number, part in enumerate(parts):
         pieces += ['","', part] if number else [part]
     return pc.binary_join_element_wise(*pieces, '"]', "")
 
 
-def _json(row: tuple[str, ...]) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+def key_text(values: Sequence[str | None]) -> str:
+    """Return a key as the ledger writes it: a JSON array of strings."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

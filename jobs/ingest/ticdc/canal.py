@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.ingest.intake.records import SCHEMA, good_rows
 from jobs.ingest.intake.rows import RowSpec, Side, clean_side, key_texts, side_map
-from jobs.ingest.intake.stream import BATCH_ROWS, CHANGE, LEDGER_FIELDS, Bad, Task, arrow_schema, batch, ending
+from jobs.ingest.intake.stream import BATCH_ROWS, CHANGE, Bad, Task, batch, ending
 from jobs.ingest.intake.values import Faults
 from jobs.ingest.ticdc.canal_columns import read_columns
 from jobs.ingest.ticdc.canal_lines import Change, Fault, LineReader
 
-SCHEMA = arrow_schema(LEDGER_FIELDS)
 _BLOCK_BYTES = 8 << 20
 """Lines read at once: so many bytes, or BATCH_ROWS lines."""
 _FEW = 256
@@ -73,15 +73,17 @@ class _File:
 
     def line(self, number: int) -> bytes:
         """Return a line without its end."""
-        start = int(self.ends[number - 1]) if number else 0
-        return self.content[start : int(self.ends[number])].removesuffix(b"\n").removesuffix(b"\r")
+        return self.content[self._start(number) : self._start(number + 1)].removesuffix(b"\n").removesuffix(b"\r")
+
+    def _start(self, number: int) -> int:
+        """Return where a line begins, which is where the one before it ends."""
+        return int(self.ends[number - 1]) if number else 0
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield from which line to before which others are read at once."""
         first = 0
         while first < len(self.ends):
-            start = int(self.ends[first - 1]) if first else 0
-            fit = int(np.searchsorted(self.ends, start + _BLOCK_BYTES, "right"))
+            fit = int(np.searchsorted(self.ends, self._start(first) + _BLOCK_BYTES, "right"))
             last = min(max(fit, first + 1), first + BATCH_ROWS)
             yield first, last
             first = last
@@ -89,8 +91,7 @@ class _File:
     def changes(self, first: int, last: int) -> Iterator[_Changes]:
         """Yield the changes of lines `first` to before `last`."""
         if last - first > _FEW and self.failures < _PATIENCE:
-            start = int(self.ends[first - 1]) if first else 0
-            read = read_columns(self.spec, self.content[start : int(self.ends[last - 1])])
+            read = read_columns(self.spec, self.content[self._start(first) : self._start(last)])
             if read is not None:
                 self.failures = max(0, self.failures - 1)
                 self.found += last - first
@@ -156,11 +157,9 @@ def _put_out(task: Task, changes: _Changes, line: Callable[[int], bytes], bad: B
     }
     made = batch(SCHEMA, task, CHANGE, total, columns)
     faults = _whole_lines(changes, faults)
-    for place, (reason, detail) in sorted(faults.items()):
-        row_no = int(changes.row_no[place])
-        bad.add(row_no, reason, detail, line(row_no - 1))
     if faults:
-        made = made.filter(pa.array([place not in faults for place in range(total)]))
+        numbers = {int(changes.row_no[place]) for place in faults}
+        made = good_rows(made, faults, {number: line(number - 1) for number in numbers}, bad)
     yield made
 
 

@@ -23,6 +23,7 @@ import pyarrow.json as pj
 from jobs.ingest.intake.rows import RowSpec, Side
 
 OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
+_UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))
 _TYPES = re.compile(rb',"sqlType":\{[^{}]*\},"mysqlType":\{[^{}]*\}(?=,")')
 """What TiCDC says of the columns' types: the same in every line of a file, and two fifths of it. Not needed."""
 
@@ -141,7 +142,7 @@ def _rows(lists: pa.ListArray) -> _Rows | None:
 
 def _right(spec: RowSpec, ops: pa.Array, data: _Rows, old: _Rows) -> bool:
     """Return whether each line has the rows its operation calls for, and a key that stays as it is."""
-    updates = pc.equal(ops, list(OPS).index("UPDATE")).to_numpy(zero_copy_only=False)
+    updates = pc.equal(ops, _UPDATE).to_numpy(zero_copy_only=False)
     if not data.there.all() or not np.array_equal(old.there, updates):
         return False
     for name in spec.key:
@@ -181,7 +182,7 @@ def _names(value: Any) -> int:
 
 
 def _changes(spec: RowSpec, parsed: pa.RecordBatch, ops: Any, data: _Rows, old: _Rows) -> Columns:
-    deleted = ops == list(OPS).index("DELETE")
+    deleted = ops == _DELETE
     befores, afters = np.flatnonzero(deleted | old.there), np.flatnonzero(~deleted)
     # rows before come from `old` for updates and from `data` for deletes
     pool = pa.concat_arrays([data.rows, old.rows])
