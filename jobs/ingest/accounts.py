@@ -68,7 +68,7 @@ def arrived_in(lake: Lake, batches: list[int], checkpoint: int) -> tuple[int, in
     """Return how many changes the batches brought to bronze, and how many of them lie above the checkpoint."""
     if not batches:
         return 0, 0
-    rows = lake.read(LEDGER.name).where(F.col("batch").isin(batches))
+    rows = lake.scan(LEDGER.name).where(F.col("batch").isin(batches))
     found = rows.agg(F.count(F.lit(1)).alias("all"), F.count_if(F.col("_commit_ts") > checkpoint).alias("late")).first()
     return (found["all"], found["late"]) if found else (0, 0)
 
@@ -85,7 +85,9 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     layout = "name string, table string, start bigint, end bigint, old_batch bigint, old_ts bigint, limit bigint"
     known = F.broadcast(lake.spark.createDataFrame(rows, layout))
     ts, fresh = F.col("_commit_ts"), F.col("batch").isin(batches)
-    ledger = lake.read(LEDGER.name).select("table", "batch", "_commit_ts").join(known, "table")
+    # true of every row that is left: files that every table is past are not opened
+    ahead = (F.col("batch") > min(row[4] for row in rows)) | (ts > min(row[5] for row in rows))
+    ledger = lake.scan(LEDGER.name).where(ahead).select("table", "batch", "_commit_ts").join(known, "table")
     mine = ledger.where((ts >= F.col("start")) & (F.col("end").isNull() | (ts < F.col("end"))))
     left = mine.where((F.col("batch") > F.col("old_batch")) | (ts > F.col("old_ts")))
     found = left.groupBy("name").agg(

@@ -76,7 +76,7 @@ def _tables(lake: Lake) -> dict[str, str]:
 
 
 def _write(lake: Lake, silver: str, target: Path, form: Format) -> int:
-    table = lake.read(silver)
+    table = lake.scan(silver)
     live = table.where(~F.col("_deleted")).select(*[F.col(f"`{f.name}`") for f in source_fields(table.schema)])
     one = lake.bytes(silver) <= ONE_FILE
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")

@@ -140,7 +140,7 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
     """Return by topic the messages that came in this run, and all that are not in silver yet."""
     if not lake.exists(KAFKA.name):
         return {}
-    rows = lake.read(KAFKA.name).select("topic", "batch")
+    rows = lake.scan(KAFKA.name).select("topic", "batch")
     floor = F.lit(0)
     for topic, batch in sorted(past.items()):
         floor = F.when(F.col("topic") == topic, F.lit(batch)).otherwise(floor)

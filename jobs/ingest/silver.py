@@ -65,7 +65,7 @@ def merge(work: Work, mark: Mark) -> int:
     """
     table, lake = mark.table, work.lake
     anew = reshaped(lake, table)
-    changes = lake.read(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
+    changes = lake.scan(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
     if table.snapshot is not None:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
         # what `reconcile` took from the source at that moment is of a rank of its own
@@ -101,7 +101,7 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     """Return whether silver is made from all of the table's changes: it is not there, or DDL changed older rows."""
     if not lake.exists(table.silver):
         return True
-    have, wanted = lake.read(table.silver).schema, _fields(table)
+    have, wanted = lake.schema(table.silver), _fields(table)
     if have[COMMIT_TS.name].metadata.get(LIFE) != table.life.to_json():
         return True
     own = {column.name for column in _OWN}
@@ -115,13 +115,13 @@ def outdated(lake: Lake, table: SourceTable) -> bool:
     if not lake.exists(table.silver):
         return False
     own = {column.name for column in _OWN}
-    have = [name for name in lake.read(table.silver).columns if name not in own]
+    have = [name for name in lake.schema(table.silver).names if name not in own]
     return have != [column.name for column in table.columns] or reshaped(lake, table)
 
 
 def clear(lake: Lake, silver: str) -> None:
     """Remove all rows of a table that the source has no more; earlier versions keep them."""
-    if lake.exists(silver) and not lake.read(silver).isEmpty():
+    if lake.exists(silver) and not lake.scan(silver).isEmpty():
         with lake.committing(silver):
             lake.delta(silver).delete()
 
@@ -165,7 +165,7 @@ def _between(rows: DataFrame, key: tuple[str, ...]) -> list[SparkColumn]:
 
 def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
     """Add the columns that silver lacks, and give older rows their default: the feed rewrites no row for it."""
-    have = set(lake.read(mark.table.silver).columns)
+    have = set(lake.schema(mark.table.silver).names)
     fresh = [field for field in schema.fields if field.name not in have]
     if fresh:
         none = lake.spark.createDataFrame([], StructType(fresh))
@@ -183,7 +183,7 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
 
 def _arrange(lake: Lake, table: SourceTable) -> None:
     """Bring silver's columns into the source's order; a change of the log alone."""
-    order = [column for column in lake.read(table.silver).columns if column not in {own.name for own in _OWN}]
+    order = [column for column in lake.schema(table.silver).names if column not in {own.name for own in _OWN}]
     for place, name in enumerate(column.name for column in table.columns):
         if order[place] == name:
             continue
@@ -209,7 +209,7 @@ def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
     if anew:
         return whole
     wanted = {field.name: field for field in whole.fields}
-    have = [field.name for field in lake.read(table.silver).schema.fields if field.name in wanted]
+    have = [field.name for field in lake.schema(table.silver).fields if field.name in wanted]
     return StructType([wanted[name] for name in have] + [f for f in whole.fields if f.name not in have])
 
 

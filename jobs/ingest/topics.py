@@ -47,7 +47,7 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
         ValidationFailed: they break a critical expectation.
     """
     settings = work.context.settings.ingest
-    table, mine = topic_tables(settings)[topic], work.lake.read(KAFKA.name).where(F.col("topic") == topic)
+    table, mine = topic_tables(settings)[topic], work.lake.scan(KAFKA.name).where(F.col("topic") == topic)
     batch = F.col("batch")
     messages = first_copies(mine.where((batch > after) & (batch <= newest)), mine.where(batch <= after))
     parsed = parse(messages, table, settings.topics.get(topic))
@@ -71,7 +71,7 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
 def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
     name, rows = parsed.table.name, parsed.unique()
     if work.lake.version(name):  # version 0 is the empty table
-        rows = new_rows(rows, parsed.table, work.lake.read(name), days)
+        rows = new_rows(rows, parsed.table, work.lake.scan(name), days)
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
@@ -95,7 +95,7 @@ def _quarantine(work: Work, topic: str, parsed: Parsed) -> None:
     """Set bad messages aside, once each: a repetition after a crash finds them there."""
     bad: DataFrame = parsed.bad()
     if work.lake.exists(QUARANTINE.name):
-        kept = work.lake.read(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
+        kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
         bad = bad.join(kept.select("object", "row_no"), ["object", "row_no"], "left_anti")
     constants = {"source": F.lit("kafka"), "table": F.lit(topic), "run_id": F.lit(work.run_id)}
     constants |= {"at": F.lit(datetime.now(UTC)), "raw": F.substring("value", 1, _KEEP)}

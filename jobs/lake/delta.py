@@ -72,6 +72,11 @@ class Lake:
         """Return the values of a partition column whose rows a version changed; None where that cannot be told."""
         return self._log(name).changed(version, column)
 
+    def schema(self, name: str) -> StructType:
+        """Return a table's columns, by its log alone; TableError if it does not exist."""
+        self._require(name)
+        return self._log(name).schema()
+
     def bytes(self, name: str) -> int:
         """Return the size of a table's files at its newest version."""
         log = self._log(name)
@@ -86,10 +91,11 @@ class Lake:
             raise TableError(f"Table {name} does not exist in {self.root}: run the job that writes it first.")
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """Return a table, whole, at `version` or newest.
+        """Return a table that is wanted whole, at `version` or newest.
 
         A small table (`keep_mb`) is read once a session for each version and kept in the executors' blocks: replaying
-        its log and planning the scan cost more than its rows.
+        its log and planning the scan cost more than its rows. Where a part of the rows or columns is wanted, or the
+        table has just changed, use `scan`.
 
         Raises:
             TableError: the table has not been written.
@@ -97,10 +103,15 @@ class Lake:
         if version is None and self._keep_bytes:
             version = self.version(name)
         if version is None or self._log(name).bytes() > self._keep_bytes:
-            return self._scan(name, version)
-        return self.once((name, version), lambda: self._scan(name, version))
+            return self.scan(name, version)
+        return self.once((name, version), lambda: self.scan(name, version))
 
-    def _scan(self, name: str, version: int | None) -> DataFrame:
+    def scan(self, name: str, version: int | None = None) -> DataFrame:
+        """Return a table at `version` or newest: a query opens the files that its conditions leave, and no others.
+
+        Raises:
+            TableError: the table has not been written.
+        """
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 LOOK_BACK = 50
 """Versions looked through for one's own commit: others may have committed since."""
@@ -36,6 +37,10 @@ class Log:
         """Return the size of the files of the version last looked at; without bound where the log does not say."""
         size = self._log.unsafeVolatileSnapshot().sizeInBytesIfKnown()
         return int(size.get()) if size.isDefined() else sys.maxsize
+
+    def schema(self) -> StructType:
+        """Return the columns of the newest version, with their comments and what else is noted beside them."""
+        return StructType.fromJson(json.loads(self._newest().metadata().schemaString()))
 
     def commit_of(self, write_id: str) -> Commit | None:
         """Return the commit that carries `write_id`, None if there is none: Delta skipped a repetition."""

@@ -68,7 +68,7 @@ def _ingested(lake: "Lake") -> dict[str, int]:
 def _bury(lake: "Lake", name: str, end: int) -> int:
     """Delete tombstones older than `end`; return how many. Late changes of their keys are held against bronze."""
     old = f"_deleted AND _commit_ts < {end}"
-    rows = lake.read(name).where(old).count()
+    rows = lake.scan(name).where(old).count()
     if rows:
         lake.delta(name).delete(old)
     return rows

@@ -79,7 +79,7 @@ def run(work: Work) -> Outcome:
     """
     plan: Repair = work.options["repair"]
     table, lake = named(plan.asked.table), work.lake
-    past, schema = _unchanged(lake, plan), lake.read(table.silver).schema
+    past, schema = _unchanged(lake, plan), lake.schema(table.silver)
     source = Database(plan.address, plan.asked.named or plan.asked.table, plan.report.at)
     try:
         fields = _fields(source, plan, past, schema)
@@ -153,7 +153,7 @@ def _changes(work: Work, plan: Repair, past: Mapping[str, Any], rows: Rows, life
     moment, keys, order = int(past["checkpoint_ts"]), tuple(past["keys"]), plan.report.key
     texts = {_key(keys, dict(zip(order, key, strict=True))): key for key in plan.report.found.extra}
     wanted = {_key(keys, values): values for _, values in rows.values()}
-    mine = work.lake.read(LEDGER.name).where(life.rows() & (F.col("_commit_ts") <= moment))
+    mine = work.lake.scan(LEDGER.name).where(life.rows() & (F.col("_commit_ts") <= moment))
     lasts = _lasts(mine, [*texts, *wanted])
     known = {_key(keys, rows[key][1]) for key in plan.report.found.differing} | set(texts)
     if known - set(lasts):

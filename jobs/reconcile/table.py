@@ -96,11 +96,11 @@ def against_lake(
     moment, silver = asked.at or past["checkpoint_ts"], source_table(table).silver
     if moment > past["checkpoint_ts"]:
         raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")
-    frame = lake.read(silver)
+    frame = lake.scan(silver)
     if moment == past["checkpoint_ts"]:
         frame = frame.where("not _deleted")
     else:
-        frame = state_at(lake.read("bronze.ledger"), frame.schema, moment + 1, table)
+        frame = state_at(lake.scan("bronze.ledger"), frame.schema, moment + 1, table)
     source = Database(address, asked.named or table, moment)
     try:
         names = [one.name for one in source_fields(frame.schema) if one.name not in asked.masked]

@@ -39,7 +39,7 @@ def gaps(lake: Lake, batches: list[int]) -> tuple[int, list[Gap]]:
     if not batches or not lake.exists(KAFKA.name):
         return 0, []
     exact = (
-        lake.read(KAFKA.name).where(F.col("offset_quality") == "exact").select("topic", "partition", "offset", "batch")
+        lake.scan(KAFKA.name).where(F.col("offset_quality") == "exact").select("topic", "partition", "offset", "batch")
     )
     fresh = exact.where(F.col("batch").isin(batches))
     before = exact.where(F.col("batch") < min(batches)).join(

@@ -147,7 +147,7 @@ class _Stream:
     def _arrived(self, batch: int) -> int:
         """Return how many messages of a batch a killed run had committed."""
         mine = (F.col("topic") == self.topic.name) & (F.col("batch") == batch)
-        return self.work.lake.read(KAFKA.name).where(mine).count()
+        return self.work.lake.scan(KAFKA.name).where(mine).count()
 
     def _item(self, mark: str) -> Item:
         task = Task(SOURCE, self.topic.object, self.topic.object, 0, self.topic.name)

@@ -83,7 +83,7 @@ def note_lost(work: Work, topic: Topic, gaps: list[Gap]) -> None:
     """Write into quarantine what is lost, once each: before it is passed, so that a killed run has told of it."""
     known: set[tuple[str, int]] = set()
     if gaps and work.lake.exists(QUARANTINE.name):
-        told = work.lake.read(QUARANTINE.name).where((F.col("reason") == REASON) & (F.col("table") == topic.name))
+        told = work.lake.scan(QUARANTINE.name).where((F.col("reason") == REASON) & (F.col("table") == topic.name))
         known = {(row["object"], row["row_no"]) for row in told.collect()}  # bounded: a row a loss
     rows = []
     for gap in gaps:

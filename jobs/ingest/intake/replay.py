@@ -63,7 +63,7 @@ def replay_of(work: Work, sources: Iterable[str], listed: Iterable[Item]) -> Rep
     asked: Wanted | None = work.options.get("replay")
     if asked is None or not work.lake.exists(QUARANTINE.name):
         return None
-    rows = chosen(work.lake.read(QUARANTINE.name), asked).where(F.col("source").isin(list(sources)))
+    rows = chosen(work.lake.scan(QUARANTINE.name), asked).where(F.col("source").isin(list(sources)))
     files = rows.select("source", "object").distinct().collect()  # bounded: files, as the listing is
     found = {(row["source"], row["object"]) for row in files}
     there = {(item.task.source, item.task.object) for item in listed}
