@@ -113,7 +113,7 @@ def flow(as_of: AsOf = None, force: Force = False) -> None:
 
 @app.command()
 def maintain() -> None:
-    """Join small files, remove partitions past their retention, delete files that no kept version needs.
+    """Join small files, put scattered keys in order, remove old partitions, delete files that no kept version needs.
 
     `pinlake maintain`, every night
     """
@@ -123,9 +123,10 @@ def maintain() -> None:
     with engine() as on, out.status("Maintaining …"):
         for name, did in care(on.runner.lake, on.runner.settings.maintenance).items():
             told = {"old days": did["removed"], "old tombstones": did["tombstones"], "small files": did["joined"]}
-            if any(told.values()):
-                less = ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
-                out.print(f"   {name}: {less} fewer", highlight=False)
+            less = [f"{count:,} {what} fewer" for what, count in told.items() if count]
+            less += ["written anew in its key's order"] if did["ordered"] else []
+            if less:
+                out.print(f"   {name}: {', '.join(less)}", highlight=False)
     out.print("   All tables are in order.")
 
 

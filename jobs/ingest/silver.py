@@ -14,24 +14,26 @@ from typing import Any
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DateType, DecimalType, IntegralType, StringType, StructField, StructType
+from pyspark.sql.types import DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import TableRules
 from jobs.errors import ConfigError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.history import SourceTable
+from jobs.lake.bloom import maybe_among
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
+from jobs.lake.layout import by_key, extent
 from jobs.lake.ledger import DEFAULT, NAMES, SINCE, newest, typed
 from jobs.lake.life import LIFE
 from jobs.lake.sources import LEDGER, SILVER
 from jobs.lake.table import Table
 
 _OWN = (COMMIT_TS, OP_RANK, DELETED)
-_ORDERED = (IntegralType, DecimalType, StringType, DateType)
-"""Types of keys whose least and greatest value Delta keeps for each file, and that literals of Python stand for."""
+LARGE = 32 << 20
+"""Bytes of a table from which on its rows are told apart before they are joined with the changes."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def merge(work: Work, mark: Mark) -> int:
         rows = typed(last, schema)
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
         if create(work, table, schema):
-            lake.append(table.silver, rows)
+            lake.append(table.silver, by_key(rows, table.key, last.count()))
         elif anew:
-            lake.rewrite(table.silver, rows.to(schema))
+            lake.rewrite(table.silver, by_key(rows.to(schema), table.key, last.count()))
         else:
             _evolve(lake, mark, schema)
             return put(lake, table, rows)
@@ -146,21 +148,15 @@ def put(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
     """Bring typed rows into silver where they are newer than what it has; return how many rows changed."""
     same = [F.col(f"t.`{name}`") == F.col(f"s.`{name}`") for name in table.key]
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
-    where = reduce(SparkColumn.__and__, [*same, *_between(rows, table.key)])
-    target = lake.delta(table.silver).alias("t").merge(rows.alias("s"), where)
+    found = extent(rows, table.key)
+    among = found.between("t")
+    if found.scattered and lake.bytes(table.silver) > LARGE:
+        among = [*among, maybe_among(rows, table.key, found.rows, "t")]
+    where = reduce(SparkColumn.__and__, [*same, *among])
+    target = lake.delta(table.silver).alias("t").merge(by_key(rows, table.key, found.rows).alias("s"), where)
     with lake.committing(table.silver):
         done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
-
-
-def _between(rows: DataFrame, key: tuple[str, ...]) -> list[SparkColumn]:
-    """Return conditions on the target's key that hold for all rows: files without such keys are not opened."""
-    names = [name for name in key if isinstance(rows.schema[name].dataType, _ORDERED)]
-    edges = [edge(f"`{name}`") for name in names for edge in (F.min, F.max)]
-    found = rows.agg(*edges).first() if edges else None
-    if found is None or None in found:
-        return []
-    return [F.col(f"t.`{n}`").between(F.lit(found[2 * at]), F.lit(found[2 * at + 1])) for at, n in enumerate(names)]
 
 
 def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:

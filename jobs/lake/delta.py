@@ -77,6 +77,12 @@ class Lake:
         self._require(name)
         return self._log(name).schema()
 
+    def files(self, name: str, column: str) -> DataFrame:
+        """Return a table's files as its log tells of them: bytes, rows, least and greatest value of a column, typed."""
+        kind = self.schema(name)[column].dataType
+        found = self._log(name).files(column)
+        return found.withColumns({end: F.col(end).try_cast(kind) for end in ("least", "greatest")})
+
     def bytes(self, name: str) -> int:
         """Return the size of a table's files at its newest version."""
         log = self._log(name)

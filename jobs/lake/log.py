@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructType
 
 LOOK_BACK = 50
 """Versions looked through for one's own commit: others may have committed since."""
@@ -41,6 +42,17 @@ class Log:
     def schema(self) -> StructType:
         """Return the columns of the newest version, with their comments and what else is noted beside them."""
         return StructType.fromJson(json.loads(self._newest().metadata().schemaString()))
+
+    def files(self, column: str) -> DataFrame:
+        """Return the files of the version last looked at: bytes, rows, and a column's least and greatest as text."""
+        ends = StructType().add(column, StringType())
+        stats = StructType().add("numRecords", LongType()).add("minValues", ends).add("maxValues", ends)
+        found = DataFrame(self._log.unsafeVolatileSnapshot().allFiles().toDF(), self.spark)
+        told = found.select("size", F.from_json("stats", stats).alias("stats"))
+        return told.select(
+            F.col("size").alias("bytes"), F.col("stats.numRecords").alias("rows"),
+            F.col(f"stats.minValues.`{column}`").alias("least"), F.col(f"stats.maxValues.`{column}`").alias("greatest"),
+        )  # fmt: skip
 
     def commit_of(self, write_id: str) -> Commit | None:
         """Return the commit that carries `write_id`, None if there is none: Delta skipped a repetition."""

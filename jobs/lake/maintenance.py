@@ -1,15 +1,16 @@
-"""Small files joined, partitions past their retention removed, files that no kept version needs deleted.
+"""Small files joined, scattered keys put in order, old partitions removed, files that no kept version needs deleted.
 
 Nothing that a reader may hold is touched: VACUUM keeps the files of all versions of the last
 `maintenance.keep_hours`, which is also how far change feeds and pinned inputs reach back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.config.maintenance import Maintenance
 from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.layout import layout_of
 from jobs.lake.table import Table
 from jobs.lake.tables import TABLES
 
@@ -29,40 +30,61 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         today: the day retention is counted from. [the newest cut or day in the table]
 
     Returns:
-        removed: partitions past retention; joined: small files that became fewer; tombstones: rows removed that were
-        deleted at the source long ago; version: after it all.
+        removed: partitions past retention; joined: small files that became fewer; ordered: whether all files were
+        written anew by ranges of the key; tombstones: rows removed that were deleted at the source long ago; version:
+        after it all.
     """
     spark = lake.spark
-    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(settings.target_mb << 20))
-    # files below half the target are worth joining
-    spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(settings.target_mb << 19))
     # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
     listing = str(4 * spark.sparkContext.defaultParallelism)
     spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", listing)
     # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
-    ends = {name: ts - (settings.tombstone_days * _DAY << 18) for name, ts in _ingested(lake).items()}
+    silver = _ingested(lake)
+    ends = {name: row["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) for name, row in silver.items()}
     done = {}
     for name in [name for name in [*TABLES, *(n for n in sorted(ends) if n not in TABLES)] if lake.exists(name)]:
         with lake.committing(name):
             removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
             buried = _bury(lake, name, ends[name]) if name in ends else 0
-            joined = lake.delta(name).optimize().executeCompaction().first()
+            joined, ordered = _lay_out(lake, name, settings, silver[name]["keys"] if name in silver else ())
             lake.delta(name).vacuum(settings.keep_hours)
-        metrics = joined["metrics"] if joined else None
         done[name] = {
             "removed": removed,
-            "joined": int(metrics["numFilesRemoved"] - metrics["numFilesAdded"]) if metrics else 0,
+            "joined": joined,
+            "ordered": ordered,
             "tombstones": buried,
             "version": lake.version(name),
         }
     return done
 
 
-def _ingested(lake: "Lake") -> dict[str, int]:
-    """Return the silver table of each source table and its checkpoint: no registry lists them."""
+def _ingested(lake: "Lake") -> dict[str, dict[str, Any]]:
+    """Return the silver table of each source table, its checkpoint and keys: no registry lists them."""
     tables = {name: row for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")}
-    return {f"silver.{name.replace('.', '_', 1)}": row["checkpoint_ts"] or 0 for name, row in tables.items()}
+    return {
+        f"silver.{name.replace('.', '_', 1)}": {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
+        for name, row in tables.items()
+    }
+
+
+def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str]) -> tuple[int, bool]:
+    """Join small files, or, where changes have scattered a table's keys, write all in the key's order; no row changes.
+
+    Returns:
+        by how many the files became fewer, and whether all were written.
+    """
+    table, size, scattered = lake.delta(name), settings.target_mb << 20, False
+    told = table.detail().select("clusteringColumns").first()
+    if key and key[0] in lake.schema(name).names and not (told and told[0]):
+        layout = layout_of(lake.files(name, key[0]))
+        size, scattered = layout.file_bytes(), layout.spread() > settings.spread
+    lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(size))
+    # files below half the size are worth joining
+    lake.spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(size // 2))
+    done = (table.optimize().executeZOrderBy(key[0]) if scattered else table.optimize().executeCompaction()).first()
+    fewer = int(done["metrics"]["numFilesRemoved"] - done["metrics"]["numFilesAdded"]) if done else 0
+    return max(0, fewer), scattered
 
 
 def _bury(lake: "Lake", name: str, end: int) -> int:
