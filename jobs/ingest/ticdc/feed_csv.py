@@ -25,6 +25,8 @@ from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
 _META = "ticdc-meta$"
 _FIXED = ("operation", "table", "schema", "commit-ts")
 _UPDATE = "is-update"
+_BLOCK_BYTES = 4 << 20
+"""Bytes that Arrow parses at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,26 @@ def _body(spec: CsvSpec, content: bytes) -> bytes:
 
 def _fast(spec: CsvSpec, body: bytes) -> tuple[pa.Table, Any, int] | None:
     """Return the records as binary columns, each one's number in the file, and how many; None for a file with flaws."""
+    if not body or body.isspace() or not orderly(body, spec.dialect):
+        return None
+    # a record may be longer than a block
+    for size in (_BLOCK_BYTES,) if len(body) < _BLOCK_BYTES else (_BLOCK_BYTES, len(body) + 1):
+        try:
+            table = _parsed(spec, body, size)
+        except pa.ArrowInvalid:  # or has too few or too many fields: find out which
+            continue
+        return table, np.arange(1, table.num_rows + 1), table.num_rows
+    return None
+
+
+def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:
     names = list(spec.names)
-    if not body.strip() or not orderly(body, spec.dialect):
-        return None
-    try:
-        table = pcsv.read_csv(
-            io.BytesIO(body),
-            pcsv.ReadOptions(use_threads=False, block_size=max(len(body) + 1, 1 << 16), column_names=names),
-            pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
-            as_written(names, spec.dialect.null),
-        )
-    except pa.ArrowInvalid:  # a record has too few or too many fields: find out which
-        return None
-    return table, np.arange(1, table.num_rows + 1), table.num_rows
+    return pcsv.read_csv(
+        io.BytesIO(body),
+        pcsv.ReadOptions(use_threads=False, block_size=block, column_names=names),
+        pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
+        as_written(names, spec.dialect.null),
+    )
 
 
 def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> tuple[pa.Table, Any, int]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task
 from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.ticdc import feed_csv
 from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
 from jobs.ingest.ticdc.feed_csv import CsvSpec, _fast, _slow, read_feed_csv
 
@@ -135,6 +136,17 @@ def test_both_parsers_read_alike(names, end):
     tables = [_fast(spec(), body), _slow(spec(), body, Bad())]
     assert tables[0][0].to_pylist() == tables[1][0].to_pylist()
     assert tables[0][2] == tables[1][2] == len(names)
+
+
+@pytest.mark.parametrize("block", [150, 170, 400])
+def test_records_across_the_parser_s_blocks_are_read_as_one(monkeypatch, block):
+    """Quoted line ends and a record longer than a block, wherever a block ends."""
+    names = [f'a{"x" * (n % 40)}\n"{n}",\r\nb' for n in range(30)] + ["y" * 199]
+    content = "\n".join(record(DIALECTS[0], name=name, key=n) for n, name in enumerate(names)).encode()
+    whole = read(content, spec())
+    monkeypatch.setattr(feed_csv, "_BLOCK_BYTES", block)
+    assert read(content, spec()) == whole
+    assert len(_fast(spec(), content)[0]) == len(names)
 
 
 def test_mutated_files_lose_no_record_and_invent_none():
