@@ -10,7 +10,6 @@ parsing; with as many as the layout asks for, and each NULL written out, every r
 """
 
 import io
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +23,6 @@ from jobs.ingest.intake.rows import RowSpec, Side
 
 OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
 _UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))
-_TYPES = re.compile(rb',"sqlType":\{[^{}]*\},"mysqlType":\{[^{}]*\}(?=,")')
-"""What TiCDC says of the columns' types: the same in every line of a file, and two fifths of it. Not needed."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,7 @@ def read_columns(spec: RowSpec, block: bytes) -> Columns | None:
             block.decode()
         first = orjson.loads(block[: block.find(b"\n")] if lines > 1 else block)
         names = _names_of(spec, first)
-        text = _without_types(block, lines)
-        parsed = _parsed(names, text)
+        parsed = _parsed(names, block)
         if b"\\" in block:  # an escape may stand for half a character
             parsed.validate(full=True)
     except (ValueError, LookupError, TypeError, pa.ArrowException):  # a flaw, to be named by the other reader
@@ -66,7 +62,7 @@ def read_columns(spec: RowSpec, block: bytes) -> Columns | None:
     ops = pc.index_in(parsed.column("type"), pa.array(list(OPS)))
     if data is None or old is None or ops.null_count or not _right(spec, ops, data, old):
         return None
-    if not _complete(names, first, text, data.rows, old.rows, lines):
+    if not _complete(names, first, block, data.rows, old.rows, lines):
         return None
     return _changes(spec, parsed, ops.to_numpy(), data, old)
 
@@ -89,16 +85,6 @@ def _lines(block: bytes) -> int:
     last = np.concatenate([ends, [len(text)]]) - 1
     last = last - (text[last] == ord("\r"))
     return len(starts) if bool((text[starts] == ord("{")).all() and (text[last] == ord("}")).all()) else 0
-
-
-def _without_types(block: bytes, lines: int) -> bytes:
-    """Return the lines without the part that is alike in all; as they are, if it is not in all."""
-    found = _TYPES.search(block)
-    if found is None:
-        return block
-    # with what follows it, so that nothing of a broken line closes up to a whole one
-    shorter = block.replace(found[0] + b',"', b',"')
-    return shorter if len(block) - len(shorter) == lines * len(found[0]) else block
 
 
 def _parsed(names: list[str], text: bytes) -> pa.RecordBatch:
@@ -158,7 +144,7 @@ def _complete(
     names: list[str], first: dict[str, Any], text: bytes, data: pa.StructArray, old: pa.StructArray, lines: int
 ) -> bool:
     """Return whether each row has all columns and no other."""
-    wanted = lines * _names_beside(first, text) + len(names) * (len(data) + len(old))
+    wanted = lines * _names_beside(first) + len(names) * (len(data) + len(old))
     if _ends_of_names(text) != wanted:
         return False
     for name in names:
@@ -177,12 +163,9 @@ def _ends_of_names(text: bytes) -> int:
     return int(np.count_nonzero(ends))
 
 
-def _names_beside(first: dict[str, Any], text: bytes) -> int:
+def _names_beside(first: dict[str, Any]) -> int:
     """Return how many names a line has outside its rows, as the first one has them."""
-    cut = ("sqlType", "mysqlType") if b'"sqlType":' not in text[: text.find(b"\n")] else ()
-    return sum(
-        1 + (0 if name in {"data", "old"} else _names(value)) for name, value in first.items() if name not in cut
-    )
+    return sum(1 + (0 if name in {"data", "old"} else _names(value)) for name, value in first.items())
 
 
 def _names(value: Any) -> int:
