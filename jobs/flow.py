@@ -21,6 +21,12 @@ FLOW: tuple[Job, ...] = (
         sections=("ingest",),
     ),
     Job(
+        name="ingest.pictures",
+        summary="Reads pins' pictures: hash, colours, style.",
+        function="jobs.ingest.pictures.run:run",
+        sections=("ingest",),
+    ),
+    Job(
         name="features.interactions",
         summary="Counts and decays what each user did with each pin.",
         function="jobs.features.interactions:interactions",

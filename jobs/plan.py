@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from jobs.flow import FLOW, WRITERS
 from jobs.lake.job import Job
-from jobs.lake.sources import SILVER
+from jobs.lake.sources import IMAGE_FEATURES, SILVER
 from jobs.lake.table import Time
 
 HORIZON = "@horizon"
@@ -36,6 +36,7 @@ def written(job: Job) -> list[str]:
         return [job.writes]
     events = {Time.EVENTS, Time.NEWEST}
     kinds = {
+        "ingest.pictures": [IMAGE_FEATURES.name],
         "ingest.cdc": [table.name for table in SILVER if table.source],
         "ingest.kafka": [table.name for table in SILVER if table.time in events],
     }

@@ -22,7 +22,7 @@ def source_options(
     Raises:
         SourceError: a folder named is not there, or nothing was named and the configured one is not there.
     """
-    if ticdc or dumpling or kafka:
+    if ticdc or dumpling or kafka:  # pictures lie where they lie: only a run on the configured sources reads them
         for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
             _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
@@ -37,6 +37,8 @@ def source_options(
         )
     places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
     archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
+    if (root / settings.ingest.pictures.path.partition("{")[0]).is_dir():
+        places["pictures"] = str(root)
     return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}
 
 

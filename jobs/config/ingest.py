@@ -110,6 +110,21 @@ class TopicRules(Section):
 _PIN_EVENTS = TopicRules(type_field="kind", types=("impression", "closeup", "click", "save", "hide", "report"))
 
 
+class Pictures(Section):
+    """Where pins' pictures are, and what of them is read."""
+
+    path: str = "images/{start}/{signature}.jpg"
+    """Path of a picture below platform.sources: {signature} is the pin's image_signature, {start} its first two."""
+    most: int = Field(2_000_000, ge=1)
+    """Pictures read in one run; the others wait for the next."""
+    most_mb: int = Field(32, ge=1)
+    """Bytes of a file; a larger one goes to quarantine."""
+    most_megapixels: int = Field(50, ge=1)
+    """Pixels of a picture; a larger one goes to quarantine. A pixel takes some eight bytes while it is decoded."""
+    retry_hours: int = Field(20, ge=0)
+    """Hours before a picture whose file was missing is looked for again."""
+
+
 class Ingest(Section):
     """Outside world to bronze and silver."""
 
@@ -119,6 +134,8 @@ class Ingest(Section):
     """Folder of the Dumpling export, below platform.sources."""
     kafka: tuple[str, ...] = ("kafka/secor", "kafka/connect/topics")
     """Kafka sources: folders of archives below platform.sources, or kafka://HOST:PORT/TOPIC,TOPIC for brokers."""
+    pictures: Pictures = Pictures()
+    """Where pins' pictures are, and what of them is read."""
     brokers: Brokers = Brokers()
     """How brokers are read."""
     timezone: str = "UTC"

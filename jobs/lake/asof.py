@@ -44,6 +44,8 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
         )
     if known.time is Time.STATE:
         return _state(lake, df, known, context, version)
+    if known.time is Time.FACT:
+        return df
     cut = df.where(F.col("ts") < F.lit(context.instant))
     if known.time is Time.NEWEST:
         return _newest(cut, known)

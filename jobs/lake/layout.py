@@ -105,5 +105,5 @@ class Layout:
 
 def layout_of(files: DataFrame) -> Layout:
     """Return the layout of a table whose files are told by `Lake.files`."""
-    # bounded: a row a file, which `files_for` and `pinlake maintain` keep in the tens of thousands
-    return Layout([(row["bytes"], row["rows"], row["least"], row["greatest"]) for row in files.collect()])
+    rows = files.collect()  # bounded: a row a file, which `pinlake maintain` keeps in the tens of thousands
+    return Layout([(row["bytes"], row["rows"], row["least"], row["greatest"]) for row in rows])

@@ -18,6 +18,9 @@ class Time(StrEnum):
     NEWEST = "newest"
     """Versions of one thing with `ts`; the past is the newest row per key before the cut."""
 
+    FACT = "fact"
+    """What is so at any time, such as what a file under a name that never changes holds; read whole."""
+
     PARTITION = "partition"
     """Rows computed for one `as_of`, kept side by side."""
 

@@ -1,0 +1,1 @@
+"""Pictures to numbers: hash, colours, style. The bytes stay where they are."""
