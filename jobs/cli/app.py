@@ -86,6 +86,7 @@ def main() -> None:
     import jobs.cli.quarantine
     import jobs.cli.reconcile
     import jobs.cli.report
+    import jobs.cli.similar
     import jobs.cli.work  # noqa: F401 - registers the commands
 
     try:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What pins carry; each other decoder is a risk without a use."""
-GRAY, COLOUR = 32, 64
-"""Sides of the two arrays: 32 is what the hash is made of, 64 enough for colours and texture."""
+GRAY, COLOUR = 32, 32
+"""Sides of the two arrays: what the hash is made of, and enough for colours and texture."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Picture:
     gray: NDArray[np.uint8]
     """[32, 32] luma."""
     colour: NDArray[np.uint8]
-    """[64, 64, 3] red, green, blue."""
+    """[32, 32, 3] red, green, blue."""
 
 
 class Unusable(Exception):

@@ -61,7 +61,7 @@ def test_colours_and_style_are_what_one_sees():
     night, snow = Image.new("RGB", (50, 50), "#101018"), Image.new("RGB", (50, 50), "#f4f4f4")
     found = of(sky, night, snow, picture("noise"))
     assert found.colours[0] == ["#3050d0", "#20a040"]
-    assert found.style == ["vivid-plain", "dark-plain", "light-plain", "vivid-busy"]
+    assert found.style == ["vivid-plain", "dark-plain", "light-plain", "muted-busy"]
     assert found.histogram.shape == (4, 256)
     np.testing.assert_allclose(found.histogram.sum(axis=1), 1, atol=2e-3)
     assert sorted(found.histogram[0])[-2:] == [pytest.approx(0.25, abs=0.01), pytest.approx(0.75, abs=0.01)]

@@ -1,0 +1,62 @@
+"""`pinlake similar`: the pins most like a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table as Grid
+
+from jobs.cli.app import STATE, app, out, print_json
+from jobs.errors import SourceError, TableError
+
+if TYPE_CHECKING:
+    from jobs.visual.similar import Look
+
+
+@app.command()
+def similar(
+    image: Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WEBP, GIF or BMP.")],
+    length: Annotated[int, typer.Option(help="Pins shown.", min=1, max=200)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Show the public pins most like a picture, by its shape and colours; pictures of one kind only so often.
+
+    `pinlake similar kitchen.jpg`
+    """
+    look = _look(image)
+    from jobs.cli.engine import engine
+    from jobs.visual.similar import similar as search
+
+    with engine() as on:
+        lake = on.runner.lake
+        for name, job in (("silver.image_features", "ingest.pictures"), ("gold.pin_stats", "features.pin_stats")):
+            if not lake.exists(name):
+                raise TableError(f"Table {name} does not exist: `pinlake flow` makes it, by {job}.")
+        stats = lake.scan("gold.pin_stats")
+        newest = stats.agg({"as_of": "max"}).collect()[0][0]  # bounded: one row
+        found = search(lake.scan("silver.image_features"), stats.where(stats["as_of"] == newest), look, length)
+    if as_json:
+        print_json([{"pin_id": f.pin_id, "score": f.score, "image_signature": f.image_signature} for f in found])
+        return
+    grid = Grid("pin", "likeness", "colour", "style", "category", "picture", header_style="bold")
+    for one in found:
+        grid.add_row(str(one.pin_id), f"{one.score:.3f}", one.colour, one.style, one.category, one.image_signature)
+    out.print(grid if found else "No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
+
+
+def _look(image: Path) -> "Look":
+    import numpy as np
+
+    from jobs.ingest.pictures.decode import Unusable, decode
+    from jobs.ingest.pictures.features import features
+    from jobs.visual.similar import Look
+
+    limits = STATE.loaded.settings.ingest.pictures
+    try:
+        picture = decode(image.read_bytes(), limits.most_megapixels * 1_000_000)
+    except OSError as error:
+        raise SourceError(f"{image}: cannot be read: {error.strerror or error}. Name a picture file.") from error
+    except Unusable as fault:
+        raise SourceError(f"{image}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
+    found = features([picture])
+    return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))

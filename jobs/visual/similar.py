@@ -1,0 +1,132 @@
+"""The pins most like a picture, by its hash and colours, and not all alike.
+
+In: a picture's numbers, silver.image_features, gold.pin_stats. Out: a few pins. Every picture of the lake is looked at
+once, on the executors; the driver gets `POOL` of them.
+"""
+
+import colorsys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+POOL = 400
+"""Pictures that the choice is made from."""
+FAR = 32
+"""Differing bits of two hashes from which on pictures have nothing in common: half of them differ by chance."""
+NEAR = 6
+"""Differing bits up to which two pictures of one colour are shown as one."""
+SAME = 0.04
+"""What a pin's likeness loses for each pin already shown of its colour, its style or its category."""
+_DDL = "image_signature string, phash bigint, colours array<string>, style string, score double"
+
+
+@dataclass(frozen=True)
+class Look:
+    """The picture looked for."""
+
+    phash: int
+    """64-bit hash, unsigned."""
+    histogram: NDArray[np.float32]
+    """[256] shares of colours."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pin, and how much its picture is like the one looked for."""
+
+    pin_id: int
+    image_signature: str
+    score: float
+    """0 to 1: half from the hash, half the intersection of the histograms (Swain and Ballard, IJCV 1991)."""
+    phash: int
+    colour: str
+    """Name of its largest colour's hue, or gray."""
+    style: str
+    category: str
+
+
+def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> list[Found]:
+    """Return the pins most like a picture, the likest first, pictures of one kind only so often.
+
+    Args:
+        features: rows of silver.image_features.
+        pins: rows of gold.pin_stats of one cut; only public ones are found.
+        look: the picture.
+        length: pins wanted.
+    """
+    measured = features.where(F.col("fault").isNull()).select(
+        "image_signature", "phash", "histogram", "colours", "style"
+    )
+    likest = measured.mapInArrow(_scorer(look), _DDL).orderBy(F.desc("score"), "image_signature").limit(POOL)
+    public = pins.where(F.col("visibility") == "public").join(F.broadcast(likest), "image_signature")
+    first = Window.partitionBy("image_signature").orderBy(F.desc("popularity"), "pin_id")
+    named = public.withColumn("place", F.row_number().over(first)).where(F.col("place") == 1)
+    rows = named.orderBy(F.desc("score"), "pin_id").collect()  # bounded: POOL
+    return diversified([_found(row) for row in rows], length)
+
+
+def _found(row: Any) -> Found:
+    unsigned = row["phash"] & (1 << 64) - 1
+    told = (row["pin_id"], row["image_signature"], round(row["score"], 6), unsigned)
+    return Found(*told, hue(row["colours"][0]), row["style"], row["category"] or "")
+
+
+def diversified(pool: Iterable[Found], length: int) -> list[Found]:
+    """Return at most `length` of the pool, greedily: each next one loses for what is shown already.
+
+    A picture of the colour of one that is shown, and within NEAR bits of it, is left out.
+    """
+    left, shown = list(pool), list[Found]()
+    seen: Counter[tuple[str, str]] = Counter()
+    while left and len(shown) < length:
+        best = max(left, key=lambda one: (one.score - SAME * sum(seen[kind] for kind in _kinds(one)), -one.pin_id))
+        shown.append(best)
+        seen.update(_kinds(best))
+        left = [one for one in left if one is not best and not _alike(one, best)]
+    return shown
+
+
+def _alike(one: Found, other: Found) -> bool:
+    return one.colour == other.colour and (one.phash ^ other.phash).bit_count() <= NEAR
+
+
+def _kinds(one: Found) -> tuple[tuple[str, str], ...]:
+    return ("colour", one.colour), ("style", one.style), ("category", one.category)
+
+
+def hue(colour: str) -> str:
+    """Return the name of a #rrggbb colour's hue; gray where it has hardly one."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    turn, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+    if saturation < 0.12 or value < 0.12:
+        return "gray"
+    names = ("red", "yellow", "green", "cyan", "blue", "magenta")
+    return names[round(turn * 6) % 6]
+
+
+def _scorer(look: Look) -> Any:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if len(batch):
+                yield best_of(batch, look)
+
+    return run
+
+
+def best_of(batch: pa.RecordBatch, look: Look) -> pa.RecordBatch:
+    """Return the likest POOL pictures of a batch; runs on an executor."""
+    shares = np.frombuffer(b"".join(batch.column("histogram").to_pylist()), "<f2").reshape(len(batch), -1)
+    common = np.minimum(shares.astype(np.float32), look.histogram).sum(axis=1, dtype=np.float64)
+    hashes = batch.column("phash").to_numpy().view(np.uint64)
+    shape = np.clip(1 - np.bitwise_count(hashes ^ np.uint64(look.phash)) / FAR, 0, 1)
+    score = np.round((common + shape) / 2, 6)
+    best = pa.array(np.argsort(-score, kind="stable")[:POOL])
+    kept = batch.select(["image_signature", "phash", "colours", "style"]).take(best)
+    return pa.RecordBatch.from_arrays([*kept.columns, pa.array(score).take(best)], names=[*kept.schema.names, "score"])
