@@ -30,7 +30,7 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
         context["outlet_events"][DAY].extra = {"as_of": day}
         return day
 
-    # one after another: both keep their memory in the same ops tables
-    tasks = list(job_tasks(job for job in FLOW if job.stage == "ingest").values())
-    chain(*tasks)
-    day_complete(tasks[-1].output)
+    # one after another: they keep their memory in the same ops tables
+    tasks = job_tasks(job for job in FLOW if job.stage == "ingest")
+    chain(*tasks.values())
+    day_complete(tasks["ingest.kafka"].output)  # a day is whole without its pictures

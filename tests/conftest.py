@@ -1,5 +1,6 @@
 """What tests share: one tuned Spark session, a fresh lake, the reference data where there is any."""
 
+import logging
 import os
 import shutil
 from datetime import date
@@ -30,6 +31,11 @@ TUNED = {
     "spark.shuffle.compress": "false",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
+
+
+def pytest_unconfigure():
+    """Let py4j close its connections in silence: it logs at the very end, to a stream that pytest has closed."""
+    logging.raiseExceptions = False
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from jobs.flow import WRITERS
 from jobs.lake.job import Job
+from jobs.lake.table import Time
 from jobs.lake.tables import TABLES
 from jobs.plan import HORIZON
 
-_CHANGES, _EVENTS = "ingest.cdc", "ingest.kafka"
+_CHANGES, _EVENTS, _PICTURES = "ingest.cdc", "ingest.kafka", "ingest.pictures"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ def _makers(read: str) -> list[str]:
     name = read.removesuffix(HORIZON)
     if name in WRITERS:
         return [] if read.endswith(HORIZON) else [job.name for job in WRITERS[name]]
-    return [_CHANGES if name in TABLES and TABLES[name].source else _EVENTS]
+    known = TABLES.get(name)
+    if known is not None and known.time is Time.FACT:
+        return [_PICTURES]
+    return [_CHANGES if known is not None and known.source else _EVENTS]
 
 
 def _by_stage(jobs: Sequence[Job]) -> list[Job]:
