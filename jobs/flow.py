@@ -172,11 +172,18 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="visual.related_pins",
-        summary="Blends embedding neighbours and co-saves into related pins.",
+        summary="Blends neighbours, co-saves, sittings and links into related pins.",
         function="jobs.visual.related:related_pins",
-        reads=("gold.pin_neighbours", "gold.pin_stats", "silver.app_board_pins", "silver.app_boards"),
+        reads=(
+            "gold.pin_neighbours",
+            "gold.pin_stats",
+            "silver.app_board_pins",
+            "silver.app_boards",
+            "silver.pin_events",
+            "silver.app_pins",
+        ),
         writes="gold.related_pins",
-        sections=("visual",),
+        sections=("visual", "features"),
     ),
     Job(
         name="ranking.evaluations",

@@ -38,10 +38,28 @@ class Visual(Section):
     """Pins saved together with a pin that are kept, best first."""
     co_save_shrink: float = Field(2.0, ge=0)
     """Pairs are discounted by n / (n + this), n their boards: one board in common is weak evidence."""
+    sitting_minutes: int = Field(30, ge=1)
+    """Minutes without an event of interest that end a person's sitting."""
+    sitting_cap: int = Field(30, ge=2)
+    """Newest pins of a sitting that count as opened together; pairs grow with its square."""
+    sitting_events: int = Field(2_000, ge=2)
+    """Newest events of a person that count."""
+    link_cap: int = Field(50, ge=2)
+    """Pins that lead to one page, beyond which the page says nothing of them."""
     similar_weight: float = Field(0.5, ge=0, le=1)
     """Weight of looking alike in the blend."""
     together_weight: float = Field(0.5, ge=0, le=1)
     """Weight of being saved together in the blend."""
+    sitting_weight: float = Field(0.2, ge=0, le=1)
+    """Weight of being opened in one sitting in the blend."""
+    link_weight: float = Field(0.1, ge=0, le=1)
+    """Weight of leading to the same page in the blend."""
+    worth_weight: float = Field(1.0, ge=0, le=2)
+    """How much a pin gains, or loses, for being saved more, or less, often when shown than its category; 0: nothing."""
+    fresh_days: float = Field(7.0, ge=0)
+    """Days that a pin is new."""
+    fresh_share: float = Field(0.1, ge=0, le=1)
+    """Share of a list that new pins are given, where there are any among the best."""
     pool: int = Field(60, ge=1)
     """Best-blended pins of a pin that its list is chosen from."""
     owner_cap: int = Field(5, ge=1)

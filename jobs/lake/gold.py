@@ -190,7 +190,7 @@ FEED_DROPS = gold(
 )
 RELATED_PINS = gold(
     "related_pins",
-    "Pins to show beside a pin: embedding neighbours and co-saves blended.",
+    "Pins to show beside a pin: neighbours, co-saves, sittings and links blended.",
     "one row per pin and position",
     "pin_id position",
     PIN_ID,
@@ -199,7 +199,7 @@ RELATED_PINS = gold(
     SCORE,
     Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
     Column("co_saves", "int", "Public boards that hold both pins."),
-    REASON.means("looks_alike, saved_together or both."),
+    REASON.means("looks_alike, saved_together, both, opened_together, same_link, or popular (of the category)."),
 )
 EVALUATIONS = gold(
     "evaluations",

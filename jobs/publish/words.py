@@ -29,6 +29,9 @@ RELATED = {
     "looks_alike": "looks alike",
     "saved_together": "saved together",
     "both": "looks alike, saved together",
+    "opened_together": "opened together",
+    "same_link": "leads to the same page",
+    "popular": "popular in its category",
 }
 
 

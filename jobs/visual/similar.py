@@ -24,7 +24,7 @@ NEAR = 6
 """Differing bits up to which two pictures of one colour are shown as one."""
 SAME = 0.04
 """What a pin's likeness loses for each pin already shown of its colour, its style or its category."""
-_DDL = "image_signature string, phash bigint, colours array<string>, style string, score double"
+_DDL = "image_signature string, phash bigint, colours array<string>, look string, score double"
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,13 @@ def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> li
         length: pins wanted.
     """
     measured = features.where(F.col("fault").isNull()).select(
-        "image_signature", "phash", "histogram", "colours", "style"
+        "image_signature", "phash", "histogram", "colours", F.col("style").alias("look")
     )
     likest = measured.mapInArrow(_scorer(look), _DDL).orderBy(F.desc("score"), "image_signature").limit(POOL)
     public = pins.where(F.col("visibility") == "public").join(F.broadcast(likest), "image_signature")
     first = Window.partitionBy("image_signature").orderBy(F.desc("popularity"), "pin_id")
     named = public.withColumn("place", F.row_number().over(first)).where(F.col("place") == 1)
+    named = named.drop("style").withColumnRenamed("look", "style")  # of the picture, not what its maker said
     rows = named.orderBy(F.desc("score"), "pin_id").collect()  # bounded: POOL
     return diversified([_found(row) for row in rows], length)
 
@@ -128,5 +129,5 @@ def best_of(batch: pa.RecordBatch, look: Look) -> pa.RecordBatch:
     shape = np.clip(1 - np.bitwise_count(hashes ^ np.uint64(look.phash)) / FAR, 0, 1)
     score = np.round((common + shape) / 2, 6)
     best = pa.array(np.argsort(-score, kind="stable")[:POOL])
-    kept = batch.select(["image_signature", "phash", "colours", "style"]).take(best)
+    kept = batch.select(["image_signature", "phash", "colours", "look"]).take(best)
     return pa.RecordBatch.from_arrays([*kept.columns, pa.array(score).take(best)], names=[*kept.schema.names, "score"])

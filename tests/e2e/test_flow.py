@@ -2,11 +2,16 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.flow import FLOW
+from jobs.lake.asof import read_as_of
 from jobs.lake.frames import checksum
+from jobs.lake.job import Context
 from jobs.lake.tables import TABLES
+from jobs.visual.related import related_pins
 from tests.asserts import CROSS
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -84,6 +89,34 @@ def test_related_pins_share_the_truths_topic(flowed):
     related = rows(flowed.gold("related_pins").where("position <= 10").select("pin_id", "related_pin_id"))
     same = sum(pins[row["pin_id"]] == pins[row["related_pin_id"]] for row in related) / len(related)
     assert same > 0.5, same
+
+
+def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
+    """How much a person who likes a pin likes those beside it, as the world decides it (jobs/world/outcome.py)."""
+    told = flowed.told("pins")
+    place = np.full(max(told["pin_id"].to_pylist()) + 1, -1)
+    place[told["pin_id"].to_numpy()] = np.arange(len(told))
+    topic, quality = np.array(told["topic"].to_pylist()), told["quality"].to_numpy()
+    aspects = np.array(told["aspects"].to_pylist())
+    aspects /= np.linalg.norm(aspects, axis=1, keepdims=True)
+
+    def relevance(frame):
+        found = frame.where("position <= 10").select("pin_id", "related_pin_id").toArrow()
+        query, pin = (place[found[name].to_numpy()] for name in ("pin_id", "related_pin_id"))
+        match = (aspects[query] * aspects[pin]).sum(axis=1)
+        return float(((topic[query] == topic[pin]) * np.exp(0.75 * (0.9 * match + 0.5 * quality[pin]))).mean())
+
+    job = next(job for job in FLOW if job.name == "visual.related_pins")
+    context = Context(flowed.settings, flowed.cut)
+    tables = {name: read_as_of(flowed.lake, name, context) for name in job.reads}
+    weights = ("similar_weight", "together_weight", "sitting_weight")
+    alone = {}
+    for name in weights:
+        chosen = dict.fromkeys((*weights, "link_weight", "worth_weight"), 0.0) | {name: 1.0}
+        visual = flowed.settings.visual.model_copy(update=chosen)
+        one = Context(flowed.settings.model_copy(update={"visual": visual}), flowed.cut)
+        alone[name] = relevance(related_pins(tables, one))
+    assert relevance(flowed.gold("related_pins")) > max(alone.values()), alone
 
 
 def test_what_came_in_is_applied_superseded_pending_or_quarantined(flowed):

@@ -1,6 +1,7 @@
 """gold.related_pins and the co-saves below it, worked out by hand."""
 
 from collections import Counter
+from datetime import timedelta
 from itertools import combinations
 from math import sqrt
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from jobs.lake.job import Context
-from jobs.visual.cosaves import co_saves
 from jobs.visual.related import related_pins
+from jobs.visual.together import co_opened, co_saves, same_link
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 
@@ -32,8 +33,8 @@ def boards_of(spark, boards):
     return build(spark, "silver.app_boards", rows), build(spark, "silver.app_board_pins", saves)
 
 
-def tables(spark, pins, near=(), boards=None):
-    """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first."""
+def tables(spark, pins, near=(), boards=None, events=(), links=()):
+    """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first; `links`: (pin, link)."""
     stats = [{"pin_id": p, "creator_id": p, "image_signature": f"s{p}"} | facts for p, facts in pins.items()]
     ranks: Counter[int] = Counter()
     rows = []
@@ -46,6 +47,8 @@ def tables(spark, pins, near=(), boards=None):
         "gold.pin_neighbours": build(spark, "gold.pin_neighbours", rows),
         "silver.app_boards": app_boards,
         "silver.app_board_pins": board_pins,
+        "silver.pin_events": build(spark, "silver.pin_events", list(events)),
+        "silver.app_pins": build(spark, "silver.app_pins", [{"id": pin, "link": link} for pin, link in links]),
     }
 
 
@@ -98,7 +101,9 @@ def test_the_blend_its_reasons_and_what_is_left_out(spark, ctx):
     pins[7] = {"visibility": "protected"}
     near = [(1, 4, 0.99), (1, 6, 0.9), (1, 2, 0.8), (1, 5, 0.7), (1, 3, 0.4), (1, 99, 0.3)]
     boards = {1: (10, "public", [1, 3, 6, 7, 8]), 2: (20, "public", [1, 3]), 3: (30, "secret", [1, 2])}
-    got = related_pins(tables(spark, pins, near, boards), context(ctx, neighbours=10))
+    got = related_pins(
+        tables(spark, pins, near, boards), context(ctx, neighbours=10, sitting_weight=0, link_weight=0, worth_weight=0)
+    )
     assert_no_cross_join(got)
     rows = got.collect()
     # 4 is a near-duplicate, 99 is deleted. A neighbour's place counts: 1 - (rank - 1) / 10. Pin 3 is with 1 on both
@@ -169,3 +174,101 @@ def test_no_list_breaks_a_rule_and_another_partitioning_gives_the_same_rows(spar
 def test_nothing_in_nothing_out_and_lonely_pins_have_no_list(spark, ctx):
     assert related_pins(tables(spark, {}), ctx).count() == 0
     assert related_pins(tables(spark, {1: {}, 2: {}}, boards={1: (1, "public", [1])}), ctx).count() == 0
+
+
+def opened(user, minutes, pin, kind="closeup"):
+    """An event so many minutes after the first of the last day."""
+    return {
+        "event_id": f"{user}-{minutes}-{pin}",
+        "user_id": user,
+        "pin_id": pin,
+        "kind": kind,
+        "ts": 1 - minutes / 1440,
+    }
+
+
+def test_pins_opened_in_one_sitting_go_together(spark, ctx):
+    events = [
+        opened(1, 0, 1), opened(1, 20, 2, "save"), opened(1, 45, 3, "click"),  # one sitting: 20 and 25 minutes between
+        opened(1, 100, 4), opened(1, 101, 1),  # another
+        opened(2, 0, 1), opened(2, 1, 2), opened(2, 2, 9), opened(2, 3, 5, "impression"),  # 9 may not be shown
+    ]  # fmt: skip
+    shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
+    frame = build(spark, "silver.pin_events", events)
+    visual = context(ctx, sitting_minutes=30, co_save_shrink=2.0).settings.visual
+    got = co_opened(frame, shown_pins, visual, ctx.instant - timedelta(days=2))
+    assert_no_cross_join(got)
+    found = {(r["pin_id"], r["related_pin_id"]): (r["open_rate"], r["open_trust"]) for r in got.collect()}
+    # sittings that hold: 1 -> 3, 2 -> 2, 3 -> 1, 4 -> 1
+    known = {(1, 2): (2 / sqrt(3 * 2), 2 / 4), (1, 3): (1 / sqrt(3), 1 / 3), (2, 3): (1 / sqrt(2), 1 / 3),
+             (1, 4): (1 / sqrt(3), 1 / 3)}  # fmt: skip
+    known |= {(b, a): value for (a, b), value in known.items()}
+    assert set(found) == set(known)
+    for pair, value in known.items():
+        assert found[pair] == pytest.approx(value, abs=1e-6)
+    assert not co_opened(frame, shown_pins, visual, ctx.instant).count(), "too long ago"
+    few = context(ctx, sitting_cap=2).settings.visual
+    left = co_opened(frame, shown_pins, few, ctx.instant - timedelta(days=2)).where("pin_id < related_pin_id")
+    assert {(r["pin_id"], r["related_pin_id"]) for r in left.collect()} == {(2, 3), (1, 4), (1, 2)}
+
+
+def test_pins_that_lead_to_one_page_go_together_unless_all_do(spark):
+    links = {
+        1: "https://www.Example.org/tea/", 2: "http://example.org/tea?from=pin", 3: "https://example.org/tea#top",
+        4: "https://example.org/coffee", 5: "https://example.org", 6: None, 7: "", 8: "https://shop.org/a",
+        9: "https://shop.org/a", 10: "https://shop.org/a", 11: "https://shop.org/a",
+    }  # fmt: skip
+    pins = build(spark, "silver.app_pins", [{"id": pin, "link": link} for pin, link in links.items()])
+    shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in links if p != 3]).select("pin_id")
+    got = same_link(pins, shown_pins, 3)
+    assert_no_cross_join(got)
+    assert {(r["pin_id"], r["related_pin_id"]) for r in got.collect()} == {(1, 2), (2, 1)}
+
+
+def test_other_sources_have_their_weight_and_reason(spark, ctx):
+    events = [opened(1, 0, 1), opened(1, 1, 2)]
+    links = [(1, "https://a.org/x"), (3, "https://a.org/x")]
+    weights = {
+        "similar_weight": 0.4,
+        "together_weight": 0.3,
+        "sitting_weight": 0.2,
+        "link_weight": 0.1,
+        "worth_weight": 0,
+    }
+    got = related_pins(tables(spark, {p: {} for p in (1, 2, 3)}, events=events, links=links), context(ctx, **weights))
+    assert shown(got.collect(), 1) == [
+        (3, pytest.approx(0.1), None, 0, "same_link"),
+        (2, pytest.approx(0.2 * 1 / 3, abs=1e-6), None, 0, "opened_together"),
+    ]
+
+
+def test_a_pin_that_little_is_known_of_gets_popular_pins_of_its_category(spark, ctx):
+    pins = {p: {"popularity": float(p), "category": "art" if p < 7 else "food"} for p in range(1, 9)}
+    pins[3]["visibility"] = "secret"
+    near = [(1, 8, 0.9)]
+    rows = related_pins(tables(spark, pins, near), context(ctx, related_length=4, neighbours=10)).collect()
+    assert [(row[0], row[-1]) for row in shown(rows, 1)] == [
+        (8, "looks_alike"), (6, "popular"), (5, "popular"), (4, "popular")
+    ]  # fmt: skip
+    assert [row[0] for row in shown(rows, 7)] == [8], "its category has no more"
+    assert [row[0] for row in shown(rows, 6)] == [5, 4, 2, 1]
+
+
+def test_new_pins_have_their_share(spark, ctx):
+    pins = {p: {"age_days": 30.0} for p in range(1, 12)}
+    pins[10], pins[11] = {"age_days": 2.0}, {"age_days": 7.5}
+    near = [(1, p, 0.95 - p / 100) for p in range(2, 12)]
+    for share, wanted in ((0.0, [2, 3, 4, 5]), (0.25, [2, 3, 4, 10]), (0.5, [2, 3, 4, 10])):
+        got = related_pins(tables(spark, pins, near), context(ctx, related_length=4, fresh_share=share))
+        assert [row[0] for row in shown(got.collect(), 1)] == wanted
+
+
+def test_of_pins_alike_in_all_else_the_one_that_is_saved_more_often_comes_first(spark, ctx):
+    pins = {1: {}, 2: {"save_rate": 0.1}, 3: {"save_rate": 0.3}, 4: {"save_rate": 0.9, "category": "food"}}
+    boards = {1: (10, "public", [1, 2, 3, 4])}
+    got = shown(related_pins(tables(spark, pins, boards=boards), context(ctx)).collect(), 1)
+    # 4 is the whole of its category, and so its mean
+    assert [row[0] for row in got] == [3, 4, 2]
+    none = shown(related_pins(tables(spark, pins, boards=boards), context(ctx, worth_weight=0)).collect(), 1)
+    assert [row[0] for row in none] == [2, 3, 4]
+    assert len({row[1] for row in none}) == 1

@@ -42,6 +42,7 @@ def test_the_likest_public_pins_come_first(spark):
     found = similar(pictures(spark, told), stats(spark, pins), Look(7, RED.astype(np.float32)), 10)
     # of equal pictures the pin that is liked best; then the one of another colour
     assert [(one.pin_id, one.score) for one in found] == [(2, 1.0), (3, 0.5), (4, 0.5)]
+    assert {one.style for one in found} == {"vivid-plain"}, "how it looks, not what its maker said"
 
 
 def one(pin, score, h, colour="red", style="vivid-plain", category="art"):
