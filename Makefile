@@ -64,7 +64,7 @@ test-nightly: setup ## A backfill by a real scheduler, held against the day's ow
 
 .PHONY: test-fast
 test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds
-	@$(BIN)/pytest -m "not spark and not long and not slow" --durations 5
+	@$(BIN)/pytest -n 2 -m "not spark and not long and not slow" --durations 5
 
 .PHONY: lint
 lint: $(VENV)/.done ## Style, types, import contracts

@@ -47,6 +47,7 @@ def ended(nodes, node, by=signal.SIGKILL):
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [0, 1, 2])
 @pytest.mark.parametrize(("by", "seconds"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 2.5)])
 def test_a_node_that_dies_or_hangs_takes_its_own_feeds_and_nothing_else(gone, by, seconds):
@@ -175,6 +176,7 @@ def test_the_commands_show_and_roll_back_what_servers_have(kind, request):
     assert store.read_pointer().current == "g1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memcached", "redis"])
 def test_a_lease_outlives_a_server_that_hangs_for_a_moment(kind, tmp_path):
     with memcached_nodes(1) if kind == "memcached" else redis_server(tmp_path) as server:
