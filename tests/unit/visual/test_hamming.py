@@ -89,6 +89,22 @@ def test_of_fresh_rows_only_the_pairs_they_are_in(monkeypatch, hot):
     assert sorted((min(p), max(p)) for p in found) == oracle(hashes, 6, fresh)
 
 
+@few(max_examples=60)
+@given(st.sets(st.integers(0, 400), max_size=60), st.sets(st.integers(0, 400), max_size=60), st.integers(0, 5))
+def test_what_was_found_before_and_what_is_new_are_what_is_found_anew(before, now, radius):
+    rest = np.uint64(0x9249249249249)
+    was, has = (np.array(sorted(side), np.uint64) * np.uint64(1 << 55) ^ rest for side in (before, now))
+
+    def values(hashes, found):
+        return {frozenset((int(hashes[i]), int(hashes[j]))) for i, j in found}
+
+    kept = {pair for pair in values(was, pairs(was, radius)) if pair <= set(has.tolist())}
+    fresh = ~np.isin(has, was)
+    new = [p for one, other in hamming.joined(has, radius, fresh) for p in zip(one, other, strict=True)]
+    assert kept | values(has, new) == values(has, pairs(has, radius))
+    assert not kept & values(has, new)
+
+
 def test_memory_does_not_grow_with_the_square_of_a_hot_key():
     import tracemalloc
 

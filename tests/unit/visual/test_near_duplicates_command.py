@@ -116,7 +116,7 @@ def test_killed_half_way_it_leaves_nothing_that_looks_whole_and_can_be_run_again
     while not (folder / ".pairs.parquet.part").exists() and not list(folder.glob(".groups*")) and run.poll() is None:
         time.sleep(0.005)
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL
     assert not list(folder.glob("[!.]*"))
     near_duplicates(saved(tmp_path, HASHES), 3, folder)
     assert results(folder) == (GROUPS, PAIRS)
