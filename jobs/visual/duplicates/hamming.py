@@ -88,13 +88,26 @@ def joined(
         yield from ((order[i], order[j]) for i, j in within_runs(keys, hashes, radius, marks, hot=len(hashes)))
         return
     for which in range(len(blocks.combinations)):
-        keys, rows = _by_key(blocks.key(hashes, which))
-        met = within_runs(keys, hashes[rows], radius, None if marks is None else marks[rows])
-        for i, j in gathered(met):
-            one, other = rows[i], rows[j]
-            keep = blocks.first(hashes[one] ^ hashes[other], which)
-            yield order[one[keep]], order[other[keep]]
+        for i, j in under(blocks, which, hashes, marks):
+            yield order[i], order[j]
         say(which + 1, len(blocks.combinations))
+
+
+def under(blocks: Blocks, which: int, hashes: Hashes, fresh: NDArray[np.bool_] | None) -> Iterator[Found]:
+    """Yield the near pairs that share a key first under one combination of blocks.
+
+    Args:
+        blocks: how hashes are cut.
+        which: number of the combination.
+        hashes: [n], all different.
+        fresh: [n], fresh ones before all others; given, only pairs with a fresh one are yielded.
+    """
+    keys, rows = _by_key(blocks.key(hashes, which))
+    met = within_runs(keys, hashes[rows], blocks.radius, None if fresh is None else fresh[rows])
+    for i, j in gathered(met):
+        one, other = rows[i], rows[j]
+        keep = blocks.first(hashes[one] ^ hashes[other], which)
+        yield one[keep], other[keep]
 
 
 def gathered(found: Iterator[Found]) -> Iterator[Found]:

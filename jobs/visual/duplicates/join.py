@@ -4,9 +4,9 @@ Pairs are found between hashes, not between pictures: equal hashes are one value
 share is compared once, and a picture that comes or goes changes no pair unless its hash is new or gone. `between` then
 says which pictures stand for them.
 
-Each hash is sent to each of its keys (28 of them for some millions, see `blocks`), and rows of one key meet in one
-task, which compares them as one machine would. A key that very many share is cut by the other bits; its task holds its
-rows, 17 bytes each, and never a list of pairs.
+Each hash is sent to each of its keys (28 of them for some millions, see `sending`), and hashes of one key meet in one
+task, which compares them as one machine would: a key that very many share is cut by the other bits, and a task holds
+its hashes, some 60 bytes each, and never a list of pairs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.visual.duplicates.blocks import Blocks, Hashes, choose, require_radius
-from jobs.visual.duplicates.hamming import distances, gathered, within_runs
+from jobs.visual.duplicates.blocks import choose, require_radius
 from jobs.visual.duplicates.runs import by_runs
+from jobs.visual.duplicates.sending import Split, compared, sent
 
 VALUES = ["low", "high", "distance"]
 """A pair of hashes, low below high as signed numbers."""
-_KEYED = "slot bigint, fresh boolean, hash bigint"
+_SENT = "part bigint, fresh boolean, packed binary"
 _PAIRS = "low bigint, high bigint, distance int"
-_SLOT_BITS = 32
+PART = 1 << 18
+"""Hashes that are expected in a part, which one task compares at a time."""
 FEW = 1_000_000
-"""New hashes that every executor is sent, 8 bytes each and as much again for a key."""
+"""New hashes that every executor is sent, 8 bytes each and as much for each key."""
 
 
 def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
@@ -95,55 +96,17 @@ def _found(values: DataFrame, radius: int) -> DataFrame:
     values = values.select("hash", "fresh").localCheckpoint()  # counted, then joined
     count = values.agg(F.count("*").alias("all"), F.count_if("fresh").alias("fresh")).first()
     assert count is not None  # noqa: S101 - an aggregate has one row
-    blocks = choose(count["all"], radius)
+    split = Split(choose(count["all"], radius), max(1, -(-count["all"] // PART)))
     few = None
     if count["fresh"] < count["all"] and count["fresh"] <= FEW:
         new = values.where("fresh").select("hash").toArrow()  # bounded: FEW rows
         few = values.sparkSession.sparkContext.broadcast(new.column(0).to_numpy().view(np.uint64))
 
-    def keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from keyed(batches, blocks, None if few is None else few.value)
+    def send(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from sent(batches, split, None if few is None else few.value)
 
-    def compare(slots: NDArray, fresh: NDArray, hashes: NDArray) -> Iterator[tuple[NDArray, ...]]:
-        yield from compared(slots, fresh, hashes.view(np.uint64), blocks)
+    def compare(parts: NDArray, fresh: NDArray, packed: NDArray) -> Iterator[tuple[NDArray, ...]]:
+        yield from compared(parts, fresh, packed, split)
 
-    rows = values.mapInArrow(keys, _KEYED).repartition("slot").sortWithinPartitions("slot", F.desc("fresh"))
-    return rows.mapInArrow(by_runs(compare, VALUES), _PAIRS)
-
-
-def keyed(batches: Iterable[pa.RecordBatch], blocks: Blocks, wanted: Hashes | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield slot, fresh, hash once for each key of each row of hash, fresh; runs on an executor.
-
-    A slot is the number of the combination and its key side by side: alike under one of them alone. Given `wanted`,
-    slots that none of these hashes has are left out.
-    """
-    count = len(blocks.combinations)
-    theirs = None if wanted is None else [np.unique(blocks.key(wanted, which)) for which in range(count)]
-    for batch in batches:
-        hashes = batch.column(0).to_numpy().view(np.uint64)
-        for which in range(count):
-            keys = blocks.key(hashes, which)
-            keep = np.ones(len(keys), bool) if theirs is None else _among(keys, theirs[which])
-            slots = keys[keep].astype(np.int64) | which << _SLOT_BITS
-            rest = [column.filter(pa.array(keep)) for column in (batch.column(1), batch.column(0))]
-            yield pa.RecordBatch.from_arrays([pa.array(slots), *rest], ["slot", "fresh", "hash"])
-
-
-def _among(keys: Hashes, ascending: Hashes) -> NDArray[np.bool_]:
-    """Return which keys are among others."""
-    if not len(ascending):
-        return np.zeros(len(keys), bool)
-    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[place] == keys
-    return found
-
-
-def compared(
-    slots: NDArray[np.int64], fresh: NDArray[np.bool_], hashes: Hashes, blocks: Blocks
-) -> Iterator[tuple[NDArray, ...]]:
-    """Yield low, high, distance of the near pairs within the runs of a slot, each under its first key only."""
-    for i, j in gathered(within_runs(slots, hashes, blocks.radius, fresh)):
-        keep = blocks.first(hashes[i] ^ hashes[j], slots[i] >> _SLOT_BITS)
-        one, other = hashes[i[keep]], hashes[j[keep]]
-        a, b = one.view(np.int64), other.view(np.int64)
-        yield np.minimum(a, b), np.maximum(a, b), distances(one, other).astype(np.int32)
+    rows = values.mapInArrow(send, _SENT).repartition("part").sortWithinPartitions("part", F.desc("fresh"))
+    return rows.mapInArrow(by_runs(compare, VALUES, least=1), _PAIRS)
