@@ -28,7 +28,7 @@ _PAIRS = "low bigint, high bigint, distance int"
 PART = 1 << 18
 """Hashes that are expected in a part, which one task compares at a time."""
 FEW = 1_000_000
-"""New hashes that every executor is sent, 8 bytes each and as much for each key."""
+"""New hashes, or hashes gone, that every executor is sent, 8 bytes each and as much for each key."""
 
 
 def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
@@ -81,12 +81,18 @@ def updated_pairs(pairs: DataFrame, before: DataFrame, now: DataFrame, radius: i
     Raises:
         ConfigError: a radius beyond the limit.
     """
-    values = now.select("hash").distinct()
-    known = before.select("hash").distinct().withColumn("known", F.lit(True))
-    marked = values.join(known, "hash", "left").select("hash", F.col("known").isNull().alias("fresh"))
-    found = _found(marked, radius)
-    low, high = values.withColumnRenamed("hash", "low"), values.withColumnRenamed("hash", "high")
-    kept = pairs.select(*VALUES).join(low, "low", "left_semi").join(high, "high", "left_semi")
+    has = now.select("hash").distinct().withColumn("has", F.lit(True))
+    was = before.select("hash").distinct().withColumn("was", F.lit(True))
+    both = has.join(was, "hash", "full").select(
+        "hash", F.isnotnull("has").alias("has"), F.isnotnull("was").alias("was")
+    )
+    both = both.localCheckpoint()  # counted, then read twice
+    found = _found(both.where("has").select("hash", (~F.col("was")).alias("fresh")), radius)
+    gone = both.where(~F.col("has")).select("hash")
+    gone = F.broadcast(gone) if gone.count() <= FEW else gone
+    kept = pairs.select(*VALUES)
+    for end in ("low", "high"):
+        kept = kept.join(gone.withColumnRenamed("hash", end), end, "left_anti")
     return kept.select(*VALUES).unionByName(found)
 
 
