@@ -93,7 +93,7 @@ def near_duplicates(
     """Write `groups.parquet` (id, representative) and `pairs.parquet` (left, right, distance); return what was found.
 
     The representative of a row is the lowest id with the same hash; pairs are between representatives, left below
-    right, in order of both. Memory: some 60 bytes a row and 40 a pair.
+    right, in order of both. Memory: some 60 bytes a row and 16 a pair.
 
     Args:
         hashes: file of hashes, see `read_hashes`.
@@ -103,7 +103,7 @@ def near_duplicates(
         say: told how many keys are done, and of how many.
 
     Raises:
-        ConfigError: a radius beyond the limit, or a folder that is a file.
+        ConfigError: a radius or a number of pairs beyond the limit, or a folder that is a file.
         SourceError: a file that cannot be used.
         ConcurrentRun: another process is writing into the folder.
     """

@@ -21,6 +21,8 @@ TILE = 1 << 15
 """Pairs compared at once: 256 KiB, within a core's own cache."""
 HOT = 4096
 """Rows that share a key above which their other bits are cut into blocks again."""
+MOST_PAIRS = 1 << 28
+"""Pairs that one machine collects: 4 GiB while they are sorted."""
 MOST_ROWS = 1 << 32
 """Row numbers and keys share 64 bits while they are sorted."""
 
@@ -44,15 +46,21 @@ def near(hashes: Hashes, radius: int, say: Callable[[int, int], None] = lambda _
         say: told how many keys are done, and of how many.
 
     Raises:
-        ConfigError: a radius beyond the limit, or more than 2**32 rows.
+        ConfigError: a radius beyond the limit, more than 2**32 rows, or more than MOST_PAIRS pairs.
     """
     require_radius(radius)
     if len(hashes) >= MOST_ROWS:
         raise ConfigError(
             f"One machine joins fewer than {MOST_ROWS:,} different hashes, got {len(hashes):,}: join them on Spark."
         )
-    found = [np.empty(0, np.uint64)]
+    found, count = [np.empty(0, np.uint64)], 0
     for one, other in joined(hashes, radius, None, say):
+        count += len(one)
+        if count > MOST_PAIRS:
+            raise ConfigError(
+                f"One machine collects {MOST_PAIRS:,} pairs at most, but {len(hashes):,} different hashes have more "
+                f"within {radius} bits: nearly all are near nearly all. Lower the radius, or see how they were made."
+            )
         left, right = np.minimum(one, other), np.maximum(one, other)
         found.append(left.astype(np.uint64) << np.uint64(32) | right.astype(np.uint64))
     pairs = np.concatenate(found)

@@ -134,6 +134,13 @@ def test_a_radius_beyond_the_limit_is_refused_with_the_limit_and_why(radius):
         near(random(3), radius)
 
 
+def test_more_pairs_than_memory_are_refused_while_they_are_found(monkeypatch):
+    monkeypatch.setattr(hamming, "MOST_PAIRS", 1000)
+    assert len(near(low_entropy(200), 1)) <= 1000
+    with pytest.raises(ConfigError, match="1,000 pairs at most, but 200 different hashes have more within 4 bits"):
+        near(low_entropy(200), 4)
+
+
 @pytest.mark.parametrize(
     ("unique", "radius", "count", "keys"),
     [(10**6, 6, 8, 28), (10**8, 6, 9, 84), (10**9, 6, 10, 210), (10**9, 3, 5, 10), (10, 6, 7, 7), (10**9, 10, 13, 286)],
