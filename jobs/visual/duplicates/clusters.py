@@ -11,10 +11,10 @@ from jobs.visual.duplicates.components import components
 from jobs.visual.duplicates.cut import cut
 from jobs.visual.duplicates.runs import by_runs
 
-ONE_TASK = 1_000_000
-"""Pairs up to which one task cuts them all, and components need not be looked for: some 60 MB and seconds."""
-MOST_PAIRS = 10_000_000
-"""Pairs of one component that an executor cuts, some 600 MB; a larger one is taken apart first."""
+ONE_TASK = 2_000_000
+"""Pairs up to which one task cuts them all, and components need not be looked for: some 350 MB and 4 CPU-seconds."""
+MOST_PAIRS = 5_000_000
+"""Pairs of one component that an executor cuts, some 900 MB; a larger one is taken apart first."""
 _SCHEMA = "id bigint, centre bigint"
 
 
@@ -34,7 +34,7 @@ def clusters(pairs: DataFrame, one_task: int = ONE_TASK, most: int = MOST_PAIRS)
     """
     pairs = pairs.select("left", "right", "distance").localCheckpoint()
     if pairs.count() <= min(one_task, most):
-        return _cut(pairs.coalesce(1).withColumn("component", F.lit(0).cast("bigint")))
+        return _cut(pairs.withColumn("component", F.lit(0).cast("bigint")))
     found: list[DataFrame] = []
     rest: DataFrame | None = pairs
     while rest is not None:

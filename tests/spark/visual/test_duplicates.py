@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jobs.errors import ConfigError
-from jobs.visual.duplicates import hamming, join
+from jobs.visual.duplicates import blocks, hamming, join
 from jobs.visual.duplicates.confirm import confirmed
 from jobs.visual.duplicates.join import hash_pairs, near_pairs, representatives, updated_pairs
 from tests.asserts import assert_no_cross_join
@@ -45,8 +45,10 @@ def oracle(ids, values, radius):
     return sorted(zip(left.tolist(), right.tolist(), distance[i, j].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("radius", [0, 1, 6])
-def test_finds_what_comparing_all_with_all_finds(spark, radius):
+@pytest.mark.parametrize(("radius", "bucket", "part"), [(0, 64, 1000), (1, 64, 1000), (6, 64, 1000), (6, 2.0**-6, 100)])
+def test_finds_what_comparing_all_with_all_finds(spark, monkeypatch, radius, bucket, part):
+    monkeypatch.setattr(blocks, "BUCKET", bucket)  # of 2**-6: as many blocks as millions of hashes would have
+    monkeypatch.setattr(join, "PART", part)  # of 100: keys are dealt to several parts
     values = hashes()
     ids = np.random.default_rng(1).permutation(5000)[: len(values)].tolist()
     found = near_pairs(frame(spark, values, ids), radius)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.errors import ConfigError
 from jobs.visual.duplicates import hamming
-from jobs.visual.duplicates.blocks import MOST_KEYS, MOST_RADIUS, choose
+from jobs.visual.duplicates.blocks import MOST_KEYS, MOST_RADIUS, Blocks, choose
 from jobs.visual.duplicates.hamming import distances, equal, near, unpacked
 
 TOP = np.uint64(1 << 63)
@@ -58,6 +58,14 @@ def pairs(hashes, radius):
     ids=["random", "clustered", "low entropy", "empty", "one", "bit 63 alone"],
 )
 def test_finds_every_pair_once_and_no_other(hashes, radius):
+    assert pairs(hashes, radius) == oracle(hashes, radius)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 6])
+@pytest.mark.parametrize("extra", [2, 3, 5])  # a key of 5 in 6 blocks has 53 bits, and is cut
+@pytest.mark.parametrize("hashes", [clustered(300), low_entropy(300)], ids=["clustered", "low entropy"])
+def test_keys_of_several_blocks_as_millions_of_hashes_have(monkeypatch, hashes, extra, radius):
+    monkeypatch.setattr(hamming, "choose", lambda _, radius, width: Blocks(radius, min(radius + extra, width), width))
     assert pairs(hashes, radius) == oracle(hashes, radius)
 
 
@@ -146,7 +154,7 @@ def test_more_pairs_than_memory_are_refused_while_they_are_found(monkeypatch):
     [(10**6, 6, 8, 28), (10**8, 6, 9, 84), (10**9, 6, 10, 210), (10**9, 3, 5, 10), (10, 6, 7, 7), (10**9, 10, 13, 286)],
 )
 def test_blocks_follow_the_number_of_hashes(unique, radius, count, keys):
-    blocks = choose(unique, radius)
-    assert (blocks.count, len(blocks.combinations)) == (count, keys)
+    chosen = choose(unique, radius)
+    assert (chosen.count, len(chosen.combinations)) == (count, keys)
     assert keys <= MOST_KEYS
-    assert sum(bits for _, bits in blocks.spans) == 64
+    assert sum(bits for _, bits in chosen.spans) == 64
