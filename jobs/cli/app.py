@@ -80,6 +80,7 @@ def print_json(value: Any) -> None:
 def main() -> None:
     """Run the command line; expected failures become one sentence and an exit code."""
     import jobs.cli.bench
+    import jobs.cli.duplicates
     import jobs.cli.export
     import jobs.cli.ingest
     import jobs.cli.look

@@ -124,8 +124,13 @@ def flow(
         print_json(growth.as_rows(chosen, found))
         return
     lines = growth.table(chosen, found, fixed)
+    _show(lines, page, "flow", growth.page(lines, env, datetime.now(UTC).date()))
+
+
+def _show(lines: list[str], page: Path | None, part: str, text: str) -> None:
+    """Print a table; write its part of the page where one is named."""
     if page:
-        put(page, "flow", growth.page(lines, env, datetime.now(UTC).date()))
+        put(page, part, text)
     for line in lines:
         typer.echo(line)
 
@@ -166,10 +171,7 @@ def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 4
     with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
         pairs = intake.measure(on.runner.lake.spark, Path(scratch), rows)
     lines = intake.table(pairs)
-    if page:
-        put(page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
-    for line in lines:
-        typer.echo(line)
+    _show(lines, page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -188,10 +190,7 @@ def merge(
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
         costs = merging.measure(on.work(), rows)
     lines = merging.table(costs)
-    if page:
-        put(page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
-    for line in lines:
-        typer.echo(line)
+    _show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -217,7 +216,20 @@ def reconcile(
     finally:
         reconciling.clean(address)
     lines = reconciling.table(costs)
-    if page:
-        put(page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
-    for line in lines:
-        typer.echo(line)
+    _show(lines, page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
+
+
+@benchmarks.command()
+def near_duplicates(
+    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000, page: Page = None
+) -> None:
+    """Find every pair of near hashes, beside FAISS comparing all with all: CPU-seconds and recall.
+
+    `pinlake benchmark near-duplicates`
+    """
+    from jobs.benchmark import duplicates
+
+    with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
+        costs = duplicates.measure(Path(scratch), rows)
+    lines = duplicates.table(costs)
+    _show(lines, page, "near-duplicates", duplicates.page(costs, lines, datetime.now(UTC).date()))

@@ -1,0 +1,85 @@
+"""Clusters of pictures from pairs of them, chains cut. Numpy, on one executor.
+
+That a is near b, and b near c, does not make a near c: connected components grow along chains until unlike pictures
+are in one. So a component is cut greedily, as Pinterest's NearDup does (A. Gusev, "Detecting image similarity using
+Spark, LSH and TensorFlow", 2018: transitive closure, then a greedy k-cut).
+
+The rule: of the pictures not yet in a cluster, that with the most pairs among them is the centre of the next (the
+lowest id of several). Its partners are taken by (distance, id); each joins if it makes a pair with the centre and with
+more than half of those that have joined. What stays outside is cut from the rest, and has its turn.
+
+So every member is within the radius of its centre, any two are within twice the radius, and of a ~ b ~ c alone, with a
+and c no pair, two make a cluster and one is left by itself. Components do not matter to the outcome: many may be cut
+at once, and however they are put together, the clusters are the same.
+"""
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Partners of each picture by (distance, number): those of i are at [starts[i]:starts[i + 1]]."""
+
+    starts: Ids
+    partners: Ids
+
+    def of(self, one: int) -> Ids:
+        """Return the partners of one picture."""
+        return self.partners[self.starts[one] : self.starts[one + 1]]
+
+
+def cut(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
+    """Return every picture of the pairs, ascending, and the centre of its cluster; one left alone is its own centre.
+
+    Args:
+        left: [n] ids.
+        right: [n] ids, each pair once, in either order.
+        distance: [n]; of equal centres the nearer is asked first.
+    """
+    ids, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)
+    one, other = numbers[: len(left)], numbers[len(left) :]
+    a, b = np.concatenate([one, other]), np.concatenate([other, one])
+    order = np.lexsort((b, np.concatenate([distance, distance]), a))
+    starts = np.searchsorted(a[order], np.arange(len(ids) + 1))
+    return ids, ids[_centres(Neighbours(starts, b[order]))]
+
+
+def _centres(near: Neighbours) -> Ids:
+    count = len(near.starts) - 1
+    centre = np.full(count, -1, np.int64)
+    degree = np.diff(near.starts)
+    links = np.zeros(count, np.int64)
+    # degrees only fall: a picture whose degree fell since it was put here is put back with what it has now
+    heap = [(-d, i) for i, d in enumerate(degree.tolist())]
+    heapq.heapify(heap)
+    while heap:
+        told, one = heapq.heappop(heap)
+        if centre[one] >= 0:
+            continue
+        if -told != degree[one]:
+            heapq.heappush(heap, (-int(degree[one]), one))
+            continue
+        members = _members(one, near, centre, links)
+        centre[members] = one
+        for member in members:
+            degree[near.of(member)] -= 1
+    return centre
+
+
+def _members(centre: int, near: Neighbours, taken: Ids, links: Ids) -> list[int]:
+    """Return the centre and its partners that join; `links` is zero before and after."""
+    members = [centre]
+    links[near.of(centre)] += 1
+    for one in near.of(centre).tolist():
+        if taken[one] < 0 and 2 * links[one] > len(members):
+            members.append(one)
+            links[near.of(one)] += 1
+    for member in members:
+        links[near.of(member)] = 0
+    return members
