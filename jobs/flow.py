@@ -66,6 +66,15 @@ FLOW: tuple[Job, ...] = (
         sections=("visual",),
     ),
     Job(
+        name="visual.image_clusters",
+        summary="Puts near-duplicate pictures together.",
+        function="jobs.visual.clusters:image_clusters",
+        reads=("gold.pin_stats", "gold.pin_neighbours", "silver.pin_embeddings", "silver.image_features"),
+        if_there=("gold.image_clusters@horizon",),
+        writes="gold.image_clusters",
+        sections=("visual",),
+    ),
+    Job(
         name="candidates.cf_factors",
         summary="Trains implicit ALS on the interactions.",
         function="jobs.candidates.factors:cf_factors",
@@ -176,6 +185,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.visual.related:related_pins",
         reads=(
             "gold.pin_neighbours",
+            "gold.image_clusters",
             "gold.pin_stats",
             "silver.app_board_pins",
             "silver.app_boards",

@@ -28,6 +28,10 @@ class Visual(Section):
     """Pins compared with every vector to tune the inverted-file index."""
     seed: int = 20261101
     """Of the tuning sample and of the index's training."""
+    hash_radius: int = Field(6, ge=0, le=10)
+    """Bits in which the hashes of near-duplicates may differ."""
+    confirm_cosine: float = Field(0.95, gt=0, le=1)
+    """Least cosine of two embeddings that confirms near hashes; hashes alone say too little."""
     duplicate_cosine: float = Field(0.98, gt=0, le=1)
     """Two pins this alike are near-duplicates: never related to, nor beside, one another."""
     board_cap: int = Field(100, ge=2)

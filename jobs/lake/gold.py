@@ -106,6 +106,17 @@ PIN_NEIGHBOURS = gold(
     RANK,
     SCORE.means("Cosine of the two embeddings, 1 for equal."),
 )
+IMAGE_CLUSTERS = gold(
+    "image_clusters",
+    "Which pictures show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
+    "one row per picture that a live pin carries",
+    "image_signature",
+    IMAGE_SIGNATURE.required(),
+    Column("picture_id", "bigint", "Lowest live pin with the picture, which stands for it.", nullable=False),
+    Column("cluster_id", "bigint", "Cluster: the lowest picture when it was born, for good.", nullable=False),
+    Column("pins", "int", "Live pins that carry the picture."),
+    Column("saves", "bigint", "Their saves to public boards, all time."),
+)
 TRENDING = gold(
     "trending",
     "Pins rising faster than expected, by category: a rise over expectation, not volume.",
@@ -225,6 +236,7 @@ GOLD = (
     PIN_STATS,
     USER_PROFILE,
     PIN_NEIGHBOURS,
+    IMAGE_CLUSTERS,
     CF_FACTORS,
     TRENDING,
     CANDIDATES,

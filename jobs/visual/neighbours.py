@@ -25,6 +25,7 @@ from jobs.lake.vectors import Matrix, decode, unit
 from jobs.visual.exact import Floats, Rows, unusable
 from jobs.visual.inverted import Cells, Inverted, train, tune
 from jobs.visual.knn import Index, Wanted
+from jobs.visual.model import Model, model_of
 
 log = logging.getLogger(__name__)
 
@@ -74,37 +75,22 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
     visual = ctx.settings.visual
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public").select("pin_id")
     embeddings = tables["silver.pin_embeddings"].join(public, "pin_id", "left_semi")
-    dim = _dim(embeddings, visual)
-    if dim is None:
+    model = model_of(embeddings, visual)
+    if model is None:
         return embeddings.sparkSession.createDataFrame([], SCHEMA)
-    model, width = dim
-    catalogue = _catalogue(embeddings.where((F.col("model") == model) & (F.col("dim") == width)), width)
+    _require_room(model, visual)
+    one = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim))
+    catalogue = _catalogue(one, model.dim)
     return _search(embeddings, catalogue, _plan(catalogue, visual), visual.block)
 
 
-def _dim(embeddings: DataFrame, visual: Visual) -> tuple[str, int] | None:
-    """Return the model to use and its dim, None without embeddings; ConfigError where the choice is not clear."""
-    counts = embeddings.groupBy("model", "dim").count().orderBy("model", "dim")
-    found = [(r["model"], r["dim"], r["count"]) for r in counts.collect()]  # bounded: one row per model and dim
-    chosen = [f for f in found if f[0] == visual.model] if visual.model else found
-    names = ", ".join(f"{m} (dim {d}, {n} pins)" for m, d, n in found)
-    if not found:
-        return None
-    if not chosen:
-        raise ConfigError(f"visual.model is {visual.model!r}, but public pins have embeddings of: {names}.")
-    if len(chosen) > 1:
+def _require_room(model: Model, visual: Visual) -> None:
+    if model.rows > visual.max_vectors:
         raise ConfigError(
-            f"Vectors of two models or dims must not be compared, found {names}: set visual.model to one of them, "
-            f"and let one model have one dim."
+            f"{model.rows} pins have embeddings, visual.max_vectors allows {visual.max_vectors} on one executor: raise "
+            f"it if executors and driver can hold {model.rows * model.dim * 10 >> 20} MiB of vectors; splitting the "
+            f"index over executors is for beyond that."
         )
-    model, width, rows = chosen[0]
-    if rows > visual.max_vectors:
-        raise ConfigError(
-            f"{rows} pins have embeddings, visual.max_vectors allows {visual.max_vectors} on one executor: raise it "
-            f"if executors and driver can hold {rows * width * 10 >> 20} MiB of vectors; splitting the index over "
-            f"executors is for beyond that."
-        )
-    return model, width
 
 
 def _catalogue(embeddings: DataFrame, dim: int) -> Catalogue:

@@ -1,7 +1,7 @@
 """gold.related_pins: what to show beside a pin, from pictures that look alike and pins that go together.
 
-In: gold.pin_neighbours, gold.pin_stats, silver.app_board_pins, silver.app_boards, silver.pin_events, silver.app_pins.
-Out: one row per pin and position.
+In: gold.pin_neighbours, gold.image_clusters, gold.pin_stats, silver.app_board_pins, silver.app_boards,
+silver.pin_events, silver.app_pins. Out: one row per pin and position.
 
     neighbours, co-saves, sittings, links -> each source scaled to 0..1 -> weighted mean, times how often the pin is
     saved when shown -> the best `visual.pool`
@@ -54,18 +54,21 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     pairs = _merge(near, *sources, linked).join(_worth(public), "related_pin_id")
     pairs = _blend(pairs, visual).withColumn("reason", _reason())
     whole = filled(_top(pairs, visual.pool), public, visual)
-    return _pools(whole, _facts(public, near, visual)).mapInArrow(_chooser(visual), CHOSEN)
+    return _pools(whole, _facts(public, near, tables["gold.image_clusters"], visual)).mapInArrow(
+        _chooser(visual), CHOSEN
+    )
 
 
-def _facts(public: DataFrame, near: DataFrame, visual: Visual) -> DataFrame:
-    """Return pin_id, owner, signature, twins, fresh of every pin that may be shown."""
+def _facts(public: DataFrame, near: DataFrame, clusters: DataFrame, visual: Visual) -> DataFrame:
+    """Return pin_id, owner, signature, twins, fresh of every pin that may be shown; signature is the cluster's."""
     # the stored cosine is a float: compare as one, or 0.98 itself would fall below 0.98
     alike = near.where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
     twins = alike.groupBy("pin_id").agg(F.array_sort(F.collect_list("neighbour_id")).alias("twins"))
     new = F.coalesce(F.col("age_days") <= visual.fresh_days, F.lit(False)).alias("fresh")
-    named = public.select(
-        "pin_id", F.col("creator_id").alias("owner"), F.col("image_signature").alias("signature"), new
-    )
+    own = clusters.select("image_signature", F.col("cluster_id").cast("string").alias("cluster"))
+    signature = F.coalesce("cluster", "image_signature").alias("signature")
+    known = public.join(own, "image_signature", "left")
+    named = known.select("pin_id", F.col("creator_id").alias("owner"), signature, new)
     return named.join(twins, "pin_id", "left")
 
 

@@ -33,7 +33,7 @@ def boards_of(spark, boards):
     return build(spark, "silver.app_boards", rows), build(spark, "silver.app_board_pins", saves)
 
 
-def tables(spark, pins, near=(), boards=None, events=(), links=()):
+def tables(spark, pins, near=(), boards=None, events=(), links=(), clusters=()):
     """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first; `links`: (pin, link)."""
     stats = [{"pin_id": p, "creator_id": p, "image_signature": f"s{p}"} | facts for p, facts in pins.items()]
     ranks: Counter[int] = Counter()
@@ -45,6 +45,7 @@ def tables(spark, pins, near=(), boards=None, events=(), links=()):
     return {
         "gold.pin_stats": build(spark, "gold.pin_stats", stats),
         "gold.pin_neighbours": build(spark, "gold.pin_neighbours", rows),
+        "gold.image_clusters": build(spark, "gold.image_clusters", list(clusters)),
         "silver.app_boards": app_boards,
         "silver.app_board_pins": board_pins,
         "silver.pin_events": build(spark, "silver.pin_events", list(events)),
@@ -272,3 +273,11 @@ def test_of_pins_alike_in_all_else_the_one_that_is_saved_more_often_comes_first(
     none = shown(related_pins(tables(spark, pins, boards=boards), context(ctx, worth_weight=0)).collect(), 1)
     assert [row[0] for row in none] == [2, 3, 4]
     assert len({row[1] for row in none}) == 1
+
+
+def test_pictures_of_one_cluster_are_shown_once_and_never_beside_one_of_them(spark, ctx):
+    near = [(1, p, 0.9 - p / 100) for p in range(2, 7)]
+    of = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}  # pin 6 carries a picture that was not measured
+    clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
+    got = related_pins(tables(spark, {p: {} for p in range(1, 7)}, near, clusters=clusters), context(ctx))
+    assert [row[0] for row in shown(got.collect(), 1)] == [3, 5, 6]

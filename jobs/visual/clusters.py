@@ -1,0 +1,74 @@
+"""gold.image_clusters: which pictures show the same thing, saved twice, cropped or brightened.
+
+In: silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours, and the clusters of a horizon
+before. Out: one row per picture that a live pin carries.
+
+    hashes within visual.hash_radius bits, confirmed by the embeddings' cosine
+    + pins whose embeddings are as good as equal (a picture cropped hard has another hash)
+    -> clusters, chains cut -> ids that last
+
+A hash sees light and dark alone: of pictures with one hash, and of those a few bits apart, most are different pictures
+where there are many plain ones, so embeddings decide. A picture stands for all pins that carry it, by its lowest pin.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.config.visual import Visual
+from jobs.lake.job import Context, Tables
+from jobs.visual.duplicates.clusters import clusters, lasting
+from jobs.visual.duplicates.confirm import confirmed
+from jobs.visual.duplicates.join import near_pairs, representatives
+from jobs.visual.model import model_of
+
+
+def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
+    """Return image_signature, picture_id, cluster_id, pins, saves of every picture that a live pin carries."""
+    visual = ctx.settings.visual
+    stats = tables["gold.pin_stats"].where(F.length("image_signature") > 0)
+    pictures = stats.groupBy("image_signature").agg(
+        F.min("pin_id").alias("picture_id"),
+        F.count(F.lit(1)).cast("int").alias("pins"),
+        F.sum("saves").alias("saves"),
+    )
+    pairs = _alike(tables, pictures, visual)
+    centres = clusters(pairs).withColumnRenamed("centre", "cluster")
+    today = pictures.select(F.col("picture_id").alias("id")).join(centres, "id", "left")
+    today = today.select("id", F.coalesce("cluster", "id").alias("cluster"))
+    before = tables["gold.image_clusters@horizon"]
+    before = before.select(F.col("picture_id").alias("id"), F.col("cluster_id").alias("cluster"))
+    named = lasting(today, before).select(F.col("id").alias("picture_id"), F.col("cluster").alias("cluster_id"))
+    return pictures.join(named, "picture_id")
+
+
+def _alike(tables: Tables, pictures: DataFrame, visual: Visual) -> DataFrame:
+    """Return left, right, distance of pictures that are near-duplicates, by picture_id, each pair once."""
+    features = tables["silver.image_features"].where(F.col("phash").isNotNull()).select("image_signature", "phash")
+    hashes = pictures.join(features, "image_signature").select(
+        F.col("picture_id").alias("id"), F.col("phash").alias("hash")
+    )
+    same = representatives(hashes).where("id <> representative")
+    same = same.select(F.col("representative").alias("left"), F.col("id").alias("right"), F.lit(0).alias("distance"))
+    near = near_pairs(hashes, visual.hash_radius).unionByName(same)
+    embeddings = tables["silver.pin_embeddings"].join(hashes.select(F.col("id").alias("pin_id")), "pin_id", "left_semi")
+    model = model_of(embeddings, visual)
+    vectors = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim)) if model else embeddings
+    vectors = vectors.select(F.col("pin_id").alias("id"), "embedding")
+    hashed = confirmed(near, vectors, visual.confirm_cosine).select("left", "right", "distance")
+    both = hashed.unionByName(_by_embedding(tables, pictures, visual))
+    return both.groupBy("left", "right").agg(F.min("distance").alias("distance"))
+
+
+def _by_embedding(tables: Tables, pictures: DataFrame, visual: Visual) -> DataFrame:
+    """Return pairs of pictures whose pins are as good as equal, farther apart than any that hashes found."""
+    near = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
+    carried = (
+        tables["gold.pin_stats"]
+        .select("pin_id", "image_signature")
+        .join(pictures.select("image_signature", "picture_id"), "image_signature")
+    )
+    one = carried.select("pin_id", F.col("picture_id").alias("a"))
+    other = carried.select(F.col("pin_id").alias("neighbour_id"), F.col("picture_id").alias("b"))
+    pairs = near.join(one, "pin_id").join(other, "neighbour_id").where("a <> b")
+    left, right = F.least("a", "b").alias("left"), F.greatest("a", "b").alias("right")
+    return pairs.select(left, right, F.lit(visual.hash_radius + 1).alias("distance")).distinct()
