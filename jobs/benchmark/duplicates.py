@@ -13,8 +13,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyspark.sql import SparkSession
 
 from jobs.benchmark.cpu import cpu_seconds
 from jobs.errors import ConfigError
@@ -70,6 +72,10 @@ class Costs:
     """Those of them that we found."""
     wrong: int
     """Pairs of checked rows that we found and are none."""
+    spark: float | None = None
+    """CPU-seconds of the join on Spark; None if it was not measured."""
+    other: int = 0
+    """Pairs that Spark and one machine do not both find."""
 
 
 def made(rows: int, seed: int = 20261101) -> Made:
@@ -101,8 +107,13 @@ def _flipped(hashes: Hashes, bits: int, rng: np.random.Generator) -> Hashes:
     return hashes ^ flips
 
 
-def measure(folder: Path, rows: int) -> Costs:
+def measure(folder: Path, rows: int, spark: SparkSession | None = None) -> Costs:
     """Return what ours and FAISS's cost, and what was found of what is known to be there.
+
+    Args:
+        folder: for files.
+        rows: hashes.
+        spark: given, the join on Spark is measured too.
 
     Raises:
         ConfigError: so few rows that nothing could be planted.
@@ -119,9 +130,11 @@ def measure(folder: Path, rows: int) -> Costs:
     lowest = pq.read_table(folder / GROUPS).column("representative").to_numpy()
     flat, sampled = _flat(data.hashes[np.unique(lowest)])
     expected, found, wrong = _held(data, lowest, folder)
+    ours = (spent.seconds, seconds)
+    on_spark = (None, 0) if spark is None else _on_spark(spark, data.hashes, folder)
     return Costs(
-        rows, summary.unique, summary.pairs, spent.seconds, seconds, flat, sampled, min(CHECKED, summary.unique),
-        expected, found, wrong,
+        rows, summary.unique, summary.pairs, *ours, flat, sampled, min(CHECKED, summary.unique),
+        expected, found, wrong, *on_spark,
     )  # fmt: skip
 
 
@@ -134,6 +147,21 @@ def _flat(unique: Hashes) -> tuple[float, int]:
     with cpu_seconds() as spent:
         index.range_search(queries, RADIUS + 1)  # FAISS's radius is exclusive
     return spent.seconds * len(unique) / len(queries), len(queries)
+
+
+def _on_spark(spark: SparkSession, hashes: Hashes, folder: Path) -> tuple[float, int]:
+    """Return the CPU-seconds of the join on Spark, and how many pairs it and one machine do not both find."""
+    from jobs.visual.duplicates.join import near_pairs
+
+    table = pa.table({"id": np.arange(len(hashes)), "hash": hashes.view(np.int64)})
+    pq.write_table(table, folder / "hashes.parquet")
+    for _ in range(ROUNDS):
+        with cpu_seconds() as spent:
+            frame = spark.read.parquet(str(folder / "hashes.parquet"))
+            near_pairs(frame, RADIUS).write.mode("overwrite").parquet(str(folder / "spark"))
+    found, ours = (pq.read_table(folder / name) for name in ("spark", PAIRS))
+    one, other = (_packed(t.column("left").to_numpy(), t.column("right").to_numpy()) for t in (found, ours))
+    return spent.seconds, len(np.setxor1d(one, other, assume_unique=True))
 
 
 def _held(data: Made, lowest: NDArray[np.int64], folder: Path) -> tuple[int, int, int]:
@@ -163,28 +191,34 @@ def _packed(left: NDArray[np.int64], right: NDArray[np.int64]) -> Hashes:
 
 def table(costs: Costs) -> list[str]:
     """Return the lines of a Markdown table."""
-    return [
+    lines = [
         "| what | CPU-seconds | of comparing all |",
         "|---|--:|--:|",
         f"| `IndexBinaryFlat.range_search`, scaled from {costs.sampled:,} queries | {costs.flat:.1f} | 1 |",
-        f"| `pinlake near-duplicates`, file to files | {costs.ours:.2f} | 1/{costs.flat / costs.ours:.0f} |",
-        "",
-        f"Recall {costs.found / max(1, costs.expected):.6f}: {costs.found:,} of {costs.expected:,} known pairs found; "
-        f"{costs.wrong:,} wrong. {costs.pairs:,} pairs in all, {costs.seconds:.1f} s by the clock.",
+        f"| `pinlake near-duplicates`, file to files | {costs.ours:.2f} | 1/{costs.flat / costs.ours:.3g} |",
     ]
+    said = (
+        f"Recall {costs.found / max(1, costs.expected):.6f}: {costs.found:,} of {costs.expected:,} known pairs found; "
+        f"{costs.wrong:,} wrong. {costs.pairs:,} pairs in all, {costs.seconds:.1f} s by the clock."
+    )
+    if costs.spark is not None:
+        lines.append(f"| the join on Spark, file to files | {costs.spark:.2f} | 1/{costs.flat / costs.spark:.3g} |")
+        said += f" Pairs that Spark and one machine do not both find: {costs.other:,}."
+    return [*lines, "", said]
 
 
 def page(costs: Costs, lines: list[str], today: date) -> str:
     """Return the part of docs/benchmarks.md."""
+    told = "" if costs.spark is None else " --spark"
     return f"""# What finding near-duplicates costs
 
-Made by `pinlake benchmark near-duplicates --rows {costs.rows} --page docs/benchmarks.md` on {today},
+Made by `pinlake benchmark near-duplicates --rows {costs.rows}{told} --page docs/benchmarks.md` on {today},
 {psutil.cpu_count()} cores: {costs.rows:,} 64-bit hashes, {costs.unique:,} of them different, one value
 {costs.rows * HOT // 1_000_000:,} times, {FAMILIES:.0%} variants in families of {FAMILY}, pairs planted at exactly
-{RADIUS} bits, the rest random; every pair within {RADIUS} bits. Ours is the last of {ROUNDS} runs, grouping, reading
-and writing included. FAISS searched the different hashes alone, on one thread, for a sample of them, which was scaled
-to all; its radius is exclusive, so it was asked for {RADIUS + 1}. Known pairs: all planted ones, and all pairs of
-{costs.checked:,} rows, each compared with every other by numpy.
+{RADIUS} bits, the rest random; every pair within {RADIUS} bits. Ours are the last of {ROUNDS} runs each, grouping,
+reading and writing included, JVM and Python workers too. FAISS searched the different hashes alone, on one thread, for
+a sample of them, which was scaled to all; its radius is exclusive, so it was asked for {RADIUS + 1}. Known pairs: all
+planted ones, and all pairs of {costs.checked:,} rows, each compared with every other by numpy.
 
 {chr(10).join(lines)}
 """

@@ -221,15 +221,24 @@ def reconcile(
 
 @benchmarks.command()
 def near_duplicates(
-    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000, page: Page = None
+    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000,
+    spark: Annotated[bool, typer.Option("--spark", help="Measure the join on Spark too.")] = False,
+    page: Page = None,
 ) -> None:
     """Find every pair of near hashes, beside FAISS comparing all with all: CPU-seconds and recall.
 
-    `pinlake benchmark near-duplicates`
+    `pinlake benchmark near-duplicates --spark`; Spark with `conf/size` unless told otherwise.
     """
+    STATE.env = STATE.env or SIZE
     from jobs.benchmark import duplicates
 
     with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
-        costs = duplicates.measure(Path(scratch), rows)
+        if spark:
+            from jobs.cli.engine import engine
+
+            with engine(root=scratch) as on:
+                costs = duplicates.measure(Path(scratch), rows, on.runner.lake.spark)
+        else:
+            costs = duplicates.measure(Path(scratch), rows)
     lines = duplicates.table(costs)
     _show(lines, page, "near-duplicates", duplicates.page(costs, lines, datetime.now(UTC).date()))
