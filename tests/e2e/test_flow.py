@@ -1,6 +1,8 @@
 """From source files to a served generation: what the platform promises as a whole, held against the world's truth."""
 
+from collections import defaultdict
 from datetime import timedelta
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -82,6 +84,21 @@ def test_no_related_pin_is_private_deleted_or_a_double(flowed):
     assert all(pins[row["pin_id"]]["visibility"] == "public" for row in related)
     beside = [row for row in related if (row["pin_id"], row["related_pin_id"]) in doubles]
     assert len(beside) / len(doubles) < 0.02, beside[:5]
+
+
+def test_planted_duplicates_are_found_and_none_is_invented(flowed):
+    """Among pins that may be shown; of others only the hash is compared, and this world has no pictures."""
+    public = flowed.gold("pin_stats").where("visibility = 'public'").select("pin_id", "image_signature")
+    found = rows(public.join(flowed.gold("image_clusters"), "image_signature").select("pin_id", "cluster_id"))
+    root = {row["pin_id"]: row["original_id"] for row in flowed.told("duplicates").to_pylist()}
+    families, clusters = defaultdict(list), defaultdict(list)
+    for row in found:
+        families[root.get(row["pin_id"], row["pin_id"])].append(row["pin_id"])
+        clusters[row["cluster_id"]].append(row["pin_id"])
+    true, told = ({p for f in groups.values() for p in combinations(sorted(f), 2)} for groups in (families, clusters))
+    assert len(true) > 300
+    assert len(true & told) / len(told) >= 0.99
+    assert len(true & told) / len(true) >= 0.99
 
 
 def test_related_pins_share_the_truths_topic(flowed):
