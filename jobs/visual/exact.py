@@ -95,6 +95,15 @@ def scan(vectors: Floats, queries: Floats, k: int) -> tuple[Floats, Rows]:
 
 def tolerance(vectors: Floats, queries: Floats) -> Floats:
     """Return, per query, how far a float32 score may be off."""
-    longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0)))
-    error: Floats = (SLACK * longest * np.sqrt(np.einsum("ij,ij->i", queries, queries))).astype(np.float32)
+    return slack(longest(vectors), queries)
+
+
+def longest(vectors: Floats) -> float:
+    """Return the greatest length of a row."""
+    return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0)))
+
+
+def slack(length: float, queries: Floats) -> Floats:
+    """Return `tolerance` where the greatest length is known."""
+    error: Floats = (SLACK * length * np.sqrt(np.einsum("ij,ij->i", queries, queries))).astype(np.float32)
     return error

@@ -32,26 +32,35 @@ def train(vectors: Floats, seed: int, threads: int | None = None) -> Cells:
 
     The count is the measured optimum for self-joins of 300 thousand to 20 million unit vectors.
     """
-    faiss = library()
+    centroids = means(vectors, min(len(vectors), int(4 * np.sqrt(len(vectors)))), seed, 10, threads)
+    return Cells(centroids, nearest(centroids, vectors, 1)[:, 0])
+
+
+def means(vectors: Floats, count: int, seed: int, rounds: int, threads: int | None = None) -> Floats:
+    """Return `count` centroids [count, d] by spherical k-means on `vectors`, PER_CELL for each at most."""
     limit_threads(threads)
-    count = min(len(vectors), int(4 * np.sqrt(len(vectors))))
-    means = faiss.Kmeans(
+    found = library().Kmeans(
         vectors.shape[1],
         count,
-        niter=10,
+        niter=rounds,
         seed=seed % (1 << 31),
         spherical=True,
         max_points_per_centroid=PER_CELL,
         min_points_per_centroid=1,
     )
-    means.train(vectors)
-    centroids: Floats = np.ascontiguousarray(means.centroids)
-    quantizer = faiss.IndexFlatIP(vectors.shape[1])
+    found.train(vectors)
+    centroids: Floats = np.ascontiguousarray(found.centroids)
+    return centroids
+
+
+def nearest(centroids: Floats, vectors: Floats, probes: int) -> Rows:
+    """Return the `probes` cells [n, probes] nearest to each vector, best first."""
+    quantizer = library().IndexFlatIP(centroids.shape[1])
     quantizer.add(centroids)
-    cell = np.empty(len(vectors), np.int64)
+    cells = np.empty((len(vectors), probes), np.int64)
     for part in blocks(len(vectors)):
-        cell[part] = quantizer.search(vectors[part], 1)[1][:, 0]
-    return Cells(centroids, cell)
+        cells[part] = quantizer.search(vectors[part], probes)[1]
+    return cells
 
 
 class Inverted:
@@ -87,7 +96,8 @@ def _assemble(vectors: Floats, cells: Cells) -> Any:
     index.own_fields = True
     quantizer.this.disown()
     ids = np.arange(n)
-    index.add_core(n, faiss.swig_ptr(vectors), faiss.swig_ptr(ids), faiss.swig_ptr(cells.cell))
+    cell = np.ascontiguousarray(cells.cell)
+    index.add_core(n, faiss.swig_ptr(vectors), faiss.swig_ptr(ids), faiss.swig_ptr(cell))
     return index
 
 
