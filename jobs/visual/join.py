@@ -209,7 +209,7 @@ def _report(source: Source, quarantined: int, wish: Wish, device: Device) -> Rep
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let numpy's products use one thread in the body: blocks are what runs side by side."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
     with threadpool_limits(1, user_api="blas"):
         yield
