@@ -57,7 +57,7 @@ class Searcher(Protocol):
     """Finds neighbours of a run of vectors, themselves among them."""
 
     def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
-        """Return scores and numbers, see `Lists.search`."""
+        """Return scores and numbers [m, min(k, n)] by (-score, number), -inf and -1 where fewer were found."""
 
 
 class Exact:
@@ -70,6 +70,21 @@ class Exact:
     def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
         """Return scores and numbers [m, min(k, n)]."""
         return self._index.search(self._index.vectors[part], k)
+
+
+class Inverted:
+    """A Searcher that looks into lists, chosen once for all vectors: any blocks then find the same."""
+
+    def __init__(self, source: Source, looked: Rows, cells: int) -> None:
+        """Lay out the vectors by the first of the lists [n, p] that each looks into."""
+        self._looked = looked
+        self._lists = Lists(source, looked[:, 0], cells)
+        self._place = np.empty_like(self._lists.order)
+        self._place[self._lists.order] = np.arange(len(source))
+
+    def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
+        """Return scores and numbers [m, min(k, n)], -inf and -1 where fewer were found."""
+        return self._lists.search(self._lists.vectors[self._place[part]], self._looked[part], k)
 
 
 class Join:
@@ -99,7 +114,7 @@ class Join:
             return self._timed("open", lambda: Exact(source, device.name, self._threads))
         return self._inverted(source, wish.recall)
 
-    def _inverted(self, source: Source, target: float) -> Lists:
+    def _inverted(self, source: Source, target: float) -> Inverted:
         n, wish, report = len(source), self.wish, self.report
         cells = int(4 * np.sqrt(n))
         drawn = sample_of(n, cells * PER_CELL, wish.seed)
@@ -114,12 +129,12 @@ class Join:
         ranks = cell_ranks(source, sample, truth, centroids)
         return fewest_probes(ranks, target, max(1, len(centroids) // 4))
 
-    def _lists(self, source: Source, centroids: Floats, probes: int) -> Lists:
+    def _lists(self, source: Source, centroids: Floats, probes: int) -> Inverted:
         kind = np.uint16 if len(centroids) <= 1 << 16 else np.int32
         looked: Any = np.empty((len(source), probes), kind)
         for part in source.parts():
             looked[part] = nearest(centroids, source.take(part), probes)
-        return Lists(source, looked, len(centroids))
+        return Inverted(source, looked, len(centroids))
 
     def _timed(self, step: str, work: Callable[[], Any]) -> Any:
         self._say(step, 0, 1)

@@ -1,15 +1,16 @@
 """Each vector's neighbours by going through the lists of an inverted file instead of through the queries.
 
 A list is multiplied once with all the queries of a block that look into it, and what is better than a query's worst so
-far goes to its heap: large products instead of many small ones, three to four times as many queries a CPU-second as
-`IndexIVFFlat.search` at the same probes (docs/neighbours.md). `faiss.contrib.big_batch_search` works alike; it holds
-the results of all queries at once, copies the vectors once more, and prints a line a list.
+far goes to its heap: large products instead of many small ones. `faiss.contrib.big_batch_search` works alike; it holds
+the results of all queries at once, copies the vectors once more, sends all scores to the heaps and prints a line a
+list. At the same probes a query took 0.07 ms of CPU where `IndexIVFFlat.search` took 0.30 (200,000 vectors, 67 of 1,788
+lists), and 0.12 with 20 queries a list: so there is no size below which lists are searched query by query.
 
 **Exact within its lists.** Fewer probes and a final score in float64, instead of more probes and the scores as found: a
 pair's score costs a fraction of a probe. A float32 product depends on its shape, so a block fetches SPARE more than
 wanted, scores them again in one order, sorts by (-score, number), and looks again at all lists of a query whose worst
-fetched score might tie with its last kept. Lists to look into are chosen once, for all vectors. So the result
-is the k best by (-score, number) of those lists, whatever the blocks or the threads.
+fetched score might tie with its last kept. So the result is the k best by (-score, number) of the lists looked into,
+whatever the blocks or the threads.
 """
 
 from collections.abc import Iterator
@@ -70,44 +71,45 @@ class Best:
 
 
 class Lists:
-    """Vectors laid out by cell, each with the cells it looks into."""
+    """Vectors laid out by cell."""
 
-    def __init__(self, source: Source, probes: Rows, cells: int) -> None:
+    def __init__(self, source: Source, cell: Rows, cells: int) -> None:
         """Lay the vectors out: the one copy of them that is made.
 
         Args:
             source: n vectors.
-            probes: [n, p] cells that each looks into; the first is the one it lies in.
+            cell: [n], the list that each stands in.
             cells: how many there are.
         """
-        self.probes = probes
         self.cells = cells
-        self.order = np.argsort(probes[:, 0], kind="stable")
-        self.start = np.searchsorted(probes[self.order, 0], np.arange(cells + 1))
-        self.place = np.empty_like(self.order)
-        self.place[self.order] = np.arange(len(self.order))
+        self.order = np.argsort(cell, kind="stable")
+        self.start = np.searchsorted(cell[self.order], np.arange(cells + 1))
         self.vectors = np.empty((len(source), source.dim), np.float32)
         for part in source.parts():
             self.vectors[part] = source.take(self.order[part])
         self._slots = np.arange(len(source))
         self._longest = longest(self.vectors)
 
-    def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
-        """Return scores and numbers [m, min(k, n)] for the vectors of `part`, themselves among them.
+    def search(self, queries: Floats, probes: Rows, k: int) -> tuple[Floats, Rows]:
+        """Return scores and numbers, both [m, min(k, n)], by (-score, number); -inf and -1 where the lists hold fewer.
 
-        By (-score, number); -inf and -1 stand last where the lists hold fewer. Safe to call from several threads.
+        Safe to call from several threads, each of which it tells to be FAISS's only one.
+
+        Args:
+            queries: float32 [m, d].
+            probes: [m, p], the lists that each looks into, the most promising first.
+            k: vectors wanted.
         """
         limit_threads(1)
-        queries = self.vectors[self.place[part]]
         k = min(k, len(self.vectors))
-        best = self._collect(queries, self.probes[part], min(k + SPARE, len(self.vectors)))
-        near, worst = best.numbers, best.worst.copy()
+        best = self._collect(queries, probes, min(k + SPARE, len(self.vectors)))
+        near, worst = best.numbers, best.worst
         numbers = np.where(near < 0, -1, self.order[near])
         scores, numbers = ordered(rescore(self.vectors, queries, near), numbers, k)
         if near.shape[1] < len(self.vectors) and k:
             full = worst > LOWEST
             open_ = np.flatnonzero(full & (worst + slack(self._longest, queries) >= scores[:, -1]))
-            self._settle(open_, queries, self.probes[part], (scores, numbers))
+            self._settle(open_, queries, probes, (scores, numbers))
         return scores, numbers
 
     def _collect(self, queries: Floats, probes: Rows, keep: int) -> Best:

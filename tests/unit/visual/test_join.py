@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jobs.errors import ConfigError, EnvironmentMissing, ValidationFailed
 from jobs.lake.vectors import unit
 from jobs.visual import tuning
-from jobs.visual.inverted import Cells, Inverted, means, nearest
-from jobs.visual.join import Join, knn_join
+from jobs.visual.inverted import means, nearest
+from jobs.visual.join import Inverted, Join, knn_join
 from jobs.visual.listmajor import Lists
 from jobs.visual.source import prepare
 from jobs.visual.wish import Wish
@@ -73,7 +73,7 @@ def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     ids = np.random.default_rng(seed).permutation(n)
     source, _ = prepare(x, ids, "ip")
     centroids = gaussian(5, d, seed)
-    lists = Lists(source, nearest(centroids, source.whole(), 5).astype(np.uint16), 5)
+    lists = Inverted(source, nearest(centroids, source.whole(), 5).astype(np.uint16), 5)
     whole = knn_join(x, ids, k, metric="ip")
     parts = [lists.search(slice(a, min(n, a + block)), k) for a in range(0, n, block)]
     scores, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))
@@ -83,15 +83,23 @@ def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
-def test_lists_find_what_the_inverted_file_finds_with_the_same_probes(clustered):
+def test_lists_find_what_faiss_finds_with_the_same_probes(clustered):
+    import faiss
+
     centroids = means(clustered, 120, 7, 4)
+    quantizer = faiss.IndexFlatIP(32)
+    quantizer.add(centroids)
+    plain = faiss.IndexIVFFlat(quantizer, 32, 120, faiss.METRIC_INNER_PRODUCT)
+    plain.is_trained = True
+    plain.add(clustered)
+    source, _ = prepare(clustered, None, "ip")
     for probes in (1, 5, 30):
-        source, _ = prepare(clustered, None, "ip")
         looked = nearest(centroids, clustered, probes)
-        scores, numbers = Lists(source, looked, 120).search(slice(0, 3000), 20)
-        plain = Inverted(clustered, Cells(centroids, looked[:, 0]), probes).search(clustered, 20)
-        np.testing.assert_array_equal(numbers, plain[1])
-        np.testing.assert_array_equal(scores, plain[0])
+        scores, numbers = Lists(source, looked[:, 0], 120).search(clustered, looked, 20)
+        plain.nprobe = probes
+        wanted, rows = plain.search(clustered, 20)
+        np.testing.assert_array_equal(numbers, rows)
+        np.testing.assert_allclose(scores[rows >= 0], wanted[rows >= 0], atol=1e-5)
 
 
 def test_any_blocks_and_threads_give_the_same_bytes(clustered):
@@ -128,11 +136,11 @@ def test_missing_neighbours_are_left_out_and_counted():
     x[np.arange(4000), np.arange(4000) % 40] = 1 + np.arange(4000) // 40 / 1000
     source, _ = prepare(x, None, "cosine")
     probes = (np.arange(4000) % 40)[:, None].astype(np.uint16)
-    scores, numbers = Lists(source, probes, 40).search(slice(0, 4000), 130)
+    scores, numbers = Inverted(source, probes, 40).search(slice(0, 4000), 130)
     assert ((numbers >= 0).sum(axis=1) == 100).all()
     assert np.isneginf(scores[numbers < 0]).all()
     join = Join(x, None, Wish(129))
-    join.report.index, join._searcher = "inverted", Lists(source, probes, 40)
+    join.report.index, join._searcher = "inverted", Inverted(source, probes, 40)
     (block,) = join.blocks()
     assert (block.counts == 99).all()
     assert join.report.short == 4000
