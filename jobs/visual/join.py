@@ -8,21 +8,23 @@ file, as many as the recall asks for. Blocks of queries bound the memory: the ve
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from jobs.visual.exact import Floats, Rows
 from jobs.visual.inverted import PER_CELL, means, nearest
-from jobs.visual.knn import Device, Index, Wanted, choose, threads_told
+from jobs.visual.knn import Device, Index, Wanted, choose, limit_threads, threads_told
 from jobs.visual.listmajor import Lists
 from jobs.visual.source import Quarantine, Source, prepare
 from jobs.visual.tuning import SAMPLE, Recall, cell_ranks, fewest_probes, sample_of, true_neighbours
 from jobs.visual.wish import Progress, Report, Wish
+
+Result = TypeVar("Result")
 
 ROUNDS = 4
 """Of k-means: ten find the same recall at the same probes, 0.985 for 0.984 at 64 of 4,000 cells."""
@@ -63,9 +65,9 @@ class Searcher(Protocol):
 class Exact:
     """A Searcher that compares all."""
 
-    def __init__(self, source: Source, wanted: Wanted, threads: int) -> None:
+    def __init__(self, source: Source, wanted: Wanted) -> None:
         """Open the index."""
-        self._index = Index(source.whole(), wanted=wanted, threads=threads)
+        self._index = Index(source.whole(), wanted=wanted, threads=1)
 
     def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
         """Return scores and numbers [m, min(k, n)]."""
@@ -111,7 +113,7 @@ class Join:
             return None
         small = n <= max(wish.exact_below, wish.k + 1)
         if small or wish.recall is None or wish.recall >= 1 or device.name == "gpu":
-            return self._timed("open", lambda: Exact(source, device.name, self._threads))
+            return self._timed("open", lambda: Exact(source, device.name))
         return self._inverted(source, wish.recall)
 
     def _inverted(self, source: Source, target: float) -> Inverted:
@@ -132,8 +134,12 @@ class Join:
     def _lists(self, source: Source, centroids: Floats, probes: int) -> Inverted:
         kind = np.uint16 if len(centroids) <= 1 << 16 else np.int32
         looked: Any = np.empty((len(source), probes), kind)
-        for part in source.parts():
+
+        def assign(part: slice) -> None:
+            limit_threads(1)
             looked[part] = nearest(centroids, source.take(part), probes)
+
+        deque(self._each(assign, source.parts()), 0)
         return Inverted(source, looked, len(centroids))
 
     def _timed(self, step: str, work: Callable[[], Any]) -> Any:
@@ -149,25 +155,28 @@ class Join:
         begun, n = time.monotonic(), len(self.ids)
         parts = [slice(start, min(n, start + self.wish.block)) for start in range(0, n, self.wish.block)]
         with one_blas_thread():
-            for part, block in zip(parts, self._searched(parts), strict=True):
+            for part, block in zip(parts, self._each(self._block, parts), strict=True):
                 self.report.neighbours += len(block.neighbours)
                 self.report.short += int((block.counts < self.columns).sum())
                 self.report.seconds["search"] = time.monotonic() - begun
                 self._say("search", part.stop, n)
                 yield block
 
-    def _searched(self, parts: list[slice]) -> Iterator[Block]:
-        if self.report.index == "exact":  # FAISS has threads of its own there
-            yield from map(self._block, parts)
-            return
-        with ThreadPoolExecutor(self._threads, "knn") as pool:
+    def _each(self, work: Callable[[slice], Result], parts: list[slice]) -> Iterator[Result]:
+        """Yield what `work` returns for each part, in their order, some parts ahead of the one yielded.
+
+        Each thread works on a part of its own and tells FAISS to use no others: threads that share one search wait
+        for each other by spinning, which took twice the CPU on a busy machine. A GPU has one.
+        """
+        threads = 1 if self.report.backend == "gpu" else self._threads
+        with ThreadPoolExecutor(threads, "knn") as pool:
             left = iter(parts)
-            ahead: deque[Future[Block]] = deque(pool.submit(self._block, p) for p in islice(left, self._threads))
+            ahead = deque(pool.submit(work, part) for part in islice(left, threads + 1))
             try:
                 while ahead:
-                    block = ahead.popleft().result()
-                    ahead.extend(pool.submit(self._block, p) for p in islice(left, 1))
-                    yield block
+                    done = ahead.popleft().result()
+                    ahead.extend(pool.submit(work, part) for part in islice(left, 1))
+                    yield done
             finally:
                 pool.shutdown(cancel_futures=True)
 

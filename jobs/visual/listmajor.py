@@ -25,6 +25,8 @@ SPARE = 8
 """Fetched beyond those wanted: seldom are more scores alike to float32's error."""
 PRODUCT = 1 << 20
 """Scores of one product: 4 MiB, which the caches hold."""
+MEMBERS = 4_096
+"""Vectors of one product: longer lists are cut, lest few queries be left to multiply them with."""
 LOWEST = np.finfo(np.float32).min
 """What FAISS fills empty places of a heap with."""
 
@@ -117,13 +119,17 @@ class Lists:
         # each query's own list first: with its worst score raised early, little of the rest reaches the heap
         for columns in (probes[:, :1], probes[:, 1:]):
             for cell, slots in visits(columns, self.cells):
-                members = slice(int(self.start[cell]), int(self.start[cell + 1]))
-                vectors, places = self.vectors[members], self._slots[members]
-                step = max(1, PRODUCT // max(1, len(vectors)))
-                for start in range(0, len(slots) if len(vectors) else 0, step):
-                    some = slots[start : start + step]
-                    best.offer(some, queries[some], vectors, places)
+                for members in self._members(cell):
+                    vectors, places = self.vectors[members], self._slots[members]
+                    step = max(1, PRODUCT // len(vectors))
+                    for start in range(0, len(slots), step):
+                        some = slots[start : start + step]
+                        best.offer(some, queries[some], vectors, places)
         return best
+
+    def _members(self, cell: int) -> list[slice]:
+        start, stop = int(self.start[cell]), int(self.start[cell + 1])
+        return [slice(at, min(stop, at + MEMBERS)) for at in range(start, stop, MEMBERS)]
 
     def _settle(self, open_: Rows, queries: Floats, probes: Rows, found: tuple[Floats, Rows]) -> None:
         """Replace what was found for a few queries by the best of all members of their lists."""
