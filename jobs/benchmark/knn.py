@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ import psutil
 from jobs.lake.vectors import unit
 from jobs.visual.exact import Floats, Rows
 from jobs.visual.files import read_matrix
-from jobs.visual.join import Join, knn_join
+from jobs.visual.join import Exact, knn_join, one_blas_thread
 from jobs.visual.knn import library, limit_threads
-from jobs.visual.wish import Wish
+from jobs.visual.source import prepare
 
 K, DIM = 50, 128
 COMPARED, JUDGED = 20_000, 10_000
@@ -116,12 +115,13 @@ def ratios(folder: Path, cost: Cost) -> Ratios:
     """Measure what exact mode and the command add, on the vectors that `measure` left in `folder`."""
     vectors = np.load(folder / "vectors.npy")
     block = min(len(vectors), COMPARED)
-    join = Join(vectors, None, Wish(K, metric="ip", threads=1, block=block))
+    exact = Exact(prepare(vectors, None, "ip")[0], "cpu")
     ours, theirs = [], []
     for _ in range(2):  # the better of two each, taken in turn: others use this machine
         theirs.append(compare_all(vectors, block)[0])
         begun = time.process_time()
-        list(islice(join.blocks(), 1))
+        with one_blas_thread():
+            exact.search(slice(0, block), K + 1)
         ours.append(time.process_time() - begun)
     np.save(folder / "few.npy", vectors[:10])
     start_up = _command(folder, "few.npy", cost.target)

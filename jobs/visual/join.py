@@ -99,13 +99,11 @@ class Join:
         device = choose(wish.backend)
         self._threads = threads_told(wish.threads)
         source, self.quarantine = prepare(vectors, ids, wish.metric)
-        self._source: Source | None = source
         self.ids, self.columns = source.ids, min(wish.k, max(0, len(source) - 1))
         self.report = _report(source, len(self.quarantine.rows), wish, device)
         with one_blas_thread():
+            # an inverted file has its own copy: nothing of the given matrix is held on to
             self._searcher = self._open(source, device)
-        if self._searcher is not None and self.report.index == "inverted":
-            self._source = None  # laid out by cell: the given matrix is no longer needed
 
     def _open(self, source: Source, device: Device) -> Searcher | None:
         n, wish = len(source), self.wish
