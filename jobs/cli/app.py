@@ -84,6 +84,7 @@ def main() -> None:
     import jobs.cli.export
     import jobs.cli.ingest
     import jobs.cli.look
+    import jobs.cli.neighbours
     import jobs.cli.quarantine
     import jobs.cli.reconcile
     import jobs.cli.report

@@ -242,3 +242,23 @@ def near_duplicates(
             costs = duplicates.measure(Path(scratch), rows)
     lines = duplicates.table(costs)
     _show(lines, page, "near-duplicates", duplicates.page(costs, lines, datetime.now(UTC).date()))
+
+
+@benchmarks.command()
+def knn(
+    rows: Annotated[int, typer.Option(help="Vectors of the larger size.", min=1000)] = 1_000_000, page: Page = None
+) -> None:
+    """Find all nearest neighbours beside comparing all vectors: CPU-seconds, recall, memory; no Java.
+
+    `pinlake benchmark knn --rows 200000`; a million take some five minutes of one core and 3 GB of memory.
+    """
+    from jobs.benchmark import knn as measured
+
+    with tempfile.TemporaryDirectory(prefix="pinlake-knn-") as scratch:
+        costs = [measured.measure(Path(scratch), min(rows, 200_000), 0.99)]
+        more = measured.ratios(Path(scratch), costs[0])
+        costs += [measured.measure(Path(scratch), rows, 0.98)] if rows > 200_000 else []
+    text = measured.page(measured.table(costs), more, datetime.now(UTC).date())
+    if page:
+        put(page, "knn", text)
+    typer.echo(text)

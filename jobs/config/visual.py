@@ -10,8 +10,8 @@ from jobs.config.base import Section
 class Visual(Section):
     """Embeddings, neighbours, related pins."""
 
-    backend: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where FAISS searches: auto takes a GPU that works, gpu fails without one."""
+    backend: Literal["auto", "cpu", "gpu", "required_gpu"] = "auto"
+    """Where FAISS searches: auto takes a GPU that works, gpu and required_gpu, one and the same, fail without one."""
     model: str = ""
     """Embedding model to use; empty takes the only one there is, and fails where there are several."""
     neighbours: int = Field(50, ge=1, le=1000)

@@ -1,17 +1,18 @@
 """An inverted-file index for more vectors than can all be compared: built once on the driver, searched on executors.
 
-Only centroids and each vector's cell are sent about; an executor puts the index together from them and the matrix in
-one copy. Results are scored and ordered like the exact index's; a neighbour that was not found is row -1, at the end.
+Only centroids and each vector's cell are sent about; an executor lays the matrix out by them in one copy. Results are
+scored and ordered like the exact index's; a neighbour that was not found is row -1, at the end.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jobs.errors import ConfigError
-from jobs.visual.exact import Floats, Rows, ordered, require_matrix, rescore
-from jobs.visual.knn import SPARE, Index, Wanted, blocks, library, limit_threads
+from jobs.visual.exact import Floats, Rows, require_matrix
+from jobs.visual.knn import Index, Wanted, blocks, library, limit_threads
+from jobs.visual.listmajor import Lists
+from jobs.visual.source import prepare
 
 PER_CELL = 64
 """Vectors per cell that training looks at; more change the centroids little."""
@@ -32,63 +33,58 @@ def train(vectors: Floats, seed: int, threads: int | None = None) -> Cells:
 
     The count is the measured optimum for self-joins of 300 thousand to 20 million unit vectors.
     """
-    faiss = library()
+    centroids = means(vectors, min(len(vectors), int(4 * np.sqrt(len(vectors)))), seed, 10, threads)
+    return Cells(centroids, nearest(centroids, vectors, 1)[:, 0])
+
+
+def means(vectors: Floats, count: int, seed: int, rounds: int, threads: int | None = None) -> Floats:
+    """Return `count` centroids [count, d] by spherical k-means on `vectors`, PER_CELL for each at most."""
     limit_threads(threads)
-    count = min(len(vectors), int(4 * np.sqrt(len(vectors))))
-    means = faiss.Kmeans(
+    found = library().Kmeans(
         vectors.shape[1],
         count,
-        niter=10,
+        niter=rounds,
         seed=seed % (1 << 31),
         spherical=True,
         max_points_per_centroid=PER_CELL,
         min_points_per_centroid=1,
     )
-    means.train(vectors)
-    centroids: Floats = np.ascontiguousarray(means.centroids)
-    quantizer = faiss.IndexFlatIP(vectors.shape[1])
+    found.train(vectors)
+    centroids: Floats = np.ascontiguousarray(found.centroids)
+    return centroids
+
+
+def nearest(centroids: Floats, vectors: Floats, probes: int) -> Rows:
+    """Return the `probes` cells [n, probes] nearest to each vector, best first."""
+    quantizer = library().IndexFlatIP(centroids.shape[1])
     quantizer.add(centroids)
-    cell = np.empty(len(vectors), np.int64)
+    cells = np.empty((len(vectors), probes), np.int64)
     for part in blocks(len(vectors)):
-        cell[part] = quantizer.search(vectors[part], 1)[1][:, 0]
-    return Cells(centroids, cell)
+        cells[part] = quantizer.search(vectors[part], probes)[1]
+    return cells
 
 
 class Inverted:
     """Vectors by cell; a query looks into the `probes` nearest cells."""
 
     def __init__(self, vectors: Floats, cells: Cells, probes: int, threads: int | None = None) -> None:
-        """Put the index together from trained cells."""
+        """Lay the vectors out by trained cells."""
         self.vectors = require_matrix("vectors", vectors)
         self.probes = probes
         self.threads = threads
-        self._index = _assemble(self.vectors, cells)
+        self._centroids = cells.centroids
+        self._lists = Lists(prepare(self.vectors, metric="ip")[0], cells.cell, len(cells.centroids))
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Return scores and rows [m, min(k, n)] by (-score, row); -inf and -1 where fewer were found."""
         queries = require_matrix("queries", queries, self.vectors.shape[1])
         k = min(k, len(self.vectors))
-        limit_threads(self.threads)
         scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-        options = library().SearchParametersIVF(nprobe=self.probes)
         for part in blocks(len(queries)):
-            _, near = self._index.search(queries[part], min(k + SPARE, len(self.vectors)), params=options)
-            scores[part], rows[part] = ordered(rescore(self.vectors, queries[part], near), near, k)
+            limit_threads(self.threads)
+            looked = nearest(self._centroids, queries[part], self.probes)
+            scores[part], rows[part] = self._lists.search(queries[part], looked, k)
         return scores, rows
-
-
-def _assemble(vectors: Floats, cells: Cells) -> Any:
-    faiss = library()
-    n, dim = vectors.shape
-    quantizer = faiss.IndexFlatIP(dim)
-    quantizer.add(cells.centroids)
-    index = faiss.IndexIVFFlat(quantizer, dim, len(cells.centroids), faiss.METRIC_INNER_PRODUCT)
-    index.is_trained = True
-    index.own_fields = True
-    quantizer.this.disown()
-    ids = np.arange(n)
-    index.add_core(n, faiss.swig_ptr(vectors), faiss.swig_ptr(ids), faiss.swig_ptr(cells.cell))
-    return index
 
 
 def tune(vectors: Floats, cells: Cells, queries: Rows, k: int, recall: float, wanted: Wanted = "auto") -> int:

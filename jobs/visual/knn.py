@@ -4,7 +4,9 @@ In: float32 matrices. Out: scores and row numbers, best first, ties by row numbe
 Callers never mention a device. FAISS is imported inside functions: starting it is slow, and most commands need none.
 """
 
+import logging
 import os
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -16,7 +18,9 @@ import numpy as np
 from jobs.errors import ConfigError, EnvironmentMissing
 from jobs.visual.exact import Floats, Rows, ordered, require_matrix, rescore, scan, tolerance
 
-Wanted = Literal["auto", "cpu", "gpu"]
+log = logging.getLogger(__name__)
+
+Wanted = Literal["auto", "cpu", "gpu", "required_gpu"]
 
 FAMILY = ("faiss", "faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu11", "faiss-gpu-cu12", "faiss-cuda")
 """Distributions that all write the same `faiss` folder: pip lets two be installed, and the last one wins."""
@@ -65,26 +69,47 @@ def library() -> ModuleType:
     return module
 
 
-def backend(wanted: Wanted = "auto") -> Literal["cpu", "gpu"]:
+@dataclass(frozen=True)
+class Device:
+    """Where searches run."""
+
+    name: Literal["cpu", "gpu"]
+    fallback: str = ""
+    """Why "auto" took the CPU; empty where it did not, or was not asked."""
+
+
+def choose(wanted: Wanted = "auto") -> Device:
     """Return where searches run: this is the only choice of device in the platform.
 
-    "auto" takes a GPU if FAISS was built for one, sees one, and finds on it what numpy finds; "gpu" insists.
+    "auto" takes a GPU if FAISS was built for one, sees one, and finds on it what numpy finds, and else says why not;
+    "gpu" and "required_gpu", one and the same, insist.
 
     Raises:
-        ConfigError: `wanted` is none of auto, cpu, gpu.
-        EnvironmentMissing: no FAISS, or "gpu" and there is none that works.
+        ConfigError: `wanted` is none of auto, cpu, gpu, required_gpu.
+        EnvironmentMissing: no FAISS, two of them, or no GPU that works where one is required.
     """
-    if wanted not in ("auto", "cpu", "gpu"):
-        raise ConfigError(f"visual.backend must be auto, cpu or gpu, got {wanted!r}.")
+    if wanted not in ("auto", "cpu", "gpu", "required_gpu"):
+        raise ConfigError(f"visual.backend must be auto, cpu, gpu or required_gpu, got {wanted!r}.")
     library()
     if wanted == "cpu":
-        return "cpu"
+        return Device("cpu")
     trouble = _gpu_trouble()
     if trouble is None:
-        return "gpu"
-    if wanted == "gpu":
-        raise EnvironmentMissing(f"visual.backend is gpu, but {trouble}. Set it to auto to search on the CPU.")
-    return "cpu"
+        return Device("gpu")
+    if wanted != "auto":
+        raise EnvironmentMissing(f"visual.backend is {wanted}, but {trouble}. Set it to auto to search on the CPU.")
+    _say_once(trouble)
+    return Device("cpu", trouble)
+
+
+@cache
+def _say_once(trouble: str) -> None:
+    log.info("Neighbours are searched on the CPU: %s", trouble)
+
+
+def backend(wanted: Wanted = "auto") -> Literal["cpu", "gpu"]:
+    """Return the name of the device; raises as `choose` does."""
+    return choose(wanted).name
 
 
 @cache
@@ -116,12 +141,14 @@ def _open_flat(vectors: Floats, device: str) -> Any:
 
 
 def limit_threads(threads: int | None = None) -> None:
-    """Let FAISS use `threads` cores; by default OMP_NUM_THREADS, which Spark sets per task, else one.
+    """Let FAISS use so many cores, see `threads_told`. Without it each of N tasks starts N threads."""
+    library().omp_set_num_threads(threads_told(threads))
 
-    Without it each of N tasks starts N threads.
-    """
+
+def threads_told(threads: int | None = None) -> int:
+    """Return `threads`; by default OMP_NUM_THREADS, which Spark sets per task, else one."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    library().omp_set_num_threads(threads or (int(told) if told.isdigit() and int(told) else 1))
+    return threads or (int(told) if told.isdigit() and int(told) else 1)
 
 
 class Index:
@@ -166,7 +193,10 @@ class Index:
             # a row that was not fetched may tie with the last one kept: settle those few by looking at all
             open_ = np.flatnonzero(raw[:, -1] + tolerance(self.vectors, queries) >= scores[:, -1])
             if len(open_):
-                scores[open_], rows[open_] = scan(self.vectors, queries[open_], k)
+                # copies of one row have one answer: a thousand of them are looked up once
+                alike, which = np.unique(queries[open_], axis=0, return_inverse=True)
+                found = scan(self.vectors, alike, k)
+                scores[open_], rows[open_] = found[0][which], found[1][which]
         return scores, rows
 
 

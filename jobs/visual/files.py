@@ -1,0 +1,97 @@
+"""Neighbours from files to files: matrices of numpy in, Parquet out, whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.errors import ConfigError, SourceError
+from jobs.visual.join import Block, Join
+from jobs.visual.source import Quarantine
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("neighbour", pa.int64(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+    ]
+)
+QUARANTINE = pa.schema([("id", pa.int64()), ("row", pa.int64()), ("reason", pa.string())])
+ROW_GROUP = 1 << 20
+
+
+def read_matrix(path: Path, what: str) -> Any:
+    """Return the array of a .npy file, mapped: what is not looked at is not read.
+
+    Raises:
+        SourceError: no such file, or none that numpy wrote without pickled objects.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError(
+            f"The {what} must be a .npy file of numbers, {path} is not ({error}): numpy.save(FILE, array) writes one."
+        ) from error
+
+
+def quarantine_of(out: Path) -> Path:
+    """Return where the rows that could not be searched are written: beside `out`."""
+    return out.with_name(f"{out.stem}.quarantine{out.suffix or '.parquet'}")
+
+
+def require_place(out: Path) -> None:
+    """Fail before the work where its result could not be written."""
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise ConfigError(f"--out must be a file in a folder that exists, got {out}: make the folder first.")
+
+
+def write_neighbours(join: Join, out: Path) -> None:
+    """Write the neighbours, a block at a time, and beside them what was left out.
+
+    Columns id, neighbour, score, rank from 1, by (id, rank). The file takes its name once it is whole; the rows in
+    quarantine have a file if there are any, and one of an earlier run goes.
+    """
+    # random ids and scores have no dictionary worth making; those of `id` and `rank` are short
+    options = {"use_dictionary": ["id", "rank"], "compression": "zstd", "compression_level": 1}
+    with appearing(out) as file, pq.ParquetWriter(file, SCHEMA, **options) as writer:
+        for block in join.blocks():
+            writer.write_table(table_of(block), row_group_size=ROW_GROUP)
+        _write_quarantine(join.quarantine, quarantine_of(out))
+
+
+def table_of(block: Block) -> pa.Table:
+    """Return the rows of a block."""
+    first = np.cumsum(block.counts) - block.counts
+    rank = np.arange(1, len(block.neighbours) + 1) - np.repeat(first, block.counts)
+    columns = (np.repeat(block.ids, block.counts), block.neighbours, block.scores, rank.astype(np.int32))
+    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+
+
+def _write_quarantine(quarantine: Quarantine, path: Path) -> None:
+    if not len(quarantine.rows):
+        path.unlink(missing_ok=True)
+        return
+    with appearing(path) as file:
+        columns = [quarantine.ids, quarantine.rows, quarantine.reasons]
+        pq.write_table(pa.Table.from_arrays([pa.array(c) for c in columns], schema=QUARANTINE), file)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that has its name once the body has ended well, and is gone if it has not."""
+    with NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        try:
+            yield file
+            file.flush()
+            part.chmod(0o644)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,76 @@
+"""What a search for neighbours is asked for, and what it reports."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from jobs.errors import ConfigError
+from jobs.visual.knn import Wanted
+from jobs.visual.tuning import Recall
+
+EXACT_BELOW = 50_000
+"""Up to as many vectors comparing all is as cheap as training and tuning an index."""
+BLOCK = 16_384
+"""Vectors whose neighbours are looked for at once: four times as many cost as much each, and more memory."""
+SEED = 20261101
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step, how much of it is done and how much there is."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for."""
+
+    k: int
+    metric: str = "cosine"
+    """"cosine" or "ip", the inner product."""
+    recall: float | None = None
+    """Share of the true neighbours, by the lower end of its 95 % interval; None or 1 compares all."""
+    backend: Wanted = "auto"
+    threads: int | None = None
+    """None: OMP_NUM_THREADS, else one."""
+    seed: int = SEED
+    exact_below: int = EXACT_BELOW
+    block: int = BLOCK
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        if self.k < 1:
+            raise ConfigError(f"k, the neighbours wanted, must be 1 or more, got {self.k}.")
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise ConfigError(f"recall must be above 0 and at most 1, which compares all, got {self.recall}.")
+        if (self.threads is not None and self.threads < 1) or self.block < 1:
+            raise ConfigError(f"threads and block must be 1 or more, got {self.threads} and {self.block}.")
+
+
+@dataclass
+class Report:
+    """What was chosen and found."""
+
+    vectors: int
+    quarantined: int
+    dim: int
+    k: int
+    metric: str
+    backend: str
+    """"cpu" or "gpu"."""
+    fallback: str
+    """Why "auto" did not take a GPU; empty where it did, or was not asked to."""
+    gpu_fallbacks: int
+    """1 where it did not: for a dashboard to add up."""
+    index: str = "exact"
+    """"exact" or "inverted"."""
+    cells: int = 0
+    probes: int = 0
+    recall: Recall | None = None
+    """On a sample; None where all were compared."""
+    neighbours: int = 0
+    short: int = 0
+    """Vectors with fewer than min(k, n - 1) neighbours: their lists hold no more."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall seconds by step."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
