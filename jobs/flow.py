@@ -182,7 +182,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.related_pins",
         summary="Blends neighbours, co-saves, sittings and links into related pins.",
-        function="jobs.visual.related:related_pins",
+        function="jobs.visual.related.job:related_pins",
         reads=(
             "gold.pin_neighbours",
             "gold.image_clusters",

@@ -19,11 +19,11 @@ import numpy as np
 import psutil
 
 from jobs.lake.vectors import unit
-from jobs.visual.exact import Floats, Rows
-from jobs.visual.files import read_matrix
-from jobs.visual.join import Exact, knn_join, one_blas_thread
-from jobs.visual.knn import library, limit_threads
-from jobs.visual.source import prepare
+from jobs.visual.knn.exact import Floats, Rows
+from jobs.visual.knn.files import read_matrix
+from jobs.visual.knn.index import library, limit_threads
+from jobs.visual.knn.join import Exact, knn_join, one_blas_thread
+from jobs.visual.knn.source import prepare
 
 K, DIM = 50, 128
 COMPARED, JUDGED = 20_000, 10_000

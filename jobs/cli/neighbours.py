@@ -11,8 +11,8 @@ import typer
 from jobs.cli.app import app, err, out, print_json
 
 if TYPE_CHECKING:
-    from jobs.visual.join import Join
-    from jobs.visual.wish import Progress, Report
+    from jobs.visual.knn.join import Join
+    from jobs.visual.knn.wish import Progress, Report
 
 SAID = {
     "open": "Opening the index",
@@ -47,9 +47,9 @@ def knn(
 
     `pinlake knn VECTORS.npy --k 50 --recall 0.98 --out NEIGHBOURS.parquet`
     """
-    from jobs.visual.files import quarantine_of, read_matrix, require_place, write_neighbours
-    from jobs.visual.join import Join
-    from jobs.visual.wish import Wish
+    from jobs.visual.knn.files import quarantine_of, read_matrix, require_place, write_neighbours
+    from jobs.visual.knn.join import Join
+    from jobs.visual.knn.wish import Wish
 
     require_place(to)
     wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed)

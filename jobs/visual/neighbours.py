@@ -22,9 +22,9 @@ from jobs.config.visual import Visual
 from jobs.errors import ConfigError
 from jobs.lake.job import Context, Tables
 from jobs.lake.vectors import Matrix, decode, unit
-from jobs.visual.exact import Floats, Rows, unusable
-from jobs.visual.inverted import Cells, Inverted, train, tune
-from jobs.visual.knn import Index, Wanted
+from jobs.visual.knn.exact import Floats, Rows, unusable
+from jobs.visual.knn.index import Index, Wanted
+from jobs.visual.knn.inverted import Cells, Inverted, train, tune
 from jobs.visual.model import Model, model_of
 
 log = logging.getLogger(__name__)

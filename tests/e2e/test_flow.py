@@ -13,7 +13,7 @@ from jobs.lake.asof import read_as_of
 from jobs.lake.frames import checksum
 from jobs.lake.job import Context
 from jobs.lake.tables import TABLES
-from jobs.visual.related import related_pins
+from jobs.visual.related.job import related_pins
 from tests.asserts import CROSS
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -78,8 +78,8 @@ def _bins(colour: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.floa
                        (red - green) / safe + 4)  # fmt: skip
     hue = np.where(spread > 0, sector % 6 / 6, 0)
     saturation = np.where(most > 0, spread / np.where(most > 0, most, 1), 0).astype(np.float32)
-    h, s, v = (np.minimum((x * n).astype(np.int64), n - 1) for x, n in zip((hue, saturation, most / 256), BINS,
-                                                                         strict=True))  # fmt: skip
+    parts: tuple[NDArray[np.floating], ...] = (hue, saturation, most / 256)
+    h, s, v = (np.minimum((part * n).astype(np.int64), n - 1) for part, n in zip(parts, BINS, strict=True))
     return h * BINS[1] * BINS[2] + s * BINS[2] + v, saturation
 
 

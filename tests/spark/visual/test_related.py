@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jobs.lake.job import Context
-from jobs.visual.related import related_pins
-from jobs.visual.together import co_opened, co_saves, same_link
+from jobs.visual.related.job import related_pins
+from jobs.visual.related.together import co_opened, co_saves, same_link
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 

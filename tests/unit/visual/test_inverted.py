@@ -5,8 +5,8 @@ import pytest
 
 from jobs.errors import ConfigError
 from jobs.lake.vectors import unit
-from jobs.visual.inverted import Inverted, lower_recall, train, tune
-from jobs.visual.knn import top_k
+from jobs.visual.knn.index import top_k
+from jobs.visual.knn.inverted import Inverted, lower_recall, train, tune
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from jobs.errors import ConfigError, EnvironmentMissing, ValidationFailed
 from jobs.lake.vectors import unit
-from jobs.visual import tuning
-from jobs.visual.inverted import means, nearest
-from jobs.visual.join import Inverted, Join, knn_join
-from jobs.visual.listmajor import Lists
-from jobs.visual.source import prepare
-from jobs.visual.wish import Wish
+from jobs.visual.knn import tuning
+from jobs.visual.knn.inverted import means, nearest
+from jobs.visual.knn.join import Inverted, Join, knn_join
+from jobs.visual.knn.listmajor import Lists
+from jobs.visual.knn.source import prepare
+from jobs.visual.knn.wish import Wish
 
 HIGH = 1 << 62
 

@@ -9,9 +9,9 @@ from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from jobs.errors import ConfigError, EnvironmentMissing, TableError
-from jobs.visual import knn
-from jobs.visual.exact import scan
-from jobs.visual.knn import Index, backend, blocks, top_k
+from jobs.visual.knn import index as knn
+from jobs.visual.knn.exact import scan
+from jobs.visual.knn.index import Index, backend, blocks, top_k
 
 
 def gaussian(n, d, seed=0):

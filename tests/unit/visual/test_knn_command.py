@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.visual.join import knn_join
+from jobs.visual.knn.join import knn_join
 
 HIGH = 1 << 62
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.visual.knn import Index
+from jobs.visual.knn.index import Index
 from jobs.visual.neighbours import block_edges, neighbour_batch
 
 

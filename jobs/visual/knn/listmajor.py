@@ -17,9 +17,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jobs.visual.exact import Floats, Rows, longest, ordered, rescore, slack
-from jobs.visual.knn import library, limit_threads
-from jobs.visual.source import Source
+from jobs.visual.knn.exact import Floats, Rows, longest, ordered, rescore, slack
+from jobs.visual.knn.index import library, limit_threads
+from jobs.visual.knn.source import Source
 
 SPARE = 8
 """Fetched beyond those wanted: seldom are more scores alike to float32's error."""

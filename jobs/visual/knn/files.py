@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.errors import ConfigError, SourceError
-from jobs.visual.join import Block, Join
-from jobs.visual.source import Quarantine
+from jobs.visual.knn.join import Block, Join
+from jobs.visual.knn.source import Quarantine
 
 SCHEMA = pa.schema(
     [

@@ -21,9 +21,9 @@ from pyspark.sql import functions as F
 
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
-from jobs.visual.choose import Pin, choose
-from jobs.visual.fill import filled
-from jobs.visual.together import co_opened, co_saves, same_link
+from jobs.visual.related.choose import Pin, choose
+from jobs.visual.related.fill import filled
+from jobs.visual.related.together import co_opened, co_saves, same_link
 
 CHOSEN = (
     "pin_id bigint, position int, related_pin_id bigint, score float, similarity float, co_saves int, reason string"

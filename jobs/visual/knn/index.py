@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jobs.errors import ConfigError, EnvironmentMissing
-from jobs.visual.exact import Floats, Rows, ordered, require_matrix, rescore, scan, tolerance
+from jobs.visual.knn.exact import Floats, Rows, ordered, require_matrix, rescore, scan, tolerance
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.errors import ConfigError
-from jobs.visual.exact import Floats, Rows, require_matrix
-from jobs.visual.knn import Index, Wanted, blocks, library, limit_threads
-from jobs.visual.listmajor import Lists
-from jobs.visual.source import prepare
+from jobs.visual.knn.exact import Floats, Rows, require_matrix
+from jobs.visual.knn.index import Index, Wanted, blocks, library, limit_threads
+from jobs.visual.knn.listmajor import Lists
+from jobs.visual.knn.source import prepare
 
 PER_CELL = 64
 """Vectors per cell that training looks at; more change the centroids little."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.errors import ValidationFailed
-from jobs.visual.exact import Floats, Rows, ordered, rescore
-from jobs.visual.inverted import nearest
-from jobs.visual.listmajor import SPARE, Best
-from jobs.visual.source import Source
+from jobs.visual.knn.exact import Floats, Rows, ordered, rescore
+from jobs.visual.knn.inverted import nearest
+from jobs.visual.knn.listmajor import SPARE, Best
+from jobs.visual.knn.source import Source
 
 SAMPLE = 2_000
 """Vectors compared with all others: the interval is then some 0.002 to either side at a recall of 0.98."""

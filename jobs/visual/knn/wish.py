@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jobs.errors import ConfigError
-from jobs.visual.knn import Wanted
-from jobs.visual.tuning import Recall
+from jobs.visual.knn.index import Wanted
+from jobs.visual.knn.tuning import Recall
 
 EXACT_BELOW = 50_000
 """Up to as many vectors comparing all is as cheap as training and tuning an index."""

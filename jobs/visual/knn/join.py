@@ -16,13 +16,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from jobs.visual.exact import Floats, Rows
-from jobs.visual.inverted import PER_CELL, means, nearest
-from jobs.visual.knn import Device, Index, Wanted, choose, limit_threads, threads_told
-from jobs.visual.listmajor import Lists
-from jobs.visual.source import Quarantine, Source, prepare
-from jobs.visual.tuning import SAMPLE, Recall, cell_ranks, fewest_probes, sample_of, true_neighbours
-from jobs.visual.wish import Progress, Report, Wish
+from jobs.visual.knn.exact import Floats, Rows
+from jobs.visual.knn.index import Device, Index, Wanted, choose, limit_threads, threads_told
+from jobs.visual.knn.inverted import PER_CELL, means, nearest
+from jobs.visual.knn.listmajor import Lists
+from jobs.visual.knn.source import Quarantine, Source, prepare
+from jobs.visual.knn.tuning import SAMPLE, Recall, cell_ranks, fewest_probes, sample_of, true_neighbours
+from jobs.visual.knn.wish import Progress, Report, Wish
 
 Result = TypeVar("Result")
 

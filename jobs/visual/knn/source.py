@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.errors import ConfigError
 from jobs.lake.vectors import unit
-from jobs.visual.exact import Floats, Rows
+from jobs.visual.knn.exact import Floats, Rows
 
 STEP_BYTES = 16 << 20
 """Memory of the rows that are read at once."""
