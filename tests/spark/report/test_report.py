@@ -177,7 +177,7 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
         "Of 40 users who saved something new, 40 % had it among their first 10 places (35.0 to 45.0 %); "
         "by popularity 10 % (8.0 to 12.0 %).",
         "For 3 users the sources proposed 7 pins; the rules let through 5 (71 %); 3 (43 %) stand in a feed.",
-        "20 jobs, 3 min 20 s of work from 01 Nov 04:00 to 04:19 UTC; peak memory 1.5 GB.",
+        f"{len(FLOW)} jobs, 3 min 30 s of work from 01 Nov 04:00 to 04:20 UTC; peak memory 1.5 GB.",
         "read 1,000, applied 990, quarantined 1, files 12",
         "active users with a feed 0.75 at least 0.5",
         "1 source table held back",
@@ -351,7 +351,7 @@ def test_a_lakes_first_day_has_a_page_too(lake, tmp_path):
     text = Parsed(path.read_text()).text
     assert path.name == "first.html"
     assert "Nothing is published for 1 November 2026" in text
-    assert "4 of 20 jobs have run, none failed. Nothing has been published before" in text
+    assert f"4 of {len(FLOW)} jobs have run, none failed. Nothing has been published before" in text
     assert "Not judged yet" in text
     assert "Nothing was ranked for this cut." in text
     assert "Nothing has ever been quarantined." in text
