@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
 from jobs.visual.related.choose import Pin, choose
-from jobs.visual.related.fill import filled
+from jobs.visual.related.fill import ENTRY, filled
 from jobs.visual.related.together import co_opened, co_saves, same_link
 
 CHOSEN = (
@@ -53,14 +53,13 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     )
     pairs = _merge(near, *sources, linked).join(_worth(public), "related_pin_id")
     pairs = _blend(pairs, visual).withColumn("reason", _reason())
-    whole = filled(_top(pairs, visual.pool), public, visual)
-    return _pools(whole, _facts(public, near, tables["gold.image_clusters"], visual)).mapInArrow(
-        _chooser(visual), CHOSEN
-    )
+    facts = _facts(public, near, tables["gold.image_clusters"], visual)
+    pools = _pools(_top(pairs, visual.pool), facts)
+    return filled(pools, facts, visual).mapInArrow(_chooser(visual), CHOSEN)
 
 
 def _facts(public: DataFrame, near: DataFrame, clusters: DataFrame, visual: Visual) -> DataFrame:
-    """Return pin_id, owner, signature, twins, fresh of every pin that may be shown; signature is the cluster's."""
+    """Return what the choice needs of every pin that may be shown; its signature is the cluster's."""
     # the stored cosine is a float: compare as one, or 0.98 itself would fall below 0.98
     alike = near.where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
     twins = alike.groupBy("pin_id").agg(F.array_sort(F.collect_list("neighbour_id")).alias("twins"))
@@ -68,7 +67,7 @@ def _facts(public: DataFrame, near: DataFrame, clusters: DataFrame, visual: Visu
     own = clusters.select("image_signature", F.col("cluster_id").cast("string").alias("cluster"))
     signature = F.coalesce("cluster", "image_signature").alias("signature")
     known = public.join(own, "image_signature", "left")
-    named = known.select("pin_id", F.col("creator_id").alias("owner"), signature, new)
+    named = known.select("pin_id", F.col("creator_id").alias("owner"), signature, new, "category", "popularity")
     return named.join(twins, "pin_id", "left")
 
 
@@ -127,24 +126,10 @@ def _top(pairs: DataFrame, most: int) -> DataFrame:
 
 
 def _pools(pairs: DataFrame, facts: DataFrame) -> DataFrame:
-    """Return one row per pin: its id, signature and twins, and its pairs in order, with their facts."""
+    """Return pin_id, pool: the pairs of each pin in order, with what the choice needs of them."""
     known = pairs.join(facts.withColumnRenamed("pin_id", "related_pin_id"), "related_pin_id")
-    entry = F.struct(
-        "place",
-        "related_pin_id",
-        "score",
-        "similarity",
-        F.coalesce("co_saves", F.lit(0)).alias("co_saves"),
-        "reason",
-        "owner",
-        "signature",
-        "twins",
-        "fresh",
-    )
-    pools = known.groupBy("pin_id").agg(F.array_sort(F.collect_list(entry)).alias("pool"))
-    return pools.join(facts.select("pin_id", "signature", "twins"), "pin_id").select(
-        "pin_id", "signature", "twins", "pool"
-    )
+    known = known.withColumn("co_saves", F.coalesce("co_saves", F.lit(0)))
+    return known.groupBy("pin_id").agg(F.array_sort(F.collect_list(F.struct(*ENTRY))).alias("pool"))
 
 
 def _reason() -> Column:
