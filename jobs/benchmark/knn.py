@@ -20,10 +20,10 @@ import psutil
 
 from jobs.lake.vectors import unit
 from jobs.visual.knn.exact import Floats, Rows
-from jobs.visual.knn.files import read_matrix
 from jobs.visual.knn.index import library, limit_threads
 from jobs.visual.knn.join import Exact, knn_join, one_blas_thread
 from jobs.visual.knn.source import prepare
+from jobs.visual.npy import opened
 
 K, DIM = 50, 128
 COMPARED, JUDGED = 20_000, 10_000
@@ -149,7 +149,7 @@ def _alone() -> dict[str, str]:
 
 def join_alone(folder: Path, target: float) -> dict[str, Any]:
     """Search all vectors of `folder`, held in memory; what `measure` starts as a process."""
-    vectors = np.array(read_matrix(folder / "vectors.npy", "vectors"))
+    vectors = np.array(opened(folder / "vectors.npy", "vectors"))
     begun = time.process_time()
     found = knn_join(vectors, None, K, metric="ip", recall=target, threads=1)
     spent = time.process_time() - begun

@@ -47,15 +47,16 @@ def knn(
 
     `pinlake knn VECTORS.npy --k 50 --recall 0.98 --out NEIGHBOURS.parquet`
     """
-    from jobs.visual.knn.files import quarantine_of, read_matrix, require_place, write_neighbours
+    from jobs.visual.knn.files import quarantine_of, require_place, write_neighbours
     from jobs.visual.knn.join import Join
     from jobs.visual.knn.wish import Wish
+    from jobs.visual.npy import opened
 
     require_place(to)
     wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed)
-    named = None if ids is None else read_matrix(ids, "ids")
+    named = None if ids is None else opened(ids, "ids")
     with _progress(quiet=as_json) as told:
-        join = Join(read_matrix(vectors, "vectors"), named, wish, told)
+        join = Join(opened(vectors, "vectors"), named, wish, told)
         write_neighbours(join, to)
     if as_json:
         print_json(join.report.plain() | {"out": str(to)})

@@ -86,7 +86,8 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     known = F.broadcast(lake.spark.createDataFrame(rows, layout))
     ts, fresh = F.col("_commit_ts"), F.col("batch").isin(batches)
     # true of every row that is left: files that every table is past are not opened
-    ahead = (F.col("batch") > min(row[4] for row in rows)) | (ts > min(row[5] for row in rows))
+    least_batch = min(mark.batch for mark in marks.values())
+    ahead = (F.col("batch") > least_batch) | (ts > min(mark.checkpoint for mark in marks.values()))
     ledger = lake.scan(LEDGER.name).where(ahead).select("table", "batch", "_commit_ts").join(known, "table")
     mine = ledger.where((ts >= F.col("start")) & (F.col("end").isNull() | (ts < F.col("end"))))
     left = mine.where((F.col("batch") > F.col("old_batch")) | (ts > F.col("old_ts")))

@@ -15,6 +15,8 @@ from jobs.lake.table import Table
 from jobs.lake.tables import TABLES
 
 if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+
     from jobs.lake.delta import Lake
 
 _DAY = 86_400_000
@@ -75,8 +77,7 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
         by how many the files became fewer, and whether all were written.
     """
     table, size, scattered = lake.delta(name), settings.target_mb << 20, False
-    told = table.detail().select("clusteringColumns").first()
-    if key and key[0] in lake.schema(name).names and not (told and told[0]):
+    if key and key[0] in lake.schema(name).names and not _clustered(table):
         layout = layout_of(lake.files(name, key[0]))
         size, scattered = layout.file_bytes(), layout.spread() > settings.spread
     lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(size))
@@ -85,6 +86,11 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
     done = (table.optimize().executeZOrderBy(key[0]) if scattered else table.optimize().executeCompaction()).first()
     fewer = int(done["metrics"]["numFilesRemoved"] - done["metrics"]["numFilesAdded"]) if done else 0
     return max(0, fewer), scattered
+
+
+def _clustered(table: "DeltaTable") -> bool:
+    told = table.detail().select("clusteringColumns").first()
+    return bool(told and told[0])
 
 
 def _bury(lake: "Lake", name: str, end: int) -> int:

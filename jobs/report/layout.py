@@ -8,13 +8,9 @@ needs no width: it reads on a phone.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.flow import WRITERS
+from jobs.flow import FLOW, WRITERS
 from jobs.lake.job import Job
-from jobs.lake.table import Time
-from jobs.lake.tables import TABLES
-from jobs.plan import HORIZON
-
-_CHANGES, _EVENTS, _PICTURES = "ingest.cdc", "ingest.kafka", "ingest.pictures"
+from jobs.plan import HORIZON, written
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,7 @@ def _makers(read: str) -> list[str]:
     name = read.removesuffix(HORIZON)
     if name in WRITERS:
         return [] if read.endswith(HORIZON) else [job.name for job in WRITERS[name]]
-    known = TABLES.get(name)
-    if known is not None and known.time is Time.FACT:
-        return [_PICTURES]
-    return [_CHANGES if known is not None and known.source else _EVENTS]
+    return [job.name for job in FLOW if name in written(job)]
 
 
 def _by_stage(jobs: Sequence[Job]) -> list[Job]:

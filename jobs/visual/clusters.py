@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
 from jobs.visual.duplicates.clusters import clusters, lasting
+from jobs.visual.duplicates.clusters import pictures as clustered
 from jobs.visual.duplicates.confirm import confirmed
 from jobs.visual.duplicates.join import near_pairs, representatives
 from jobs.visual.model import model_of
@@ -32,9 +33,9 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
         F.sum("saves").alias("saves"),
     )
     pairs = _alike(tables, pictures, visual)
-    centres = clusters(pairs).withColumnRenamed("centre", "cluster")
-    today = pictures.select(F.col("picture_id").alias("id")).join(centres, "id", "left")
-    today = today.select("id", F.coalesce("cluster", "id").alias("cluster"))
+    # equal hashes are pairs here, to be confirmed like others: each picture stands for itself
+    own = pictures.select(F.col("picture_id").alias("id"), F.col("picture_id").alias("representative"))
+    today = clustered(own, clusters(pairs))
     before = tables["gold.image_clusters@horizon"]
     before = before.select(F.col("picture_id").alias("id"), F.col("cluster_id").alias("cluster"))
     named = lasting(today, before).select(F.col("id").alias("picture_id"), F.col("cluster").alias("cluster_id"))

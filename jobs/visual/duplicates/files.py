@@ -17,6 +17,7 @@ from jobs.errors import ConfigError, SourceError
 from jobs.locks import locked
 from jobs.visual.duplicates.blocks import Hashes, require_radius
 from jobs.visual.duplicates.hamming import Rows, distances, equal, near, unpacked
+from jobs.visual.npy import opened
 
 GROUPS, PAIRS = "groups.parquet", "pairs.parquet"
 SLICE = 1 << 20
@@ -44,7 +45,7 @@ def read_hashes(path: Path) -> Hashes:
     Raises:
         SourceError: no such file, no .npy file, or another type or shape.
     """
-    array = _opened(path)
+    array = opened(path, "hashes")
     if array.ndim == 1 and array.dtype.kind in "ui" and array.dtype.itemsize == 8:
         hashes: Hashes = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.uint64)
         return hashes
@@ -62,7 +63,7 @@ def read_ids(path: Path, rows: int) -> Rows:
     Raises:
         SourceError: no such file, not whole numbers, not one a row, or one that comes twice.
     """
-    array = _opened(path)
+    array = opened(path, "ids")
     if array.shape != (rows,) or array.dtype.kind not in "ui" or (len(array) and array.max() >= 1 << 63):
         raise SourceError(
             f"{path} must hold one whole number below 2**63 for each of the {rows:,} hashes, got {array.dtype} "
@@ -72,19 +73,6 @@ def read_ids(path: Path, rows: int) -> Rows:
     if len(np.unique(ids)) < rows:
         raise SourceError(f"{path} must hold different ids, but {rows - len(np.unique(ids)):,} rows repeat one.")
     return ids
-
-
-def _opened(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise SourceError(f"{path}: there is no such file. Write one with numpy.save.")
-    try:
-        # an empty file cannot be mapped
-        found: np.ndarray = np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 12 else None)
-    except (ValueError, EOFError, OSError) as error:
-        raise SourceError(f"{path} is not a whole .npy file ({error}): write it with numpy.save.") from error
-    if not isinstance(found, np.ndarray):
-        raise SourceError(f"{path} is not a .npy file but an archive: save the hashes alone with numpy.save.")
-    return found
 
 
 def near_duplicates(

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.errors import ConfigError, SourceError
+from jobs.errors import ConfigError
 from jobs.visual.knn.join import Block, Join
 from jobs.visual.knn.source import Quarantine
 
@@ -24,20 +24,6 @@ SCHEMA = pa.schema(
 )
 QUARANTINE = pa.schema([("id", pa.int64()), ("row", pa.int64()), ("reason", pa.string())])
 ROW_GROUP = 1 << 20
-
-
-def read_matrix(path: Path, what: str) -> Any:
-    """Return the array of a .npy file, mapped: what is not looked at is not read.
-
-    Raises:
-        SourceError: no such file, or none that numpy wrote without pickled objects.
-    """
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise SourceError(
-            f"The {what} must be a .npy file of numbers, {path} is not ({error}): numpy.save(FILE, array) writes one."
-        ) from error
 
 
 def quarantine_of(out: Path) -> Path:

@@ -149,6 +149,7 @@ def test_records_across_the_parser_s_blocks_are_read_as_one(monkeypatch, block):
     assert len(_fast(spec(), content)[0]) == len(names)
 
 
+@pytest.mark.slow
 def test_mutated_files_lose_no_record_and_invent_none():
     """Damage anywhere: no crash, and what is kept is a record that stands in the file."""
     choice = random.Random(1)

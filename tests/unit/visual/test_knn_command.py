@@ -90,6 +90,7 @@ def test_a_file_that_is_not_numpys_is_refused(tmp_path):
     assert "must be a .npy file" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_killed_half_way_leaves_no_output(tmp_path, how):
     np.save(tmp_path / "v.npy", np.random.default_rng(4).standard_normal((150_000, 64), dtype=np.float32))
