@@ -152,6 +152,13 @@ def _unable(why: str) -> None:
     pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
+def cluster_id() -> str:
+    """Return a random id as Kafka writes it; one that begins with a dash would be read as an option of its tool."""
+    while (named := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return named
+
+
 @contextmanager
 def kafka_broker(folder: Path):
     """Give a broker that holds nothing yet."""
@@ -161,7 +168,7 @@ def kafka_broker(folder: Path):
     properties.write_text(_PROPERTIES.format(port=port, sasl=sasl, control=control, folder=folder, password=password))
     logging.write_text(_LOGGING)
     java = [require_java(), "-Xmx256m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars()}/*"]
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster = cluster_id()
     settle = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
     subprocess.run(settle, check=True, capture_output=True)
     with (folder / "broker.log").open("w") as log:
