@@ -1,7 +1,8 @@
 """The flow: every job in order, what it reads and writes. README and tests are held against it. Imports no Spark.
 
 `x@horizon` is the partition of ranking.horizon_days before: the ranker learns from proposals and features that were
-known before what users did with them, and lists are judged by what happened after their cut.
+known before what users did with them, and lists are judged by what happened after their cut. `x@yesterday` is that of
+the day before, which an index or a list is brought up to date from.
 """
 
 from jobs.errors import ConfigError
@@ -58,11 +59,34 @@ FLOW: tuple[Job, ...] = (
         sections=("features",),
     ),
     Job(
+        name="visual.neighbour_cells",
+        summary="Keeps, or trains anew, the index that many pins' neighbours are searched in.",
+        function="jobs.visual.cells:neighbour_cells",
+        reads=("gold.pin_stats", "silver.pin_embeddings"),
+        if_there=("gold.neighbour_cells@yesterday", "gold.neighbour_recall@yesterday"),
+        writes="gold.neighbour_cells",
+        sections=("visual",),
+    ),
+    Job(
         name="visual.pin_neighbours",
         summary="Finds each pin's nearest pins in embedding space.",
         function="jobs.visual.neighbours:pin_neighbours",
-        reads=("gold.pin_stats", "silver.pin_embeddings"),
+        reads=("gold.pin_stats", "silver.pin_embeddings", "gold.neighbour_cells"),
+        if_there=(
+            "gold.neighbour_cells@yesterday",
+            "gold.pin_neighbours@yesterday",
+            "gold.pin_stats@yesterday",
+            "silver.pin_embeddings@yesterday",
+        ),
         writes="gold.pin_neighbours",
+        sections=("visual",),
+    ),
+    Job(
+        name="visual.neighbour_recall",
+        summary="Compares the neighbours of some pins with the true ones.",
+        function="jobs.visual.audit:neighbour_recall",
+        reads=("gold.pin_neighbours", "gold.neighbour_cells", "gold.pin_stats", "silver.pin_embeddings"),
+        writes="gold.neighbour_recall",
         sections=("visual",),
     ),
     Job(

@@ -15,7 +15,7 @@ from jobs.lake.job import Context, Job
 from jobs.lake.log import Commit
 from jobs.lake.table import Time
 from jobs.lake.tables import table
-from jobs.plan import HORIZON, Read, reads
+from jobs.plan import LAGS, Read, reads
 from jobs.records import Records
 
 _LOOK_BACK = 1000
@@ -67,13 +67,13 @@ class Inputs:
         """
         tables = {}
         for read in reads(job, context.as_of, self._horizon):
-            version, lagged = self._version(read), read.key.endswith(HORIZON)
+            version, lagged = self._version(read), read.key.endswith(LAGS)
             if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
                 raise TableError(
                     f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
                     f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
                 )
-            cut = context.before() if lagged else context
+            cut = Context(context.settings, read.as_of)
             made = self.made(read)
             tables[read.key] = read_as_of(self._lake, read.table, cut, version) if made is None else made
         return tables

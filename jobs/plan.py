@@ -9,7 +9,9 @@ from jobs.lake.job import Job
 from jobs.lake.sources import IMAGE_FEATURES, SILVER
 from jobs.lake.table import Time
 
-HORIZON = "@horizon"
+HORIZON, YESTERDAY = "@horizon", "@yesterday"
+LAGS = (HORIZON, YESTERDAY)
+"""Endings of an input of an earlier cut: `ranking.horizon_days` before, or the day before."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
     """Return the inputs of a job at a cut."""
     found = []
     for key in (*job.reads, *job.if_there):
-        lagged = key.endswith(HORIZON)
-        found.append(Read(key, key.removesuffix(HORIZON), as_of - timedelta(days=horizon_days if lagged else 0)))
+        name, lag = key.partition("@")[::2]
+        days = {"": 0, HORIZON: horizon_days, YESTERDAY: 1}[lag and f"@{lag}"]
+        found.append(Read(key, name, as_of - timedelta(days=days)))
     return found
 
 

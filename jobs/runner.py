@@ -5,12 +5,13 @@ of its last good run is not run again.
 """
 
 import hashlib
+import json
 import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import import_module
@@ -28,6 +29,7 @@ from jobs.lake.delta import Lake
 from jobs.lake.frames import conform
 from jobs.lake.job import Context, Job, Outcome, Work
 from jobs.lake.log import Commit
+from jobs.lake.scratch import Scratch
 from jobs.lake.tables import table
 from jobs.memory import PeakMemory
 from jobs.plan import Read
@@ -94,7 +96,12 @@ class Runner:
         try:
             with logs.about(run_id, job.name, as_of), self._alone(job, as_of), peak:
                 log.info("run started: inputs %s", inputs)
-                done = self._act(job, context, run_id) if job.writes is None else self._make(job, context, run_id)
+                if job.writes is None:
+                    done = self._act(job, context, run_id)
+                else:
+                    done = self._make(
+                        job, context, run_id, self._scratch(job, context, mark | {"inputs": inputs}, force)
+                    )
             row |= done | {"status": "ok"}
         except BaseException as error:  # a run that a person stopped is remembered too
             row["error"] = _first_line(error)
@@ -114,6 +121,15 @@ class Runner:
             f"{said} is being run by another process, which writes {where}; this run changed nothing. Wait until it is "
             "done (`pinlake runs`), then run again: what has not changed is not done anew.",
         )
+
+    def _scratch(self, job: Job, context: Context, mark: Mapping[str, Any], force: bool) -> Scratch:
+        """Return where the job finds what a killed run of the same inputs, settings and code has done."""
+        digest = hashlib.sha256(json.dumps(mark, sort_keys=True).encode()).hexdigest()[:16]
+        scratch = Scratch(self.lake.spark, self.lake.root, job.name, str(context.as_of), digest)
+        if force:
+            scratch.clear()
+        scratch.keep_only_this()
+        return scratch
 
     def _remember(self, row: dict[str, Any], started: float, peak: PeakMemory) -> float:
         """Write the run's row; return how many seconds the run took."""
@@ -142,9 +158,9 @@ class Runner:
             )
         return first, chosen
 
-    def _make(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
+    def _make(self, job: Job, context: Context, run_id: str, scratch: Scratch) -> dict[str, Any]:
         known = table(str(job.writes))
-        made = _function(job)(self._inputs.tables(job, context), context)
+        made = _function(job)(self._inputs.tables(job, context), replace(context, keep=scratch))
         partition: dict[str, Any] = {"as_of": context.as_of}
         if job.slice is not None:
             partition[str(known.slice)] = job.slice
@@ -156,6 +172,7 @@ class Runner:
         note = {"run_id": run_id, "job": job.name, "inputs": self._inputs.pin(job, context.as_of)}
         commit = self.lake.replace(known.name, frame, partition, note)
         self._inputs.keep(job, context.as_of, frame, commit)
+        scratch.clear()
         return _written(commit)
 
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:

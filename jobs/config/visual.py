@@ -19,9 +19,21 @@ class Visual(Section):
     block: int = Field(4096, ge=1024)
     """Pins searched for at once; below 1,024 each search costs several times as much."""
     max_exact: int = Field(200_000, ge=0)
-    """Up to as many pins every vector is compared; above, an inverted-file index is searched."""
-    max_vectors: int = Field(1_000_000, ge=1)
-    """Most vectors sent to every executor; above it the job stops, for the index must then be split."""
+    """Up to as many pins every vector is compared; above, an inverted-file index in shards is searched."""
+    shard_rows: int = Field(2_000_000, ge=1)
+    """Vectors of one shard of the index, about; a task holds one: 1 GiB at 128 values."""
+    shard_queries: int = Field(200_000, ge=1)
+    """Pins that a task looks up in one shard, about; what it found is kept, so that a killed run goes on after it."""
+    task_cpus: int = Field(1, ge=1)
+    """Cores of one such task; above one the search asks a cluster for them by a resource profile of its own."""
+    task_gpus: float = Field(0.0, ge=0)
+    """Share of a GPU that such a task asks a cluster for; its workers must offer the resource `gpu`."""
+    rebuild_days: int = Field(7, ge=1)
+    """Days that an index's cells are used before they are trained anew and all pins searched."""
+    changed_share: float = Field(0.2, ge=0, le=1)
+    """Share of the pins that may need a search before all are searched; 0 always searches all."""
+    audit_pins: int = Field(500, ge=2)
+    """Pins whose neighbours are compared with the true ones each day."""
     recall: float = Field(0.98, gt=0, le=1)
     """Share of the true neighbours that the inverted-file index must find, by the lower end of a 95 % interval."""
     tuning_queries: int = Field(2_000, ge=100)

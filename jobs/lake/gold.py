@@ -106,6 +106,45 @@ PIN_NEIGHBOURS = gold(
     RANK,
     SCORE.means("Cosine of the two embeddings, 1 for equal."),
 )
+NEIGHBOUR_CELLS = gold(
+    "neighbour_cells",
+    "The index that neighbours are searched in: cells of an inverted file. Empty where all pins can be compared.",
+    "one row per cell",
+    "cell",
+    Column(
+        "version", "string", "Embedding model, dim, settings, cut trained for, digest: two never mix.", nullable=False
+    ),
+    Column("cell", "int", "Number of the cell, from 0.", nullable=False),
+    Column("centroid", "binary", "Middle of the cell, unit length, little-endian float32.", nullable=False),
+    Column("probes", "int", "Cells that a pin looks into, nearest first.", nullable=False),
+    Column("trained_on", "date", "Cut that the cells were trained for.", nullable=False),
+    Column("trained_pins", "bigint", "Pins there were then."),
+    Column("recall", "double", "Share of the true neighbours that so many probes found of a sample then."),
+    Column("lower", "double", "Lower end of its 95 % interval: what visual.recall asks for."),
+    Column("upper", "double", "Upper end of it."),
+    Column("sampled", "int", "Pins of the sample."),
+)
+NEIGHBOUR_RECALL = gold(
+    "neighbour_recall",
+    "Audit of the neighbours: a sample of pins compared with all others, another sample each day.",
+    "one row, none without embeddings",
+    "",
+    Column("pins", "bigint", "Public pins with a usable embedding of the model.", nullable=False),
+    Column(
+        "left_out",
+        "bigint",
+        "Public pins whose embedding is NaN, infinite or zero: no list holds them.",
+        nullable=False,
+    ),
+    Column("sampled", "int", "Pins looked up."),
+    Column("recall", "double", "Mean share of their true neighbours that their lists hold."),
+    Column("lower", "double", "Lower end of the 95 % interval over pins."),
+    Column("upper", "double", "Upper end of the 95 % interval over pins."),
+    Column("target", "double", "What is asked for: visual.recall, or 1 where all pins are compared."),
+    Column("version", "string", "Index searched; null where all pins are compared."),
+    Column("probes", "int", "Cells that a pin looked into; null likewise."),
+    Column("trained_on", "date", "Cut that the index was trained for; null likewise."),
+)
 IMAGE_CLUSTERS = gold(
     "image_clusters",
     "Which pictures show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
@@ -235,7 +274,9 @@ GOLD = (
     INTERACTIONS,
     PIN_STATS,
     USER_PROFILE,
+    NEIGHBOUR_CELLS,
     PIN_NEIGHBOURS,
+    NEIGHBOUR_RECALL,
     IMAGE_CLUSTERS,
     CF_FACTORS,
     TRENDING,

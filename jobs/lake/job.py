@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # flow.py must stay importable without Spark
     from pyspark.sql import DataFrame, SparkSession
 
     from jobs.lake.delta import Lake
+    from jobs.lake.scratch import Keeping
 
 Tables = Mapping[str, "DataFrame"]
 """Inputs by the very names in the job's `reads`."""
@@ -29,6 +30,8 @@ class Context:
     settings: Settings
     as_of: date
     """The cut: nothing from this day's 00:00 UTC on may be used."""
+    keep: "Keeping | None" = field(default=None, compare=False)
+    """Where a long job keeps what it has done so far, so that one that was killed goes on from there; None: nowhere."""
 
     @property
     def instant(self) -> datetime:
@@ -87,7 +90,7 @@ class Job:
     function: str
     """module:function, imported when run."""
     reads: tuple[str, ...] = ()
-    """Tables read at the cut; `name@horizon` reads the partition of horizon_days before."""
+    """Tables read at the cut; `name@horizon` as of horizon_days before it, `name@yesterday` as of the day before."""
     if_there: tuple[str, ...] = ()
     """Tables read where an earlier run made them; no run is planned for their sake, and without one they are empty."""
     writes: str | None = None

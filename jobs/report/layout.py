@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobs.flow import FLOW, WRITERS
 from jobs.lake.job import Job
-from jobs.plan import HORIZON, written
+from jobs.plan import LAGS, written
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,16 @@ def lay_out(jobs: Sequence[Job]) -> list[Place]:
 
 
 def needs(jobs: Iterable[Job]) -> dict[str, set[str]]:
-    """Return, for each job, the jobs whose tables it reads; those of a horizon before are another cut's."""
+    """Return, for each job, the jobs whose tables it reads; those of an earlier cut are another's."""
     known = list(jobs)
     names = {job.name for job in known}
     return {job.name: {s for read in (*job.reads, *job.if_there) for s in _makers(read)} & names for job in known}
 
 
 def _makers(read: str) -> list[str]:
-    name = read.removesuffix(HORIZON)
+    name = read.partition("@")[0]
     if name in WRITERS:
-        return [] if read.endswith(HORIZON) else [job.name for job in WRITERS[name]]
+        return [] if read.endswith(LAGS) else [job.name for job in WRITERS[name]]
     return [job.name for job in FLOW if name in written(job)]
 
 

@@ -1,11 +1,18 @@
-"""Which embeddings may be compared: those of one model, and of one length."""
+"""Which embeddings may be compared: those of one model and of one length, of pins that everyone may see."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.config.visual import Visual
 from jobs.errors import ConfigError
+from jobs.lake.job import Tables
+from jobs.lake.vectors import decode
+from jobs.visual.knn.exact import unusable
 
 
 @dataclass(frozen=True)
@@ -38,3 +45,29 @@ def model_of(embeddings: DataFrame, visual: Visual) -> Model | None:
             f"and let one model have one dim."
         )
     return chosen[0]
+
+
+def public_embeddings(tables: Tables, when: str = "") -> DataFrame:
+    """Return the embeddings of public pins, of the cut or of an earlier one (`when`: "@yesterday")."""
+    stats = tables[f"gold.pin_stats{when}"]
+    public = stats.where(F.col("visibility") == "public").select("pin_id")
+    return tables[f"silver.pin_embeddings{when}"].join(public, "pin_id", "left_semi")
+
+
+def vectors_of(embeddings: DataFrame, model: Model) -> DataFrame:
+    """Return id, vector of a model's embeddings; those that are NaN, infinite or zero have no direction: left out.
+
+    Ingest puts such embeddings into quarantine; lakes from before it did may hold some.
+    """
+
+    def fit(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            bad = unusable(decode(batch.column(1), model.dim).astype(np.float32))
+            good = np.ones(batch.num_rows, bool)
+            good[bad] = False
+            yield batch.filter(pa.array(good)) if len(bad) else batch
+
+    one = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim))
+    return one.select(F.col("pin_id").alias("id"), F.col("embedding").alias("vector")).mapInArrow(
+        fit, "id bigint, vector binary"
+    )

@@ -75,15 +75,18 @@ class Best:
 class Lists:
     """Vectors laid out by cell."""
 
-    def __init__(self, source: Source, cell: Rows, cells: int) -> None:
+    def __init__(self, source: Source, cell: Rows, cells: int, digits: int | None = None) -> None:
         """Lay the vectors out: the one copy of them that is made.
 
         Args:
             source: n vectors.
             cell: [n], the list that each stands in.
             cells: how many there are.
+            digits: decimals that scores are rounded to before they are put in order; None for float32's own.
         """
         self.cells = cells
+        self._digits = digits
+        self._coarse = 0.0 if digits is None else 10.0**-digits
         self.order = np.argsort(cell, kind="stable")
         self.start = np.searchsorted(cell[self.order], np.arange(cells + 1))
         self.vectors = np.empty((len(source), source.dim), np.float32)
@@ -99,7 +102,7 @@ class Lists:
 
         Args:
             queries: float32 [m, d].
-            probes: [m, p], the lists that each looks into, the most promising first.
+            probes: [m, p], the lists that each looks into, the most promising first; below 0 for none.
             k: vectors wanted.
         """
         limit_threads(1)
@@ -107,12 +110,16 @@ class Lists:
         best = self._collect(queries, probes, min(k + SPARE, len(self.vectors)))
         near, worst = best.numbers, best.worst
         numbers = np.where(near < 0, -1, self.order[near])
-        scores, numbers = ordered(rescore(self.vectors, queries, near), numbers, k)
+        scores, numbers = ordered(self._scored(queries, near), numbers, k)
         if near.shape[1] < len(self.vectors) and k:
             full = worst > LOWEST
-            open_ = np.flatnonzero(full & (worst + slack(self._longest, queries) >= scores[:, -1]))
+            open_ = np.flatnonzero(full & (worst + slack(self._longest, queries) + self._coarse >= scores[:, -1]))
             self._settle(open_, queries, probes, (scores, numbers))
         return scores, numbers
+
+    def _scored(self, queries: Floats, places: Rows) -> Floats:
+        scores = rescore(self.vectors, queries, places)
+        return scores if self._digits is None else np.round(scores.astype(np.float64), self._digits).astype(np.float32)
 
     def _collect(self, queries: Floats, probes: Rows, keep: int) -> Best:
         best = Best(len(queries), keep)
@@ -143,16 +150,17 @@ class Lists:
             scores[at], numbers[at] = known[key]
 
     def _all_of(self, query: Floats, probes: Rows, k: int) -> tuple[Floats, Rows]:
-        places = np.concatenate([self._slots[self.start[c] : self.start[c + 1]] for c in np.sort(probes)])
+        looked = np.sort(probes[probes >= 0])
+        places = np.concatenate([self._slots[self.start[c] : self.start[c + 1]] for c in looked])
         raw = self.vectors[places] @ query
         floor = np.partition(raw, len(raw) - k)[len(raw) - k]
-        near = places[raw >= floor - 2 * slack(self._longest, query[None])][None, :]
-        scores, numbers = ordered(rescore(self.vectors, query[None], near), self.order[near], k)
+        near = places[raw >= floor - 2 * slack(self._longest, query[None]) - self._coarse][None, :]
+        scores, numbers = ordered(self._scored(query[None], near), self.order[near], k)
         return scores[0], numbers[0]
 
 
 def visits(probes: Rows, cells: int) -> Iterator[tuple[int, Rows]]:
-    """Yield each cell that is looked into, and which lines of `probes` [m, p] look into it."""
+    """Yield each cell that is looked into, and which lines of `probes` [m, p] look into it; those below 0 are none."""
     flat = np.ascontiguousarray(probes).ravel()
     order = np.argsort(flat, kind="stable")
     edges = np.searchsorted(flat[order], np.arange(cells + 1))

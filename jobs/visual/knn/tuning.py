@@ -6,8 +6,10 @@ again and again.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.errors import ValidationFailed
 from jobs.visual.knn.exact import Floats, Rows, ordered, rescore
@@ -69,14 +71,23 @@ def cell_ranks(source: Source, sample: Rows, truth: Rows, centroids: Floats) -> 
     """Return at which place [s, k] each true neighbour's cell stands among those its vector would look into."""
     near, which = np.unique(truth, return_inverse=True)
     cell = nearest(centroids, source.take(near), 1)[:, 0][which].reshape(truth.shape)
-    ranks = np.empty(truth.shape, np.int64)
-    for start in range(0, len(sample), RANKED):
-        part = slice(start, start + RANKED)
-        scores = source.take(sample[part]) @ centroids.T
-        ranks[part] = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)[
-            np.arange(len(scores))[:, None], cell[part]
-        ]
+    return np.concatenate(
+        [ranks_among(source.take(sample[part]), cell[part], centroids) for part in _parts(len(sample))]
+    )
+
+
+def ranks_among(queries: Floats, cells: NDArray[np.integer[Any]], centroids: Floats) -> Rows:
+    """Return at which place [s, k] each of `cells` [s, k] stands among those that its query would look into."""
+    ranks = np.empty(cells.shape, np.int64)
+    for part in _parts(len(queries)):
+        scores = queries[part] @ centroids.T
+        places = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+        ranks[part] = np.take_along_axis(places, cells[part], 1)
     return ranks
+
+
+def _parts(s: int) -> list[slice]:
+    return [slice(start, start + RANKED) for start in range(0, s, RANKED)]
 
 
 def fewest_probes(ranks: Rows, target: float, most: int) -> tuple[int, Recall]:

@@ -1,11 +1,15 @@
 """gold.pin_neighbours on small catalogues whose answer is known."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
 from jobs.errors import ConfigError
 from jobs.lake.job import Context
 from jobs.lake.vectors import unit
+from jobs.visual.audit import neighbour_recall
+from jobs.visual.cells import neighbour_cells, version_of
 from jobs.visual.neighbours import pin_neighbours
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
@@ -20,7 +24,20 @@ def tables(spark, vectors, hidden=(), model="w1"):
     return {
         "gold.pin_stats": build(spark, "gold.pin_stats", stats),
         "silver.pin_embeddings": build(spark, "silver.pin_embeddings", rows),
+        "gold.neighbour_cells": build(spark, "gold.neighbour_cells"),
     }
+
+
+YESTERDAY = ("gold.pin_stats", "silver.pin_embeddings", "gold.neighbour_cells", "gold.pin_neighbours")
+
+
+def with_cells(spark, ctx, given, before=None):
+    """Return tables with the index that the cut is searched in, and yesterday's (`before`) beside them."""
+    names = (*YESTERDAY, "gold.neighbour_recall")
+    empty = {f"{name}@yesterday": build(spark, name) for name in names}
+    then = {f"{name}@yesterday": df for name, df in (before or {}).items()}
+    whole = given | empty | then
+    return whole | {"gold.neighbour_cells": neighbour_cells(whole, ctx).localCheckpoint()}
 
 
 def context(ctx, **changes):
@@ -79,16 +96,89 @@ def test_agrees_with_numpy_however_rows_and_queries_are_parted(spark, ctx):
     assert sorted(again.collect()) == sorted(whole.collect())
 
 
-def test_the_inverted_file_index_finds_nearly_the_same_and_the_same_twice(spark, ctx):
-    inputs = tables(spark, cloud(n=600))
-    exact = ids(pin_neighbours(inputs, context(ctx, neighbours=10)))
-    approximate = context(ctx, neighbours=10, max_exact=0, tuning_queries=600, recall=0.95)
-    first = pin_neighbours(inputs, approximate)
-    found = ids(first)
+SHARDED = {
+    "neighbours": 10,
+    "max_exact": 0,
+    "tuning_queries": 600,
+    "recall": 0.9,
+    "shard_rows": 300,
+    "shard_queries": 500,
+}
+
+
+def test_many_pins_are_searched_in_shards_and_the_audit_says_how_well(spark, ctx):
+    vectors = cloud(n=600) | {9000: np.zeros(16), 9001: np.full(16, np.nan)}
+    inputs = tables(spark, vectors)
+    sharded = context(ctx, **SHARDED, audit_pins=600)
+    known = with_cells(spark, sharded, inputs)
+    near = pin_neighbours(known, sharded)
+    found, exact = ids(near), ids(pin_neighbours(inputs, context(ctx, neighbours=10)))
     hits = [len(set(exact[p]) & set(found.get(p, []))) / 10 for p in exact]
-    assert np.mean(hits) >= 0.95
-    assert all(p not in near and len(near) == len(set(near)) for p, near in found.items())
-    assert sorted(pin_neighbours(inputs, approximate).collect()) == sorted(first.collect())
+    assert np.mean(hits) >= 0.9
+    assert sorted(exact) == sorted(p for p in vectors if p < 9000)
+    audit = neighbour_recall(known | {"gold.pin_neighbours": near}, sharded).collect()
+    (row,) = audit
+    assert row["recall"] == pytest.approx(np.mean(hits), abs=0.01)
+    assert row["lower"] <= row["recall"] <= row["upper"]
+    assert (row["pins"], row["left_out"], row["target"]) == (600, 2, 0.9)
+    assert row["version"].startswith("w1/16/k10/")
+    (all_compared,) = neighbour_recall(
+        inputs | {"gold.pin_neighbours": pin_neighbours(inputs, context(ctx, neighbours=10))},
+        context(ctx, neighbours=10),
+    ).collect()
+    assert (all_compared["recall"], all_compared["target"], all_compared["version"]) == (1.0, 1.0, None)
+
+
+def test_cells_stay_a_week_and_are_trained_anew_where_they_do_not_serve(spark, ctx, caplog):
+    caplog.set_level("INFO", "jobs.visual.cells")
+    sharded = context(ctx, **SHARDED)
+    inputs = tables(spark, cloud(n=600))
+    first = with_cells(spark, sharded, inputs)
+    cells = {"gold.neighbour_cells": first["gold.neighbour_cells"]}
+
+    def later(days, ctx=sharded, given=inputs, audit=()):
+        day = Context(ctx.settings, ctx.as_of + timedelta(days=days))
+        judged = {"gold.neighbour_recall": build(spark, "gold.neighbour_recall", list(audit))}
+        made = with_cells(spark, day, given, cells | judged)["gold.neighbour_cells"]
+        return version_of(made) == version_of(cells["gold.neighbour_cells"])
+
+    good = {"pins": 1, "left_out": 0, "recall": 0.9, "upper": 0.92}
+    assert later(1)
+    assert later(6, audit=[good])
+    assert not later(7)
+    assert "7 days old" in caplog.text
+    assert not later(1, audit=[good | {"recall": 0.8, "upper": 0.85}])
+    assert "the audit found 0.8000" in caplog.text
+    assert not later(1, given=tables(spark, cloud(n=1300)))
+    assert "trained for 600 pins, there are 1300" in caplog.text
+    assert not later(1, ctx=context(ctx, **SHARDED | {"neighbours": 11}))
+    assert not later(1, given=tables(spark, cloud(n=600), model="w2"))
+    assert "w2/16/k10" in caplog.text
+
+
+def test_a_day_later_only_what_changed_is_searched_and_the_lists_are_as_if_all_were(spark, ctx):
+    sharded = context(ctx, **SHARDED, changed_share=0.6)
+    pins = cloud(n=600)
+    before = tables(spark, pins, hidden={list(pins)[3]})
+    before = with_cells(spark, sharded, before)
+    before["gold.pin_neighbours"] = pin_neighbours(before, sharded).localCheckpoint()
+    next_day = Context(sharded.settings, sharded.as_of + timedelta(days=1))
+    today = tables(spark, pins | {7777: list(pins.values())[5]}, hidden={list(pins)[4]})
+    known = with_cells(spark, next_day, today, {name: before[name] for name in YESTERDAY})
+    assert version_of(known["gold.neighbour_cells"]) == version_of(before["gold.neighbour_cells"])
+    brought = lists(pin_neighbours(known, next_day))
+    alone = known | {f"{name}@yesterday": build(spark, name) for name in YESTERDAY}
+    assert brought == lists(pin_neighbours(alone, next_day))
+    assert 7777 in brought
+    assert list(pins)[4] not in brought
+
+
+def test_an_index_of_another_model_is_refused(spark, ctx):
+    sharded = context(ctx, **SHARDED)
+    old = with_cells(spark, sharded, tables(spark, cloud(n=600)))
+    new = tables(spark, cloud(n=600), model="w2") | {"gold.neighbour_cells": old["gold.neighbour_cells"]}
+    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run visual.neighbour_cells"):
+        pin_neighbours(new, sharded)
 
 
 def test_models_never_mix_and_the_message_says_what_to_set(spark, ctx):
@@ -99,8 +189,6 @@ def test_models_never_mix_and_the_message_says_what_to_set(spark, ctx):
     assert ids(pin_neighbours(both, context(ctx, model="w1"))) == {1: [2], 2: [1]}
     with pytest.raises(ConfigError, match=r"visual.model is 'w3'"):
         pin_neighbours(both, context(ctx, model="w3"))
-    with pytest.raises(ConfigError, match=r"3 pins have embeddings, visual.max_vectors allows 2"):
-        pin_neighbours(new, context(ctx, max_vectors=2))
 
 
 def test_no_embeddings_and_a_single_pin_have_no_neighbours(spark, ctx):

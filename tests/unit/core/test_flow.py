@@ -10,7 +10,7 @@ import pytest
 from jobs.errors import ConfigError, TableError
 from jobs.flow import FLOW, job
 from jobs.lake.tables import TABLES, table
-from jobs.plan import HORIZON, Step, plan, reads
+from jobs.plan import LAGS, Step, plan, reads
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY = date(2026, 11, 1)
@@ -20,7 +20,7 @@ WEEK = timedelta(days=7)
 def test_every_table_a_job_names_is_registered():
     for one in FLOW:
         named = (*one.reads, *one.if_there, *([one.writes] if one.writes else []))
-        for name in (r.removesuffix(HORIZON) for r in named):
+        for name in (r.partition("@")[0] for r in named):
             assert name in TABLES, f"{one.name}: {name}"
 
 
@@ -34,7 +34,7 @@ def test_a_job_reads_only_what_earlier_jobs_wrote():
     seen: set[str] = set()
     for one in FLOW:
         for name in one.reads:
-            assert not name.startswith("gold.") or name.endswith(HORIZON) or name in seen, f"{one.name} reads {name}"
+            assert not name.startswith("gold.") or name.endswith(LAGS) or name in seen, f"{one.name} reads {name}"
         seen |= {one.writes} if one.writes else set()
 
 
@@ -91,7 +91,7 @@ def test_the_plan_leaves_out_cuts_before_the_data():
 
 def test_one_job_brings_what_it_reads():
     names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
-    visual = ["visual.pin_neighbours", "visual.image_clusters", "visual.related_pins"]
+    visual = ["visual.neighbour_cells", "visual.pin_neighbours", "visual.image_clusters", "visual.related_pins"]
     assert names == ["features.pin_stats", *visual]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
 

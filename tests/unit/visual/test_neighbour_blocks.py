@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jobs.visual.knn.index import Index
-from jobs.visual.neighbours import block_edges, neighbour_batch
+from jobs.visual.whole import block_edges, neighbour_batch
 
 
 @pytest.mark.parametrize(("n", "most", "tasks"), [(1, 4096, 2), (1023, 4096, 8), (20_000, 4096, 2), (50_001, 4096, 16)])
@@ -23,7 +23,7 @@ def test_more_copies_than_neighbours_still_leave_self_out_by_id():
     same = np.tile(np.array([[0.6, 0.8]], np.float32), (6, 1))
     batch = neighbour_batch(np.arange(10, 16), np.arange(6), Index(same), 3).to_pydict()
     lists = {pin: [] for pin in range(10, 16)}
-    for pin, near in zip(batch["pin_id"], batch["neighbour_id"], strict=True):
+    for pin, near in zip(batch["id"], batch["neighbour"], strict=True):
         lists[pin].append(near)
     assert lists == {
         10: [11, 12, 13],
