@@ -145,6 +145,20 @@ NEIGHBOUR_RECALL = gold(
     Column("probes", "int", "Cells that a pin looked into; null likewise."),
     Column("trained_on", "date", "Cut that the index was trained for; null likewise."),
 )
+HASH_PAIRS = gold(
+    "hash_pairs",
+    "Which hashes of pictures are near one another: near-duplicates are proposed by them, and confirmed by embeddings.",
+    "one row per hash, and one per pair of near hashes",
+    "low high",
+    Column(
+        "low", "bigint", "Hash of a picture that a live pin carries, its 64 bits as a signed number.", nullable=False
+    ),
+    Column(
+        "high", "bigint", "The other hash, greater; the same in the row that says the hash is there.", nullable=False
+    ),
+    Column("distance", "int", "Bits in which they differ, 0 for a hash and itself.", nullable=False),
+    Column("radius", "int", "visual.hash_radius that was looked for: farther hashes are no pair.", nullable=False),
+)
 IMAGE_CLUSTERS = gold(
     "image_clusters",
     "Which pictures show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
@@ -277,6 +291,7 @@ GOLD = (
     NEIGHBOUR_CELLS,
     PIN_NEIGHBOURS,
     NEIGHBOUR_RECALL,
+    HASH_PAIRS,
     IMAGE_CLUSTERS,
     CF_FACTORS,
     TRENDING,

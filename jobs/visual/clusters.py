@@ -1,7 +1,7 @@
 """gold.image_clusters: which pictures show the same thing, saved twice, cropped or brightened.
 
-In: silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours, and the clusters of a horizon
-before. Out: one row per picture that a live pin carries.
+In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours, and the clusters
+of the day before, or else of a horizon before. Out: one row per picture that a live pin carries.
 
     hashes within visual.hash_radius bits, confirmed by the embeddings' cosine
     + pins whose embeddings are as good as equal (a picture cropped hard has another hash)
@@ -19,24 +19,29 @@ from jobs.lake.job import Context, Tables
 from jobs.visual.duplicates.clusters import clusters, lasting
 from jobs.visual.duplicates.clusters import pictures as clustered
 from jobs.visual.duplicates.confirm import confirmed
-from jobs.visual.duplicates.join import near_pairs, representatives
+from jobs.visual.duplicates.join import between, representatives
+from jobs.visual.hashes import carried, hashed
 from jobs.visual.model import model_of
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
     """Return image_signature, picture_id, cluster_id, pins, saves of every picture that a live pin carries."""
     visual = ctx.settings.visual
-    stats = tables["gold.pin_stats"].where(F.length("image_signature") > 0)
-    pictures = stats.groupBy("image_signature").agg(
-        F.min("pin_id").alias("picture_id"),
-        F.count(F.lit(1)).cast("int").alias("pins"),
-        F.sum("saves").alias("saves"),
+    pictures = (
+        carried(tables)
+        .groupBy("image_signature")
+        .agg(
+            F.min("pin_id").alias("picture_id"),
+            F.count(F.lit(1)).cast("int").alias("pins"),
+            F.sum("saves").alias("saves"),
+        )
     )
     pairs = _alike(tables, pictures, visual)
     # equal hashes are pairs here, to be confirmed like others: each picture stands for itself
     own = pictures.select(F.col("picture_id").alias("id"), F.col("picture_id").alias("representative"))
     today = clustered(own, clusters(pairs))
-    before = tables["gold.image_clusters@horizon"]
+    before = tables["gold.image_clusters@yesterday"]
+    before = tables["gold.image_clusters@horizon"] if before.isEmpty() else before
     before = before.select(F.col("picture_id").alias("id"), F.col("cluster_id").alias("cluster"))
     named = lasting(today, before).select(F.col("id").alias("picture_id"), F.col("cluster").alias("cluster_id"))
     return pictures.join(named, "picture_id")
@@ -44,19 +49,16 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
 
 def _alike(tables: Tables, pictures: DataFrame, visual: Visual) -> DataFrame:
     """Return left, right, distance of pictures that are near-duplicates, by picture_id, each pair once."""
-    features = tables["silver.image_features"].where(F.col("phash").isNotNull()).select("image_signature", "phash")
-    hashes = pictures.join(features, "image_signature").select(
-        F.col("picture_id").alias("id"), F.col("phash").alias("hash")
-    )
+    hashes = hashed(tables, pictures).select(F.col("picture_id").alias("id"), "hash")
     same = representatives(hashes).where("id <> representative")
     same = same.select(F.col("representative").alias("left"), F.col("id").alias("right"), F.lit(0).alias("distance"))
-    near = near_pairs(hashes, visual.hash_radius).unionByName(same)
+    near = between(tables["gold.hash_pairs"].where("distance > 0"), hashes).unionByName(same)
     embeddings = tables["silver.pin_embeddings"].join(hashes.select(F.col("id").alias("pin_id")), "pin_id", "left_semi")
     model = model_of(embeddings, visual)
     vectors = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim)) if model else embeddings
     vectors = vectors.select(F.col("pin_id").alias("id"), "embedding")
-    hashed = confirmed(near, vectors, visual.confirm_cosine).select("left", "right", "distance")
-    both = hashed.unionByName(_by_embedding(tables, pictures, visual))
+    alike = confirmed(near, vectors, visual.confirm_cosine).select("left", "right", "distance")
+    both = alike.unionByName(_by_embedding(tables, pictures, visual))
     return both.groupBy("left", "right").agg(F.min("distance").alias("distance"))
 
 

@@ -28,6 +28,9 @@ TOPICS: dict[str, Table] = {
 _LATEST = 4_102_444_800_000
 """2100-01-01 in milliseconds: a later `ts` is no time."""
 _CORRUPT = "_corrupt"
+_FINITE = "^(?:..(?![7F][C-F])..)*$"
+"""Little-endian float16 in hexadecimal digits: all ones in the exponent is NaN or infinite."""
+_ZERO = "^(?:00[08]0)*$"
 _PLACE = ("object", "row_no")
 
 
@@ -133,6 +136,10 @@ def _judged(table: Table, rules: TopicRules) -> tuple[Column, Column]:
     if "embedding" in required:
         wrong = (F.length("embedding") != 2 * F.col("dim")) | (F.col("dim") <= 0)
         faults.append((wrong, "bad_embedding", F.lit("embedding must be dim float16 values, two bytes each")))
+        digits = F.hex("embedding")
+        infinite, zero = ~digits.rlike(_FINITE), digits.rlike(_ZERO)
+        faults.append((infinite, "bad_embedding", F.lit("embedding must be finite: a value of it is NaN or infinite")))
+        faults.append((zero, "bad_embedding", F.lit("embedding must not be all zero: it has no direction")))
     reason, detail = F.lit(None).cast("string"), F.lit(None).cast("string")
     for condition, name, text in reversed(faults):
         why = F.lit(name) if isinstance(name, str) else name

@@ -143,3 +143,51 @@ def test_an_input_that_no_run_has_made_is_named_with_the_command_that_makes_it(l
     runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
     with pytest.raises(TableError, match=r"gold\.pin_stats as of 2026-10-20.*pinlake flow --as-of 2026-10-20"):
         runner.run(replace(JOB, reads=("gold.pin_stats",)), DAY)
+
+
+LONG = """
+from pyspark.sql import Row
+
+FAILS = [True]
+MADE = []
+
+
+def rise(tables, context):
+    spark = next(iter(tables.values())).sparkSession
+
+    def one(number):
+        MADE.append(number)
+        rows = [("garden", number, 1, 2.0, 9.0, 1.0)]
+        types = "category string, pin_id bigint, rank int, score float, observed double, expected double"
+        return spark.createDataFrame(rows, types)
+
+    first = context.keep.unit("first", lambda: one(5))
+    if FAILS[0]:
+        raise OSError("the machine was taken away")
+    return first.unionByName(context.keep.unit("second", lambda: one(6)))
+"""
+
+
+def test_a_long_job_that_was_killed_goes_on_with_what_it_kept_and_leaves_nothing(
+    run, lake, tmp_path, monkeypatch, settings
+):
+    import importlib
+
+    (tmp_path / "fake_rise.py").write_text(LONG)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    job = importlib.reload(importlib.import_module("fake_rise"))
+    with pytest.raises(OSError, match="taken away"):
+        run()
+    kept = tmp_path / "lake" / "_scratch"
+    assert len(list(kept.rglob("_SUCCESS"))) == 1
+    job.FAILS[0] = False
+    assert run().rows == 2
+    assert job.MADE == [5, 6]
+    assert not list(kept.rglob("*.parquet"))
+    job.FAILS[0] = True
+    with pytest.raises(OSError, match="taken away"):
+        run(force=True)
+    job.FAILS[0] = False
+    other = settings.model_copy(update={"features": settings.features.model_copy(update={"trend_days": 4})})
+    assert run(settings=other).rows == 2
+    assert job.MADE == [5, 6, 5, 5, 6], "other settings find nothing of it"

@@ -103,8 +103,9 @@ def test_duplicates_are_removed_bad_messages_set_aside_and_late_files_picked_up(
 def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run, tmp_path):
     vector = np.array([0.6, 0.8], "<f2")
 
-    def message(pin, ts=TS, **more):
-        body = {"pin_id": pin, "model": "w1", "dim": 2, "embedding": base64.b64encode(vector.tobytes()).decode()}
+    def message(pin, ts=TS, values=vector, **more):
+        stored = base64.b64encode(np.array(values, "<f2").tobytes()).decode()
+        body = {"pin_id": pin, "model": "w1", "dim": 2, "embedding": stored}
         return json.dumps(body | {"ts": ts} | more).encode()
 
     lines = [
@@ -114,14 +115,27 @@ def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run,
         message(2, dim=3),
         message(3, embedding="*"),
         message(4, dim=0),
+        message(5, values=[1.0, np.nan]),
+        message(6, values=[-np.inf, 1.0]),
+        message(7, values=[0.0, -0.0]),
+        message(8, values=[0.0, 65504.0]),  # the greatest there is, and the least
+        message(9, values=[6e-8, -65504.0]),
+        message(10, dim=4096, values=np.linspace(-1, 1, 4096)),
     ]
     connect(tmp_path, "pin_embeddings", 0, *lines)
     counts = run()
-    assert (counts["applied"], counts["superseded"], counts["quarantined"]) == (2, 1, 3)
-    rows = lake.read("silver.pin_embeddings").collect()
+    assert (counts["applied"], counts["superseded"], counts["quarantined"]) == (5, 1, 6)
+    rows = lake.read("silver.pin_embeddings").where("pin_id < 8").collect()
     assert {np.frombuffer(row["embedding"], "<f2").tolist() == vector.tolist() for row in rows} == {True}
     reasons = {r["row_no"]: r["reason"] for r in lake.read("ops.quarantine").collect()}
-    assert reasons == {4: "bad_embedding", 5: "missing_field", 6: "bad_embedding"}
+    bad = dict.fromkeys((4, 6, 7, 8, 9), "bad_embedding")
+    assert reasons == bad | {5: "missing_field"}
+    details = {r["row_no"]: r["detail"] for r in lake.read("ops.quarantine").collect()}
+    assert [details[row].split(":")[0] for row in (7, 8, 9)] == [
+        "embedding must be finite",
+        "embedding must be finite",
+        "embedding must not be all zero",
+    ]
 
 
 def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run, tmp_path):

@@ -91,7 +91,13 @@ def test_the_plan_leaves_out_cuts_before_the_data():
 
 def test_one_job_brings_what_it_reads():
     names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
-    visual = ["visual.neighbour_cells", "visual.pin_neighbours", "visual.image_clusters", "visual.related_pins"]
+    visual = [
+        "visual.neighbour_cells",
+        "visual.pin_neighbours",
+        "visual.hash_pairs",
+        "visual.image_clusters",
+        "visual.related_pins",
+    ]
     assert names == ["features.pin_stats", *visual]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
 

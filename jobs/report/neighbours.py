@@ -1,0 +1,56 @@
+"""How many of the true neighbours the lists hold, from gold.neighbour_recall: the cut's audit, and those before."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from jobs.lake.query import Tables
+
+_CUTS = 30
+"""Audits shown: a month of days."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One cut's audit, and those before it, newest first."""
+
+    row: dict[str, Any]
+    """Of gold.neighbour_recall."""
+    past: tuple[dict[str, Any], ...]
+
+    @property
+    def verdict(self) -> str:
+        """Return kept where the target is reached, short where fewer were found beyond chance, unclear between."""
+        if self.row["recall"] >= self.row["target"]:
+            return "kept"
+        return "short" if self.row["upper"] < self.row["target"] else "unclear"
+
+    @property
+    def age(self) -> int | None:
+        """Return how many days old the index is; None where all pins are compared."""
+        trained = self.row["trained_on"]
+        return (self.row["as_of"] - trained).days if trained else None
+
+
+def read_audit(tables: Tables, cut: date, version: int | None) -> Audit | None:
+    """Return the audit made at a cut, None if there is none.
+
+    Args:
+        tables: of the lake.
+        cut: whose neighbours were audited.
+        version: of gold.neighbour_recall that the run committed; None if it has not run.
+
+    Raises:
+        TableError: that version is not kept any more.
+    """
+    if version is None:
+        return None
+    asked = f"select * from neighbour_recall where as_of = date '{cut}'"  # noqa: S608 - a date
+    rows = tables.ask(asked, {"gold.neighbour_recall": version})
+    if not rows:
+        return None
+    before = tables.ask(
+        f"select * from neighbour_recall where as_of < date '{cut}' order by as_of desc limit {_CUTS}",  # noqa: S608
+        {"gold.neighbour_recall": None},  # a cut before may have been made anew since
+    )
+    return Audit(rows[0], tuple(before))
