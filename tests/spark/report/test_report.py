@@ -183,8 +183,8 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
         f"{len(FLOW)} jobs, {len(FLOW) // 6} min {10 * len(FLOW) % 60} s of work from 01 Nov 04:00 to "
         f"04:{len(FLOW) - 1} UTC; peak memory 1.5 GB.",
         "Of the true neighbours of 500 pins drawn for this cut, compared with all 5,000, the lists hold 91.00 % "
-        "(90.00 to 92.00); 98 % is asked for. They are looked for in 64 cells of an index that is 3 days old. 1 embedding "
-        "could not be used",
+        "(90.00 to 92.00); 98 % is asked for.",
+        "They are looked for in 64 cells of an index that is 3 days old. 1 embedding could not be used",
         "fewer are found than asked for, beyond chance",
         "read 1,000, applied 990, quarantined 1, files 12",
         "active users with a feed 0.75 at least 0.5",
