@@ -58,7 +58,7 @@ class Visual(Section):
     """Weight of being opened in one sitting in the blend."""
     link_weight: float = Field(0.1, ge=0, le=1)
     """Weight of leading to the same page in the blend."""
-    collaborative_weight: float = Field(0.1, ge=0, le=1)
+    collaborative_weight: float = Field(0.3, ge=0, le=1)
     """Weight of being saved by the same people, as collaborative filtering tells it, in the blend."""
     collaborative_saves: int = Field(3, ge=1)
     """Fewest saves of a pin that collaborative filtering is asked about: of fewer it knows little."""

@@ -16,6 +16,7 @@ from jobs.report.intake import read_faults, read_held
 from jobs.report.moment import Moment, find
 from jobs.report.picture import link, steps, summary
 from jobs.report.quality import Quality, read_quality
+from jobs.report.related import Related, read_related
 from jobs.report.samples import choose_people, sample_feed, sample_related
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Pla
     runs = [run.row["run_id"] for run in moment.runs if run.row and run.job.stage == "ingest"]
     quality, no_quality = _or_why(lambda: _quality(tables, moment))
     funnel, no_funnel = _or_why(lambda: _funnel(tables, moment))
+    related, no_related = _or_why(lambda: _related(tables, moment))
     faults, held = read_faults(tables, runs, moment.until), read_held(tables, moment.until)
     docs = places.docs if places.docs and (places.docs / "index.html").is_file() else None
     shown: Context = {
@@ -82,7 +84,8 @@ def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Pla
         "summary": summary(moment),
         "quality": quality,
         "funnel": funnel,
-        "gone": {"quality": no_quality, "funnel": no_funnel},
+        "related": related,
+        "gone": {"quality": no_quality, "funnel": no_funnel, "related": no_related},
         "plots": _plots(quality, funnel),
         "gate": [check for run in moment.runs for check in run.checks if check["suite"] == "generation"],
         "samples": _samples(tables, moment, reader, album),
@@ -111,6 +114,10 @@ def _quality(tables: Tables, moment: Moment) -> Quality | None:
 
 def _funnel(tables: Tables, moment: Moment) -> Funnel | None:
     return read_funnel(tables, moment.cut, moment.version("ranking.ranked")) if moment.cut else None
+
+
+def _related(tables: Tables, moment: Moment) -> Related | None:
+    return read_related(tables, moment.cut, moment.version("visual.related_evaluations")) if moment.cut else None
 
 
 def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:

@@ -137,6 +137,38 @@ def fill_gold(lake):
         for metric in ("hr", "ndcg")
     ]
     gold(lake, "gold.evaluations", judged)
+    gold(lake, "gold.related_evaluations", beside())
+
+
+def beside():
+    """Related pins found more of the next co-saves than one source and less than the other, which the log preferred."""
+    recalls = {"related_pins": 0.2, "looks_alike": 0.1, "collaborative": 0.3}
+    rows = [
+        {"model": m, "segment": s, "metric": "recall", "k": 10, "value": v, "lower": v - 0.02, "upper": v + 0.02}
+        for m, v in recalls.items()
+        for s in ("all", "head", "torso", "tail")
+    ]
+    rows += [
+        {"model": f"related_pins_minus_{m}", "segment": "all", "metric": "recall", "k": 10, "value": 0.2 - v}
+        | {"lower": 0.19 - v, "upper": 0.21 - v}
+        for m, v in recalls.items()
+        if m != "related_pins"
+    ]
+    rows = [row | {"judged": 50, "hits": 5} for row in rows]
+    saves = {"save_rate": (0.25, 40), "save_rate_others": (0.1, 60), "save_gain": (0.15, 40)}
+    return (
+        rows
+        + [
+            {"model": m, "segment": "all", "metric": metric, "k": 30, "value": v, "judged": n}
+            for m in recalls
+            for metric, (v, n) in saves.items()
+            if m != "looks_alike"
+        ]
+        + [
+            {"model": "looks_alike", "segment": "all", "metric": metric, "k": 30, "value": None, "judged": 0}
+            for metric in saves
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +209,7 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
         "Of 40 users who saved something new, 40 % had it among their first 10 places (35.0 to 45.0 %); "
         "by popularity 10 % (8.0 to 12.0 %).",
         "For 3 users the sources proposed 7 pins; the rules let through 5 (71 %); 3 (43 %) stand in a feed.",
-        f"{len(FLOW)} jobs, 3 min 30 s of work from 01 Nov 04:00 to 04:20 UTC; peak memory 1.5 GB.",
+        f"{len(FLOW)} jobs, 3 min 50 s of work from 01 Nov 04:00 to 04:22 UTC; peak memory 1.5 GB.",
         "read 1,000, applied 990, quarantined 1, files 12",
         "active users with a feed 0.75 at least 0.5",
         "1 source table held back",
@@ -197,6 +229,19 @@ def test_the_funnel_by_source_and_rule_is_that_of_the_rows(page):
         "user and creator block each other blocked 1 1 0 too many of one creator owner_cap 1 0 1 "
         "in a feed 3 2 2 proposed 7 5 4"
     )
+
+
+def test_related_pins_stand_beside_each_source_alone_the_best_first(page):
+    _, parsed = page(str(GOOD))
+    start = parsed.text.index("Related pins The lists of a horizon before")
+    part = parsed.text[start:]
+    assert "(50 query pins)" in part
+    assert "Worth a look: saved by the same people, alone, finds more than the blend, beyond chance." in part
+    assert (
+        "related pins as shown 20.0 (18.0 to 22.0) 20.0 20.0 20.0 25.0 10.0 40 of 100 "
+        "saved by the same people, alone 30.0 (28.0 to 32.0) 30.0 30.0 30.0 25.0 10.0 40 of 100 "
+        "looks alike, alone 10.0 (8.0 to 12.0) 10.0 10.0 10.0 - - 0 of 0"
+    ) in part
 
 
 def test_every_job_has_its_row_with_rows_bytes_seconds_peak_and_checks(page):
