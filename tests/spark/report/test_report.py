@@ -280,7 +280,7 @@ def test_a_failed_run_says_why_and_what_still_serves(page):
         f"The earlier generation {NAME} of 2026-11-01 still serves.",
         ERROR,
         "gold.ranked user_id.duplicates is 3, expected at most 0 (critical",
-        "Did not run because of it: visual.related_pins, ranking.home_feed",
+        "Did not run because of it: ranking.home_feed, ranking.feed_drops",
         "What is still served",
         "Nothing was ranked for this cut.",
     ):
