@@ -70,6 +70,12 @@ class Visual(Section):
     """Weight of being opened in one sitting in the blend."""
     link_weight: float = Field(0.1, ge=0, le=1)
     """Weight of leading to the same page in the blend."""
+    collaborative_weight: float = Field(0.3, ge=0, le=1)
+    """Weight of being saved by the same people, as collaborative filtering tells it, in the blend."""
+    collaborative_saves: int = Field(3, ge=1)
+    """Fewest saves of a pin that collaborative filtering is asked about: of fewer it knows little."""
+    collaborative_pins: int = Field(1_000_000, ge=2)
+    """Pins compared by their factors, the most saved ones; each executor holds the factors of all."""
     worth_weight: float = Field(1.0, ge=0, le=2)
     """How much a pin gains, or loses, for being saved more, or less, often when shown than its category; 0: nothing."""
     fresh_days: float = Field(7.0, ge=0)
@@ -82,3 +88,5 @@ class Visual(Section):
     """Pins of one creator in a list."""
     related_length: int = Field(30, ge=1)
     """Pins in a list."""
+    query_hours: float = Field(168.0, gt=0)
+    """Hours for which the pin that a person opened last counts as the one a list of related pins was shown beside."""

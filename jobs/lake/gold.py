@@ -252,6 +252,26 @@ FEED_DROPS = gold(
     SCORE.means("Ranker's score; higher is better."),
     SOURCE.means("Candidate source that ranked the pin best."),
 )
+RELATED_PIN_ID = Column("related_pin_id", "bigint", "The pin to show.", nullable=False)
+RELATED_PAIRS = gold(
+    "related_pairs",
+    "What each source says of two public pins, brought to 0..1: related pins are blended, and judged, from it.",
+    "one row per pin and related pin that at least one source knows",
+    "pin_id related_pin_id",
+    PIN_ID,
+    RELATED_PIN_ID.means("The other pin."),
+    Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
+    Column("co_saves", "int", "Public boards that hold both pins."),
+    Column("looks_alike", "float", "Cosine times place among the nearest, 0 to 1; null where it is not among them."),
+    Column("saved_together", "float", "Co-save rate as a share of the pin's best, times trust; null without."),
+    Column("opened_together", "float", "The same of sittings in which people opened both; null without."),
+    Column("same_link", "float", "1 where both lead to one page; else null."),
+    Column(
+        "collaborative",
+        "float",
+        "Cosine of collaborative filtering factors times place among the nearest; null without.",
+    ),
+)
 RELATED_PINS = gold(
     "related_pins",
     "Pins to show beside a pin: neighbours, co-saves, sittings and links blended.",
@@ -259,11 +279,39 @@ RELATED_PINS = gold(
     "pin_id position",
     PIN_ID,
     POSITION,
-    Column("related_pin_id", "bigint", "The pin to show.", nullable=False),
+    RELATED_PIN_ID,
     SCORE,
     Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
     Column("co_saves", "int", "Public boards that hold both pins."),
-    REASON.means("looks_alike, saved_together, both, opened_together, same_link, or popular (of the category)."),
+    REASON.means(
+        "looks_alike, saved_together, both, opened_together, same_link, collaborative, or popular (of the category)."
+    ),
+)
+RELATED_EVALUATIONS = gold(
+    "related_evaluations",
+    "How good the related pins of horizon_days ago were, judged by what was saved since; each source alone beside.",
+    "one row per model, segment, metric and k",
+    "model segment metric k",
+    Column(
+        "model",
+        "string",
+        "related_pins (the lists as they were), a source alone, popular, or related_pins_minus_ a source (paired).",
+        nullable=False,
+    ),
+    Column(
+        "segment", "string", "Query pins judged: all, head, torso or tail, a third of all saves each.", nullable=False
+    ),
+    Column("metric", "string", "recall, save_rate, save_rate_others or save_gain.", nullable=False),
+    Column("k", "int", "Places of the list that count.", nullable=False),
+    Column(
+        "value",
+        "double",
+        "recall: mean share of the next co-saves listed; others: saves per impression; null if none was judged.",
+    ),
+    Column("lower", "double", "Lower end of the 95 % interval, over query pins, or over users for saves."),
+    Column("upper", "double", "Upper end of the 95 % interval."),
+    Column("judged", "bigint", "What it rests on: query pins for recall, logged impressions for the others."),
+    Column("hits", "bigint", "Next co-saves listed, or saves of those impressions; null for differences."),
 )
 EVALUATIONS = gold(
     "evaluations",
@@ -300,6 +348,8 @@ GOLD = (
     RANKED,
     HOME_FEED,
     FEED_DROPS,
+    RELATED_PAIRS,
     RELATED_PINS,
     EVALUATIONS,
+    RELATED_EVALUATIONS,
 )

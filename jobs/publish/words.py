@@ -31,6 +31,7 @@ RELATED = {
     "both": "looks alike, saved together",
     "opened_together": "opened together",
     "same_link": "leads to the same page",
+    "collaborative": "saved by the same people",
     "popular": "popular in its category",
 }
 

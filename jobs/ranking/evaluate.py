@@ -11,7 +11,6 @@ On a first day, without lists of a horizon ago or saves since, there are no rows
 """
 
 from collections.abc import Iterable
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from jobs.intervals import interval
 from jobs.lake.job import Context, Tables
 from jobs.ranking import metrics
 
@@ -162,18 +162,6 @@ def _means(rows: Iterable[Row], seen: Iterable[Row], users: int) -> list[Line]:
             total, squares = values.get(name, 0.0), values.get(f"{name}_squared", 0.0)
             lines.append((model, metric, int(k), *interval(total, squares, users), users))
     return lines
-
-
-def interval(total: float, squares: float, n: int) -> tuple[float, float | None, float | None]:
-    """Return mean and both ends of its 95 % interval, normal approximation, from a sum and a sum of squares.
-
-    The ends are None for a single value.
-    """
-    mean = total / n
-    if n < 2:
-        return round(mean, 6), None, None
-    half = metrics.Z95 * sqrt(max(squares - n * mean * mean, 0.0) / (n - 1) / n)
-    return round(mean, 6), round(mean - half, 6), round(mean + half, 6)
 
 
 def _shares(seen: Iterable[Row], catalogue: int, users: int) -> list[Line]:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Z95 = 1.959964
-"""Standard deviations of a normal distribution that hold 95 %."""
 
 
 def hit_rate(hits: Array, k: int) -> Array:

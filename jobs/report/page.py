@@ -17,6 +17,7 @@ from jobs.report.moment import Moment, find
 from jobs.report.neighbours import Audit, read_audit
 from jobs.report.picture import link, steps, summary
 from jobs.report.quality import Quality, read_quality
+from jobs.report.related import Related, read_related
 from jobs.report.samples import choose_people, sample_feed, sample_related
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Pla
     quality, no_quality = _or_why(lambda: _quality(tables, moment))
     funnel, no_funnel = _or_why(lambda: _funnel(tables, moment))
     audit, no_audit = _or_why(lambda: _audit(tables, moment))
+    related, no_related = _or_why(lambda: _related(tables, moment))
     faults, held = read_faults(tables, runs, moment.until), read_held(tables, moment.until)
     docs = places.docs if places.docs and (places.docs / "index.html").is_file() else None
     shown: Context = {
@@ -85,7 +87,8 @@ def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Pla
         "quality": quality,
         "funnel": funnel,
         "audit": audit,
-        "gone": {"quality": no_quality, "funnel": no_funnel, "audit": no_audit},
+        "related": related,
+        "gone": {"quality": no_quality, "funnel": no_funnel, "audit": no_audit, "related": no_related},
         "plots": _plots(quality, funnel),
         "gate": [check for run in moment.runs for check in run.checks if check["suite"] == "generation"],
         "samples": _samples(tables, moment, reader, album),
@@ -118,6 +121,10 @@ def _funnel(tables: Tables, moment: Moment) -> Funnel | None:
 
 def _audit(tables: Tables, moment: Moment) -> Audit | None:
     return read_audit(tables, moment.cut, moment.version("visual.neighbour_recall")) if moment.cut else None
+
+
+def _related(tables: Tables, moment: Moment) -> Related | None:
+    return read_related(tables, moment.cut, moment.version("visual.related_evaluations")) if moment.cut else None
 
 
 def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:

@@ -20,6 +20,15 @@ RULES = {
     "owner_cap": "too many of one creator",
 }
 MODELS = {"home_feed": "home feed", "popularity": "popularity"}
+BESIDE = {
+    "related_pins": "related pins as shown",
+    "looks_alike": "looks alike, alone",
+    "saved_together": "saved together, alone",
+    "opened_together": "opened together, alone",
+    "same_link": "same link, alone",
+    "collaborative": "saved by the same people, alone",
+    "popular": "popular in the category",
+}
 METRICS = {
     "hr": "users whose list held a pin they went on to save",
     "ndcg": "NDCG: hits count more near the top",
@@ -79,6 +88,14 @@ def percent(share: float) -> str:
     if value == 0 or value >= 9.95:
         return f"{share * 100:.0f} %"
     return f"{share * 100:.1f} %" if value >= 0.095 else f"{share * 100:.1g} %"
+
+
+def share(value: float | None, lower: float | None = None, upper: float | None = None) -> str:
+    """Return a share with its interval, in percent: "12.3 (11.0 to 13.6)"; a dash where there is none."""
+    if value is None:
+        return "-"
+    ends = "" if lower is None or upper is None else f" ({max(lower, 0) * 100:.1f} to {upper * 100:.1f})"
+    return f"{value * 100:.1f}{ends}"
 
 
 def day(cut: date) -> str:

@@ -126,7 +126,7 @@ def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
     job = next(job for job in FLOW if job.name == "visual.related_pins")
     context = Context(flowed.settings, flowed.cut)
     tables = {name: read_as_of(flowed.lake, name, context) for name in job.reads}
-    weights = ("similar_weight", "together_weight", "sitting_weight")
+    weights = ("similar_weight", "together_weight", "sitting_weight", "collaborative_weight")
     alone = {}
     for name in weights:
         chosen = dict.fromkeys((*weights, "link_weight", "worth_weight"), 0.0) | {name: 1.0}
@@ -134,6 +134,30 @@ def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
         one = Context(flowed.settings.model_copy(update={"visual": visual}), flowed.cut)
         alone[name] = relevance(related_pins(tables, one))
     assert relevance(flowed.gold("related_pins")) > max(alone.values()), alone
+
+
+def test_related_pins_of_a_week_ago_are_judged_each_source_alone_beside(flowed):
+    found = {(r.model, r.segment, r.metric, r.k): r for r in flowed.gold("related_evaluations").collect()}
+
+    def recall(model, k=10):
+        return found[model, "all", "recall", k]
+
+    blend = recall("related_pins")
+    parts = [found["related_pins", segment, "recall", 10] for segment in ("head", "torso", "tail")]
+    assert blend.judged == sum(part.judged for part in parts) > 3_000
+    assert blend.hits == sum(part.hits for part in parts) > 500
+    for source in ("looks_alike", "saved_together", "opened_together", "collaborative"):
+        assert recall(source).value > 0
+        gap = recall(f"related_pins_minus_{source}")
+        assert gap.value == pytest.approx(blend.value - recall(source).value, abs=2e-6)
+        assert gap.lower > 0, f"{source} alone finds as much: {gap}"
+    rate, others = (found["related_pins", "all", name, 30] for name in ("save_rate", "save_rate_others"))
+    assert rate.judged > 50
+    assert rate.judged + others.judged > 1_500
+    assert rate.value > others.value
+    # the lists judged are those that were made before anything they are judged by
+    made = flowed.gold("related_pins", flowed.cut - timedelta(days=flowed.settings.ranking.horizon_days))
+    assert made.count() > 100_000
 
 
 def test_what_came_in_is_applied_superseded_pending_or_quarantined(flowed):

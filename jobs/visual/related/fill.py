@@ -26,13 +26,13 @@ def filled(pools: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
     kind = pools.schema["pool"].dataType
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
-    whole = whole.join(F.broadcast(_popular(facts, visual.related_length)), "category", "left")
+    whole = whole.join(F.broadcast(popular(facts, visual.related_length)), "category", "left")
     own, more = F.coalesce("pool", none), F.coalesce(F.col("top").cast(kind), none)
     pool = F.when(F.size(own) < visual.related_length, F.concat(own, more)).otherwise(own)
     return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
 
 
-def _popular(facts: DataFrame, length: int) -> DataFrame:
+def popular(facts: DataFrame, length: int) -> DataFrame:
     """Return category, top: its most popular pins; one row a category, so that it can be sent to every task."""
     best = Window.partitionBy("category").orderBy(F.desc("popularity"), "pin_id")
     known = facts.where("popularity > 0 and category is not null").withColumn("place", F.row_number().over(best))

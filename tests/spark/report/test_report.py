@@ -140,6 +140,38 @@ def fill_gold(lake):
     audit = {"pins": 5000, "left_out": 1, "sampled": 500, "recall": 0.91, "lower": 0.9, "upper": 0.92, "target": 0.98}
     index = {"version": "w1/128/k50/2026-10-29/ab", "probes": 64, "trained_on": date(2026, 10, 29)}
     gold(lake, "gold.neighbour_recall", [audit | index])
+    gold(lake, "gold.related_evaluations", beside())
+
+
+def beside():
+    """Related pins found more of the next co-saves than one source and less than the other, which the log preferred."""
+    recalls = {"related_pins": 0.2, "looks_alike": 0.1, "collaborative": 0.3}
+    rows = [
+        {"model": m, "segment": s, "metric": "recall", "k": 10, "value": v, "lower": v - 0.02, "upper": v + 0.02}
+        for m, v in recalls.items()
+        for s in ("all", "head", "torso", "tail")
+    ]
+    rows += [
+        {"model": f"related_pins_minus_{m}", "segment": "all", "metric": "recall", "k": 10, "value": 0.2 - v}
+        | {"lower": 0.19 - v, "upper": 0.21 - v}
+        for m, v in recalls.items()
+        if m != "related_pins"
+    ]
+    rows = [row | {"judged": 50, "hits": 5} for row in rows]
+    saves = {"save_rate": (0.25, 40), "save_rate_others": (0.1, 60), "save_gain": (0.15, 40)}
+    return (
+        rows
+        + [
+            {"model": m, "segment": "all", "metric": metric, "k": 30, "value": v, "judged": n}
+            for m in recalls
+            for metric, (v, n) in saves.items()
+            if m != "looks_alike"
+        ]
+        + [
+            {"model": "looks_alike", "segment": "all", "metric": metric, "k": 30, "value": None, "judged": 0}
+            for metric in saves
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +239,19 @@ def test_the_funnel_by_source_and_rule_is_that_of_the_rows(page):
     )
 
 
+def test_related_pins_stand_beside_each_source_alone_the_best_first(page):
+    _, parsed = page(str(GOOD))
+    start = parsed.text.index("Related pins The lists of a horizon before")
+    part = parsed.text[start:]
+    assert "(50 query pins)" in part
+    assert "Worth a look: saved by the same people, alone, finds more than the blend, beyond chance." in part
+    assert (
+        "related pins as shown 20.0 (18.0 to 22.0) 20.0 20.0 20.0 25.0 10.0 40 of 100 "
+        "saved by the same people, alone 30.0 (28.0 to 32.0) 30.0 30.0 30.0 25.0 10.0 40 of 100 "
+        "looks alike, alone 10.0 (8.0 to 12.0) 10.0 10.0 10.0 - - 0 of 0"
+    ) in part
+
+
 def test_every_job_has_its_row_with_rows_bytes_seconds_peak_and_checks(page):
     html, _ = page(str(GOOD))
     for job in FLOW:
@@ -243,7 +288,7 @@ def test_a_failed_run_says_why_and_what_still_serves(page):
         f"The earlier generation {NAME} of 2026-11-01 still serves.",
         ERROR,
         "gold.ranked user_id.duplicates is 3, expected at most 0 (critical",
-        "Did not run because of it: visual.related_pins, ranking.home_feed",
+        "Did not run because of it: ranking.home_feed, ranking.feed_drops",
         "What is still served",
         "Nothing was ranked for this cut.",
     ):

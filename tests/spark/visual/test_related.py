@@ -10,6 +10,7 @@ import pytest
 
 from jobs.lake.job import Context
 from jobs.visual.related.job import related_pins
+from jobs.visual.related.pairs import related_pairs
 from jobs.visual.related.together import co_opened, co_saves, same_link
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
@@ -33,8 +34,11 @@ def boards_of(spark, boards):
     return build(spark, "silver.app_boards", rows), build(spark, "silver.app_board_pins", saves)
 
 
-def tables(spark, pins, near=(), boards=None, events=(), links=(), clusters=()):
-    """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first; `links`: (pin, link)."""
+def tables(spark, pins, near=(), boards=None, events=(), links=(), clusters=(), factors=None):
+    """`pins`: id -> columns of pin_stats; `near`: (pin, neighbour, cosine), nearest first; `links`: (pin, link).
+
+    `factors`: pin -> its factor of collaborative filtering.
+    """
     stats = [{"pin_id": p, "creator_id": p, "image_signature": f"s{p}"} | facts for p, facts in pins.items()]
     ranks: Counter[int] = Counter()
     rows = []
@@ -50,7 +54,15 @@ def tables(spark, pins, near=(), boards=None, events=(), links=(), clusters=()):
         "silver.app_board_pins": board_pins,
         "silver.pin_events": build(spark, "silver.pin_events", list(events)),
         "silver.app_pins": build(spark, "silver.app_pins", [{"id": pin, "link": link} for pin, link in links]),
+        "gold.cf_factors": build(
+            spark, "gold.cf_factors", [{"kind": "pin", "id": p, "factor": f} for p, f in (factors or {}).items()]
+        ),
     }
+
+
+def listed(inputs, ctx):
+    """What the two jobs make of the inputs, one after the other."""
+    return related_pins(inputs | {"gold.related_pairs": related_pairs(inputs, ctx)}, ctx)
 
 
 def shown(rows, pin):
@@ -102,8 +114,9 @@ def test_the_blend_its_reasons_and_what_is_left_out(spark, ctx):
     pins[7] = {"visibility": "protected"}
     near = [(1, 4, 0.99), (1, 6, 0.9), (1, 2, 0.8), (1, 5, 0.7), (1, 3, 0.4), (1, 99, 0.3)]
     boards = {1: (10, "public", [1, 3, 6, 7, 8]), 2: (20, "public", [1, 3]), 3: (30, "secret", [1, 2])}
-    got = related_pins(
-        tables(spark, pins, near, boards), context(ctx, neighbours=10, sitting_weight=0, link_weight=0, worth_weight=0)
+    got = listed(
+        tables(spark, pins, near, boards),
+        context(ctx, neighbours=10, sitting_weight=0, link_weight=0, worth_weight=0, collaborative_weight=0),
     )
     assert_no_cross_join(got)
     rows = got.collect()
@@ -150,7 +163,7 @@ def test_no_list_breaks_a_rule_and_another_partitioning_gives_the_same_rows(spar
     pins, near, boards = random_case()
     inputs = tables(spark, pins, near, boards)
     short = context(ctx, related_length=8, owner_cap=2, pool=20)
-    rows = sorted(related_pins(inputs, short).collect())
+    rows = sorted(listed(inputs, short).collect())
     alike = {frozenset((a, b)) for a, b, s in near if s >= 0.98}
     lists = {}
     for row in rows:
@@ -169,12 +182,12 @@ def test_no_list_breaks_a_rule_and_another_partitioning_gives_the_same_rows(spar
             assert frozenset((a, b)) not in alike
             assert pins[a]["image_signature"] != pins[b]["image_signature"]
     parted = {name: df.repartition(7) for name, df in inputs.items()}
-    assert sorted(related_pins(parted, short).collect()) == rows
+    assert sorted(listed(parted, short).collect()) == rows
 
 
 def test_nothing_in_nothing_out_and_lonely_pins_have_no_list(spark, ctx):
-    assert related_pins(tables(spark, {}), ctx).count() == 0
-    assert related_pins(tables(spark, {1: {}, 2: {}}, boards={1: (1, "public", [1])}), ctx).count() == 0
+    assert listed(tables(spark, {}), ctx).count() == 0
+    assert listed(tables(spark, {1: {}, 2: {}}, boards={1: (1, "public", [1])}), ctx).count() == 0
 
 
 def opened(user, minutes, pin, kind="closeup"):
@@ -234,20 +247,59 @@ def test_other_sources_have_their_weight_and_reason(spark, ctx):
         "together_weight": 0.3,
         "sitting_weight": 0.2,
         "link_weight": 0.1,
+        "collaborative_weight": 0,
         "worth_weight": 0,
     }
-    got = related_pins(tables(spark, {p: {} for p in (1, 2, 3)}, events=events, links=links), context(ctx, **weights))
+    got = listed(tables(spark, {p: {} for p in (1, 2, 3)}, events=events, links=links), context(ctx, **weights))
     assert shown(got.collect(), 1) == [
         (3, pytest.approx(0.1), None, 0, "same_link"),
         (2, pytest.approx(0.2 * 1 / 3, abs=1e-6), None, 0, "opened_together"),
     ]
 
 
+def test_pins_saved_by_the_same_people_are_found_by_their_factors(spark, ctx):
+    pins = {p: {"saves": 3} for p in range(1, 8)}
+    pins[4] = {"saves": 2}  # too few
+    pins[5] = {"saves": 9, "visibility": "secret"}
+    factors = {1: [1, 0], 2: [3, 4], 3: [2, 0], 4: [1, 0], 5: [1, 0], 6: [-1, 0], 9: [1, 0]}  # 9 is gone, 7 has none
+    inputs = tables(spark, pins, boards={1: (10, "public", [1, 7])}, factors=factors)
+    changes = {"collaborative_saves": 3, "neighbours": 4, "worth_weight": 0}
+    pairs = related_pairs(inputs, context(ctx, **changes))
+    assert_no_cross_join(pairs)
+    # cosines 1, 3/5 and -1, times the place among the nearest: 1, 3/4, 2/4
+    got = {(r["pin_id"], r["related_pin_id"]): r["collaborative"] for r in pairs.where("pin_id = 1").collect()}
+    known = {(1, 3): 1.0, (1, 2): 0.6 * 3 / 4, (1, 6): 0.0}
+    assert {pair: value for pair, value in got.items() if value is not None} == pytest.approx(known)
+    assert got[1, 7] is None, "saved together, but without a factor"
+    only = {"similar_weight": 0, "together_weight": 0, "sitting_weight": 0, "link_weight": 0, "collaborative_weight": 1}
+    rows = shown(listed(inputs, context(ctx, **changes | only)).collect(), 1)
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        (3, pytest.approx(1.0), "collaborative"), (2, pytest.approx(0.45), "collaborative")
+    ]  # fmt: skip
+
+
+def test_the_collaborative_source_decides_between_pins_that_look_alike_as_much(spark, ctx):
+    pins = {p: {"saves": 5} for p in (1, 2, 3)}
+    near, factors = [(1, 2, 0.9), (1, 3, 0.89)], {1: [1, 0], 2: [0, 1], 3: [1, 0.1]}
+    for weight, first in ((0.0, 2), (0.5, 3)):
+        got = listed(tables(spark, pins, near, factors=factors), context(ctx, collaborative_weight=weight))
+        assert shown(got.collect(), 1)[0][0] == first
+
+
+def test_only_the_most_saved_pins_are_compared_by_their_factors(spark, ctx):
+    pins = {p: {"saves": 10 + p} for p in range(1, 6)}
+    inputs = tables(spark, pins, factors={p: [1, p] for p in pins})
+    pairs = related_pairs(inputs, context(ctx, collaborative_pins=3)).collect()
+    assert {(r["pin_id"], r["related_pin_id"]) for r in pairs} == {
+        (a, b) for a in (3, 4, 5) for b in (3, 4, 5) if a != b
+    }
+
+
 def test_a_pin_that_little_is_known_of_gets_popular_pins_of_its_category(spark, ctx):
     pins = {p: {"popularity": float(p), "category": "art" if p < 7 else "food"} for p in range(1, 9)}
     pins[3]["visibility"] = "secret"
     near = [(1, 8, 0.9)]
-    rows = related_pins(tables(spark, pins, near), context(ctx, related_length=4, neighbours=10)).collect()
+    rows = listed(tables(spark, pins, near), context(ctx, related_length=4, neighbours=10)).collect()
     assert [(row[0], row[-1]) for row in shown(rows, 1)] == [
         (8, "looks_alike"), (6, "popular"), (5, "popular"), (4, "popular")
     ]  # fmt: skip
@@ -260,17 +312,17 @@ def test_new_pins_have_their_share(spark, ctx):
     pins[10], pins[11] = {"age_days": 2.0}, {"age_days": 7.5}
     near = [(1, p, 0.95 - p / 100) for p in range(2, 12)]
     for share, wanted in ((0.0, [2, 3, 4, 5]), (0.25, [2, 3, 4, 10]), (0.5, [2, 3, 4, 10])):
-        got = related_pins(tables(spark, pins, near), context(ctx, related_length=4, fresh_share=share))
+        got = listed(tables(spark, pins, near), context(ctx, related_length=4, fresh_share=share))
         assert [row[0] for row in shown(got.collect(), 1)] == wanted
 
 
 def test_of_pins_alike_in_all_else_the_one_that_is_saved_more_often_comes_first(spark, ctx):
     pins = {1: {}, 2: {"save_rate": 0.1}, 3: {"save_rate": 0.3}, 4: {"save_rate": 0.9, "category": "food"}}
     boards = {1: (10, "public", [1, 2, 3, 4])}
-    got = shown(related_pins(tables(spark, pins, boards=boards), context(ctx)).collect(), 1)
+    got = shown(listed(tables(spark, pins, boards=boards), context(ctx)).collect(), 1)
     # 4 is the whole of its category, and so its mean
     assert [row[0] for row in got] == [3, 4, 2]
-    none = shown(related_pins(tables(spark, pins, boards=boards), context(ctx, worth_weight=0)).collect(), 1)
+    none = shown(listed(tables(spark, pins, boards=boards), context(ctx, worth_weight=0)).collect(), 1)
     assert [row[0] for row in none] == [2, 3, 4]
     assert len({row[1] for row in none}) == 1
 
@@ -279,5 +331,5 @@ def test_pictures_of_one_cluster_are_shown_once_and_never_beside_one_of_them(spa
     near = [(1, p, 0.9 - p / 100) for p in range(2, 7)]
     of = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}  # pin 6 carries a picture that was not measured
     clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
-    got = related_pins(tables(spark, {p: {} for p in range(1, 7)}, near, clusters=clusters), context(ctx))
+    got = listed(tables(spark, {p: {} for p in range(1, 7)}, near, clusters=clusters), context(ctx))
     assert [row[0] for row in shown(got.collect(), 1)] == [3, 5, 6]

@@ -80,8 +80,9 @@ def test_the_plan_goes_back_one_horizon_and_no_further():
     days = {step.as_of for step in plan(DAY, 7) if step.job.writes}
     assert days == {DAY, DAY - WEEK}
     earlier = {step.job.name for step in plan(DAY, 7) if step.as_of == DAY - WEEK}
-    assert {"ranking.home_feed", "ranking.ranker"} <= earlier, "lists are judged a horizon later"
-    assert not {"visual.related_pins", "ranking.evaluations", "publish.generation"} & earlier
+    judged = {"ranking.home_feed", "ranking.ranker", "visual.related_pins"}
+    assert judged <= earlier, "lists are judged a horizon later"
+    assert not {"ranking.evaluations", "visual.related_evaluations", "publish.generation"} & earlier
 
 
 def test_the_plan_leaves_out_cuts_before_the_data():
@@ -91,14 +92,9 @@ def test_the_plan_leaves_out_cuts_before_the_data():
 
 def test_one_job_brings_what_it_reads():
     names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
-    visual = [
-        "visual.neighbour_cells",
-        "visual.pin_neighbours",
-        "visual.hash_pairs",
-        "visual.image_clusters",
-        "visual.related_pins",
-    ]
-    assert names == ["features.pin_stats", *visual]
+    features = ["features.interactions", "features.pin_stats"]
+    visual = ["visual.neighbour_cells", "visual.pin_neighbours", "visual.hash_pairs", "visual.image_clusters"]
+    assert names == [*features, *visual, "candidates.cf_factors", "visual.related_pairs", "visual.related_pins"]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
 
 
