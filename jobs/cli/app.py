@@ -81,6 +81,7 @@ def main() -> None:
     """Run the command line; expected failures become one sentence and an exit code."""
     import jobs.cli.bench
     import jobs.cli.duplicates
+    import jobs.cli.embed
     import jobs.cli.export
     import jobs.cli.ingest
     import jobs.cli.look
