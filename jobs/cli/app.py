@@ -86,6 +86,7 @@ def main() -> None:
     import jobs.cli.ingest
     import jobs.cli.look
     import jobs.cli.neighbours
+    import jobs.cli.posters
     import jobs.cli.quarantine
     import jobs.cli.reconcile
     import jobs.cli.report

@@ -86,7 +86,8 @@ def _components(found: Values, keep: int) -> tuple[Values, Values]:
     """Return a matrix [values, components] and a shift: principal components, each divided by its spread's root."""
     mean = found.mean(axis=0)
     size, axes = np.linalg.eigh(np.atleast_2d(np.cov((found - mean).T.astype(np.float64))))
-    size, axes = np.maximum(size[::-1][:keep], 1e-9), axes[:, ::-1][:, :keep]
+    there = min(keep, int((size > 1e-6 * size[-1]).sum()) or 1)  # few pictures have few components
+    size, axes = np.maximum(size[::-1][:there], 1e-12), axes[:, ::-1][:, :there]
     # the sign of an axis is arbitrary: its largest entry is made positive, so that every machine makes one model
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     turned = axes / size**0.25
@@ -108,7 +109,7 @@ class Part:
 def _texture(filters: Filters) -> Part:
     """Return the graph of texture: answers of the filters at patches of one contrast, either sign, averaged."""
     h, count = _helper(), len(filters.kernels)
-    step = {"strides": [STRIDE, STRIDE]}
+    step: dict[str, Any] = {"strides": [STRIDE, STRIDE]}
     constants: dict[str, NDArray[Any]] = {
         "kernels": filters.kernels,
         "one": np.full((1, 3, SIDE, SIDE), 1 / (3 * SIDE * SIDE), np.float32),
@@ -117,7 +118,7 @@ def _texture(filters: Filters) -> Part:
         "shift": filters.shift.reshape(1, count, 1, 1),
         "quiet": np.array(QUIET, np.float32),
     }
-    told = [
+    told: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Conv", ["x", "kernels"], "answer", step), ("Conv", ["x", "one"], "mean", step), ("Mul", ["x", "x"], "x2", {}),
         ("Conv", ["x2", "one"], "mean2", step), ("Mul", ["mean", "mean"], "m2", {}), ("Sub", ["mean2", "m2"], "v", {}),
         ("Relu", ["v"], "variance", {}), ("Add", ["variance", "contrast"], "lifted", {}),
