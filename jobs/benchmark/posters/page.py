@@ -13,7 +13,7 @@ import numpy as np
 
 from jobs.benchmark.posters.data import Given
 from jobs.benchmark.posters.figures import FIRST, Share, genres_shared, rated_together, share
-from jobs.benchmark.posters.through import Through
+from jobs.benchmark.posters.through import BOARD, Through
 from jobs.publish.tiles import Album, template
 from jobs.visual.duplicates.hamming import distances
 from jobs.visual.related.choose import Pin, choose
@@ -21,7 +21,8 @@ from jobs.visual.related.choose import Pin, choose
 TEMPLATE = Path(__file__).with_name("posters.html")
 ROW, QUERIES, DOUBLES, GROUPS = 9, 14, 4, 24
 """Posters in a row; films shown with their nearest; of those with a near-duplicate; groups shown."""
-REASONS = {"looks_alike": "looks alike", "saved_together": "rated together", "both": "both"}
+REASONS = {"looks_alike": "look alone", "saved_together": "people alone", "both": "look and people"}
+"""Why a film is related, as the page's key says it."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,10 @@ def write_page(data: Given, made: Through, images: Path, out: Path) -> dict[str,
         "seconds": made.seconds,
         "model": made.model,
         "films": len(data.ids),
+        "titles": bool(data.known),
+        "files": len(set(data.signatures)),
         "people": len(np.unique(data.users)),
-        "ratings": len(data.films),
+        "board": BOARD,
         "first": FIRST,
         "doubles": [posters.query(film) for film in doubles],
         "queries": [posters.query(film) for film in chosen(made, doubles)],
@@ -177,7 +180,10 @@ def shares(data: Given, made: Through) -> dict[str, Share]:
 
 
 def _said(one: dict[str, Any]) -> str:
-    return f"by {one['co_saves']:,}" if one["co_saves"] else f"{one['similarity'] or 0:.2f}"
+    """Return why a film is related, in as few letters as stand below a small poster."""
+    if one["reason"] == "looks_alike":
+        return f"look {one['similarity']:.2f}"
+    return f"look + {one['co_saves']:,}" if one["reason"] == "both" else f"{one['co_saves']:,} people"
 
 
 def _bits(count: int) -> str:

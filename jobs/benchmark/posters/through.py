@@ -201,8 +201,9 @@ def _features(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
     measured = tables["silver.image_features"].where(F.col("fault").isNull())
     told = measured.select("image_signature", "phash", "style", "colours")
     pins = tables["gold.pin_stats"].select("pin_id", "image_signature", "saves")
-    rows: list[dict[str, Any]] = pins.join(told, "image_signature").orderBy("pin_id").toArrow().to_pylist()
-    return rows  # bounded: a row a film
+    found = pins.join(told, "image_signature").orderBy("pin_id").toArrow()  # bounded: a row a film
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
 
 
 def _several(tables: Mapping[str, DataFrame], clusters: DataFrame) -> dict[int, int]:

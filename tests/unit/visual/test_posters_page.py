@@ -1,7 +1,7 @@
 """The posters' model, figures and page, on a handful of pictures that are made here."""
 
 import io
-import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -15,29 +15,12 @@ from jobs.benchmark.posters.through import Through
 from jobs.config.ingest import Embeddings
 from jobs.errors import SourceError
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.pictures.decode import decode
+from jobs.ingest.pictures.decode import Frame, decode, framed
 from jobs.ingest.pictures.features import features
 from jobs.visual.knn.join import knn_join
+from tests.posters import KINDS, PIXELS, drawn, jpeg, packed
 
 SEED = 20261101
-
-
-def drawn(kind, number):
-    """Return a poster of one of three kinds: stripes down, stripes across, spots; the number shifts its colours."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    wave = {"down": np.sin(x / 1.5), "across": np.sin(y / 1.5), "spots": np.sin(x / 2) * np.sin(y / 2)}[kind]
-    tint = np.random.default_rng(number).integers(40, 215, 3)
-    return np.clip(tint + 40 * wave[..., None], 0, 255).astype(np.uint8)
-
-
-KINDS = {1: "down", 2: "down", 3: "down", 4: "across", 5: "across", 6: "across", 7: "spots", 8: "spots", 9: "spots"}
-PIXELS = np.stack([drawn(kind, number) for number, kind in KINDS.items()])
-
-
-def jpeg(pixels, quality=92):
-    body = io.BytesIO()
-    Image.fromarray(pixels).save(body, "JPEG", quality=quality)
-    return body.getvalue()
 
 
 @pytest.fixture
@@ -46,12 +29,7 @@ def posters(tmp_path):
     folder = tmp_path / "posters"
     folder.mkdir()
     files = {f"{number}.jpg": jpeg(drawn(kind, number)) for number, kind in KINDS.items()}
-    files |= {"20.jpg": files["1.jpg"], "readme.txt": b"words"}
-    with tarfile.open(folder / "some.tar", "w") as archive:
-        for name, body in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(body)
-            archive.addfile(member, io.BytesIO(body))
+    packed(folder / "some.tar", files | {"20.jpg": files["1.jpg"], "readme.txt": b"words"})
     return folder
 
 
@@ -142,8 +120,30 @@ def test_the_page_stands_alone_and_shows_each_film_with_and_without_its_double(d
     assert text.count("data:image/jpeg;base64,") == 9, "each file once, however often it is shown"
     assert "One &amp; Two (1990)" in text
     with_double, without = text.split("Near-duplicates left out")[:2]
-    assert with_double.count("same picture") == 1
+    assert with_double.count("the same<") == 1
     assert "Film 20" not in without.split("</ol>")[0]
-    assert "both · by 7" in text
+    assert "look + 7" in text
     assert figures["groups"] == 1
     assert set(shares(data, made)) == {"genre"}
+
+
+@pytest.mark.slow
+def test_real_posters_twice_there_are_found_and_neighbours_are_rated_together_more_than_by_chance(shared, tmp_path):
+    begun = time.process_time()
+    found = given(shared / "data/ml-1m-posters", tmp_path / "images", shared / "data/ml-1m-ncf")
+    assert (len(found.ids), len(found.known)) == (3256, 0)
+    some = found.ids <= 1200
+    shape = Frame(HEIGHT, WIDTH)
+    files = [tmp_path / "images" / s[:2] / f"{s}.jpg" for s, take in zip(found.signatures, some, strict=True) if take]
+    pixels = np.stack([framed(file.read_bytes(), 1 << 20, shape) for file in files])
+    (tmp_path / "look.onnx").write_bytes(learn(pixels, SEED))
+    vectors, faults = stored(Model(tmp_path / "look.onnx", Embeddings()).embed(pixels))
+    assert not any(faults)
+    near = knn_join(vectors, found.ids[some], 10, metric="cosine")
+    best = {film: (near.neighbours[at], near.scores[at]) for film, at in zip(near.ids, near.offsets, strict=False)}
+    assert best[433] == (681, pytest.approx(1, abs=1e-3)), "one poster under two films"
+    assert best[571] == (769, pytest.approx(0.97, abs=0.03)), "placeholders"
+    queries = np.repeat(np.flatnonzero(some), np.diff(near.offsets))
+    one = share(queries, np.searchsorted(found.ids, near.neighbours), rated_together(found), SEED)
+    assert one.times > 1.5
+    assert time.process_time() - begun < 60
