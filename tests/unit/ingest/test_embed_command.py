@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.cli.app import STATE
+from jobs.cli.ingest import source_options
 from jobs.config.ingest import Embeddings, Pictures
 from jobs.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of, require_place
@@ -142,3 +144,15 @@ def test_the_command_says_what_it_did_and_starts_no_spark(folder, tmp_path):
     wrong = run("embed", folder, "--model", path, "--out", out, "--size", "8", "--json")
     assert wrong.returncode == 2
     assert "--size must be 2 numbers" in wrong.stderr
+
+
+def test_ingest_is_told_where_the_model_lies_only_if_one_is_named(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    found = []
+    for named in ([], ["ingest.embeddings.model=models/m.onnx"]):
+        monkeypatch.setattr(STATE, "sets", [f"platform.sources={tmp_path}", *named])
+        monkeypatch.setattr(STATE, "_loaded", None)
+        found.append(source_options())
+    assert "model" not in found[0]
+    assert found[1]["model"] == str(ROOT / "models/m.onnx")
+    assert found[1]["pictures"] == str(tmp_path)
