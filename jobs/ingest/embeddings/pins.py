@@ -43,14 +43,15 @@ def _rows(work: Work, version: str) -> DataFrame:
     made = work.lake.scan(IMAGE_EMBEDDINGS.name).where((F.col("model") == version) & F.col("fault").isNull())
     begin = F.timestamp_millis(F.shiftright("_commit_ts", 18))
     if not work.lake.scan(PIN_EMBEDDINGS.name).where(F.col("model") != version).isEmpty():
-        first = made.agg(F.unix_micros(F.min("at")).alias("at")).collect()[0]["at"]  # bounded: one row
-        begin = F.greatest(begin, F.timestamp_micros(F.lit(first)))
+        first = made.agg(F.unix_millis(F.min("at")).alias("at")).collect()[0]["at"]  # bounded: one row
+        begin = F.greatest(begin, F.timestamp_millis(F.lit(first)))
     pins = pinned(work).select(F.col("id").alias("pin_id"), "image_signature", begin.alias("begin"))
     vectors = made.select("image_signature", "model", "dim", "embedding")
     known = pins.join(vectors, "image_signature").join(_newest(work, version), "pin_id", "left")
     other = known.where(~F.col("own").eqNullSafe(F.xxhash64("embedding")))
     later = F.col("newest").isNull() | (F.col("newest") < F.col("begin"))
-    since = F.when(later, F.col("begin")).otherwise(F.lit(datetime.now(UTC)))
+    now = F.timestamp_millis(F.lit(int(datetime.now(UTC).timestamp() * 1000)))
+    since = F.when(later, F.col("begin")).otherwise(now)
     dated = other.withColumn("ts", since).withColumn("ds", F.to_date("ts"))
     return dated.select(*[column.name for column in PIN_EMBEDDINGS.columns])
 
