@@ -28,6 +28,12 @@ FLOW: tuple[Job, ...] = (
         sections=("ingest",),
     ),
     Job(
+        name="ingest.embeddings",
+        summary="Computes embeddings of pins' pictures, where an ONNX model is named.",
+        function="jobs.ingest.embeddings.run:run",
+        sections=("ingest",),
+    ),
+    Job(
         name="features.interactions",
         summary="Counts and decays what each user did with each pin.",
         function="jobs.features.interactions:interactions",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from jobs.flow import FLOW, WRITERS
+from jobs.lake.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.lake.job import Job
-from jobs.lake.sources import IMAGE_FEATURES, SILVER
+from jobs.lake.sources import PIN_EMBEDDINGS, SILVER
 from jobs.lake.table import Time
 
 HORIZON, YESTERDAY = "@horizon", "@yesterday"
@@ -39,6 +40,7 @@ def written(job: Job) -> list[str]:
     events = {Time.EVENTS, Time.NEWEST}
     kinds = {
         "ingest.pictures": [IMAGE_FEATURES.name],
+        "ingest.embeddings": [IMAGE_EMBEDDINGS.name, PIN_EMBEDDINGS.name],
         "ingest.cdc": [table.name for table in SILVER if table.source],
         "ingest.kafka": [table.name for table in SILVER if table.time in events],
     }

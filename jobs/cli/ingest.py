@@ -39,6 +39,8 @@ def source_options(
     archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
     if (root / settings.ingest.pictures.path.partition("{")[0]).is_dir():
         places["pictures"] = str(root)
+    if settings.ingest.embeddings.model:
+        places["model"] = STATE.path(settings.ingest.embeddings.model)
     return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}
 
 

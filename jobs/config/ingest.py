@@ -125,6 +125,37 @@ class Pictures(Section):
     """Hours before a picture whose file was missing is looked for again."""
 
 
+class Embeddings(Section):
+    """How embeddings are computed from pins' pictures, for those who get none from upstream."""
+
+    model: str = ""
+    """ONNX file of the model, path or URI, weights inside; empty: no embeddings are computed here."""
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
+    """SHA-256 that the file must have; empty takes it as it is."""
+    name: str = Field("", pattern="^[^@]*$")
+    """Name of the model in silver.pin_embeddings, digests come behind it; empty: the file's name."""
+    output: str = ""
+    """Output of the model that is the embedding; empty takes the only one there is."""
+    size: tuple[int, int] | None = None
+    """Height and width that pictures are brought to; null: those of the model's input."""
+    mean: tuple[float, float, float] | None = None
+    """Mean of red, green, blue (0 to 1) that is taken away; null: what the model's metadata says, else 0."""
+    std: tuple[float, float, float] | None = None
+    """What red, green, blue are divided by; null: what the model's metadata says, else 1."""
+    fit: Literal["crop", "stretch"] = "crop"
+    """How a picture of another shape is brought to it: its middle, or the whole of it out of shape."""
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    """How pixels are made smaller: as the model's training did."""
+    backend: Literal["auto", "cpu", "required_gpu"] = "auto"
+    """Where the model runs: auto takes CUDA where it works, required_gpu fails without it."""
+    batch: int = Field(32, ge=1, le=1024)
+    """Pictures that the model is given at once."""
+    threads: int = Field(1, ge=1)
+    """Cores that the model uses in one task of Spark."""
+    most: int = Field(1_000_000, ge=1)
+    """Pictures embedded in one run; the others wait for the next."""
+
+
 class Ingest(Section):
     """Outside world to bronze and silver."""
 
@@ -136,6 +167,8 @@ class Ingest(Section):
     """Kafka sources: folders of archives below platform.sources, or kafka://HOST:PORT/TOPIC,TOPIC for brokers."""
     pictures: Pictures = Pictures()
     """Where pins' pictures are, and what of them is read."""
+    embeddings: Embeddings = Embeddings()
+    """How embeddings are computed from pins' pictures."""
     brokers: Brokers = Brokers()
     """How brokers are read."""
     timezone: str = "UTC"

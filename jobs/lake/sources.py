@@ -17,6 +17,7 @@ from jobs.lake.columns import (
     USER_ID,
     Column,
 )
+from jobs.lake.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.lake.table import Table, Time
 
 OBJECT = Column(
@@ -222,7 +223,7 @@ SEARCHES = Table(
 )
 PIN_EMBEDDINGS = Table(
     name="silver.pin_embeddings",
-    comment="Embedding of each pin's image and text, from Kafka topic pin_embeddings, one row a version.",
+    comment="Embedding of each pin, from Kafka topic pin_embeddings or computed from its picture, one row a version.",
     grain="one row per pin, model and ts",
     keys=("pin_id", "model", "ts"),
     partition=("ds",),
@@ -235,30 +236,6 @@ PIN_EMBEDDINGS = Table(
         Column("embedding", "binary", "Unit-length vector, little-endian float16, dim values.", nullable=False),
         TS,
         DS,
-    ),
-)
-IMAGE_FEATURES = Table(
-    name="silver.image_features",
-    comment="What pictures look like, in numbers: hash, colours, style. A row a picture file, named by its signature.",
-    grain="one row per image_signature, and one more for each day its file was missing",
-    keys=("image_signature", "at"),
-    time=Time.FACT,
-    optional=True,
-    columns=(
-        Column("image_signature", "string", "Hex digest naming the image file.", nullable=False),
-        Column("width", "int", "Pixels across, upright; null where there is a fault."),
-        Column("height", "int", "Pixels down."),
-        Column("phash", "bigint", "64-bit DCT hash, its bits as a signed number: pictures alike differ in few bits."),
-        Column(
-            "histogram", "binary", "Shares of 256 colours (16 hues, 4 saturations, 4 values), little-endian float16."
-        ),
-        Column("colours", "array<string>", "Dominant colours as #rrggbb, the largest share first, three at most."),
-        Column("style", "string", "dark, light, vivid or muted, then plain or busy: light-plain."),
-        Column(
-            "fault", "string", "Why there are no numbers, such as truncated_image or missing_image; null if there are."
-        ),
-        Column("at", "timestamp", "When it was read.", nullable=False),
-        RUN_ID,
     ),
 )
 
@@ -275,4 +252,5 @@ SILVER = (
     SEARCHES,
     PIN_EMBEDDINGS,
     IMAGE_FEATURES,
+    IMAGE_EMBEDDINGS,
 )

@@ -1,4 +1,4 @@
-"""From a picture file's bytes to two small arrays, in bounded memory; the only user of Pillow besides the world.
+"""From a picture file's bytes to small arrays, in bounded memory; the only user of Pillow besides the world.
 
 A file is not trusted: its size in pixels is read before its pixels are, formats are those named here, and a picture
 that ends early is no picture.
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What pins carry; each other decoder is a risk without a use."""
+KEEP = 1 << 20
+"""Bytes of a bad file that are kept."""
 GRAY, COLOUR = 32, 32
 """Sides of the two arrays: what the hash is made of, and enough for colours and texture."""
 
@@ -39,12 +41,44 @@ class Unusable(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The shape that a model wants pictures in."""
+
+    height: int
+    width: int
+    fit: str = "crop"
+    """crop takes the middle, stretch the whole."""
+    resample: str = "bilinear"
+    """Or bicubic; both weigh every pixel that goes into one."""
+
+
 def decode(raw: bytes, most_pixels: int) -> Picture:
     """Return the picture in `raw`, upright, on white where it is transparent; of a moving one the first frame.
 
     Raises:
         Unusable: unknown_image, too_many_pixels, truncated_image or bad_image.
     """
+    from PIL import Image
+
+    plain = _upright(raw, most_pixels)
+    gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
+    colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
+    return Picture(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
+
+
+def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
+    """Return the picture in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
+    from PIL import Image, ImageOps
+
+    plain, size = _upright(raw, most_pixels), (frame.width, frame.height)
+    method = Image.Resampling.BICUBIC if frame.resample == "bicubic" else Image.Resampling.BILINEAR
+    made = plain.resize(size, method) if frame.fit == "stretch" else ImageOps.fit(plain, size, method)
+    return np.asarray(made)
+
+
+def _upright(raw: bytes, most_pixels: int) -> Any:
+    """Return the picture as Pillow's, in red, green, blue."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -63,14 +97,10 @@ def decode(raw: bytes, most_pixels: int) -> Picture:
             raise Unusable("too_many_pixels", f"{width} x {height}, more than {most_pixels:,}")
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            plain = _on_white(upright)
+            return _on_white(ImageOps.exif_transpose(image))
         except Exception as error:
             reason = "truncated_image" if "truncated" in str(error) else "bad_image"
             raise Unusable(reason, f"{type(error).__name__}: {error}"[:300]) from error
-    gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
-    colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
-    return Picture(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
 
 
 def _on_white(image: Any) -> Any:

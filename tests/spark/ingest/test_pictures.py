@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from jobs.config import Settings
 from jobs.ingest.pictures import run as pictures
+from jobs.lake.images import IMAGE_FEATURES
 from jobs.lake.ops import QUARANTINE
-from jobs.lake.sources import IMAGE_FEATURES, PINS
+from jobs.lake.sources import PINS
 from tests.builders import build
 
 pytestmark = pytest.mark.spark

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.lake.sources import IMAGE_FEATURES
+from jobs.lake.images import IMAGE_FEATURES
 from jobs.visual.clusters import image_clusters
 from jobs.visual.hashes import near_hashes
 from tests.builders import build

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.lake.frames import struct_of
-from jobs.lake.sources import IMAGE_FEATURES
+from jobs.lake.images import IMAGE_FEATURES
 from jobs.visual.similar import Found, Look, diversified, hue, similar
 from tests.builders import build
 

@@ -43,7 +43,8 @@ def test_following_the_lines_from_a_job_leads_to_all_it_reads_and_to_nothing_els
 def test_no_line_is_drawn_that_a_longer_way_replaces():
     drawn = ways(lay_out(FLOW))
     assert drawn["ranking.home_feed"] == {"ranking.ranked"}
-    assert drawn["features.user_profile"] == {"features.interactions"}, "not ingest: interactions reads it"
+    expected = {"features.interactions", "ingest.embeddings"}
+    assert drawn["features.user_profile"] == expected, "not ingest.cdc: interactions reads it"
     assert drawn["ranking.evaluations"] == {"features.pin_stats"}, "the lists it judges are another cut's"
 
 

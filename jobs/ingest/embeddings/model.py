@@ -1,0 +1,217 @@
+"""An ONNX model as a function from pictures to vectors: the one place that touches onnxruntime.
+
+In: a file, settings. Out: float32 values a picture, and what is stored of them: float16 of length one, or why not.
+onnxruntime is imported inside functions: it is an extra (`pip install 'pinlake[onnx]'`).
+
+The GPU path is untested: the machines this was written on have none. It differs in the provider alone.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.config.ingest import Embeddings
+from jobs.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.ingest.embeddings.recipe import Input, Recipe, recipe_of
+
+log = logging.getLogger(__name__)
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROBES = 2
+"""Pictures of noise that a model is tried on before any work is begun."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a model runs."""
+
+    name: Literal["cpu", "gpu"]
+    fallback: str = ""
+    """Why "auto" took the CPU; empty where it did not, or was not asked."""
+
+
+class Model:
+    """A model that has been opened and tried."""
+
+    def __init__(self, path: Path, wish: Embeddings, shown: str = "") -> None:
+        """Open it.
+
+        Args:
+            path: of the ONNX file.
+            wish: settings.
+            shown: the file as messages call it.
+
+        Raises:
+            EnvironmentMissing: no onnxruntime, or no CUDA where wish.backend requires it.
+            SourceError: there is no such file.
+            ConfigError: it is no model, not the one whose SHA-256 was given, or none from pictures to vectors.
+        """
+        self.shown, self.wish = shown or str(path), wish
+        sha = digest_of(path, self.shown, wish)
+        self.session, self.device = _session(path, self.shown, wish)
+        self.input, self.recipe = _input(self.session, self.shown, wish)
+        self.output = _output([one.name for one in self.session.get_outputs()], self.shown, wish)
+        self.version = f"{wish.name or Path(self.shown).stem.replace('@', '-')}@{sha[:12]}.{self.recipe.digest}"
+        """Name in silver.pin_embeddings: other weights or another preparation make another model."""
+        fixed = self.input.shape[0]
+        self._together = fixed if isinstance(fixed, int) and fixed > 0 else None
+        self.dim = self._probed()
+
+    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the model's values for pictures [n, height, width, 3] of red, green, blue: [n, dim].
+
+        Raises:
+            ConfigError: the model fails, or returns something else than a row a picture.
+        """
+        step = self._together or self.wish.batch
+        parts = [self._run(pictures[start : start + step]) for start in range(0, len(pictures), step)]
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
+
+    def _run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        n, tensor = len(pictures), self.recipe.tensor(pictures)
+        if self._together and n < self._together:  # a model of a fixed batch gets a whole one
+            tensor = np.concatenate([tensor, np.zeros((self._together - n, *tensor.shape[1:]), tensor.dtype)])
+        try:
+            (found,) = self.session.run([self.output], {self.input.name: tensor})
+        except Exception as error:  # onnxruntime's errors have no common base that is public
+            raise ConfigError(
+                f"Model {self.shown} must run on {list(tensor.shape)} of {tensor.dtype}, got: {_line(error)}. Correct "
+                "the model or ingest.embeddings.size, batch."
+            ) from error
+        return _rows(found, len(tensor), self.output, self.shown)[:n]
+
+    def _probed(self) -> int:
+        frame = self.recipe.frame
+        noise = np.random.default_rng(20261101).integers(0, 256, (PROBES, frame.height, frame.width, 3), np.uint8)
+        found = self.embed(noise)
+        faults = [fault for fault in stored(found)[1] if fault]
+        if faults:
+            raise ConfigError(
+                f"Model {self.shown} must make a vector with a direction of a picture of noise, got {faults[0]}: check "
+                f"mean {self.recipe.mean} and std {self.recipe.std}, and how it was exported."
+            )
+        return int(found.shape[1])
+
+
+def stored(values: NDArray[np.floating]) -> tuple[NDArray[np.float16], list[str | None]]:
+    """Return vectors [n, dim] at length one as float16, and the fault of each row that has no direction.
+
+    Faults are nan_embedding (infinite values too) and zero_embedding; such rows are zero.
+    """
+    full = values.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.einsum("ij,ij->i", full, full))
+    bad = ~np.isfinite(length)
+    faults = [
+        "nan_embedding" if nan else "zero_embedding" if not size else None
+        for nan, size in zip(bad, length, strict=True)
+    ]
+    full[bad], length[bad | (length == 0)] = 0, 1
+    return (full / length[:, None]).astype(np.float16), faults
+
+
+def digest_of(path: Path, shown: str, wish: Embeddings) -> str:
+    """Return the SHA-256 of a model's file, held against the one wanted.
+
+    Raises:
+        SourceError: there is no such file.
+        ConfigError: it is another file.
+    """
+    if not path.is_file():
+        raise SourceError(f"Model {shown}: there is no such file. Name an ONNX file, exported with its weights inside.")
+    with path.open("rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    if wish.sha256 and sha != wish.sha256:
+        raise ConfigError(
+            f"Model {shown} must have the SHA-256 that ingest.embeddings.sha256 states, {wish.sha256}, got {sha}: it "
+            "is another file, or not whole. Fetch it again, or change the setting."
+        )
+    return sha
+
+
+def library() -> Any:
+    """Return the `onnxruntime` module.
+
+    Raises:
+        EnvironmentMissing: it is absent or cannot be loaded.
+    """
+    try:
+        import onnxruntime
+    except (ImportError, OSError) as error:
+        raise EnvironmentMissing(
+            f"Embeddings are computed by onnxruntime, which cannot be loaded ({_line(error)}): pip install "
+            "'pinlake[onnx]', or onnxruntime-gpu in its place on a machine with CUDA."
+        ) from error
+    return onnxruntime
+
+
+def _session(path: Path, shown: str, wish: Embeddings) -> tuple[Any, Device]:
+    ort = library()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = wish.threads
+    options.log_severity_level = 3  # errors: what goes wrong is raised, and said here
+
+    def opened(providers: list[str]) -> Any:
+        try:
+            return ort.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:
+            raise ConfigError(
+                f"Model {shown} must be an ONNX model with its weights inside, got: {_line(error)}. Export it anew."
+            ) from error
+
+    if wish.backend == "cpu":
+        return opened([CPU]), Device("cpu")
+    trouble = f"this onnxruntime has no {CUDA} (onnxruntime-gpu has)"
+    if CUDA in ort.get_available_providers():
+        session = opened([CUDA, CPU])
+        if CUDA in session.get_providers():
+            return session, Device("gpu")
+        trouble = f"{CUDA} is installed and does not work here: its CUDA or cuDNN libraries, or the GPU, are missing"
+    if wish.backend == "required_gpu":
+        raise EnvironmentMissing(f"ingest.embeddings.backend is required_gpu, but {trouble}. Set auto to use the CPU.")
+    _say_once(trouble)
+    return opened([CPU]), Device("cpu", trouble)
+
+
+@cache
+def _say_once(trouble: str) -> None:
+    log.info("Embeddings are computed on the CPU: %s", trouble)
+
+
+def _input(session: Any, shown: str, wish: Embeddings) -> tuple[Input, Recipe]:
+    inputs = [Input(one.name, one.shape, one.type) for one in session.get_inputs()]
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs) or "none"
+        raise ConfigError(f"Model {shown} must have one input, the pictures, got {names}: export the image part alone.")
+    return inputs[0], recipe_of(shown, inputs[0], session.get_modelmeta().custom_metadata_map, wish)
+
+
+def _output(names: list[str], shown: str, wish: Embeddings) -> str:
+    if wish.output in names or (not wish.output and len(names) == 1):
+        return wish.output or names[0]
+    raise ConfigError(
+        f"Model {shown}: ingest.embeddings.output (--output) must name one of {', '.join(names)}, got {wish.output!r}."
+    )
+
+
+def _rows(found: Any, n: int, output: str, shown: str) -> NDArray[np.float32]:
+    """Return what a model returned as [n, dim]; [n, dim, 1, 1] is that too."""
+    array = np.asarray(found)
+    flat = array.ndim >= 2 and array.shape[0] == n and array.size == n * array.shape[1] > 0
+    if not flat or array.dtype.kind != "f":
+        raise ConfigError(
+            f"Model {shown}: output {output!r} must be floats [pictures, values], here [{n}, values], got "
+            f"{array.dtype} {list(array.shape)}: name another, ingest.embeddings.output (--output), or pool it in the "
+            "model."
+        )
+    return array.reshape(n, -1).astype(np.float32)
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]
