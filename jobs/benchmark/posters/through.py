@@ -1,7 +1,8 @@
 """The posters' way through the platform: the very functions of its jobs, on a lake of their own.
 
     files -> ingest.pictures -> ingest.embeddings, by a model learnt from the posters -> knn_join
-    -> visual.image_clusters -> visual.related_pins: looks and films rated by the same people, near-duplicates out
+    -> visual.hash_pairs -> visual.image_clusters
+    -> visual.related_pairs -> visual.related_pins: looks and films rated by the same people, near-duplicates out
 
 A film is a pin. Whoever rated films has one public board, with those of them that a draw picks.
 """
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,15 @@ from jobs.lake.job import Context, Work
 from jobs.lake.sources import PIN_EMBEDDINGS, PINS
 from jobs.lake.tables import table
 from jobs.lake.vectors import decode
-from jobs.visual.clusters import image_clusters
 from jobs.visual.knn.join import Neighbours, knn_join
-from jobs.visual.related.job import related_pins
 
 BOARD = 40
 """Films of a person that count as kept together: pairs grow with its square."""
+STEPS = {
+    "clusters": ("visual.hash_pairs", "visual.image_clusters"),
+    "related": ("visual.related_pairs", "visual.related_pins"),
+}
+"""Jobs of the flow that follow when neighbours are there."""
 Rows = NDArray[np.int64]
 
 
@@ -93,14 +98,24 @@ def through(work: Work, data: Given, root: Path) -> Through:
         near = _near(tables["silver.pin_embeddings"], work.context.settings)
     tables["gold.pin_neighbours"] = _as_table(work.spark, near)
     context = replace(work.context, settings=settings_for(work.context.settings))
-    with timed(seconds, "clusters"):
-        tables["gold.image_clusters@horizon"] = frame(work.spark, "gold.image_clusters", {})
-        clusters = image_clusters(tables, context).localCheckpoint()
-    tables["gold.image_clusters"] = clusters
-    with timed(seconds, "related"):
-        tables |= _boards(work, data)
-        related = _related(work.spark, tables, context)
-    return Through(_features(tables), near, _several(tables, clusters), related, counts, seconds, done.detail["model"])
+    tables |= _boards(work, data)
+    for step, names in STEPS.items():
+        with timed(seconds, step):
+            for name in names:
+                tables[str(job(name).writes)] = _made(work.spark, name, tables, context)
+    several = _several(tables, tables["gold.image_clusters"])
+    related = _lists(tables["gold.related_pins"])
+    return Through(_features(tables), near, several, related, counts, seconds, done.detail["model"])
+
+
+def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context: Context) -> DataFrame:
+    """Return what a job of the flow makes of the tables there are; others are empty, as on a first day."""
+    one = job(name)
+    for read in (*one.reads, *one.if_there):
+        tables.setdefault(read, frame(spark, read.partition("@")[0], {}))
+    module, _, function = one.function.partition(":")
+    made: DataFrame = getattr(import_module(module), function)(tables, context)
+    return made.localCheckpoint()
 
 
 def settings_for(settings: Settings) -> Settings:
@@ -186,11 +201,8 @@ def _boards(work: Work, data: Given) -> dict[str, DataFrame]:
     }
 
 
-def _related(spark: SparkSession, tables: dict[str, DataFrame], context: Context) -> dict[int, list[dict[str, Any]]]:
-    one = job("visual.related_pins")
-    for name in (*one.reads, *one.if_there):
-        tables.setdefault(name, frame(spark, name.partition("@")[0], {}))
-    rows = related_pins(tables, context).orderBy("pin_id", "position")
+def _lists(related: DataFrame) -> dict[int, list[dict[str, Any]]]:
+    rows = related.orderBy("pin_id", "position")
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows.toArrow().to_pylist():  # bounded: a dozen rows a film
         found.setdefault(row.pop("pin_id"), []).append(row)
