@@ -80,13 +80,13 @@ def print_json(value: Any) -> None:
 def main() -> None:
     """Run the command line; expected failures become one sentence and an exit code."""
     import jobs.cli.bench
+    import jobs.cli.bench_visual
     import jobs.cli.duplicates
     import jobs.cli.embed
     import jobs.cli.export
     import jobs.cli.ingest
     import jobs.cli.look
     import jobs.cli.neighbours
-    import jobs.cli.posters
     import jobs.cli.quarantine
     import jobs.cli.reconcile
     import jobs.cli.report

@@ -124,10 +124,10 @@ def flow(
         print_json(growth.as_rows(chosen, found))
         return
     lines = growth.table(chosen, found, fixed)
-    _show(lines, page, "flow", growth.page(lines, env, datetime.now(UTC).date()))
+    show(lines, page, "flow", growth.page(lines, env, datetime.now(UTC).date()))
 
 
-def _show(lines: list[str], page: Path | None, part: str, text: str) -> None:
+def show(lines: list[str], page: Path | None, part: str, text: str) -> None:
     """Print a table; write its part of the page where one is named."""
     if page:
         put(page, part, text)
@@ -171,7 +171,7 @@ def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 4
     with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
         pairs = intake.measure(on.runner.lake.spark, Path(scratch), rows)
     lines = intake.table(pairs)
-    _show(lines, page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
+    show(lines, page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -190,7 +190,7 @@ def merge(
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
         costs = merging.measure(on.work(), rows)
     lines = merging.table(costs)
-    _show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
+    show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -216,49 +216,4 @@ def reconcile(
     finally:
         reconciling.clean(address)
     lines = reconciling.table(costs)
-    _show(lines, page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
-
-
-@benchmarks.command()
-def near_duplicates(
-    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000,
-    spark: Annotated[bool, typer.Option("--spark", help="Measure the join on Spark too.")] = False,
-    page: Page = None,
-) -> None:
-    """Find every pair of near hashes, beside FAISS comparing all with all: CPU-seconds and recall.
-
-    `pinlake benchmark near-duplicates --spark`; Spark with `conf/size` unless told otherwise.
-    """
-    STATE.env = STATE.env or SIZE
-    from jobs.benchmark import duplicates
-
-    with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
-        if spark:
-            from jobs.cli.engine import engine
-
-            with engine(root=scratch) as on:
-                costs = duplicates.measure(Path(scratch), rows, on.runner.lake.spark)
-        else:
-            costs = duplicates.measure(Path(scratch), rows)
-    lines = duplicates.table(costs)
-    _show(lines, page, "near-duplicates", duplicates.page(costs, lines, datetime.now(UTC).date()))
-
-
-@benchmarks.command()
-def knn(
-    rows: Annotated[int, typer.Option(help="Vectors of the larger size.", min=1000)] = 1_000_000, page: Page = None
-) -> None:
-    """Find all nearest neighbours beside comparing all vectors: CPU-seconds, recall, memory; no Java.
-
-    `pinlake benchmark knn --rows 200000`; a million take some five minutes of one core and 3 GB of memory.
-    """
-    from jobs.benchmark import knn as measured
-
-    with tempfile.TemporaryDirectory(prefix="pinlake-knn-") as scratch:
-        costs = [measured.measure(Path(scratch), min(rows, 200_000), 0.99)]
-        more = measured.ratios(Path(scratch), costs[0])
-        costs += [measured.measure(Path(scratch), rows, 0.98)] if rows > 200_000 else []
-    text = measured.page(measured.table(costs), more, datetime.now(UTC).date())
-    if page:
-        put(page, "knn", text)
-    typer.echo(text)
+    show(lines, page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
