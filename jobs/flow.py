@@ -197,6 +197,7 @@ FLOW: tuple[Job, ...] = (
             "gold.candidates",
             "gold.ranker",
             "gold.pin_stats",
+            "gold.image_clusters",
             "gold.user_profile",
             "gold.cf_factors",
             "gold.interactions",

@@ -17,7 +17,7 @@ from jobs.ranking import arms, boost
 from jobs.ranking.diversify import diversified
 from jobs.ranking.features import FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
-from jobs.ranking.rules import Facts, first_rule, flagged
+from jobs.ranking.rules import Facts, by_picture, first_rule, flagged
 
 COLUMNS = (
     "user_id",
@@ -37,17 +37,18 @@ COLUMNS = (
 def ranked(tables: Tables, ctx: Context) -> DataFrame:
     """Return gold.ranked.
 
-    Reads gold.candidates, gold.ranker, gold.pin_stats, gold.user_profile, gold.cf_factors, gold.interactions,
-    silver.pin_embeddings, silver.app_users, silver.app_user_follows, silver.app_blocks. Users that are not active get
-    nothing.
+    Reads gold.candidates, gold.ranker, gold.pin_stats, gold.image_clusters, gold.user_profile, gold.cf_factors,
+    gold.interactions, silver.pin_embeddings, silver.app_users, silver.app_user_follows, silver.app_blocks. Users that
+    are not active get nothing.
     """
     settings = ctx.settings.ranking
     active = tables["gold.user_profile"].where("is_active").select("user_id")
     proposed = merged(tables["gold.candidates"].join(active, "user_id", "left_semi"), settings)
-    pairs = paired(proposed, Known.of(tables))
+    pins = by_picture(tables["gold.pin_stats"], tables["gold.image_clusters"])
+    pairs = paired(proposed, Known.of({**tables, "gold.pin_stats": pins}))
     facts = Facts(
         interactions=tables["gold.interactions"],
-        pins=tables["gold.pin_stats"],
+        pins=pins,
         app_users=tables["silver.app_users"],
         blocks=tables["silver.app_blocks"],
     )

@@ -59,14 +59,14 @@ SINGLE = (
         "The creator's account is suspended, deactivated or gone.",
         "creator_status IS NULL OR creator_status <> 'active'",
     ),
-    Rule("saved_image", "The user has the very same image on a board already.", "image_saved"),
+    Rule("saved_image", "The user has the same picture on a board already, or a near-duplicate of it.", "image_saved"),
 )
 """Rules that look at one candidate."""
 
 LIST = (
     ListRule(
         "duplicate_image",
-        "A better candidate of the user shows the very same image.",
+        "A better candidate of the user shows the same picture, or a near-duplicate of it.",
         shares="image_signature",
         at_most=lambda _: 1,
     ),
@@ -88,6 +88,18 @@ class Facts:
     pins: DataFrame
     app_users: DataFrame
     blocks: DataFrame
+
+
+def by_picture(pins: DataFrame, clusters: DataFrame) -> DataFrame:
+    """Return the pins with their picture's cluster in place of its signature: near-duplicates are one image to the rules.
+
+    Args:
+        pins: gold.pin_stats.
+        clusters: gold.image_clusters; a picture that it lacks keeps its signature.
+    """
+    named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("cluster"))
+    image = F.coalesce("cluster", "image_signature")
+    return pins.join(named, "image_signature", "left").withColumn("image_signature", image).drop("cluster")
 
 
 def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:

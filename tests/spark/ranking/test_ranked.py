@@ -30,7 +30,8 @@ def tables(spark):
             "pin_id": pin,
             "creator_id": 100 + pin % 12,
             "category": CATEGORIES[pin % 3],
-            "image_signature": f"s{pin % 50}",  # pins 50-59 show the images of 0-9
+            # pins 50-54 show the images of 0-4, and 55-59 near-duplicates of those of 5-9
+            "image_signature": f"s{pin % 50}" if pin < 55 else f"near{pin}",
             "visibility": "secret" if pin == 33 else "protected" if pin == 34 else "public",
             "popularity": float(pin % 7),
         }
@@ -46,6 +47,8 @@ def tables(spark):
             proposed.append({"source": "content", "user_id": user, "pin_id": pin, "rank": rank,
                              "evidence_kind": "pin", "evidence_id": 1000 + pin})  # fmt: skip
     proposed += [{"source": "trending", "user_id": u, "pin_id": 5, "evidence_kind": "category"} for u in range(USERS)]
+    clusters = [{"image_signature": f"near{pin}", "cluster_id": pin % 50} for pin in range(55, 60)]
+    clusters += [{"image_signature": f"s{pin}", "cluster_id": pin} for pin in range(50) if pin != 3]
     vectors = random.normal(size=(PINS, 2))
     model = boost.train_on_node(
         random.normal(size=(500, len(FEATURES))).astype(np.float32),
@@ -58,6 +61,7 @@ def tables(spark):
         "gold.candidates": build(spark, "gold.candidates", proposed),
         "gold.ranker": build(spark, "gold.ranker", [ranker]),
         "gold.pin_stats": build(spark, "gold.pin_stats", pins),
+        "gold.image_clusters": build(spark, "gold.image_clusters", clusters, picture_id=1),
         "gold.user_profile": build(spark, "gold.user_profile", profiles),
         "gold.cf_factors": build(spark, "gold.cf_factors"),
         "gold.interactions": build(spark, "gold.interactions", [{"user_id": 0, "pin_id": 7, "saves": 1}], weight=1.0),
