@@ -91,7 +91,7 @@ class Facts:
 
 
 def by_picture(pins: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Return the pins with their picture's cluster in place of its signature: near-duplicates are one image to the rules.
+    """Return pins, their picture's cluster for its signature: near-duplicates are one image to the rules.
 
     Args:
         pins: gold.pin_stats.
