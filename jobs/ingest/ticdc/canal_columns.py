@@ -4,9 +4,9 @@ In: whole lines of a file, and the row layout of its version. Out: their changes
 line gives them; or None, where that cannot be known from here: a line has a flaw, a row lacks a column or has one more,
 a key changes. Then the lines are read one by one (canal.py).
 
-Arrow says neither which columns a row lacks (it gives NULL) nor which it has besides. Both are counted instead. Within
-a JSON text `":` ends a name unless a backslash stands before it, so the names of all lines can be counted without
-parsing; with as many as the layout asks for, and each NULL written out, every row has just the columns it should.
+Arrow refuses names that the first line has not, and names said twice; it does not say which are missing (it gives
+NULL). So names are counted: within a JSON text `":` ends a name unless a backslash stands before it. As many as there
+can be at most means that each line, and each row, has all of them.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ class _Parsed:
     batch: pa.RecordBatch
     ops: Any
     """Place in OPS of each line's operation."""
+    beside: int
+    """Names that a line has outside its rows."""
 
 
 def read_columns(spec: RowSpec, block: bytes, starts: Any) -> Columns | None:
@@ -82,7 +84,9 @@ def _parsed(spec: RowSpec, block: bytes, starts: Any) -> _Parsed | None:
     if b"\\" in lines.text:  # an escape may stand for half a character
         batch.validate(full=True)
     ops = _ops(spec, batch) if lines.ops is None else lines.ops
-    return None if ops is None or batch.num_rows != len(starts) else _Parsed(lines, names, batch, ops)
+    if ops is None or batch.num_rows != len(starts):
+        return None
+    return _Parsed(lines, names, batch, ops, _names_beside(lines.first))
 
 
 def _names_of(spec: RowSpec, first: dict[str, Any]) -> list[str]:
@@ -103,16 +107,16 @@ def _braced(block: bytes, starts: Any) -> bool:
 
 
 def _read(names: list[str], lines: Lines) -> pa.RecordBatch:
-    """Return lines parsed. Without their heads they name nothing but rows and commit-ts, or it is a flaw."""
+    """Return lines parsed; an error if one has a name that the first has not."""
     rows = pa.list_(pa.struct([(name, pa.string()) for name in names]))
-    fields = [("data", rows), ("old", rows), ("_tidb", pa.struct([("commitTs", pa.int64())]))]
-    whole = lines.ops is None
-    if whole:
-        fields += [(name, pa.string()) for name in ("database", "table", "type")]
+    beside = lines.first | {"_tidb": lines.first["_tidb"] | {"commitTs": 0}}
+    fields = {name: pa.infer_type([value]) for name, value in beside.items()} | {"data": rows, "old": rows}
+    if lines.ops is None:
+        fields |= dict.fromkeys(("database", "table", "type"), pa.string())
     table = pj.read_json(
         pa.BufferReader(lines.text),
         pj.ReadOptions(use_threads=False, block_size=len(lines.text) + 1),
-        pj.ParseOptions(pa.schema(fields), unexpected_field_behavior="ignore" if whole else "error"),
+        pj.ParseOptions(pa.schema(list(fields.items())), unexpected_field_behavior="error"),
     )
     return table.combine_chunks().to_batches()[0]
 
@@ -163,16 +167,9 @@ def _right(spec: RowSpec, ops: Any, data: _Rows, old: _Rows) -> bool:
 
 
 def _complete(parsed: _Parsed, data: pa.StructArray, old: pa.StructArray) -> bool:
-    """Return whether each row has all columns and no other."""
-    lines, names = parsed.lines, parsed.names
-    beside = parsed.batch.num_rows * _names_beside(lines.first)
-    if _ends_of_names(lines.text) != beside + len(names) * (len(data) + len(old)):
-        return False
-    for name in names:
-        nulls = sum(pc.struct_field(side, name).null_count for side in (data, old))
-        if nulls and (name in lines.first or lines.text.count(orjson.dumps(name) + b":null") != nulls):
-            return False
-    return True
+    """Return whether each line and each row has all names."""
+    wanted = parsed.batch.num_rows * parsed.beside + len(parsed.names) * (len(data) + len(old))
+    return _ends_of_names(parsed.lines.text) == wanted
 
 
 def _ends_of_names(text: bytes) -> int:
@@ -190,9 +187,9 @@ def _names_beside(first: dict[str, Any]) -> int:
 
 
 def _names(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_names, value.values()))
-    return sum(map(_names, value)) if isinstance(value, list) else 0
+    if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        raise LookupError("a list of objects: lines may have any number of names")
+    return len(value) + sum(map(_names, value.values())) if isinstance(value, dict) else 0
 
 
 def _changes(spec: RowSpec, parsed: _Parsed, data: _Rows, old: _Rows) -> Columns:

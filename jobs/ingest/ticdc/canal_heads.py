@@ -4,12 +4,12 @@ A line begins with its table, its operation and two times, then tells the type o
 `{"id":0,"database":"app", … "type":"INSERT","es":…,"ts":…,"sql":"","sqlType":{…},"mysqlType":{…},"old":`. Types come
 from the schema file, so of all this only the operation is wanted. What follows the maps is what is left to parse.
 
-In: whole lines. Out: what is left of them, as JSON lines of their own, and their operations; or None, where a line
-begins otherwise, and all must be parsed whole. Nothing is cut unseen: up to the maps a line must have the bytes of the
-first, whose head a JSON parser has read, but for operation and digits; the maps, which come in any order and may differ
-in length (an unsigned value decides its own `sqlType`), must be flat objects to the last byte. So a line with its head
-is JSON just if it is without. What is left names nothing but rows and commit-ts, in the first line; the caller sees to
-it that all do, so that nothing of the head is said again.
+In: whole lines. Out: what is left of them, as JSON lines of their own, and their operations; or None, where the first
+begins otherwise, and lines must be parsed whole. Nothing is cut unseen: up to the maps a line must have the bytes of
+the first, whose head a JSON parser has read, but for operation and digits; the maps, which come in any order and may
+differ in length (an unsigned value decides its own `sqlType`), must be flat objects to the last byte. So a line with
+its head is JSON just if it is without. What is left of the first names nothing but rows and commit-ts; the caller sees
+to it that all are so, and nothing of the head is said again.
 """
 
 import re
@@ -30,13 +30,15 @@ _PLACES = np.zeros(256, np.int64)
 """First letter -> place in OPS, 0 for a letter of none."""
 _PLACES[_LETTERS[:, 0]] = np.arange(len(OPS))
 
-_TYPES, _MORE_TYPES, _ROWS = b'"sqlType":{', b'},"mysqlType":{', b'},"old":'
+_TYPES, _MORE_TYPES = b'"sqlType":{', b'},"mysqlType":{'
+_ROWS = (b'},"old":', b'},"data":')
+"""What follows the maps: since version 7 `old`, before it `data`."""
 _VARIES = re.compile(rb'"type":"(INSERT|UPDATE|DELETE)","es":([1-9]\d{0,17}),"ts":([1-9]\d{0,17}),')
 _STRING, _NUMBER = r'"[^"\\\x00-\x1f]*"', r"-?[1-9][0-9]{0,9}"
 _FLAT = f"^({_STRING}:({_STRING}|{_NUMBER}),)*{_STRING}:({_STRING}|{_NUMBER})}}$"
 """A JSON object from behind its opening brace, of strings and whole numbers."""
-_LENGTHS = 16
-"""So many lengths of a map are looked for."""
+_LENGTHS = 64
+"""So many lengths of a map are looked for: one more than there are unsigned columns."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +63,46 @@ class _Head:
     """Where the operation stands in it."""
     times: tuple[slice, slice]
     """Where the digits of `es` and `ts` stand."""
+    rows: bytes
+    """What follows the maps."""
 
 
 def without_heads(spec: RowSpec, text: bytes, starts: Any) -> Lines | None:
-    """Return what is left of lines, None where it cannot be told.
+    """Return what is left of lines, None where the first does not begin as TiCDC writes it.
 
     Args:
         spec: whose schema and table every line must name.
         text: lines, each from a brace to a brace; valid UTF-8, less than 2 GiB.
         starts: where each line begins.
+
+    Raises:
+        ValueError: the first does, but some other does not, or is no JSON.
     """
-    head = _head_of(spec, text[: text.find(b"\n")] if len(starts) > 1 else text)
-    ops = None if head is None else _ops(head, text, starts)
-    bounds = None if head is None or ops is None else _bounds(text, starts, len(head.text))
+    line = text[: text.find(b"\n")] if len(starts) > 1 else text
+    head = _head_of(spec, line)
+    only = None if head is None else _cut(head, line, starts[:1])
+    if head is None or only is None:
+        return None
+    first = orjson.loads(only[0])
+    if first.keys() != {"old", "data", "_tidb"} or set(first["_tidb"]) != {"commitTs"}:
+        return None
+    cut = _cut(head, text, starts)
+    if cut is None:
+        raise ValueError("lines begin in different ways")
+    return Lines(cut[0], first, cut[1])
+
+
+def _cut(head: _Head, text: bytes, starts: Any) -> tuple[bytes, Any] | None:
+    """Return lines without their heads, and their operations; None if one begins in another way or its maps do."""
+    ops = _ops(head, text, starts)
+    bounds = None if ops is None else _bounds(head, text, starts)
     if bounds is None:
         return None
     maps = _pieces(text, bounds, [False, False, True, False, True, False, False])
     if not pc.all(pc.match_substring_regex(maps, _FLAT)).as_py():
         return None
     left = _pieces(text, bounds, [True, False, False, False, False, False, True])  # the opening brace, and the rest
-    first = orjson.loads(left[0].as_py() + left[1].as_py())
-    if first.keys() != {"old", "data", "_tidb"} or set(first["_tidb"]) != {"commitTs"}:
-        return None
-    return Lines(left.buffers()[2].to_pybytes(), first, ops)
+    return left.buffers()[2].to_pybytes(), ops
 
 
 def _head_of(spec: RowSpec, line: bytes) -> _Head | None:
@@ -91,7 +110,8 @@ def _head_of(spec: RowSpec, line: bytes) -> _Head | None:
     end = line.find(_TYPES) + len(_TYPES)
     head = line[:end]
     varies = _VARIES.search(head)
-    if end < len(_TYPES) or varies is None:
+    rows = [(line.find(rows, end), rows) for rows in _ROWS if line.find(rows, end) > 0]
+    if end < len(_TYPES) or varies is None or not rows:
         return None
     op, *times = (slice(*varies.span(number)) for number in (1, 2, 3))
     for name in OPS:  # with each operation it must be what it looks like: two objects begun, none of the rows in them
@@ -99,7 +119,7 @@ def _head_of(spec: RowSpec, line: bytes) -> _Head | None:
         ours = (told.get("database"), told.get("table"), told["type"]) == (spec.schema, spec.table, name)
         if not ours or told.keys() & {"data", "old", "_tidb"}:
             return None
-    return _Head(np.frombuffer(head, np.uint8), op, (times[0], times[1]))
+    return _Head(np.frombuffer(head, np.uint8), op, (times[0], times[1]), min(rows)[1])
 
 
 def _ops(head: _Head, text: bytes, starts: Any) -> Any:
@@ -123,18 +143,18 @@ def _ops(head: _Head, text: bytes, starts: Any) -> Any:
     return ops if same.all() else None
 
 
-def _bounds(text: bytes, starts: Any, width: int) -> Any:
+def _bounds(head: _Head, text: bytes, starts: Any) -> Any:
     """Return n by 7 places: where each line's brace, head, map, what stands between, map, comma and rest begin.
 
     None where they cannot be told. A map begins behind its opening brace and ends with its closing one.
     """
-    sql = starts + width
+    sql = starts + len(head.text)
     sql_end = _found(_MORE_TYPES, text, sql)
     if sql_end is None:
         return None
     mysql = sql_end + len(_MORE_TYPES)
-    mysql_end = _found(_ROWS, text, mysql)
-    if mysql_end is None or (mysql_end[:-1] + len(_ROWS) > starts[1:]).any():
+    mysql_end = _found(head.rows, text, mysql)
+    if mysql_end is None or (mysql_end[:-1] + len(head.rows) > starts[1:]).any():
         return None
     return np.stack([starts, starts + 1, sql, sql_end + 1, mysql, mysql_end + 1, mysql_end + 2], axis=1)
 

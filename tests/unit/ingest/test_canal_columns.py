@@ -24,6 +24,8 @@ SPEC = RowSpec(
     ),
     ("id",),
 )
+
+
 def row(key, a="x", b=None, old="y"):
     return {"id": str(key), "a": a, "b": b, "old": old}
 
