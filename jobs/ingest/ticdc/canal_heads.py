@@ -30,15 +30,17 @@ _PLACES = np.zeros(256, np.int64)
 """First letter -> place in OPS, 0 for a letter of none."""
 _PLACES[_LETTERS[:, 0]] = np.arange(len(OPS))
 
-_TYPES, _MORE_TYPES = b'"sqlType":{', b'},"mysqlType":{'
+_TYPES = b'"sqlType":{'
 _ROWS = (b'},"old":', b'},"data":')
 """What follows the maps: since version 7 `old`, before it `data`."""
 _VARIES = re.compile(rb'"type":"(INSERT|UPDATE|DELETE)","es":([1-9]\d{0,17}),"ts":([1-9]\d{0,17}),')
 _STRING, _NUMBER = r'"[^"\\\x00-\x1f]*"', r"-?[1-9][0-9]{0,9}"
-_FLAT = f"^({_STRING}:({_STRING}|{_NUMBER}),)*{_STRING}:({_STRING}|{_NUMBER})}}$"
+_FLAT = f"({_STRING}:({_STRING}|{_NUMBER}),)*{_STRING}:({_STRING}|{_NUMBER})}}"
 """A JSON object from behind its opening brace, of strings and whole numbers."""
+_MAPS = f'^{_FLAT},"mysqlType":{{{_FLAT}$'
+"""Both maps, from behind the first brace to the last."""
 _LENGTHS = 64
-"""So many lengths of a map are looked for: one more than there are unsigned columns."""
+"""So many lengths of the maps are looked for: they grow or shrink with each unsigned column."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,10 @@ def _cut(head: _Head, text: bytes, starts: Any) -> tuple[bytes, Any] | None:
     bounds = None if ops is None else _bounds(head, text, starts)
     if bounds is None:
         return None
-    maps = _pieces(text, bounds, [False, False, True, False, True, False, False])
-    if not pc.all(pc.match_substring_regex(maps, _FLAT)).as_py():
+    maps = _pieces(text, bounds, [False, False, True, False, False])
+    if not pc.all(pc.match_substring_regex(maps, _MAPS)).as_py():
         return None
-    left = _pieces(text, bounds, [True, False, False, False, False, False, True])  # the opening brace, and the rest
+    left = _pieces(text, bounds, [True, False, False, False, True])
     return left.buffers()[2].to_pybytes(), ops
 
 
@@ -144,19 +146,15 @@ def _ops(head: _Head, text: bytes, starts: Any) -> Any:
 
 
 def _bounds(head: _Head, text: bytes, starts: Any) -> Any:
-    """Return n by 7 places: where each line's brace, head, map, what stands between, map, comma and rest begin.
+    """Return n by 5 places: where each line's opening brace, head, maps, comma and rest begin; None if not to be told.
 
-    None where they cannot be told. A map begins behind its opening brace and ends with its closing one.
+    The maps begin behind the first one's opening brace and end with the last one's closing one.
     """
-    sql = starts + len(head.text)
-    sql_end = _found(_MORE_TYPES, text, sql)
-    if sql_end is None:
+    maps = starts + len(head.text)
+    end = _found(head.rows, text, maps)
+    if end is None or (end[:-1] + len(head.rows) > starts[1:]).any():
         return None
-    mysql = sql_end + len(_MORE_TYPES)
-    mysql_end = _found(head.rows, text, mysql)
-    if mysql_end is None or (mysql_end[:-1] + len(head.rows) > starts[1:]).any():
-        return None
-    return np.stack([starts, starts + 1, sql, sql_end + 1, mysql, mysql_end + 1, mysql_end + 2], axis=1)
+    return np.stack([starts, starts + 1, maps, end + 1, end + 2], axis=1)
 
 
 def _found(literal: bytes, text: bytes, starts: Any) -> Any:
@@ -170,7 +168,7 @@ def _found(literal: bytes, text: bytes, starts: Any) -> Any:
         starts: one place in each.
     """
     eights = np.ndarray(len(text) - 7, "<u8", text, strides=(1,))
-    ends = [(at, int.from_bytes(literal[at : at + 8], "little")) for at in {0, len(literal) - 8}]
+    ends = [(at, int.from_bytes(literal[at : at + 8], "little")) for at in (0, len(literal) - 8)]
     places, left = np.empty(len(starts), np.int64), np.arange(len(starts))
     for _ in range(_LENGTHS):
         begin = starts[left]

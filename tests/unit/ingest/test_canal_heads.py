@@ -86,6 +86,7 @@ def test_rows_may_come_before_old_ones_as_they_did_until_version_6():
 def test_maps_may_differ_in_length_since_an_unsigned_value_decides_its_type():
     lines = [genuine(number, sqlType={"id": 3 if number % 5 else -5, "b": 2005}) for number in range(40)]
     assert cut(lines) is not None
+    assert [json.loads(line)["data"] for line in cut(lines).text.splitlines()] == [json.loads(x)["data"] for x in lines]
     many = [genuine(number, mysqlType={"id": "x" * number}) for number in range(90)]
     assert cut(many) is None, "each line of another length: looking on would be searching"
     assert len(rows_of(b"\n".join(many), SPEC)) == 91
