@@ -99,4 +99,4 @@ def _side(columns: dict[str, pa.Array], where: Any, total: int) -> pa.Array:
     if not len(where):
         return pa.nulls(total, MAP)
     some = [column if len(where) == total else column.take(pa.array(where)) for column in columns.values()]
-    return text_map(list(columns), some, np.ones((len(where), len(some)), bool), where, total)
+    return text_map(list(columns), some, None, where, total)

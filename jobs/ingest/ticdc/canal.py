@@ -91,7 +91,9 @@ class _File:
     def changes(self, first: int, last: int) -> Iterator[_Changes]:
         """Yield the changes of lines `first` to before `last`."""
         if last - first > _FEW and self.failures < _PATIENCE:
-            read = read_columns(self.spec, self.content[self._start(first) : self._start(last)])
+            start = self._start(first)
+            starts = np.append(start, self.ends[first : last - 1]) - start
+            read = read_columns(self.spec, self.content[start : self._start(last)], starts)
             if read is not None:
                 self.failures = max(0, self.failures - 1)
                 self.found += last - first

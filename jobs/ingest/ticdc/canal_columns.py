@@ -4,12 +4,11 @@ In: whole lines of a file, and the row layout of its version. Out: their changes
 line gives them; or None, where that cannot be known from here: a line has a flaw, a row lacks a column or has one more,
 a key changes. Then the lines are read one by one (canal.py).
 
-Arrow says neither which columns a row lacks (it gives NULL) nor which it has besides. Both are counted instead. Within
-a JSON text `":` ends a name unless a backslash stands before it, so the names of all lines can be counted without
-parsing; with as many as the layout asks for, and each NULL written out, every row has just the columns it should.
+Arrow refuses names that the first line has not, and names said twice; it does not say which are missing (it gives
+NULL). So names are counted: within a JSON text `":` ends a name unless a backslash stands before it. As many as there
+can be at most means that each line, and each row, has all of them.
 """
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from jobs.ingest.intake.rows import RowSpec, Side
+from jobs.ingest.ticdc.canal_heads import OPS, Lines, without_heads
 
-OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
 _UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))
+_FLAWS = (ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -36,35 +36,57 @@ class Columns:
     after: Side
 
 
-def read_columns(spec: RowSpec, block: bytes) -> Columns | None:
+@dataclass(frozen=True)
+class _Parsed:
+    """Lines as Arrow reads them."""
+
+    lines: Lines
+    names: list[str]
+    """Columns that rows have."""
+    batch: pa.RecordBatch
+    ops: Any
+    """Place in OPS of each line's operation."""
+    beside: int
+    """Names that a line has outside its rows."""
+
+
+def read_columns(spec: RowSpec, block: bytes, starts: Any) -> Columns | None:
     """Return the changes of a block of lines, None if they must be read one by one.
 
     Args:
         spec: layout of the rows.
         block: whole lines, less than 2 GiB.
+        starts: where each of them begins, one at least.
     """
-    lines = _lines(block)
-    if not lines:
+    if not _braced(block, starts):
         return None
     try:
         if not block.isascii():
             block.decode()
-        first = orjson.loads(block[: block.find(b"\n")] if lines > 1 else block)
-        names = _names_of(spec, first)
-        parsed = _parsed(names, block)
-        if b"\\" in block:  # an escape may stand for half a character
-            parsed.validate(full=True)
-    except (ValueError, LookupError, TypeError, pa.ArrowException):  # a flaw, to be named by the other reader
+        parsed = _parsed(spec, block, starts)
+    except _FLAWS:  # to be named by the other reader
         return None
-    if parsed.num_rows != lines or not _written_for(spec, parsed):
+    if parsed is None or not _committed(parsed.batch):
         return None
-    data, old = (_rows(parsed.column(name)) for name in ("data", "old"))
-    ops = pc.index_in(parsed.column("type"), pa.array(list(OPS)))
-    if data is None or old is None or ops.null_count or not _right(spec, ops, data, old):
+    data, old = (_rows(parsed.batch.column(name)) for name in ("data", "old"))
+    if data is None or old is None or not _right(spec, parsed.ops, data, old):
         return None
-    if not _complete(names, first, block, data.rows, old.rows, lines):
+    return _changes(spec, parsed, data, old) if _complete(parsed, data.rows, old.rows) else None
+
+
+def _parsed(spec: RowSpec, block: bytes, starts: Any) -> _Parsed | None:
+    """Return the lines parsed, without their heads where they have those of TiCDC; None if one is of another table."""
+    lines = without_heads(spec, block, starts)
+    if lines is None:
+        lines = Lines(block, orjson.loads(block[: block.find(b"\n")] if len(starts) > 1 else block))
+    names = _names_of(spec, lines.first)
+    batch = _read(names, lines)
+    if b"\\" in lines.text:  # an escape may stand for half a character
+        batch.validate(full=True)
+    ops = _ops(spec, batch) if lines.ops is None else lines.ops
+    if ops is None or batch.num_rows != len(starts):
         return None
-    return _changes(spec, parsed, ops.to_numpy(), data, old)
+    return _Parsed(lines, names, batch, ops, _names_beside(lines.first))
 
 
 def _names_of(spec: RowSpec, first: dict[str, Any]) -> list[str]:
@@ -75,40 +97,44 @@ def _names_of(spec: RowSpec, first: dict[str, Any]) -> list[str]:
     return [column.name for column in spec.columns if column.name in row]
 
 
-def _lines(block: bytes) -> int:
-    """Return how many lines there are, each from a brace to a brace; 0 if any is not."""
-    text = np.frombuffer(block.rstrip(b"\r\n"), np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
-    if not len(text):
-        return 0
-    starts = np.concatenate([[0], ends + 1])
-    last = np.concatenate([ends, [len(text)]]) - 1
-    last = last - (text[last] == ord("\r"))
-    return len(starts) if bool((text[starts] == ord("{")).all() and (text[last] == ord("}")).all()) else 0
+def _braced(block: bytes, starts: Any) -> bool:
+    """Return whether each line goes from a brace to a brace."""
+    text = np.frombuffer(block, np.uint8)
+    last = np.append(starts[1:], len(text)) - 1
+    for end in b"\n\r":
+        last = last - (text[last] == end)
+    return bool((text[starts] == ord("{")).all() and (text[last] == ord("}")).all())
 
 
-def _parsed(names: list[str], text: bytes) -> pa.RecordBatch:
+def _read(names: list[str], lines: Lines) -> pa.RecordBatch:
+    """Return lines parsed; an error if one has a name that the first has not."""
     rows = pa.list_(pa.struct([(name, pa.string()) for name in names]))
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("database", "table", "type")]
-        + [("data", rows), ("old", rows), ("_tidb", pa.struct([("commitTs", pa.int64())]))]
-    )
+    beside = lines.first | {"_tidb": lines.first["_tidb"] | {"commitTs": 0}}
+    fields = {name: pa.infer_type([value]) for name, value in beside.items()} | {"data": rows, "old": rows}
+    if lines.ops is None:
+        fields |= dict.fromkeys(("database", "table", "type"), pa.string())
     table = pj.read_json(
-        io.BytesIO(text),
-        pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        pa.BufferReader(lines.text),
+        pj.ReadOptions(use_threads=False, block_size=len(lines.text) + 1),
+        pj.ParseOptions(pa.schema(list(fields.items())), unexpected_field_behavior="error"),
     )
     return table.combine_chunks().to_batches()[0]
 
 
-def _written_for(spec: RowSpec, parsed: pa.RecordBatch) -> bool:
-    """Return whether every line is of this table and says when it was committed."""
+def _ops(spec: RowSpec, batch: pa.RecordBatch) -> Any:
+    """Return each line's operation as a place in OPS; None if there is none, or another table, in one of them."""
+    ops = pc.index_in(batch.column("type"), pa.array(list(OPS)))
     ours = all(
-        pc.all(pc.equal(parsed.column(name), value), skip_nulls=False).as_py()
+        pc.all(pc.equal(batch.column(name), value), skip_nulls=False).as_py()
         for name, value in (("database", spec.schema), ("table", spec.table))
     )
-    commits = pc.struct_field(parsed.column("_tidb"), "commitTs")
-    return bool(ours and pc.all(pc.greater(commits, 0), skip_nulls=False).as_py())
+    return None if ops.null_count or not ours else ops.to_numpy()
+
+
+def _committed(batch: pa.RecordBatch) -> bool:
+    """Return whether every line says when it was committed."""
+    commits = pc.struct_field(batch.column("_tidb"), "commitTs")
+    return bool(pc.all(pc.greater(commits, 0), skip_nulls=False).as_py())
 
 
 @dataclass(frozen=True)
@@ -127,9 +153,9 @@ def _rows(lists: pa.ListArray) -> _Rows | None:
     return _Rows(lengths == 1, rows) if lengths.max(initial=0) <= 1 and not rows.null_count else None
 
 
-def _right(spec: RowSpec, ops: pa.Array, data: _Rows, old: _Rows) -> bool:
+def _right(spec: RowSpec, ops: Any, data: _Rows, old: _Rows) -> bool:
     """Return whether each line has the rows its operation calls for, and a key that stays as it is."""
-    updates = pc.equal(ops, _UPDATE).to_numpy(zero_copy_only=False)
+    updates = ops == _UPDATE
     if not data.there.all() or not np.array_equal(old.there, updates):
         return False
     for name in spec.key:
@@ -140,18 +166,10 @@ def _right(spec: RowSpec, ops: pa.Array, data: _Rows, old: _Rows) -> bool:
     return True
 
 
-def _complete(
-    names: list[str], first: dict[str, Any], text: bytes, data: pa.StructArray, old: pa.StructArray, lines: int
-) -> bool:
-    """Return whether each row has all columns and no other."""
-    wanted = lines * _names_beside(first) + len(names) * (len(data) + len(old))
-    if _ends_of_names(text) != wanted:
-        return False
-    for name in names:
-        nulls = sum(pc.struct_field(side, name).null_count for side in (data, old))
-        if nulls and (name in first or text.count(orjson.dumps(name) + b":null") != nulls):
-            return False
-    return True
+def _complete(parsed: _Parsed, data: pa.StructArray, old: pa.StructArray) -> bool:
+    """Return whether each line and each row has all names."""
+    wanted = parsed.batch.num_rows * parsed.beside + len(parsed.names) * (len(data) + len(old))
+    return _ends_of_names(parsed.lines.text) == wanted
 
 
 def _ends_of_names(text: bytes) -> int:
@@ -169,12 +187,13 @@ def _names_beside(first: dict[str, Any]) -> int:
 
 
 def _names(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_names, value.values()))
-    return sum(map(_names, value)) if isinstance(value, list) else 0
+    if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        raise LookupError("a list of objects: lines may have any number of names")
+    return len(value) + sum(map(_names, value.values())) if isinstance(value, dict) else 0
 
 
-def _changes(spec: RowSpec, parsed: pa.RecordBatch, ops: Any, data: _Rows, old: _Rows) -> Columns:
+def _changes(spec: RowSpec, parsed: _Parsed, data: _Rows, old: _Rows) -> Columns:
+    ops = parsed.ops
     deleted = ops == _DELETE
     befores, afters = np.flatnonzero(deleted | old.there), np.flatnonzero(~deleted)
     # rows before come from `old` for updates and from `data` for deletes
@@ -182,7 +201,7 @@ def _changes(spec: RowSpec, parsed: pa.RecordBatch, ops: Any, data: _Rows, old: 
     place = np.where(deleted, np.arange(len(ops)), len(ops) + np.cumsum(old.there) - 1)
     return Columns(
         pa.array(list(OPS.values())).take(pa.array(ops)),
-        pc.struct_field(parsed.column("_tidb"), "commitTs"),
+        pc.struct_field(parsed.batch.column("_tidb"), "commitTs"),
         _side(spec, befores, pool.take(pa.array(place[befores])) if len(befores) else pool[:0]),
         _side(spec, afters, data.rows if len(afters) == len(ops) else data.rows.take(pa.array(afters))),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.ticdc.canal_columns import OPS
+from jobs.ingest.ticdc.canal_heads import OPS
 
 _MAX_TSO = (1 << 63) - 1
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import Task
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.ticdc import canal
 from jobs.ingest.ticdc.canal_columns import read_columns
+from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
 
 SPEC = RowSpec(
     "app",
@@ -24,46 +24,45 @@ SPEC = RowSpec(
     ),
     ("id",),
 )
-TYPES = {"sqlType": {"id": -5, "a": 12, "b": 12}, "mysqlType": {"id": "bigint", "a": "varchar", "b": "varchar"}}
 
 
 def row(key, a="x", b=None, old="y"):
     return {"id": str(key), "a": a, "b": b, "old": old}
 
 
-def line(kind, data, old=None, tso=5, **more):
-    head = {"id": 0, "database": "app", "table": "t", "pkNames": ["id"], "type": kind, "sql": ""} | TYPES
-    body = head | {"old": old and [old], "data": [data], "_tidb": {"commitTs": tso}} | more
-    return json.dumps(body, separators=(",", ":")).encode()
+def line(kind, data, old=None, **more):
+    return canal_line(SPEC, kind, data, old, **more)
 
 
 def ordinary(count):
     kinds = [("INSERT", None), ("UPDATE", "was"), ("DELETE", None)]
     return [
-        line(kinds[at % 3][0], row(at, a=f'"quoted": {at}\\'), row(at, kinds[at % 3][1]) if at % 3 == 1 else None)
+        line(
+            kinds[at % 3][0],
+            row(at, a=f'"quoted": {at}\\'),
+            row(at, kinds[at % 3][1]) if at % 3 == 1 else None,
+            order=at,
+        )
         for at in range(count)
     ]
 
 
 def rows(content, spec=SPEC):
-    task = Task("ticdc", "/", "f", len(content), "app.t", spec)
-    return [found for batch in canal.read_canal(task, content) for found in batch.to_pylist()]
+    return rows_of(content, spec)
 
 
 def one_by_one(content, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(canal, "_PATIENCE", 0)
-        return rows(content)
+    return rows_one_by_one(content, SPEC, monkeypatch)
 
 
-def in_order(found):
-    return sorted(found, key=lambda r: (r["kind"], r["row_no"] or 0, r["_op_rank"] or 0))
+def at_once(content, spec=SPEC):
+    return read_columns(spec, content, starts_of(content))
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_ordinary_lines_are_read_at_once(end, monkeypatch):
     content = end.join(ordinary(900)) + end
-    assert read_columns(SPEC, content) is not None
+    assert at_once(content) is not None
     assert rows(content) == one_by_one(content, monkeypatch)
 
 
@@ -71,7 +70,7 @@ def test_a_column_that_no_row_has_since_it_is_virtual(monkeypatch):
     columns = (*SPEC.columns, SourceColumn("v", "INT", generated=True))
     spec = RowSpec("app", "t", 7, columns, ("id",))
     content = b"\n".join(ordinary(600))
-    assert read_columns(spec, content) is not None
+    assert at_once(content, spec) is not None
     (first, *_) = rows(content, spec)
     assert dict(first["after"]) == {"id": "0", "a": '"quoted": 0\\', "b": None, "old": "y"}
 
@@ -92,6 +91,7 @@ odd = {
     "two rows": line("INSERT", row(1)).replace(b'"data":[', b'"data":[' + json.dumps(row(2)).encode() + b","),
     "two objects in a line": line("INSERT", row(1)) + line("INSERT", row(2)),
     "no line": b"",
+    "a row that is none": line("INSERT", "text"),
     "half a line": line("INSERT", row(1))[:80],
     "not UTF-8": line("INSERT", row(1, a="@")).replace(b"@", b"\xff"),
     "half a character": line("INSERT", row(1, a="@")).replace(b"@", b"\\udc00"),
@@ -104,8 +104,15 @@ odd = {
 def test_a_line_out_of_the_ordinary_is_read_by_itself(what, monkeypatch):
     lines = ordinary(700)
     content = b"\n".join([*lines[:300], odd[what], *lines[300:]])
-    assert read_columns(SPEC, content) is None
+    assert at_once(content) is None
     assert in_order(rows(content)) == in_order(one_by_one(content, monkeypatch))
+
+
+@pytest.mark.parametrize("what", odd)
+def test_a_line_out_of_the_ordinary_may_be_the_first_or_the_last(what, monkeypatch):
+    lines = ordinary(300)
+    for content in (b"\n".join([odd[what], *lines]), b"\r\n".join([*lines, odd[what], b""])):
+        assert in_order(rows(content)) == in_order(one_by_one(content, monkeypatch))
 
 
 @settings(max_examples=60, deadline=None)
