@@ -112,6 +112,7 @@ FLOW: tuple[Job, ...] = (
             "gold.hash_pairs",
             "gold.pin_stats",
             "gold.pin_neighbours",
+            "gold.neighbour_cells",
             "silver.pin_embeddings",
             "silver.image_features",
         ),

@@ -29,6 +29,7 @@ def tables(spark, ctx, pins, hashes, vectors, near=(), before=()):
         "gold.image_clusters@horizon": build(spark, "gold.image_clusters", known),
         "gold.image_clusters@yesterday": build(spark, "gold.image_clusters"),
         "gold.hash_pairs@yesterday": build(spark, "gold.hash_pairs"),
+        "gold.neighbour_cells": build(spark, "gold.neighbour_cells"),
     }
     return inputs | {"gold.hash_pairs": near_hashes(inputs, ctx)}
 
@@ -95,3 +96,16 @@ def test_a_day_later_only_new_hashes_are_compared_and_all_pairs_are_there(spark,
     assert pairs(near_hashes(now, ctx)) == anew
     assert (0, 7, 3, 6) in anew, "a picture that was measured late"
     assert not any(3 in row[:2] for row in anew), "a hash that is gone"
+
+
+def test_a_hard_crop_on_a_secret_board_is_found_by_its_embedding(spark, ctx):
+    pins, hashes = {1: "a", 2: "b", 3: "c", 4: "d"}, {"a": 0, "b": (1 << 40) - 1, "c": (1 << 20) - 1, "d": 1 << 63}
+    vectors = {1: EAST, 2: [0.999, 0.0447], 3: NORTH, 4: NEARLY}
+    inputs = tables(spark, ctx, pins, hashes, vectors)
+    stats = [
+        {"pin_id": pin, "image_signature": name, "visibility": "secret" if pin in {2, 3} else "public"}
+        for pin, name in pins.items()
+    ]
+    inputs["gold.pin_stats"] = build(spark, "gold.pin_stats", stats)
+    clusters = {name: row[1] for name, row in found(image_clusters(inputs, ctx)).items()}
+    assert clusters == {"a": 1, "b": 1, "c": 3, "d": 4}, "d is less alike than duplicate_cosine asks"
