@@ -233,9 +233,11 @@ class Lake:
                 raise ConcurrentRun(f"{name} {dict(partition)}: {LOST}")
         where = " AND ".join(f"{key} = {literal(value)}" for key, value in partition.items())
         done = self._write(name, df, {"replaceWhere": where}, None, note)
-        if done is None:
-            raise ConcurrentRun(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
-        return done
+        if done is not None:
+            return done
+        if self.scan(name).where(where).isEmpty():  # nothing in place of nothing: Delta makes no commit of that
+            return Commit(self.version(name), 0, 0)
+        raise ConcurrentRun(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
 
     def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
         return self._reaches(name) and not direct.has_partition(self.path(name), partition)

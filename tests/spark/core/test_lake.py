@@ -120,6 +120,13 @@ def test_a_cut_is_replaced_and_its_neighbours_are_not(spark, lake):
     assert [(r.as_of.day, r.pin_id) for r in read] == [(1, 5), (1, 6), (2, 4)]
 
 
+def test_nothing_in_place_of_nothing_is_no_conflict(spark, lake):
+    cut = {"as_of": date(2026, 10, 1)}
+    for pins in ([], [], [7], [], []):
+        lake.replace("gold.home_feed", feed(spark, 1, 9, [1]).limit(0) if not pins else feed(spark, 1, 9, pins), cut)
+        assert lake.read("gold.home_feed").count() == len(pins)
+
+
 def test_a_commit_repeated_with_its_transaction_is_skipped(spark, lake):
     for _ in range(2):
         lake.append("gold.home_feed", feed(spark, 1, 9, [1]), txn=("app", 1))

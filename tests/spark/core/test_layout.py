@@ -97,6 +97,7 @@ def test_keys_that_files_cannot_be_told_by_have_no_ends(spark):
     assert extent(rows.limit(0), ("b",)).ends == {}
 
 
+@pytest.mark.long
 def test_maintain_puts_scattered_keys_in_order_and_changes_no_row(lake, table):
     """Half of the rows change, in files that have keys from everywhere: each change would read half of the table."""
     ids = table.select("id").collect()

@@ -101,6 +101,7 @@ def live(lake):
     return {key for key, _, _, gone in state(lake) if not gone}
 
 
+@pytest.mark.long
 def test_rows_go_with_their_partition_at_the_merge_in_past_states_and_when_they_come_late(lake, work, tmp_path):
     start = [(5, 3, BEGIN)]
     first = {(5, 1): [line("INSERT", 1, 6), line("INSERT", 11, 6), line("INSERT", 12, 7), line("DELETE", 12, 8)]}

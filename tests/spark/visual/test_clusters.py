@@ -99,8 +99,8 @@ def test_a_day_later_only_new_hashes_are_compared_and_all_pairs_are_there(spark,
 
 
 def test_a_hard_crop_on_a_secret_board_is_found_by_its_embedding(spark, ctx):
-    pins, hashes = {1: "a", 2: "b", 3: "c", 4: "d"}, {"a": 0, "b": (1 << 40) - 1, "c": (1 << 20) - 1, "d": 1 << 63}
-    vectors = {1: EAST, 2: [0.999, 0.0447], 3: NORTH, 4: NEARLY}
+    pins, hashes = {1: "a", 2: "b", 3: "c", 4: "d"}, {"a": 0, "b": (1 << 40) - 1, "c": (1 << 20) - 1, "d": 0xFFFF << 44}
+    vectors = {1: EAST, 2: [0.999, 0.0447], 3: NORTH, 4: [0.9, 0.4359]}
     inputs = tables(spark, ctx, pins, hashes, vectors)
     stats = [
         {"pin_id": pin, "image_signature": name, "visibility": "secret" if pin in {2, 3} else "public"}

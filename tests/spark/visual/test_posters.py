@@ -12,7 +12,7 @@ from jobs.config import Settings
 from jobs.lake.job import Context, Work
 from tests.posters import KINDS, drawn, jpeg, packed
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 
 def nothing(*_):
