@@ -229,6 +229,7 @@ def test_the_store_serves_what_the_tables_say(flowed):
     assert reader.home_feed(10**12).fallback
 
 
+@pytest.mark.long
 def test_again_gives_the_same_tables_and_the_same_generation(flowed):
     from jobs.publish.stores import open_store
 
