@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import functions as F
 
 from jobs.lake.scratch import Scratch
 from jobs.lake.session import start_session
@@ -30,10 +29,9 @@ def main(url: str, folder: Path) -> None:
     n = vectors.count()
     stored = np.load(folder / "cells.npz")
     cells = Cells(stored["centroids"], int(stored["probes"]), Recall(1.0, 1.0, 1.0, 2))
-    all_ask = vectors.withColumns({"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(-2.0).cast("float")})
     way = Way(Limits(n // 4, n // 4), 5, "cpu", task_cpus=2)
     scratch = Scratch(spark, str(folder), "near", "2026-11-01", "a")
-    found = searched(Asked(all_ask.repartition(4), n, n, int(stored["k"])), cells, way, scratch)
+    found = searched(Asked.of_all(vectors.repartition(4), n, int(stored["k"])), cells, way, scratch)
     found.coalesce(1).write.parquet(str(folder / "found"))
     spark.stop()
 

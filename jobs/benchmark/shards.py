@@ -14,7 +14,6 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from jobs.benchmark.cpu import cpu_seconds
 from jobs.benchmark.knn import DIM, K, clustered
@@ -88,10 +87,9 @@ def _in_shards(
     work: Work, folder: Path, name: str, vectors: DataFrame, how: tuple[int, Cells, Way]
 ) -> tuple[float, DataFrame]:
     rows, cells, way = how
-    all_ask = vectors.withColumns({"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(-2.0).cast("float")})
     scratch = Scratch(work.spark, str(folder), "shards", name, "all")
     with cpu_seconds() as spent:
-        searched(Asked(all_ask, rows, rows, K), cells, way, scratch).write.parquet(str(folder / f"{name}.found"))
+        searched(Asked.of_all(vectors, rows, K), cells, way, scratch).write.parquet(str(folder / f"{name}.found"))
     return spent.seconds, work.spark.read.parquet(str(folder / f"{name}.found"))
 
 

@@ -38,9 +38,8 @@ class Scratch:
 
     def unit(self, unit: str, make: Callable[[], DataFrame]) -> DataFrame:
         """Return a unit of work as it was written, made and written first unless it is there; safe from threads."""
-        frame = None if self.done(unit) else make()
-        if frame is not None:
-            frame.write.mode("overwrite").parquet(f"{self._folder}/{unit}")
+        if not self.done(unit):
+            make().write.mode("overwrite").parquet(f"{self._folder}/{unit}")
         return self.read([unit])
 
     def read(self, units: Iterable[str]) -> DataFrame:

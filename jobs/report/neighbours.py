@@ -19,11 +19,9 @@ class Audit:
     past: tuple[dict[str, Any], ...]
 
     @property
-    def verdict(self) -> str:
-        """Return kept where the target is reached, short where fewer were found beyond chance, unclear between."""
-        if self.row["recall"] >= self.row["target"]:
-            return "kept"
-        return "short" if self.row["upper"] < self.row["target"] else "unclear"
+    def short(self) -> bool:
+        """Return whether fewer were found than asked for, beyond chance."""
+        return bool(self.row["upper"] < self.row["target"])
 
     @property
     def age(self) -> int | None:

@@ -9,8 +9,6 @@ another vector or lost a neighbour are searched, and new ones are put into the l
 those that a search of all pins in the same cells would find.
 """
 
-import logging
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -25,8 +23,6 @@ from jobs.visual.shards.changes import Yesterday, brought_up
 from jobs.visual.shards.layout import Limits
 from jobs.visual.shards.run import Asked, Way, searched
 from jobs.visual.whole import SCHEMA, Plan, compared_with_all
-
-log = logging.getLogger(__name__)
 
 
 def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
@@ -67,8 +63,7 @@ def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> Da
         brought = brought_up(vectors, _yesterday(tables, model), index, visual, way, keep)
         if brought is not None:
             return brought
-    all_ask = vectors.withColumns({"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(-2.0).cast("float")})
-    return searched(Asked(all_ask, model.rows, model.rows, visual.neighbours), index, way, keep)
+    return searched(Asked.of_all(vectors, model.rows, visual.neighbours), index, way, keep)
 
 
 def way_of(visual: Visual) -> Way:

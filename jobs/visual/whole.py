@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from jobs.lake.vectors import Matrix, decode, unit
 from jobs.visual.knn.exact import Floats, Rows
@@ -53,8 +53,11 @@ def compared_with_all(vectors: DataFrame, dim: int, plan: Plan) -> DataFrame:
         dim: values of a vector.
         plan: how to search.
     """
-    spark = vectors.sparkSession
-    catalogue = _catalogue(vectors, dim)
+    return compared(vectors.sparkSession, _catalogue(vectors, dim), plan)
+
+
+def compared(spark: SparkSession, catalogue: Catalogue, plan: Plan) -> DataFrame:
+    """Return what `compared_with_all` does, of vectors that the driver holds."""
     if not len(catalogue.ids):
         return spark.createDataFrame([], SCHEMA)
     shared = spark.sparkContext.broadcast((catalogue, plan))

@@ -19,13 +19,11 @@ from jobs.lake.scratch import Keeping
 from jobs.visual.shards.deliver import together
 from jobs.visual.shards.merge import merged
 from jobs.visual.shards.parcels import FOUND, Found, batch_of
-from jobs.visual.shards.run import Asked, Way, buckets_for, looked_up
+from jobs.visual.shards.run import ANY, Asked, Way, buckets_for, looked_up
 from jobs.visual.shards.train import Cells
 
 log = logging.getLogger(__name__)
 
-ANY = -2.0
-"""A floor that every cosine is above."""
 PACKED = 1 << 20
 """Rows of lists that are packed at once."""
 

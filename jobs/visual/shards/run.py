@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BUCKET = 50_000
 """Ids whose neighbours are put together at once: at 50 each from three shards 100 MB."""
+ANY = -2.0
+"""A floor that every cosine is above."""
 ESTIMATE = 20_000
 """Vectors that tell how full shards and blocks will be."""
 
@@ -54,12 +56,18 @@ class Asked:
 
     vectors: DataFrame
     """id bigint, vector binary (float16, none NaN or zero), asks boolean (its neighbours are wanted), holds boolean (it
-    may be a neighbour), floor float (pairs below are not wanted; -2 for all)."""
+    may be a neighbour), floor float (pairs below are not wanted; ANY for all)."""
     rows: int
     """Those that may be neighbours, about."""
     asking: int
     """Those whose neighbours are wanted, about."""
     k: int
+
+    @classmethod
+    def of_all(cls, vectors: DataFrame, rows: int, k: int) -> "Asked":
+        """Return the search of all `vectors` (id, vector) for all."""
+        flags = {"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(ANY).cast("float")}
+        return cls(vectors.withColumns(flags), rows, rows, k)
 
 
 def searched(asked: Asked, cells: Cells, way: Way, keep: Keeping) -> DataFrame:
