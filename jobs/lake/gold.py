@@ -284,7 +284,8 @@ RELATED_PINS = gold(
     Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
     Column("co_saves", "int", "Public boards that hold both pins."),
     REASON.means(
-        "looks_alike, saved_together, both, opened_together, same_link, collaborative, or popular (of the category)."
+        "looks_alike, saved_together, both, opened_together, same_link, collaborative, duplicate (from the list of a "
+        "near-duplicate), or popular (of the category)."
     ),
 )
 RELATED_EVALUATIONS = gold(

@@ -32,6 +32,7 @@ RELATED = {
     "opened_together": "opened together",
     "same_link": "leads to the same page",
     "collaborative": "saved by the same people",
+    "duplicate": "goes with the same picture",
     "popular": "popular in its category",
 }
 

@@ -1,4 +1,7 @@
-"""Pins of its category for a pin that too little is known of: about as many to choose from for rare and famous pins."""
+"""What a pin gets that too little is known of: the list of its near-duplicate, then popular pins of its category.
+
+So that rare and famous pins have about as many to choose from.
+"""
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -13,23 +16,49 @@ ENTRY = (
 """What a pool holds of a pin."""
 
 
-def filled(pools: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
-    """Return pin_id, signature, twins, pool of every pin with a pool; popular pins of the category end a short one.
+def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
+    """Return pin_id, signature, twins, pool of every pin with a pool.
 
-    A pin may come twice: the choice takes its first place.
+    A short one is followed by what its near-duplicate lends, then by popular pins of the category. A pin may come
+    twice: the choice takes its first place.
 
     Args:
         pools: pin_id, pool (array of ENTRY, best first).
+        lent: picture, lent (such a pool): what pins take whose signature that is.
         facts: pin_id, owner, signature, twins, fresh, category, popularity of every pin that may be shown.
         visual: settings; a pool is short below visual.related_length.
     """
     kind = pools.schema["pool"].dataType
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
+    whole = whole.join(lent.withColumnRenamed("picture", "signature"), "signature", "left")
     whole = whole.join(F.broadcast(popular(facts, visual.related_length)), "category", "left")
-    own, more = F.coalesce("pool", none), F.coalesce(F.col("top").cast(kind), none)
-    pool = F.when(F.size(own) < visual.related_length, F.concat(own, more)).otherwise(own)
+    own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
+    least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
+    # of a pin's own score at most: a list's scores fall
+    alike = F.transform(alike, lambda entry: entry.withField("score", F.least(entry["score"], least)))
+    pool = F.when(F.size(own) < visual.related_length, F.concat(own, alike, more)).otherwise(own)
     return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
+
+
+def lenders(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
+    """Return pin_id, picture: of the pins of one picture the one to lend its list, where another has too few.
+
+    The one with most pairs, up to `length`, and of those the most popular: one a picture, however often it was saved.
+
+    Args:
+        facts: pin_id, signature, popularity of every pin that may be shown.
+        pairs: pin_id, a row for each pin that is known to go with it.
+        length: fewer pairs are too few.
+    """
+    counts = pairs.groupBy("pin_id").agg(F.least(F.count(F.lit(1)), F.lit(length)).alias("pairs"))
+    named = facts.where("signature is not null").withColumnRenamed("signature", "picture")
+    known = named.join(counts, "pin_id", "left").fillna(0, ["pairs"])
+    rank = F.struct("pairs", F.coalesce("popularity", F.lit(0.0)), F.negative("pin_id"))
+    pictures = known.groupBy("picture").agg(
+        F.max_by("pin_id", rank).alias("pin_id"), F.min("pairs").alias("fewest"), F.max("pairs").alias("most")
+    )
+    return pictures.where((F.col("fewest") < length) & (F.col("most") > F.col("fewest"))).select("pin_id", "picture")
 
 
 def popular(facts: DataFrame, length: int) -> DataFrame:

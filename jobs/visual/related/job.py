@@ -3,7 +3,7 @@
 In: gold.related_pairs, gold.image_clusters, gold.pin_stats. Out: one row per pin and position.
 
     what the sources say -> weighted mean, times how often the pin is saved when shown -> the best `visual.pool`
-    -> a few of the category where a pin has too few -> near-duplicates and owners' surplus out, new pins in
+    -> where a pin has too few, those of its near-duplicate, then a few of the category -> near-duplicates and owners' surplus out, new pins in
     -> positions 1..visual.related_length
 
 Private, protected and deleted pins are never in it: both ends are joined with the public pins of the same cut.
@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
-from jobs.visual.related.fill import filled
+from jobs.visual.related.fill import filled, lenders
 from jobs.visual.related.lists import best_pairs, chosen, pooled
 from jobs.visual.related.sources import configured
 
@@ -26,16 +26,23 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
 
     score is the blend, 0 to 1; similarity is null where the pin is not among the nearest; co_saves is 0 where no
     public board holds both; reason is looks_alike, saved_together, both of them, opened_together, same_link,
-    collaborative, or popular where nothing but the category is common.
+    collaborative; duplicate where the pin stands in the list of a near-duplicate; or popular where nothing but the
+    category is common.
     """
     visual = ctx.settings.visual
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs"]
-    worth = pairs.join(_worth(public), "related_pin_id")
-    scored = blended(worth, configured(visual), visual.worth_weight).withColumn("reason", _reason())
-    known = facts(public, pairs, tables["gold.image_clusters"], visual)
-    pools = pooled(best_pairs(scored, visual.pool, "pin_id"), known, "pin_id")
-    return chosen(filled(pools, known, visual), visual)
+    worth, known = _worth(public), facts(public, pairs, tables["gold.image_clusters"], visual)
+
+    def best(some: DataFrame) -> DataFrame:
+        scored = blended(some.join(worth, "related_pin_id"), configured(visual), visual.worth_weight)
+        return best_pairs(scored.withColumn("reason", _reason()), visual.pool, "pin_id")
+
+    lending = lenders(known, pairs, visual.related_length)
+    passed_on = {"similarity": F.lit(None).cast("float"), "co_saves": F.lit(0), "reason": F.lit("duplicate")}
+    lists = best(pairs.join(lending.select("pin_id"), "pin_id", "left_semi")).withColumns(passed_on)
+    lent = pooled(lists.join(lending, "pin_id"), known, "picture").withColumnRenamed("pool", "lent")
+    return chosen(filled(pooled(best(pairs), known, "pin_id"), lent, known, visual), visual)
 
 
 def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, visual: Visual) -> DataFrame:

@@ -307,6 +307,31 @@ def test_a_pin_that_little_is_known_of_gets_popular_pins_of_its_category(spark, 
     assert [row[0] for row in shown(rows, 6)] == [5, 4, 2, 1]
 
 
+def test_a_pin_that_little_is_known_of_takes_the_list_of_its_duplicate_first(spark, ctx):
+    pins = {p: {"popularity": float(p), "category": "art"} for p in range(1, 10)}
+    pins[9]["category"] = "food"
+    pins[8] |= {"image_signature": "s1", "category": None}
+    near = [(1, 5, 0.9), (1, 4, 0.8), (1, 2, 0.3), (2, 9, 0.7), (2, 1, 0.3), (7, 9, 0.1), (3, 6, 0.2)]
+    # 1, 2 and 7 show one picture, 8 the very file of 1; 3 and 6 show another
+    of = {1: 1, 2: 1, 7: 1, 3: 3, 6: 3}
+    clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
+    pins[3] |= {"visibility": "secret"}
+    inputs = tables(spark, pins, near, clusters=clusters)
+    got = listed(inputs, context(ctx, related_length=4, neighbours=10, worth_weight=0, similar_weight=1))
+    assert_no_cross_join(got)
+    rows = got.collect()
+    # 1 has most pairs, so that it lends: its cosines times their place, of a pin's own at most
+    assert [(row[0], row[1], row[-1]) for row in shown(rows, 8)] == [
+        (5, pytest.approx(0.9 / 2.1, abs=1e-5), "duplicate"), (4, pytest.approx(0.8 * 0.9 / 2.1, abs=1e-5), "duplicate")
+    ]  # fmt: skip
+    assert [(row[0], row[-1]) for row in shown(rows, 7)] == [
+        (9, "looks_alike"), (5, "duplicate"), (4, "duplicate"), (6, "popular")
+    ]  # fmt: skip
+    assert [row[1] for row in shown(rows, 7)][:3] == [pytest.approx(0.1 / 2.1, abs=1e-5)] * 3
+    assert {(row[2], row[3]) for row in shown(rows, 8)} == {(None, 0)}
+    assert {row[-1] for row in shown(rows, 6)} == {"popular"}, "its only duplicate is on a secret board"
+
+
 def test_new_pins_have_their_share(spark, ctx):
     pins = {p: {"age_days": 30.0} for p in range(1, 12)}
     pins[10], pins[11] = {"age_days": 2.0}, {"age_days": 7.5}
