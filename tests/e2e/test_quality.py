@@ -7,7 +7,7 @@ from jobs.cli.bench import searched, sources_of
 from jobs.config import Settings
 from tests.flows import opened
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def test_the_platform_ranks_as_well_as_implicit_alone(spark, shared, tmp_path):

@@ -3,7 +3,8 @@
 In: gold.related_pairs, gold.image_clusters, gold.pin_stats. Out: one row per pin and position.
 
     what the sources say -> weighted mean, times how often the pin is saved when shown -> the best `visual.pool`
-    -> where a pin has too few, those of its near-duplicate, then a few of the category -> near-duplicates and owners' surplus out, new pins in
+    -> where a pin has too few, those of its near-duplicate, then a few of the category
+    -> near-duplicates and owners' surplus out, new pins in
     -> positions 1..visual.related_length
 
 Private, protected and deleted pins are never in it: both ends are joined with the public pins of the same cut.

@@ -21,6 +21,7 @@ def ingest(*arguments):
     )
 
 
+@pytest.mark.long
 def test_the_real_feed_at_mark_mid_comes_into_the_lake_named(spark, shared, tmp_path):
     sources, lake = feed_at(shared, tmp_path / "feed", "mid"), tmp_path / "lake"
     done = ingest("--ticdc", sources["ticdc"], "--dumpling", sources["dumpling"], "--lake", str(lake))

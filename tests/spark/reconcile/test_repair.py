@@ -46,6 +46,7 @@ def from_bronze(lake, table):
     return {tuple(row) for row in rows.where("not _deleted").drop("_commit_ts", "_op_rank").collect()}
 
 
+@pytest.mark.long
 def test_rows_of_every_type_are_taken_from_the_source_as_they_are(lake, work, shared, source):
     link, address = source
     options = {"dumpling": str(shared / "fixtures/dumpling-real/csv-start")}
@@ -193,6 +194,7 @@ def test_masked_columns_are_covered_in_what_is_taken_too(lake, work, tmp_path, t
     assert len(rows[1]) == 64
 
 
+@pytest.mark.long
 def test_the_command_repairs_and_says_so(lake, work, tmp_path, table):
     _, address = table
     cdc.run(work(ticdc=small(tmp_path / "feed", [[line("INSERT", 2, 10), line("INSERT", 8, 11)]], checkpoint=100)))

@@ -62,7 +62,8 @@ def tables(spark, pins, near=(), boards=None, events=(), links=(), clusters=(), 
 
 def listed(inputs, ctx):
     """What the two jobs make of the inputs, one after the other."""
-    return related_pins(inputs | {"gold.related_pairs": related_pairs(inputs, ctx)}, ctx)
+    pairs = related_pairs(inputs, ctx).localCheckpoint()  # a stored table in the flow: its plan is not the next job's
+    return related_pins(inputs | {"gold.related_pairs": pairs}, ctx)
 
 
 def shown(rows, pin):

@@ -1,4 +1,4 @@
-"""Damaged input, a hundred thousand lines a protocol: no crash, no wrong row, every line accounted for.
+"""Damaged input, a hundred thousand lines a protocol in `make test-long`: no crash, no wrong row, all accounted for.
 
 What an accepted line says is read a second time, by Python's own json and csv, and must be the same.
 """
@@ -19,7 +19,8 @@ from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 pytestmark = pytest.mark.slow
 
-LINES, IN_A_FILE = 100_000, 5_000
+IN_A_FILE = 5_000
+SOME_AND_MANY = pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),
     SourceColumn("name", "VARCHAR", length=40),
@@ -58,10 +59,10 @@ def damaged(line, chance):
     )()
 
 
-def files(line_of, seed):
+def files(line_of, seed, count):
     """Yield files of lines, about a third of them damaged: number -> line, and the numbers of the whole ones."""
     chance = random.Random(seed)
-    for start in range(0, LINES, IN_A_FILE):
+    for start in range(0, count, IN_A_FILE):
         lines, whole = [], set()
         for number in range(start, start + IN_A_FILE):
             line = line_of(number)
@@ -87,9 +88,10 @@ def canal_line(number):
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def test_damaged_canal_json():
+@SOME_AND_MANY
+def test_damaged_canal_json(count):
     tried = 0
-    for start, lines, whole in files(canal_line, 1):
+    for start, lines, whole in files(canal_line, 1, count):
         good, bad = read(read_canal, b"\r\n".join(lines), SPEC)
         taken = {row["row_no"] - 1: row for row in good}
         refused = {row["row_no"] - 1: row for row in bad}
@@ -105,7 +107,7 @@ def test_damaged_canal_json():
             assert dict(row["before" if told["type"] == "DELETE" else "after"]) == canonical(told["data"][0])
             assert row["_commit_ts"] == told["_tidb"]["commitTs"]
         tried += len(lines)
-    assert tried == LINES
+    assert tried == count
 
 
 def csv_line(number):
@@ -118,10 +120,11 @@ def csv_line(number):
     return ",".join(fields).encode()
 
 
-def test_damaged_csv():
+@SOME_AND_MANY
+def test_damaged_csv(count):
     tried = 0
     spec = CsvSpec(SPEC, Dialect(), False, "base64")
-    for start, lines, whole in files(csv_line, 2):
+    for start, lines, whole in files(csv_line, 2, count):
         good, bad = read(read_feed_csv, b"\r\n".join(lines), spec)
         taken = {json.dumps(dict(row["before"] or row["after"]), sort_keys=True) for row in good}
         for number in whole:
@@ -130,7 +133,7 @@ def test_damaged_csv():
         for number in set(range(len(lines))) - whole:
             assert lines[number] in refused or accepted(lines[number], taken), lines[number]
         tried += len(lines)
-    assert tried == LINES
+    assert tried == count
 
 
 def accepted(line, taken):
