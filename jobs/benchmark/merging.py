@@ -40,8 +40,8 @@ TABLE = SourceTable(
     segments=(Segment("bench.pins", 0, None),),
 )
 """A table of one version."""
-ROUNDS = 3
-"""Runs of each, every one with other keys: the first warm up, the last counts."""
+ROUNDS = 6
+"""Runs of each, every one with other keys: the first warm up, the last counts. A merge's is mostly the JVM's compiler."""
 SHARE = 100
 """One key in so many changes."""
 
