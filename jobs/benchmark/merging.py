@@ -41,7 +41,7 @@ TABLE = SourceTable(
 )
 """A table of one version."""
 ROUNDS = 6
-"""Runs of each, every one with other keys: the first warm up, the last counts. A merge's is mostly the JVM's compiler."""
+"""Runs of each, every one with other keys: the first warm the JVM's compiler up, the last counts."""
 SHARE = 100
 """One key in so many changes."""
 
