@@ -19,19 +19,19 @@ ENTRY = (
 def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
     """Return pin_id, signature, twins, pool of every pin with a pool.
 
-    A short one is followed by what its near-duplicate lends, then by popular pins of the category. A pin may come
-    twice: the choice takes its first place.
+    A short one is followed by what a near-duplicate lends, then by popular pins of the category. A pin may come twice:
+    the choice takes its first place.
 
     Args:
         pools: pin_id, pool (array of ENTRY, best first).
-        lent: picture, lent (such a pool): what pins take whose signature that is.
+        lent: pin_id, lent (such a pool): what a pin borrows.
         facts: pin_id, owner, signature, twins, fresh, category, popularity of every pin that may be shown.
         visual: settings; a pool is short below visual.related_length.
     """
     kind = pools.schema["pool"].dataType
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
-    whole = whole.join(lent.withColumnRenamed("picture", "signature"), "signature", "left")
+    whole = whole.join(lent, "pin_id", "left")
     whole = whole.join(F.broadcast(popular(facts, visual.related_length)), "category", "left")
     own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
     least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
@@ -41,10 +41,11 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) 
     return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
 
 
-def lenders(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
-    """Return pin_id, picture: of the pins of one picture the one to lend its list, where another has too few.
+def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
+    """Return pin_id, lender: for each pin with too few pairs the pin of the same picture whose list it borrows.
 
-    The one with most pairs, up to `length`, and of those the most popular: one a picture, however often it was saved.
+    That is the one with most pairs, up to `length`, and of those the most popular; one a picture, however often that
+    was saved. Who has no fewer pairs than it borrows nothing.
 
     Args:
         facts: pin_id, signature, popularity of every pin that may be shown.
@@ -52,13 +53,12 @@ def lenders(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
         length: fewer pairs are too few.
     """
     counts = pairs.groupBy("pin_id").agg(F.least(F.count(F.lit(1)), F.lit(length)).alias("pairs"))
-    named = facts.where("signature is not null").withColumnRenamed("signature", "picture")
+    named = facts.where("signature is not null").select("pin_id", F.col("signature").alias("picture"), "popularity")
     known = named.join(counts, "pin_id", "left").fillna(0, ["pairs"])
     rank = F.struct("pairs", F.coalesce("popularity", F.lit(0.0)), F.negative("pin_id"))
-    pictures = known.groupBy("picture").agg(
-        F.max_by("pin_id", rank).alias("pin_id"), F.min("pairs").alias("fewest"), F.max("pairs").alias("most")
-    )
-    return pictures.where((F.col("fewest") < length) & (F.col("most") > F.col("fewest"))).select("pin_id", "picture")
+    best = known.groupBy("picture").agg(F.max_by("pin_id", rank).alias("lender"), F.max("pairs").alias("most"))
+    short = known.where(F.col("pairs") < length).select("pin_id", "picture", "pairs")
+    return short.join(best, "picture").where(F.col("pairs") < F.col("most")).select("pin_id", "lender")
 
 
 def popular(facts: DataFrame, length: int) -> DataFrame:

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
-from jobs.visual.related.fill import filled, lenders
+from jobs.visual.related.fill import filled, loans
 from jobs.visual.related.lists import best_pairs, chosen, pooled
 from jobs.visual.related.sources import configured
 
@@ -39,10 +39,11 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
         scored = blended(some.join(worth, "related_pin_id"), configured(visual), visual.worth_weight)
         return best_pairs(scored.withColumn("reason", _reason()), visual.pool, "pin_id")
 
-    lending = lenders(known, pairs, visual.related_length)
+    borrowed = loans(known, pairs, visual.related_length)
+    lenders = borrowed.select(F.col("lender").alias("pin_id")).distinct()
     passed_on = {"similarity": F.lit(None).cast("float"), "co_saves": F.lit(0), "reason": F.lit("duplicate")}
-    lists = best(pairs.join(lending.select("pin_id"), "pin_id", "left_semi")).withColumns(passed_on)
-    lent = pooled(lists.join(lending, "pin_id"), known, "picture").withColumnRenamed("pool", "lent")
+    lists = pooled(best(pairs.join(lenders, "pin_id", "left_semi")).withColumns(passed_on), known, "pin_id")
+    lent = borrowed.join(lists.toDF("lender", "lent"), "lender").drop("lender")
     return chosen(filled(pooled(best(pairs), known, "pin_id"), lent, known, visual), visual)
 
 
