@@ -1,6 +1,7 @@
 """What only servers can get into: nodes that die or forget, passwords, values too large."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -40,11 +41,14 @@ def commands(*lines, **variables):
 
 
 def ended(nodes, node, by=signal.SIGKILL):
-    """End one of several nodes."""
+    """End one of several nodes, or stop it or let it go on; all its threads have when this returns."""
     process = nodes.processes[nodes.where.split(",").index(node)]
     process.send_signal(by)
     if by == signal.SIGKILL:
         process.wait()
+    else:
+        reached = os.WSTOPPED if by == signal.SIGSTOP else os.WCONTINUED
+        os.waitid(os.P_PID, process.pid, reached | os.WNOWAIT)
 
 
 @pytest.mark.slow
