@@ -51,7 +51,7 @@ demo: setup ## The main job on a made-up world: change logs in, a published gene
 	@$(BIN)/pinlake demo
 
 .PHONY: test
-test: setup ## All tests but those that take minutes each: a quarter of an hour, 24 minutes on a slow machine
+test: setup ## All tests but those that take minutes each: 24 minutes, measured on two slow cores
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --durations 15
 
 .PHONY: test-long
