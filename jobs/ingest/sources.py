@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
+from jobs.ingest.dumpling.computed import computable
 from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
@@ -18,6 +19,7 @@ from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
+from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
@@ -197,33 +199,37 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         rules = settings.tables.get(".".join(name), TableRules())
         if create is None or rules.exclude:
             continue
-        version = _exported(sources, name, Snapshot(export.tso, create), rules)
+        version, found = _exported(sources, name, Snapshot(export.tso, create), settings)
         spec = _row_spec(*name, version, settings.timezone, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
-        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
+        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
 
 
-def _exported(sources: Sources, name: TableName, snapshot: Snapshot, rules: TableRules) -> Version:
-    """Return how rows of an export are read; hold the table where silver needs values that they lack."""
-    version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
-    # an export has no generated columns, and conf speaks of the feed's rows alone
-    columns = tuple(
-        replace(c, generated=c.expression != "", stored=False, left_out=c.left_out) for c in version.columns
-    )
-    lost = [c.name for c in version.columns if c.stored and not c.left_out]
+def _exported(
+    sources: Sources, name: TableName, snapshot: Snapshot, settings: Ingest
+) -> tuple[Version, tuple[SourceColumn, ...]]:
+    """Return how rows of an export are read, and which columns they lack are computed; hold the table for any other."""
     full = ".".join(name)
+    rules = settings.tables.get(full, TableRules())
+    version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+    # an export has no generated columns at all; conf speaks of the feed's rows alone
+    columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
+    there = [c for c in columns if not c.generated and c.name not in rules.mask]
+    wanted = [c for c in version.columns if c.stored and not c.left_out]
+    found = tuple(c for c in wanted if computable(c, there))
+    lost = ", ".join(c.name for c in wanted if c not in found)
     reason = (
-        f"{full} is held at {snapshot.tso}: {', '.join(lost)} is a STORED generated column, and an export has no "
-        f"values of it. Leave it out of silver by conf: ingest.tables.{full}.generated: [{', '.join(lost)}]."
+        f"{full} is held at {snapshot.tso}: an export has no values of STORED generated columns, and those of {lost} "
+        f"cannot be computed here. Leave them out of silver by conf: ingest.tables.{full}.generated: [{lost}]."
     )
     for key, table in list(sources.tables.items()) if lost else ():
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
             sources.tables[key] = table.hold(snapshot.tso, reason)
-    return replace(version, columns=columns)
+    return replace(version, columns=columns), found
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from jobs.errors import SourceError
-from jobs.ingest.tables.definitions import Index, column_definition, created, definitions, outside
+from jobs.ingest.tables.definitions import Index, column_definition, definitions, outside
 from jobs.ingest.tables.keys import key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.tables.partitions import Layout, layout_in
@@ -27,12 +27,6 @@ class CreateTable:
     """All its indexes, oldest first."""
     layout: Layout | None = None
     """Its partitions; None where it has none, or they are not of a kind that can be followed."""
-
-
-def is_create_table(sql: str) -> bool:
-    """Return whether the statement creates a table by its columns."""
-    found = created(sql)
-    return found is not None and bool(found.columns)
 
 
 def parse_create(sql: str, place: str) -> CreateTable:
@@ -55,13 +49,6 @@ def parse_create(sql: str, place: str) -> CreateTable:
     indexes = definitions(items).indexes
     key = primary_key(indexes, columns) or key_of(indexes, columns)
     return CreateTable(columns, key, indexes, layout_in(sql[start.end() :]))
-
-
-def members_in(sql: str, column: str) -> tuple[str, ...]:
-    """Return the names of an ENUM or SET column that an ALTER TABLE defines, empty if it defines none."""
-    name = re.escape(column)
-    match = re.search(rf"(?:`{name}`|\b{name})\s+(?:ENUM|SET)\s*(\(.*)", sql, re.I | re.S)
-    return _texts(group(list(tokens(match[1])), 0)) if match else ()
 
 
 def _items(tokens: list[Token]) -> list[list[Token]]:

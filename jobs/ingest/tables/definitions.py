@@ -23,7 +23,7 @@ class Generation:
     stored: bool
     """Whether its values are stored, and are in rows; a virtual column is not."""
     expression: str
-    """Its expression: words in lower case between single spaces, without quotes of names."""
+    """Its expression: words in lower case, between single spaces."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,8 @@ def _generation(words: list[Token]) -> Generation | None:
 
 
 def _expression(words: Iterable[Token]) -> str:
-    return " ".join(repr(word.value) if word.kind == "text" else word.value.lower() for word in words)
+    quoted = {"text": "'", "name": "`"}
+    return " ".join(f"{quoted.get(word.kind, '')}{word.value}{quoted.get(word.kind, '')}".lower() for word in words)
 
 
 def _index(words: Sequence[Token]) -> Index | None:

@@ -162,7 +162,7 @@ class Knowledge:
         if shape is None:
             return ""
         optional = {name.lower() for name in self.rules.generated}
-        generated = set(self.generated) if self.known else None
+        generated = set(self.generated) | virtual if self.known else None
         found = by_rows(shape, file.columns, file.key, virtual, generated, optional)
         if isinstance(found, str):
             return found
