@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import SourceError
+from jobs.ingest.dumpling.computed import computable
 from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
@@ -18,12 +19,13 @@ from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
-from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
+from jobs.ingest.ticdc.shapes import dialect_of_feed, shapes_of
 
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
@@ -67,7 +69,11 @@ def join(
         return settings.tables.get(".".join(name), TableRules())
 
     creates = export.creates if export else {}
-    lives = Lives({n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}, rules)
+    lives = Lives(
+        {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude},
+        rules,
+        shapes_of(feed) if feed else None,
+    )
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
     retaken = {name: retake.snapshot for name, retake in taken.items()}
@@ -136,7 +142,7 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
         version = _version(known, folder.version, unreadable.get((folder.schema, folder.table), ()))
         spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
         if spec is None:
-            _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
+            _wait(sources, name, folder.schema, folder.table, folder.version, file.path, version)
             continue
         read = spec if data.extension == "json" else _csv_spec(spec, feed.changefeed)
         task = Task("ticdc", feed.root, file.path, file.size, name, read, bool(spec.masks.columns))
@@ -145,8 +151,7 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
 
 def _csv_spec(rows: RowSpec, changefeed: Changefeed) -> CsvSpec:
     csv = changefeed.sink.csv
-    dialect = Dialect(csv.delimiter, csv.quote, csv.null, changefeed.sink.terminator)
-    return CsvSpec(rows, dialect, csv.output_old_value, csv.binary_encoding_method)
+    return CsvSpec(rows, dialect_of_feed(changefeed), csv.output_old_value, csv.binary_encoding_method)
 
 
 def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[int] = ()) -> Version | None:
@@ -157,8 +162,7 @@ def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[
 
 
 def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:
-    names = {column.name for column in version.columns}
-    if not version.key or not set(version.key) <= names:
+    if version.fault or _lacking(version):
         return None
     key = tuple(column.name for column in version.columns if column.name in version.key)
     name = f"{schema}.{table}"
@@ -166,14 +170,26 @@ def _row_spec(schema: str, table: str, version: Version, zone: str, settings: In
     return RowSpec(schema, table, version.version, version.columns, key, zone, masks_of(settings, name, key))
 
 
-def _wait(sources: Sources, name: str, schema: str, table: str, version: int, path: str) -> None:
+def _lacking(version: Version) -> str:
+    """Return why rows of a version have no key, "" where they have one."""
+    if not version.key:
+        return "the table has no primary key and no unique key of whole columns that are NOT NULL and in rows"
+    there = {column.name for column in version.columns if not column.virtual}
+    lost = [name for name in version.key if name not in there]
+    return f"rows lack {', '.join(lost)} of the key ({', '.join(version.key)})" if lost else ""
+
+
+def _wait(
+    sources: Sources, name: str, schema: str, table: str, number: int, path: str, version: Version | None = None
+) -> None:
     """Leave a file for later and hold its table: rows are there that cannot be read."""
     sources.held_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
-    reason = (
-        f"{name} is held at {version}: no schema file says how {path} is to be read. Restore schema_{version}_*.json."
-    )
-    sources.tables[name] = known.hold(version, reason)
+    reason = f"no schema file says how {path} is to be read. Restore schema_{number}_*.json."
+    if version is not None:
+        conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
+        reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
+    sources.tables[name] = known.hold(number, f"{name} is held at {number}: {reason}")
 
 
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
@@ -183,14 +199,37 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         rules = settings.tables.get(".".join(name), TableRules())
         if create is None or rules.exclude:
             continue
-        columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
-        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone, settings)
+        version, found = _exported(sources, name, Snapshot(export.tso, create), settings)
+        spec = _row_spec(*name, version, settings.timezone, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
-        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
+        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
+
+
+def _exported(
+    sources: Sources, name: TableName, snapshot: Snapshot, settings: Ingest
+) -> tuple[Version, tuple[SourceColumn, ...]]:
+    """Return how rows of an export are read, and which columns they lack are computed; hold the table for any other."""
+    full = ".".join(name)
+    rules = settings.tables.get(full, TableRules())
+    version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+    # an export has no generated columns at all; conf speaks of the feed's rows alone
+    columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
+    there = [c for c in columns if not c.generated and c.name not in rules.mask]
+    wanted = [c for c in version.columns if c.stored and not c.left_out]
+    found = tuple(c for c in wanted if computable(c, there))
+    lost = ", ".join(c.name for c in wanted if c not in found)
+    reason = (
+        f"{full} is held at {snapshot.tso}: an export has no values of STORED generated columns, and those of {lost} "
+        f"cannot be computed here. Leave them out of silver by conf: ingest.tables.{full}.generated: [{lost}]."
+    )
+    for key, table in list(sources.tables.items()) if lost else ():
+        if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
+            sources.tables[key] = table.hold(snapshot.tso, reason)
+    return replace(version, columns=columns), found
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

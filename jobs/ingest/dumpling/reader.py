@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.ingest.dumpling import csv, parquet, sql
+from jobs.ingest.dumpling.computed import computed
 from jobs.ingest.dumpling.csv import Dialect, Parsed
 from jobs.ingest.intake.records import SCHEMA, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
 from jobs.ingest.intake.values import from_dump
+from jobs.ingest.tables.mysql import SourceColumn
 
 _PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, Bad], Parsed]] = {
     "csv": csv.parse,
@@ -35,6 +37,8 @@ class DumpSpec:
     dialect: Dialect
     format: str = "csv"
     """One of FORMATS."""
+    computed: tuple[SourceColumn, ...] = ()
+    """STORED generated columns, which the files lack, and which are computed."""
 
 
 def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
@@ -64,6 +68,10 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, parsed: Parsed, bad: Bad
     columns, keys, faults = cleaned(
         spec.rows, piece, lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary)
     )
+    for column in spec.computed:
+        values, found = computed(column, columns)
+        columns[column.name] = spec.rows.masks.covered(column.name, values)
+        faults |= found
     made = ledger_batch(
         task, spec.rows, columns, keys, np.full(total, "S"), np.full(total, spec.tso, np.int64), numbers
     )

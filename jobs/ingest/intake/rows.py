@@ -38,8 +38,8 @@ class RowSpec:
 
     @property
     def required(self) -> frozenset[str]:
-        """Return the columns every full row has: generated ones may be missing."""
-        return frozenset(column.name for column in self.columns if not column.generated)
+        """Return the columns every full row has: virtual generated ones may be missing."""
+        return frozenset(column.name for column in self.columns if not column.virtual) | frozenset(self.key)
 
     @property
     def allowed(self) -> frozenset[str]:

@@ -45,8 +45,8 @@ class Underivable(Exception):
 
 
 def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
-    """Return the columns that rows carry: generated ones are left to whoever reads."""
-    return tuple(column for column in columns if not column.generated)
+    """Return the columns of silver: virtual generated ones, which rows lack, are left to whoever reads."""
+    return tuple(column for column in columns if not column.virtual and not column.left_out)
 
 
 def evolved(before: tuple[Column, ...], after: Iterable[SourceColumn], query: str, version: int) -> tuple[Column, ...]:
@@ -54,7 +54,7 @@ def evolved(before: tuple[Column, ...], after: Iterable[SourceColumn], query: st
 
     Args:
         before: silver's columns so far.
-        after: columns of the new schema file, generated ones left out.
+        after: columns of the new schema file, virtual generated ones left out.
         query: the statement; empty where the file was written without one.
         version: its commit_ts.
 
@@ -67,6 +67,8 @@ def evolved(before: tuple[Column, ...], after: Iterable[SourceColumn], query: st
 
 def _column(before: tuple[Column, ...], now: SourceColumn, said: Alter, query: str, version: int) -> Column:
     old = _origin(before, now, said)
+    if now.stored and (old is None or now.expression != old.now.expression):
+        raise Underivable(f"computes the STORED column {now.name} of older rows")
     if old is None:
         if _is_computed(now, query):
             raise Underivable(f"computes the default of {now.name}")

@@ -12,11 +12,12 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobs.config.ingest import TableRules
-from jobs.ingest.tables.alter import alterations, renamed_tables
+from jobs.ingest.tables.alter import renamed_tables
+from jobs.ingest.tables.definitions import created
 from jobs.ingest.tables.followed import FollowedTable, message
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.partitions import layout_in
-from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tables.versions import Knowledge, Shapes, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.schemafile import SchemaFile
 from jobs.lake.life import Segment
@@ -27,8 +28,13 @@ CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2
 class Lives:
     """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended, by name and version."""
 
-    def __init__(self, snapshots: Mapping[TableName, Snapshot], rules: Callable[[TableName], TableRules]) -> None:
-        self.rules = rules
+    def __init__(
+        self,
+        snapshots: Mapping[TableName, Snapshot],
+        rules: Callable[[TableName], TableRules],
+        shapes: Shapes | None = None,
+    ) -> None:
+        self.rules, self.shapes = rules, shapes
         self.tables: dict[TableName, FollowedTable] = {}
         self.gone: list[tuple[TableName, int, FollowedTable]] = []
         self.versions: dict[TableName, dict[int, Version]] = {}
@@ -136,24 +142,36 @@ class Lives:
         name = (file.schema, file.table)
         if file.action in CREATES and self._follows(name, file.version):
             self._end(name, file.version)
-        fresh = name not in self.tables
+        fresh, model = name not in self.tables, self._model(file)
         if fresh and file.action in DROPS:
             self.lost.pop(name, None)
             return
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
         table = self.tables[name] if not fresh else self._new(name, start)
-        table.knowledge.rename(alterations(file.query).renames, file.columns)
-        version = table.knowledge.version(file)
+        version = table.knowledge.version(file, self.shapes, model.knowledge if model is not None else None)
         self.versions.setdefault(name, {})[file.version] = version
         if file.action in DROPS:
             self._end(name, file.version)
         elif fresh:
             self._first(table, file, version)
+            table.layout = model.layout if model is not None else table.layout
         elif self._follows(name, file.version):
             table.change(file, version)
         else:
             table.settle(version)
+        if version.fault and self._follows(name, file.version):
+            where = f"ingest.tables.{'.'.join(name)}.generated"
+            table.hold(file.version, f"{'.'.join(name)} is held at {file.version}: {version.fault}: {where}.")
+
+    def _model(self, file: SchemaFile) -> FollowedTable | None:
+        """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
+        made = created(file.query, file.schema)
+        if made is None or made.like is None:
+            return None
+        same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
+        # a name without its schema is one of the session's, which nobody knows
+        return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
     def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)

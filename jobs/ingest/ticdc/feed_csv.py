@@ -48,7 +48,7 @@ class CsvSpec:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all fields. Virtual generated columns are in the header, and not in the rows."""
-        return self.fixed + tuple(column.name for column in self.rows.columns if not column.generated)
+        return self.fixed + tuple(column.name for column in self.rows.columns if not column.virtual)
 
 
 def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
@@ -60,7 +60,7 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     """
     spec: CsvSpec = task.spec
     bad = Bad()
-    body = _body(spec, content)
+    body = plain_body(content, spec.dialect)
     table, numbers, found = _fast(spec, body) or _slow(spec, body, bad)
     for start in range(0, table.num_rows, BATCH_ROWS):
         piece = table.slice(start, BATCH_ROWS).combine_chunks()
@@ -68,12 +68,12 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     yield from ending(SCHEMA, task, found, bad)
 
 
-def _body(spec: CsvSpec, content: bytes) -> bytes:
+def plain_body(content: bytes, dialect: Dialect) -> bytes:
     """Return what follows the header; it is told by its name, since a file that was taken up again has one more."""
     start = (_META + _FIXED[0]).encode()
     if not content.startswith(start):
         return content
-    end = spec.dialect.line_end.search(content)
+    end = dialect.line_end.search(content)
     return content[end.end() :] if end else b""
 
 
