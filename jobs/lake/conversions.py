@@ -107,7 +107,7 @@ def _rounded(text: str, places: int = 0) -> str | None:
     if not _NUMBER.fullmatch(text) or not text.isascii():
         return None
     found = Decimal(text).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _WIDE)
-    return format(found or abs(found), "f")
+    return format(found or found.copy_abs(), "f")
 
 
 def _decimal(text: str, length: int, scale: int, unsigned: bool = False) -> str | None:
@@ -115,7 +115,7 @@ def _decimal(text: str, length: int, scale: int, unsigned: bool = False) -> str 
     found = _rounded(text, scale)
     if found is None or (unsigned and found.startswith("-")):
         return None
-    return found if abs(Decimal(found)) < Decimal(10) ** (length - scale) else None
+    return found if Decimal(found).copy_abs() < Decimal(10) ** (length - scale) else None
 
 
 def _double(text: str) -> str | None:
@@ -132,14 +132,14 @@ def _float(text: str) -> str | None:
 
     if not _REAL.fullmatch(text) or not text.isascii():
         return None
-    single = struct.unpack("f", struct.pack("f", float(text)))[0]
+    single = struct.unpack("<f", struct.pack("<f", float(text)))[0]
     return _plain(str(np.format_float_scientific(np.float32(single), unique=True)))
 
 
 def _widened(text: str) -> str | None:
     """Return the text of the DOUBLE that a FLOAT becomes."""
     single = _single(text)
-    return single and _plain(repr(struct.unpack("f", struct.pack("f", float(single)))[0]))
+    return single and _plain(repr(struct.unpack("<f", struct.pack("<f", float(single)))[0]))
 
 
 def _single(text: str) -> str | None:
@@ -161,7 +161,7 @@ def _plain(number: str) -> str:
 def _even(text: str) -> str:
     """Round a DOUBLE half to even, as it becomes an integer."""
     found = Decimal(float(text)).quantize(Decimal(1), ROUND_HALF_EVEN, _WIDE)
-    return format(found or abs(found), "f")
+    return format(found or found.copy_abs(), "f")
 
 
 def _positive(text: str) -> str | None:
