@@ -34,6 +34,7 @@ from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
 from jobs.ingest.ticdc.feed import read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.ingest.unfit import unfit_values
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
@@ -94,6 +95,10 @@ def run(work: Work) -> Outcome:
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
     retakes.loaded(work, later)
+    unfit = unfit_values(work.lake, sources.tables.values(), taken.batches)
+    if unfit:  # what a table is then depends on its values: only bronze has them
+        sources = join(feed, export, work.context.settings.ingest, later, unfit)
+        _keep_first_snapshot(sources, past)
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}

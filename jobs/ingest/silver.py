@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import BinaryType, DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import TableRules
@@ -26,7 +26,7 @@ from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.layout import by_key, extent
-from jobs.lake.ledger import DEFAULT, NAMES, SINCE, newest, typed
+from jobs.lake.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
 from jobs.lake.life import LIFE
 from jobs.lake.sources import LEDGER, SILVER
 from jobs.lake.table import Table
@@ -109,6 +109,8 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     own = {column.name for column in _OWN}
     kept = [field for field in have.fields if field.name not in own]
     by_name = {field.name: field for field in wanted}
+    if any(CASTS in (field.metadata or {}) for field in wanted if field.name not in have.names):
+        return True  # added, and of another type since
     return any(field.name not in by_name or _shape(field) != _shape(by_name[field.name]) for field in kept)
 
 
@@ -171,7 +173,8 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
     _arrange(lake, mark.table)
     for column in mark.table.columns:
         if column.default is not None and column.since is not None and column.since > mark.checkpoint:
-            value = F.lit(column.default).try_cast(schema[column.name].dataType)
+            wanted, told = schema[column.name].dataType, F.lit(column.default)
+            value = F.unhex(told) if isinstance(wanted, BinaryType) else told.try_cast(wanted)
             old = F.col(column.name).isNull() & (F.col("_commit_ts") < column.since)
             with lake.committing(mark.table.silver):
                 lake.delta(mark.table.silver).update(old, {f"`{column.name}`": value})
@@ -225,12 +228,14 @@ def _field(table: SourceTable, known: Table | None, column: Column) -> StructFie
         told[SINCE] = str(column.since)
     if column.default is not None:
         told[DEFAULT] = column.default
+    if column.casts:
+        told[CASTS] = json.dumps(column.casts)
     return StructField(column.name, _type(column.now.spark), True, told)
 
 
 def _shape(field: StructField) -> tuple[Any, ...]:
     """Return what of a column decides how older rows read."""
-    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT)])
+    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT, CASTS)])
 
 
 def _type(ddl: str) -> DataType:

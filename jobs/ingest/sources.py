@@ -49,7 +49,11 @@ class Sources:
 
 
 def join(
-    feed: Feed | None, export: Export | None, settings: Ingest, later: Mapping[TableName, Retake] | None = None
+    feed: Feed | None,
+    export: Export | None,
+    settings: Ingest,
+    later: Mapping[TableName, Retake] | None = None,
+    unfit: Mapping[tuple[TableName, int], str] | None = None,
 ) -> Sources:
     """Return the tables and files of feed and snapshot.
 
@@ -58,6 +62,7 @@ def join(
         export: the snapshot it begins with.
         settings: what single tables need.
         later: snapshots that were taken of single tables since.
+        unfit: values that do not fit the type that a statement gives, by table and version of the statement.
 
     Raises:
         SourceError: two source tables would share one silver table, or a column has an unknown type.
@@ -69,11 +74,8 @@ def join(
         return settings.tables.get(".".join(name), TableRules())
 
     creates = export.creates if export else {}
-    lives = Lives(
-        {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude},
-        rules,
-        shapes_of(feed) if feed else None,
-    )
+    begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
+    lives = Lives(begun, rules, unfit, shapes_of(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
     retaken = {name: retake.snapshot for name, retake in taken.items()}

@@ -112,14 +112,3 @@ def base_type(text: str, place: str) -> tuple[str, bool]:
             "Exclude the table in conf (ingest.tables) to go on without it."
         )
     return name, unsigned
-
-
-def implicit_default(column: SourceColumn) -> str | None:
-    """Return what MySQL fills older rows with when a NOT NULL column comes without a default."""
-    if column.nullable:
-        return None
-    if column.kind == "enum":
-        return column.members[0] if column.members else ""
-    zeros = {"int": "0", "decimal": "0", "float": "0", "bit": "0", "year": "0", "time": "00:00:00"}
-    zeros |= {"date": "0000-00-00", "datetime": "0000-00-00 00:00:00", "timestamp": "0000-00-00 00:00:00"}
-    return zeros.get(column.kind, "")

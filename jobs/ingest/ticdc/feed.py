@@ -19,9 +19,9 @@ from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.detect import Named, settled
 from jobs.ingest.ticdc.schemafile import SchemaFile, parse_schema_file
 from jobs.ingest.ticdc.tree import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
+from jobs.ingest.ticdc.twice import told_once
 
 WHAT = "TiCDC storage sink"
-_VIEWS = {21, 24}
 _READERS = 16
 T = TypeVar("T")
 
@@ -78,6 +78,9 @@ def read_feed(root: str, named: Named | None = None) -> Feed:
     _sort_data(feed, _of(found, Data), limits)
     _name_folders(feed)
     feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
+    for name, files in feed.schemas.items():
+        feed.schemas[name], contradictory = told_once(files)
+        feed.broken += contradictory
     feed.changefeed = settled(root, feed.data, named)
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
@@ -188,7 +191,9 @@ def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | Sour
 def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
     if isinstance(parsed, SourceError):
         feed.broken.append((named, parsed))
+    elif parsed.no_table:
+        return
     elif not parsed.table:
         feed.databases.append(parsed)
-    elif parsed.action not in _VIEWS:
+    else:
         feed.schemas.setdefault((parsed.schema, parsed.table), []).append(parsed)
