@@ -88,8 +88,12 @@ def check(steps, part, csv, ids, twice):
     assert set(there) == set(wanted)
     assert accounted(sources, rows, at) == made.changes
     for name, table in there.items():
-        assert table.held is None
-        assert counted(state(table, rows[CHANGE], table.limit(at))) == counted(wanted[name]), name
+        # rows cannot be told by another key than they were written with: that table waits, and says why
+        assert table.held is None or "changes the key" in table.held
+        limit = table.limit(at)
+        known = made.state_at(limit).get(name) if table.held else wanted[name]
+        assert known is None or counted(state(table, rows[CHANGE], limit)) == counted(known), name
+    return sum(table.held is not None for table in there.values()), len(there)
 
 
 def accounted(sources, rows, checkpoint):
@@ -106,9 +110,12 @@ def test_silver_is_the_state_of_the_source(feeds):
     @settings(HURRIED, max_examples=feeds)
     @given(steps=STEPS, part=st.integers(1, 4), shape=SHAPES)
     def holds(steps, part, shape):
-        check(steps, part, *shape)
+        for number, count in enumerate(check(steps, part, *shape)):
+            tables[number] += count
 
+    tables = [0, 0]
     holds()
+    assert tables[0] < tables[1] / 50, "blocked, of all tables"
 
 
 @SOME_AND_MANY
