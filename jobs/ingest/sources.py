@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import SourceError
 from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
@@ -18,6 +17,7 @@ from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
+from jobs.ingest.tables.owners import Past, hold_unwritable, unnameable
 from jobs.ingest.tables.versions import Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
@@ -47,7 +47,11 @@ class Sources:
 
 
 def join(
-    feed: Feed | None, export: Export | None, settings: Ingest, later: Mapping[TableName, Retake] | None = None
+    feed: Feed | None,
+    export: Export | None,
+    settings: Ingest,
+    later: Mapping[TableName, Retake] | None = None,
+    past: Past | None = None,
 ) -> Sources:
     """Return the tables and files of feed and snapshot.
 
@@ -56,12 +60,14 @@ def join(
         export: the snapshot it begins with.
         settings: what single tables need.
         later: snapshots that were taken of single tables since.
+        past: newest row of ops.checkpoints by table.
 
     Raises:
-        SourceError: two source tables would share one silver table, or a column has an unknown type.
+        SourceError: a column has an unknown type.
     """
     checkpoint = feed.checkpoint if feed else export.tso if export else 0
     sources = Sources(checkpoint)
+    feed, export, aside = _set_aside(sources, feed, export)
 
     def rules(name: TableName) -> TableRules:
         return settings.tables.get(".".join(name), TableRules())
@@ -75,6 +81,7 @@ def join(
     broken = [one for one in known if not rules(one[0]).exclude]
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
+    sources.tables |= aside
     sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
@@ -87,8 +94,29 @@ def join(
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
-    _refuse_collisions(sources.tables)
+    hold_unwritable(sources.tables, past or {})
     return sources
+
+
+def _set_aside(
+    sources: Sources, feed: Feed | None, export: Export | None
+) -> tuple[Feed | None, Export | None, dict[str, SourceTable]]:
+    """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
+    names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
+    names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
+    why = unnameable(names)
+    if not why:
+        return feed, export, {}
+    if feed is not None:
+        lost = [file.path for file, data in feed.data if (data.folder.schema, data.folder.table) in why]
+        sources.held_files += lost
+        kept = [one for one in feed.data if (one[1].folder.schema, one[1].folder.table) not in why]
+        feed = replace(feed, data=kept, schemas={n: files for n, files in feed.schemas.items() if n not in why})
+    if export is not None:
+        sources.held_files += [file.path for file, name in export.data if name in why]
+        creates = {name: create for name, create in export.creates.items() if name not in why}
+        export = replace(export, creates=creates, data=[one for one in export.data if one[1] not in why])
+    return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
 
 
 def _show_nameless(sources: Sources, feed: Feed) -> None:
@@ -191,14 +219,3 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
-
-
-def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:
-    taken: dict[str, str] = {}
-    for name, table in sorted((name, table) for name, table in tables.items() if table.ended is None):
-        other = taken.setdefault(table.silver.lower(), name)
-        if other != name:
-            raise SourceError(
-                f"{other} and {name} would both be {table.silver}: every source table needs a silver table of its own. "
-                "Exclude one in conf (ingest.tables)."
-            )

@@ -9,8 +9,10 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.config.maintenance import Maintenance
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.lake.layout import layout_of
+from jobs.lake.ledger import silver_names
+from jobs.lake.names import quoted, silver_table
 from jobs.lake.table import Table
 from jobs.lake.tables import TABLES
 
@@ -63,10 +65,13 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
 
 def _ingested(lake: "Lake") -> dict[str, dict[str, Any]]:
     """Return the silver table of each source table, its checkpoint and keys: no registry lists them."""
-    tables = {name: row for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")}
+    rows = [(name, row) for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")]
+    # a name that is gone may have left its silver table to another one, which comes last
+    rows.sort(key=lambda pair: not is_gone(pair[1]))
     return {
-        f"silver.{name.replace('.', '_', 1)}": {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
-        for name, row in tables.items()
+        silver_table(name): {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
+        for name, row in rows
+        if not lacks_silver(row)
     }
 
 
@@ -77,13 +82,17 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
         by how many the files became fewer, and whether all were written.
     """
     table, size, scattered = lake.delta(name), settings.target_mb << 20, False
-    if key and key[0] in lake.schema(name).names and not _clustered(table):
-        layout = layout_of(lake.files(name, key[0]))
+    schema = lake.schema(name)
+    first = silver_names(schema, key[:1])[0] if key else None
+    if first in schema.names and not _clustered(table):
+        layout = layout_of(lake.files(name, first))
         size, scattered = layout.file_bytes(), layout.spread() > settings.spread
     lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(size))
     # files below half the size are worth joining
     lake.spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(size // 2))
-    done = (table.optimize().executeZOrderBy(key[0]) if scattered else table.optimize().executeCompaction()).first()
+    done = (
+        table.optimize().executeZOrderBy(quoted(str(first))) if scattered else table.optimize().executeCompaction()
+    ).first()
     fewer = int(done["metrics"]["numFilesRemoved"] - done["metrics"]["numFilesAdded"]) if done else 0
     return max(0, fewer), scattered
 
