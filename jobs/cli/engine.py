@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from jobs import logs
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
 
 if TYPE_CHECKING:
     from jobs.config import Settings
@@ -49,7 +49,7 @@ class Progress:
         with self._lock:
             self._running[title] = text
             shown = [f"{name}: {at}" if at else f"{name} …" for name, at in self._running.items()]
-            self._status.update("   ".join(shown))
+            self._status.update(escaped("   ".join(shown)))
             self._status.start()
 
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:

@@ -164,8 +164,10 @@ def put(lake: Lake, silver: str, key: tuple[str, ...], rows: DataFrame) -> int:
         among = [*among, maybe_among(rows, key, found.rows, "t")]
     where = reduce(SparkColumn.__and__, [*same, *among])
     target = lake.delta(silver).alias("t").merge(by_key(rows, key, found.rows).alias("s"), where)
+    # one by one: Delta does not quote names that it takes from *
+    values = {quoted(name): F.col(f"s.{quoted(name)}") for name in rows.columns}
     with lake.committing(silver):
-        done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
+        done = target.whenMatchedUpdate(newer, values).whenNotMatchedInsert(values=values).execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
 
 
