@@ -162,7 +162,7 @@ def sql(
     from jobs.cli.grid import print_grid, write_json
     from jobs.lake.ask import answer, ask, fields_of, require_names
 
-    with engine() as on:
+    with engine(judges=False) as on:
         frame = ask(on.runner.lake, query)
         if as_json:
             require_names(frame.schema)

@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 from rich.text import Text
+from typer.testing import CliRunner
 
 from jobs.cli import grid
-from jobs.cli.app import escaped
+from jobs.cli.app import app, escaped
 
 ODD = ["[red]sale[/red] now", "a [/b] c", "[DIY] lamp", "\\[x]", "x["]
 
@@ -88,6 +89,14 @@ def test_json_holds_every_value_and_is_json(value, wanted, capsys):
         raise AssertionError(word)
 
     assert json.loads(capsys.readouterr().out, parse_constant=never) == {"x": wanted}
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_below_one_is_a_fault_of_use(limit):
+    import jobs.cli.work  # noqa: F401 - registers the command
+
+    found = CliRunner().invoke(app, ["sql", "select 1", "--limit", limit])
+    assert (found.exit_code, "--limit" in found.output) == (2, True)
 
 
 def test_json_of_half_a_character_can_be_written(capsys):

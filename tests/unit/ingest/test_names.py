@@ -147,6 +147,15 @@ def test_tables_that_bronze_could_not_tell_apart_are_not_read_and_the_others_are
     assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].held
 
 
+def test_a_name_with_a_slash_holds_its_table():
+    feed = _feed(("ok", "fine"))
+    feed.unknown["geo/tag/map/meta/schema_10_0000000001.json"] = (5, "unknown_path", "")
+    feed.unknown["geo/odd.txt"] = (5, "unknown_path", "")
+    sources = join(feed, None, Ingest())
+    assert {name: one.barrier for name, one in sources.tables.items()} == {"ok.fine": None, "geo.tag/map": 0}
+    assert "slash" in sources.tables["geo.tag/map"].held
+
+
 def test_a_name_too_long_for_a_partition_holds_its_table():
     sources = join(_feed(("名" * 64, "表" * 64), ("a" * 64, "b" * 64)), None, Ingest())
     assert [item.task.table for item in sources.items] == ["a" * 64 + "." + "b" * 64]
