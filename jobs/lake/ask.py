@@ -20,8 +20,8 @@ from jobs.lake.delta import Lake
 _QUERY = frozenset({
     "Aggregate", "AsOfJoin", "Deduplicate", "Distinct", "Except", "Filter", "Generate", "GlobalLimit", "Intersect",
     "Join", "LateralJoin", "LocalLimit", "LocalRelation", "Offset", "OneRowRelation", "PipeOperator", "Pivot",
-    "Project", "Range", "RebalancePartitions", "RelationTimeTravel", "Repartition", "RepartitionByExpression", "Sample", "Sort",
-    "SubqueryAlias", "Tail", "TimeTravel", "Transpose", "Union", "Unpivot", "UnpivotTransformer",
+    "Project", "Range", "RebalancePartitions", "RelationTimeTravel", "Repartition", "RepartitionByExpression", "Sample",
+    "Sort", "SubqueryAlias", "Tail", "TimeTravel", "Transpose", "Union", "Unpivot", "UnpivotTransformer",
     "UnresolvedDataFrame", "UnresolvedGenerate", "UnresolvedHaving", "UnresolvedHint", "UnresolvedInlineTable",
     "UnresolvedRelation", "UnresolvedSubqueryColumnAliases", "UnresolvedTVFAliases",
     "UnresolvedTableValuedFunction", "UnresolvedWith", "Window", "WithWindowDefinition",
