@@ -164,10 +164,8 @@ def put(lake: Lake, silver: str, key: tuple[str, ...], rows: DataFrame) -> int:
         among = [*among, maybe_among(rows, key, found.rows, "t")]
     where = reduce(SparkColumn.__and__, [*same, *among])
     target = lake.delta(silver).alias("t").merge(by_key(rows, key, found.rows).alias("s"), where)
-    # one by one: Delta does not quote names that it takes from *
-    values = {quoted(name): F.col(f"s.{quoted(name)}") for name in rows.columns}
     with lake.committing(silver):
-        done = target.whenMatchedUpdate(newer, values).whenNotMatchedInsert(values=values).execute().first()
+        done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
 
 
@@ -234,7 +232,7 @@ def _fields(table: SourceTable) -> list[StructField]:
 def _field(table: SourceTable, known: Table | None, column: Column, name: str) -> StructField:
     comment = f"Column {column.name} of {table.full_name}, {column.now.sql}."
     if name != column.name:
-        comment += f" Named {name} here: {column.name} is taken by the platform or by Delta."
+        comment += f" Named {name} here: {column.name} cannot be the name of a Delta column."
     if known is not None:
         comment = next((c.comment for c in known.columns if c.name == column.name), comment)
     told: dict[str, Any] = {"comment": comment}

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def register_named(lake: Lake, names: Names) -> list[str]:
     for layer in sorted({name.split(".")[0] for name in by_lower.values()}):
         lake.spark.sql(f"CREATE DATABASE IF NOT EXISTS {quoted(layer)}")
     for name in by_lower.values():
-        _create(lake, name)
+        # a table that cannot be opened is no reason to show none; whoever names it is told why
+        with suppress(Exception) if names.every else nullcontext():
+            _create(lake, name)
     return sorted(by_lower.values())
 
 

@@ -2,7 +2,7 @@
 
 A source's column keeps its name wherever Delta can hold it (docs/adr/0020). Names with spaces or signs need Delta's
 column mapping. Names that the platform, Delta or Spark have for columns of their own are taken: such a column is
-`source` and its name, so that `_deleted` is `source_deleted`.
+`source` and its name, so that `_deleted` is `source_deleted`. Delta's MERGE does not quote a backquote: it becomes `_`.
 """
 
 import hashlib
@@ -45,12 +45,11 @@ def silver_columns(names: Iterable[str]) -> dict[str, str]:
     used = {name.lower() for name in given}
     found: dict[str, str] = {}
     for name in given:
-        free = name
-        if is_taken(name):
-            free = f"source{name}"
-            while free.lower() in used:
-                free += "_"
-            used.add(free.lower())
+        free = name.replace("`", "_")
+        free = f"source{free}" if is_taken(free) else free
+        while free != name and free.lower() in used:
+            free += "_"
+        used.add(free.lower())
         found[name] = free
     return found
 

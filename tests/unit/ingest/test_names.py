@@ -47,6 +47,8 @@ def held(*tables, **past):
         ("_metadata", "source_metadata"),
         ("_row_id_", "source_row_id_"),
         ("__delta_internal_row_index", "source__delta_internal_row_index"),
+        ("a`b", "a_b"),
+        ("_row_id`", "source_row_id_"),
         ("_id", "_id"),
         ("deleted", "deleted"),
     ],
@@ -60,6 +62,7 @@ def test_a_taken_name_never_becomes_another_columns():
     assert list(found) == ["_deleted", "SOURCE_DELETED", "_Deleted", "source_deleted_"]
     assert found["SOURCE_DELETED"] == "SOURCE_DELETED"
     assert len({name.lower() for name in found.values()}) == 4
+    assert names.silver_columns(["a`b", "A_b", "a``b"]) == {"a`b": "a_b_", "A_b": "A_b", "a``b": "a__b"}
 
 
 @pytest.mark.parametrize("name", ["a b", "a,b", "a;b", "{a", "a}", "(", ")", "a=b", "a\tb", "a\nb", " ", "", "\u00a0"])
