@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.config.maintenance import Maintenance
+from jobs.errors import PlatformError, TableError
 from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.lake.layout import layout_of
 from jobs.lake.ledger import silver_names
@@ -37,6 +38,9 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         removed: partitions past retention; joined: small files that became fewer; ordered: whether all files were
         written anew by ranges of the key; tombstones: rows removed that were deleted at the source long ago; version:
         after it all.
+
+    Raises:
+        PlatformError: a table could not be maintained; the others are.
     """
     spark = lake.spark
     # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
@@ -45,22 +49,36 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     silver = _ingested(lake)
-    ends = {name: row["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) for name, row in silver.items()}
-    done = {}
-    for name in [name for name in [*TABLES, *(n for n in sorted(ends) if n not in TABLES)] if lake.exists(name)]:
-        with lake.committing(name):
-            removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
-            buried = _bury(lake, name, ends[name]) if name in ends else 0
-            joined, ordered = _lay_out(lake, name, settings, silver[name]["keys"] if name in silver else ())
-            lake.delta(name).vacuum(settings.keep_hours)
-        done[name] = {
-            "removed": removed,
-            "joined": joined,
-            "ordered": ordered,
-            "tombstones": buried,
-            "version": lake.version(name),
-        }
+    done: dict[str, dict[str, Any]] = {}
+    failed: list[tuple[str, Exception]] = []
+    for name in [name for name in [*TABLES, *(n for n in sorted(silver) if n not in TABLES)] if lake.exists(name)]:
+        try:
+            done[name] = _maintained(lake, name, settings, silver.get(name), today)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
+            failed.append((name, error))
+    for name, fault in failed:
+        if isinstance(fault, PlatformError):
+            raise fault
+        first = str(fault).strip().split("\n", 1)[0][:500]
+        raise TableError(
+            f"{name} could not be maintained, {len(done)} other tables are: {type(fault).__name__}: {first}. "
+            "Run it again; if it stays so, report this as a bug."
+        ) from fault
     return done
+
+
+def _maintained(
+    lake: "Lake", name: str, settings: Maintenance, source: dict[str, Any] | None, today: date | None
+) -> dict[str, Any]:
+    """Maintain one table; `source` tells how far it is, where it is made from a source table."""
+    with lake.committing(name):
+        removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
+        end = source["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) if source else 0
+        buried = _bury(lake, name, end) if source else 0
+        joined, ordered = _lay_out(lake, name, settings, source["keys"] if source else ())
+        lake.delta(name).vacuum(settings.keep_hours)
+    told = {"removed": removed, "joined": joined, "ordered": ordered, "tombstones": buried}
+    return told | {"version": lake.version(name)}
 
 
 def _ingested(lake: "Lake") -> dict[str, dict[str, Any]]:
