@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from jobs import logs
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
 
 if TYPE_CHECKING:
     from jobs.config import Settings
@@ -49,7 +49,7 @@ class Progress:
         with self._lock:
             self._running[title] = text
             shown = [f"{name}: {at}" if at else f"{name} …" for name, at in self._running.items()]
-            self._status.update("   ".join(shown))
+            self._status.update(escaped("   ".join(shown)))
             self._status.start()
 
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:
@@ -144,7 +144,10 @@ def start_spark() -> Any:
 
 @contextmanager
 def engine(
-    options: Mapping[str, Any] | None = None, settings: "Settings | None" = None, root: str | None = None
+    options: Mapping[str, Any] | None = None,
+    settings: "Settings | None" = None,
+    root: str | None = None,
+    judges: bool = True,
 ) -> Iterator[Engine]:
     """Start Spark, give an engine, and put everything away again.
 
@@ -152,6 +155,7 @@ def engine(
         options: what actions need to know of the command line.
         settings: instead of those of conf/.
         root: of the lake, instead of platform.lake.
+        judges: whether tables will be judged: what that needs is then imported while Spark starts.
     """
     from jobs.lake.delta import Lake
     from jobs.runner import Runner
@@ -162,7 +166,8 @@ def engine(
     logs.start(Path(STATE.path(settings.platform.work)) / "logs", settings.platform.log_level)
     validator = Validator(loaded.root / "expectations", settings, Path(STATE.path(settings.platform.work)))
     with out.status("Starting Spark …"):
-        validator.warm_up()
+        if judges:
+            validator.warm_up()
         session = start_spark()
     show = Progress(out)
     lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)
