@@ -80,6 +80,7 @@ def join(
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
         _hold_exchanged(sources, feed)
+        _hold_late_start(sources, feed, settings)
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
@@ -116,6 +117,23 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                     f"{name} is held at {version}: {reason}. Later changes wait; take a new snapshot of the table."
                 )
                 sources.tables[name] = table.hold(version, message)
+
+
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest) -> None:
+    """Hold the tables of a snapshot that the feed begins after: what was changed between them is in neither."""
+    start = feed.start() if settings.feed_start is None else settings.feed_start
+    for name, table in list(sources.tables.items()):
+        # the changes of the very next timestamp: people give the snapshot's position plus one
+        if start is None or table.ended is not None or table.snapshot is None or start <= table.snapshot.tso + 1:
+            continue
+        tso = table.snapshot.tso
+        message = (
+            f"{name} is held at {tso + 1}: its snapshot was taken at {tso}, and the change feed begins at {start}. What "
+            f"was changed between them is in neither. Create the changefeed with --start-ts={tso}, or take a snapshot "
+            f"that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was created with "
+            f"that start-ts and taken up again later, say so: ingest.feed_start: {tso}."
+        )
+        sources.tables[name] = table.hold(tso + 1, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:

@@ -87,7 +87,13 @@ OBJECTS = _ops(
     Column("etag", "string", "Etag or modification time, where the store has one; of brokers, stream and epoch."),
     Column("rows", "bigint", "Rows found, bad ones included."),
     Column("quarantined", "bigint", "Rows quarantined."),
-    Column("status", "string", "planned before its rows are committed, taken after.", nullable=False),
+    Column(
+        "status",
+        "string",
+        "planned before its rows are committed, taken after; awaited: an index names the file, which is not there; "
+        "covered: a later snapshot stands in for a file that is lost.",
+        nullable=False,
+    ),
     Column("batch", "bigint", "Number of the commit that took it in; rises by one.", nullable=False),
     RUN_ID,
     _AT,

@@ -16,6 +16,9 @@ from jobs.lake.job import Work
 from jobs.lake.ops import OBJECTS, QUARANTINE
 
 PLANNED, TAKEN = "planned", "taken"
+AWAITED, COVERED = "awaited", "covered"
+"""An index names the file and it is not there; a later snapshot stands in for a file that is lost or unreadable."""
+_ORDER = {AWAITED: 0, PLANNED: 1, TAKEN: 2, COVERED: 3}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Entry:
     batch: int
     run_id: str
     etag: str | None = None
+    """Of an awaited file the checkpoint at which it was first looked for."""
+    rows: int = 0
+    bad: int = 0
+    """Rows of it that cannot be used."""
 
 
 class Manifest:
@@ -56,15 +63,20 @@ class Manifest:
         self._load()
 
     def _load(self) -> None:
-        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id", "etag")
-        rows.sort(key=lambda row: (row["batch"], row["status"] == TAKEN))  # a row a file, as the listing is
+        names = ("source", "object", "size", "status", "batch", "run_id", "etag", "rows", "quarantined")
+        rows = self._lake.rows(OBJECTS.name, *names)
+        rows.sort(key=lambda row: (row["batch"], _ORDER[row["status"]]))  # a row a file, as the listing is
         for row in rows:
-            entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"])
+            told = (row[name] for name in ("size", "status", "batch", "run_id", "etag"))
+            entry = Entry(*told, row["rows"] or 0, row["quarantined"] or 0)
             self.entries[row["source"], row["object"]] = entry
             self.last = max(self.last, entry.batch)
 
     def new(self, items: Iterable[Item]) -> list[Item]:
-        """Return the files not taken yet, or taken with another size; empty files are looked at again next time."""
+        """Return the files not taken yet, or taken with another size; empty files are looked at again next time.
+
+        A file of which nothing could be read is read again as soon as it was written again.
+        """
         return [item for item in items if item.file.size and not self._has(item)]
 
     def overwritten(self, item: Item) -> bool:
@@ -87,7 +99,17 @@ class Manifest:
 
     def _has(self, item: Item) -> bool:
         entry = self.entries.get((item.task.source, item.task.object))
-        return entry is not None and entry.size == item.file.size
+        if entry is None or entry.size != item.file.size:
+            return False
+        mended = bool(entry.rows) and entry.bad == entry.rows and entry.etag != item.file.etag
+        return not (mended and entry.status == TAKEN)
+
+    def taken(self, items: Iterable[Item], counts: Mapping[str, Count], run_id: str, number: int) -> None:
+        """Know of files that a batch has brought in."""
+        for item in items:
+            count, file = counts.get(item.task.object, Count(0, 0)), item.file
+            entry = Entry(file.size, TAKEN, number, run_id, file.etag, count.found, count.bad)
+            self.entries[item.task.source, item.task.object] = entry
 
 
 def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
@@ -129,4 +151,18 @@ def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str
         row |= {"status": status, "batch": number, "run_id": run_id, "at": now}
         row |= {"rows": count.found if count else None, "quarantined": count.bad if count else None}
         rows.append(row)
+    work.lake.append_rows(OBJECTS.name, rows)
+
+
+def note_status(
+    work: Work, manifest: Manifest, source: str, paths: Iterable[str], status: str, etag: str | None
+) -> None:
+    """Write into the manifest what is known of files that are not read, after what was known before."""
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        before = manifest.entries.get((source, path), Entry(0, status, 0, work.run_id))
+        entry = Entry(before.size, status, before.batch, work.run_id, etag)
+        manifest.entries[source, path] = entry
+        row = {"source": source, "object": path, "size": entry.size, "etag": etag, "status": status}
+        rows.append(row | {"batch": entry.batch, "run_id": work.run_id, "at": datetime.now(UTC)})
     work.lake.append_rows(OBJECTS.name, rows)
