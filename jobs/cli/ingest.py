@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.cli.app import STATE, app, out, print_json
-from jobs.errors import SourceError
+from jobs.errors import Blocked, SourceError
 from jobs.ingest.broker.address import is_broker, parse
 from jobs.ingest.broker.properties import consumer_properties
 
@@ -83,8 +83,13 @@ def ingest(
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
     status: Annotated[bool, typer.Option("--status", help="Take in nothing: say how far each table is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: for a program to read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with code 10 also for what is awaited, unknown or in quarantine.")
+    ] = False,
 ) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
+
+    Ends with code 10 where a table or topic is held: the others are taken in.
 
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
 
@@ -97,7 +102,9 @@ def ingest(
 
     options = source_options(ticdc, dumpling, kafka) | changefeed_option(changefeed)
     with engine(options, root=lake) as on:
-        on.ingest()
+        error = on.ingest().error(strict)
+    if error is not None:
+        raise error
 
 
 @app.command()
@@ -119,7 +126,9 @@ def resnapshot(
     options = source_options(ticdc, dumpling, []) | {"kafka": [], "resnapshot": (table, export)}
     options |= changefeed_option(changefeed)
     with engine(options, root=lake) as on:
-        on.ingest("ingest.cdc")
+        found = on.ingest("ingest.cdc")
+    if any(sentence.startswith(f"{table} is held") for sentence in found.held):
+        raise Blocked(f"{table} is still held, see above.")
     out.print(f"   {table} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from jobs.ingest.dumpling.export import table_of
 from jobs.ingest.intake.manifest import AWAITED, COVERED, Entry, Manifest, note_status
+from jobs.ingest.intake.tolerance import Excess
 from jobs.ingest.sources import Sources
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.ticdc.bounds import first_commit_ts, last_commit_ts
@@ -38,13 +39,14 @@ class Stop:
     source: str
     paths: tuple[str, ...]
     """The file, and those after it that are missing with it."""
+    remedy: str = "Restore the file: the table then goes on by itself."
 
     @property
     def reason(self) -> str:
         """Return what the table is held for."""
         return (
-            f"{self.name} is held at {self.at}: {self.why}. Restore the file: the table then goes on by itself. "
-            f"If it is lost, begin the table anew: `pinlake resnapshot {self.name} EXPORT`."
+            f"{self.name} is held at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table anew: "
+            f"`pinlake resnapshot {self.name} EXPORT`."
         )
 
 
@@ -74,7 +76,7 @@ def absent_files(sources: Sources, feed: Feed, entries: Mapping[tuple[str, str],
         for gap in mine.gaps(known):
             path = mine.path(gap.start)
             last = gap.stop > mine.limit and not mine.unnamed()
-            if last and not _was_awaited(entries, path, sources.checkpoint):
+            if last and not (mine.is_passed(sources.checkpoint) or _was_awaited(entries, path, sources.checkpoint)):
                 found.awaited += [path] if owners else []
                 continue
             what = "is empty" if gap.start in mine.files else "is missing"
@@ -115,27 +117,39 @@ def _unnamed(
             yield Stop(name, max(at, first or 0), said, "ticdc", (path,))
 
 
-def unreadable_files(sources: Sources, feed: Feed | None, paths: Iterable[tuple[str, str]], why: str) -> list[Stop]:
+def tables_of(sources: Sources, entries: Mapping[tuple[str, str], Entry]) -> dict[tuple[str, str], str]:
+    """Return the table of each file that is listed, or is gone and had rows that cannot be used; by source and path."""
+    found = {}
+    for (source, path), entry in entries.items():
+        if entry.bad and entry.rows:
+            what = classify(path) if source == "ticdc" else None
+            folder = what.folder if isinstance(what, Data) else None
+            name = (
+                (folder.schema, folder.table) if folder else table_of(path) if source.startswith("dumpling") else None
+            )
+            found[source, path] = ".".join(name or ())
+    return found | {(item.task.source, item.task.object): item.task.table for item in sources.items}
+
+
+def unreadable_files(sources: Sources, feed: Feed | None, excess: Excess, why: str) -> list[Stop]:
     """Return the stops before files that were read and of which too much could not be used.
 
     Args:
         sources: the tables.
         feed: the listed folders.
-        paths: source and path of each file.
+        excess: the files.
         why: what is wrong with them, for a person.
     """
     folders = {file.path: mine for mine in (feed.folders if feed else []) for file in mine.files.values()}
     found = []
-    for source, path in paths:
-        if source == "ticdc" and feed is not None:
-            what = classify(path)
-            if not isinstance(what, Data):
-                continue
+    for source, path in excess.files:
+        what = classify(path) if source == "ticdc" else None
+        if isinstance(what, Data):
             mine = folders.get(path, Numbered(what.folder))
-            stops = list(_stops(feed, list(_owners(sources, mine.folder)), mine, what.number, why))
+            stops = list(_stops(feed or Feed("", 0), _owners(sources, mine.folder), mine, what.number, why))
         else:
             stops = [(table.full_name, at, why) for table, at in _of_snapshot(sources, source, path)]
-        found += [Stop(*stop, source, (path,)) for stop in stops]
+        found += [Stop(*stop, source, (path,), excess.remedy) for stop in stops]
     return found
 
 
@@ -202,7 +216,9 @@ def _stops(
     for table in owners:
         before, after = mine.neighbours(number)
         last = last_commit_ts(feed.root, before.path, feed.changefeed) if before else None
-        if not _is_past(feed, table, mine.folder, last, first_commit_ts(feed.root, after.path, feed.changefeed) if after else None):
+        if not _is_past(
+            feed, table, mine.folder, last, first_commit_ts(feed.root, after.path, feed.changefeed) if after else None
+        ):
             yield table.full_name, max(last or 0, mine.folder.version + 1), why
 
 

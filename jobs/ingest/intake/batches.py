@@ -20,10 +20,9 @@ from pyspark.storagelevel import StorageLevel
 from jobs.errors import TableError
 from jobs.ingest.intake.blocks import Cut, cut_of, read_in_blocks
 from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
-from jobs.ingest.intake.replay import Replay
+from jobs.ingest.intake.replay import Replay, forget_files
 from jobs.ingest.intake.storage import read
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
-from jobs.ingest.intake.tolerance import refuse_excess
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
@@ -65,8 +64,6 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         items: every file of this kind that may be read now, taken before or not.
         replay: rows in quarantine to be read once more.
 
-    Raises:
-        SourceError: too many rows of a table cannot be read; nothing of their batch was committed.
     """
     taken = Taken()
     listed = {(item.task.source, item.task.object): item for item in items}
@@ -76,17 +73,19 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         again = [listed[key] for key in keys if key in listed]
         if again:
             work.progress(f"finishing batch {number} of an interrupted run: {len(again)} files")
-            _take(work, intake, _Batch(again, run_id, number, planned=True), taken)
+            _take(work, intake, _Batch(again, run_id, number, planned=True), taken, manifest)
     new = manifest.new(items)
     taken.overwritten = sum(manifest.overwritten(item) for item in new)
+    flawed = {key for key, entry in manifest.entries.items() if entry.bad}
     once_more = replay.among(items, new) if replay else []
     for some, only in ((new, None), (once_more, replay)):
         for files in _batches(some, work.context.settings.ingest.batch_mb << 20):
             manifest.last += 1
-            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken)
+            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken, manifest)
             work.progress(f"{taken.files} of {len(new) + len(once_more)} files in {intake.bronze}, {taken.read:,} rows")
     if replay:
         replay.done(work)
+    forget_files(work, [key for item in new if (key := (item.task.source, item.task.object)) in flawed])
     return taken
 
 
@@ -117,18 +116,17 @@ class _Batch:
     """Which rows to keep, where only some are wanted."""
 
 
-def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken) -> None:
+def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken, manifest: Manifest) -> None:
     stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
     try:
         counts = _counts(stream)
         wanted = batch.replay.rows(stream) if batch.replay else stream
         kept = _counts(wanted, whole=False) if batch.replay else counts
         if not batch.planned:
-            # once its rows are planned a batch will be committed: what stops a run comes before
-            refuse_excess(work.context.settings.ingest, batch.items, kept, stream)
             note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
         _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
         note(work, batch.items, counts, TAKEN, batch.run_id, batch.number)
+        manifest.taken(batch.items, counts, batch.run_id, batch.number)
     finally:
         stream.unpersist()
     for item in batch.items:

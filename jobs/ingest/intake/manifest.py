@@ -67,8 +67,8 @@ class Manifest:
         rows = self._lake.rows(OBJECTS.name, *names)
         rows.sort(key=lambda row: (row["batch"], _ORDER[row["status"]]))  # a row a file, as the listing is
         for row in rows:
-            told = (row[name] for name in ("size", "status", "batch", "run_id", "etag"))
-            entry = Entry(*told, row["rows"] or 0, row["quarantined"] or 0)
+            rows_bad = (row["rows"] or 0, row["quarantined"] or 0)
+            entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"], *rows_bad)
             self.entries[row["source"], row["object"]] = entry
             self.last = max(self.last, entry.batch)
 

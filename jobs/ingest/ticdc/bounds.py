@@ -1,4 +1,4 @@
-"""The commit_ts that a data file begins and ends with: what a file that is missing beside it can hold follows from it."""
+"""The commit_ts that a data file begins and ends with: it bounds what a missing file beside it can hold."""
 
 import json
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def _all(path: str, content: bytes, changefeed: Changefeed) -> Iterator[int | No
     for record in records(content, dialect):
         if record.raw.startswith(_HEADER):
             continue
-        fields = record.fields or ()
-        yield int(fields[3]) if len(fields) > 3 and (fields[3] or b"").isdigit() else None
+        text = record.fields[3] if record.fields and len(record.fields) > 3 else None
+        yield int(text) if text and text.isdigit() else None
 
 
 def _canal(line: bytes) -> int | None:

@@ -57,7 +57,6 @@ class Feed:
         """Return the versions at which a partition was exchanged: they concern two tables, and name one."""
         return {file.version for files in self.schemas.values() for file in files if file.action == 42}
 
-
     def start(self) -> int | None:
         """Return the commit_ts that the feed seems to begin at; None where its files do not tell.
 
@@ -137,7 +136,8 @@ def _numbered(
         number = index_number(text)
         if number is not None:
             mine = folders.setdefault(index.folder, Numbered(index.folder))
-            mine.limit, mine.sample = number, f"{file.path.rpartition('/meta/')[0]}/{text.strip()}"
+            mine.limit, mine.named_at = number, file.etag
+            mine.sample = f"{file.path.rpartition('/meta/')[0]}/{text.strip()}"
     return folders
 
 

@@ -1,4 +1,4 @@
-"""Which data files of a folder are there, by number: those that are missing between others, and those that no index names.
+"""Which data files of a folder are there, by number: which are missing, and which no index names.
 
 Numbers begin at 1 in every folder, for each dispatcher by itself. The classic writer writes the index before the file
 that it names and takes a number up again after a crash, so an empty file is like one that is not there.
@@ -7,6 +7,7 @@ that it names and takes a number up again after a crash, so an empty file is lik
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from jobs.ingest.intake.storage import StoredFile
 from jobs.ingest.ticdc.tree import Folder
@@ -23,6 +24,8 @@ class Numbered:
     folder: Folder
     limit: int = 0
     """Greatest number that the index names; 0 without an index."""
+    named_at: str = ""
+    """When the index was written, in ISO form; empty where the store does not tell."""
     sample: str = ""
     """Path of one of the files: those of the others are made after it."""
     files: dict[int, StoredFile] = field(default_factory=dict)
@@ -58,6 +61,12 @@ class Numbered:
             if first is not None:
                 yield range(first, there)
             start = there + 1
+
+    def is_passed(self, checkpoint: int) -> bool:
+        """Return whether the checkpoint has passed all that the index names: it was committed before it was named."""
+        # a TSO is milliseconds since 1970, shifted by 18 bits
+        at = datetime.fromtimestamp((checkpoint >> 18) / 1000, UTC)
+        return bool(self.named_at) and datetime.fromisoformat(self.named_at) < at
 
     def newest_absent(self) -> list[str]:
         """Return the paths of files that the index names and that come after all that were listed."""
