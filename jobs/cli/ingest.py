@@ -136,7 +136,7 @@ def show_status(lake: str | None, as_json: bool) -> None:
     """Print how far each source table is, and what was done for it so far."""
     from rich.table import Table as Grid
 
-    from jobs.ingest.status import status
+    from jobs.ingest.status import status, without_table
 
     found = status(lake or STATE.path(STATE.loaded.settings.platform.lake))
     if as_json:
@@ -159,8 +159,15 @@ def show_status(lake: str | None, as_json: bool) -> None:
         if one.held:
             reason = one.held if one.table in one.held else f"{one.table} {one.held}"
             out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        for path in one.awaited:
+            out.print(f"   {one.table} waits for {path}: an index names it, and it is not there.", **_PLAIN)
+    for topic in without_table(found, STATE.loaded.settings.ingest):
+        out.print(f"   kafka:{topic} has no table: its messages stay in bronze.", **_PLAIN)
     if any(one.quarantined for one in found):
         out.print("   `pinlake quarantine list` says why rows could not be used.", highlight=False)
+
+
+_PLAIN: dict[str, Any] = {"style": "yellow", "markup": False, "highlight": False, "soft_wrap": True}
 
 
 def _duration(lag: timedelta | None) -> str:

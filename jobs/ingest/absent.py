@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jobs.ingest.dumpling.export import table_of
-from jobs.ingest.intake.manifest import AWAITED, COVERED, Entry, Manifest, note_status
+from jobs.ingest.intake.manifest import COVERED, Entry, Manifest, note_status
 from jobs.ingest.intake.tolerance import Excess
 from jobs.ingest.sources import Sources
 from jobs.ingest.tables.history import SourceTable
@@ -21,7 +21,7 @@ from jobs.ingest.ticdc.numbering import Numbered
 from jobs.ingest.ticdc.tree import Data, Folder, classify
 from jobs.lake.job import Work
 from jobs.lake.life import Segment
-from jobs.lake.ops import QUARANTINE
+from jobs.lake.ops import AWAITED, QUARANTINE
 
 _LONGEST = 1000
 """Missing files of one gap that are noted as covered by a snapshot."""

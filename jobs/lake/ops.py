@@ -15,6 +15,8 @@ def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Ta
     )
 
 
+AWAITED = "awaited"
+"""Status of a source file that an index names and that is not there."""
 _AT = Column("at", "timestamp", "When the row was written, UTC.", nullable=False)
 _OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
 

@@ -13,11 +13,11 @@ from jobs.ingest.intake.storage import StoredFile
 from jobs.ingest.intake.stream import Task
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
-from jobs.lake.ops import OBJECTS, QUARANTINE
+from jobs.lake.ops import AWAITED, OBJECTS, QUARANTINE
 
 PLANNED, TAKEN = "planned", "taken"
-AWAITED, COVERED = "awaited", "covered"
-"""An index names the file and it is not there; a later snapshot stands in for a file that is lost or unreadable."""
+COVERED = "covered"
+"""A later snapshot stands in for a file that is lost or cannot be read."""
 _ORDER = {AWAITED: 0, PLANNED: 1, TAKEN: 2, COVERED: 3}
 
 
