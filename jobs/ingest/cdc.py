@@ -22,7 +22,7 @@ from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awa
 from jobs.ingest.accounts import Counts, arrived_in, note_gone, note_marks, tallies, unapplied
 from jobs.ingest.dumpling.export import read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.intake.batches import Intake, Taken, take_in
+from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
 from jobs.ingest.intake.manifest import Manifest, refuse
 from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
@@ -96,6 +96,7 @@ def run(work: Work) -> Outcome:
         for name, found in (("ticdc", feed), ("dumpling", export))
         if found is not None and found.unknown
     )
+    settle_vanished(work, INTAKE, manifest, sources.items)
     absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
     note_awaited(work, manifest, absent.awaited, sources.checkpoint)
     if "resnapshot" in work.options:

@@ -67,9 +67,8 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
     """
     taken = Taken()
     listed = {(item.task.source, item.task.object): item for item in items}
-    sources = {item.task.source for item in items}
+    settle_vanished(work, intake, manifest, items)
     for (run_id, number), keys in sorted(manifest.unfinished().items()):
-        vanished(work, [key for key in keys if key not in listed and key[0] in sources], run_id, number)
         again = [listed[key] for key in keys if key in listed]
         if again:
             work.progress(f"finishing batch {number} of an interrupted run: {len(again)} files")
@@ -87,6 +86,23 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         replay.done(work)
     forget_files(work, [key for item in new if (key := (item.task.source, item.task.object)) in flawed])
     return taken
+
+
+def settle_vanished(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> None:
+    """Find out what became of files that an interrupted run had begun with and that are gone.
+
+    Args:
+        work: lake and run id.
+        intake: which bronze table they went to.
+        manifest: the files known.
+        items: every file of this kind that is there.
+    """
+    listed = {(item.task.source, item.task.object) for item in items}
+    sources = {item.task.source for item in items}
+    for (_, number), keys in sorted(manifest.unfinished().items()):
+        gone = [key for key in keys if key not in listed and key[0] in sources]
+        if gone:
+            vanished(work, manifest, intake.bronze, gone, number)
 
 
 def _batches(items: list[Item], limit: int) -> Iterator[list[Item]]:

@@ -18,7 +18,7 @@ from jobs.lake.ops import AWAITED, OBJECTS, QUARANTINE
 PLANNED, TAKEN = "planned", "taken"
 COVERED = "covered"
 """A later snapshot stands in for a file that is lost or cannot be read."""
-_ORDER = {AWAITED: 0, PLANNED: 1, TAKEN: 2, COVERED: 3}
+_ORDER = {PLANNED: 0, AWAITED: 1, TAKEN: 2, COVERED: 3}
 
 
 @dataclass(frozen=True)
@@ -131,14 +131,26 @@ def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tu
     return len(new)
 
 
-def vanished(work: Work, keys: list[tuple[str, str]], run_id: str, number: int) -> None:
-    """Note files of an interrupted batch that are no longer there: whether their rows arrived is in bronze."""
-    now = datetime.now(UTC)
-    detail = "the file was gone when its interrupted batch was finished; bronze has its rows if they were committed"
+def vanished(work: Work, manifest: Manifest, bronze: str, keys: list[tuple[str, str]], number: int) -> None:
+    """Note files of an interrupted batch that are no longer there: taken if their rows arrived, else they are missed.
+
+    Args:
+        work: lake and run id.
+        manifest: what is known of them.
+        bronze: table that the batch went to, by one commit.
+        keys: source and path of each.
+        number: of the batch.
+    """
+    arrived = work.lake.exists(bronze) and not work.lake.scan(bronze).where(f"batch = {number}").isEmpty()
+    detail = "the file was gone when its interrupted batch was finished, " + (
+        "bronze has its rows" if arrived else "and its rows had not come to bronze"
+    )
+    at = datetime.now(UTC)
+    rows = [{"source": source, "object": path, "run_id": work.run_id, "at": at} for source, path in keys]
+    work.lake.append_rows(QUARANTINE.name, [row | {"reason": "vanished", "detail": detail} for row in rows])
     for source, path in keys:
-        common = {"source": source, "object": path, "run_id": run_id, "at": now}
-        work.lake.append_rows(QUARANTINE.name, [common | {"reason": "vanished", "detail": detail}])
-        work.lake.append_rows(OBJECTS.name, [common | {"status": TAKEN, "batch": number}])
+        # awaited from the beginning on: a feed's table stops before it now
+        note_status(work, manifest, source, [path], TAKEN if arrived else AWAITED, None if arrived else "0")
 
 
 def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str, run_id: str, number: int) -> None:

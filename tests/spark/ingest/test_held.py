@@ -7,6 +7,7 @@ import pytest
 from jobs.config.ingest import TableRules, Tolerance
 from jobs.ingest import cdc, kafka
 from jobs.ingest.attention import attention
+from jobs.ingest.intake import batches
 from jobs.ingest.status import status, without_table
 from tests.spark.ingest.test_cdc import adds_up
 from tests.spark.ingest.test_kafka import event
@@ -133,3 +134,20 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
     assert (mended.counts["applied"], mended.counts["pending"]) == (3, 0)
     assert {row["reason"] for row in lake.read("ops.quarantine").collect()} == {"bad_json"}
     assert not any(one.held for one in status(lake.root))
+
+
+def test_a_file_that_vanished_before_its_rows_were_committed_is_missed(lake, work, tmp_path, monkeypatch):
+    feed = tmp_path / "feed"
+    write_feed(feed, 1000)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "_commit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            cdc.run(work(ticdc=str(feed)))
+    (feed / f"app/good/{V}/CDC000002.json").unlink()
+    held = cdc.run(work(ticdc=str(feed))).detail["held"]
+    assert f"app/good/{V}/CDC000002.json" in held["app.good"]
+    assert lake.read("ops.quarantine").where("reason = 'vanished'").count() == 1
