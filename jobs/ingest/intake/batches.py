@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby, islice
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -23,9 +24,12 @@ from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, n
 from jobs.ingest.intake.replay import Replay, forget_files
 from jobs.ingest.intake.storage import read
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
+from jobs.ingest.intake.tolerance import tolerance
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
+_PROBED = 20
+"""Files of one table that are looked at again in each run, where nothing of them could be read."""
 Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
 
 
@@ -75,6 +79,7 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
             _take(work, intake, _Batch(again, run_id, number, planned=True), taken, manifest)
     new = manifest.new(items)
     taken.overwritten = sum(manifest.overwritten(item) for item in new)
+    new += _mended(work, intake, manifest, items)
     flawed = {key for key, entry in manifest.entries.items() if entry.bad}
     once_more = replay.among(items, new) if replay else []
     for some, only in ((new, None), (once_more, replay)):
@@ -86,6 +91,22 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         replay.done(work)
     forget_files(work, [key for item in new if (key := (item.task.source, item.task.object)) in flawed])
     return taken
+
+
+def _mended(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> list[Item]:
+    """Return the files of which no row could be read and some can now: a schema file or a setting was mended.
+
+    Of each table only its smallest files are looked at; where one of them is better, all are read again.
+    """
+    settings = work.context.settings.ingest
+    stuck = [item for item in items if manifest.is_unreadable(item) and tolerance(settings, item.task.table).ratio < 1]
+    stuck.sort(key=lambda item: (item.task.table, item.file.size, item.task.object))
+    some = [item for _, mine in groupby(stuck, key=lambda item: item.task.table) for item in islice(mine, _PROBED)]
+    if not some:
+        return []
+    counts = _counts(_stream(work, intake, [item.task for item in some]))
+    better = {item.task.table for item in some if (count := counts.get(item.task.object)) and count.bad < count.found}
+    return [item for item in stuck if item.task.table in better]
 
 
 def settle_vanished(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> None:

@@ -51,6 +51,11 @@ class Entry:
     bad: int = 0
     """Rows of it that cannot be used."""
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Return whether it was read, and no row of it can be used."""
+        return self.status == TAKEN and 0 < self.rows == self.bad
+
 
 class Manifest:
     """The files known to the lake."""
@@ -101,8 +106,12 @@ class Manifest:
         entry = self.entries.get((item.task.source, item.task.object))
         if entry is None or entry.size != item.file.size:
             return False
-        mended = bool(entry.rows) and entry.bad == entry.rows and entry.etag != item.file.etag
-        return not (mended and entry.status == TAKEN)
+        return not (entry.is_unreadable and entry.etag != item.file.etag)
+
+    def is_unreadable(self, item: Item) -> bool:
+        """Return whether the file was taken in as it is, and nothing of it could be read."""
+        entry = self.entries.get((item.task.source, item.task.object))
+        return entry is not None and entry.is_unreadable and self._has(item)
 
     def taken(self, items: Iterable[Item], counts: Mapping[str, Count], run_id: str, number: int) -> None:
         """Know of files that a batch has brought in."""

@@ -24,11 +24,6 @@ class FileCount:
     path: str
     entry: Entry
 
-    @property
-    def is_unreadable(self) -> bool:
-        """Return whether no row of it can be used."""
-        return 0 < self.entry.rows == self.entry.bad
-
 
 @dataclass(frozen=True)
 class Excess:
@@ -109,16 +104,16 @@ def _excess(table: str, allowed: Tolerance, files: list[FileCount]) -> Excess | 
     too_much: list[FileCount] = []
     for batch in _batches(files):
         rows = {count.path: _rows(count, density) for count in batch}
-        bad = sum(rows[c.path] if c.is_unreadable else c.entry.bad for c in batch)
+        bad = sum(rows[c.path] if c.entry.is_unreadable else c.entry.bad for c in batch)
         if is_excess(allowed, bad, sum(rows.values())):
             too_much += [count for count in batch if count.entry.bad]
         else:
-            too_much += [count for count in batch if count.is_unreadable]
+            too_much += [count for count in batch if count.entry.is_unreadable]
     if not too_much:
         return None
-    whole = [count for count in too_much if count.is_unreadable]
+    whole = [count for count in too_much if count.entry.is_unreadable]
     guessed = [count for count in whole if _rows(count, density) > count.entry.rows]
-    bad = sum(_rows(c, density) if c.is_unreadable else c.entry.bad for c in files)
+    bad = sum(_rows(c, density) if c.entry.is_unreadable else c.entry.bad for c in files)
     more = f"; of {len(whole)} of {len(files)} files no row ({whole[0].path} …)" if whole else ""
     more += ", their rows estimated from their size" if guessed else ""
     found = sum(_rows(count, density) for count in files)
@@ -132,7 +127,7 @@ def _batches(files: list[FileCount]) -> Iterator[list[FileCount]]:
 
 def _rows_a_byte(files: list[FileCount]) -> float:
     """Return how many rows a byte of the table's readable files holds; 0 where there are none."""
-    readable = [count.entry for count in files if not count.is_unreadable]
+    readable = [count.entry for count in files if not count.entry.is_unreadable]
     size = sum(entry.size for entry in readable)
     return sum(entry.rows for entry in readable) / size if size else 0.0
 
@@ -140,6 +135,6 @@ def _rows_a_byte(files: list[FileCount]) -> float:
 def _rows(count: FileCount, density: float) -> int:
     """Return the rows of a file: one that could not even be opened counts as one row, and holds more."""
     entry = count.entry
-    if not count.is_unreadable or entry.rows > 1:
+    if not count.entry.is_unreadable or entry.rows > 1:
         return entry.rows
     return max(entry.rows, min(round(entry.size * density), _AT_MOST))

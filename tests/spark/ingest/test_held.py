@@ -11,7 +11,7 @@ from jobs.ingest.intake import batches
 from jobs.ingest.status import status, without_table
 from tests.spark.ingest.test_cdc import adds_up
 from tests.spark.ingest.test_kafka import event
-from tests.unit.ingest.test_absent import V, canal, files, schema
+from tests.unit.ingest.test_absent import COLUMN, V, canal, files, schema
 from tests.unit.ingest.test_sources_on_disk import write
 
 pytestmark = pytest.mark.spark
@@ -31,8 +31,10 @@ def line(table, *stamps):
 def write_feed(root, checkpoint):
     """Write tables of which one is whole, and a snapshot of two of them, one of which cannot be read."""
     write(root, "metadata", f'{{"checkpoint-ts":{checkpoint}}}')
-    for table in ("good", "gap", "broken", "snap", "tail"):
+    for table in ("good", "gap", "broken", "snap", "tail", "narrow"):
         schema(root, table)
+    # a column that its schema file does not have
+    files(root, "narrow", {1: [110]}, 1, text=lambda *s: line("narrow", *s).replace('"id"', '"id": "1", "n"'))
     files(root, "good", {1: [110], 2: [120]}, 2, text=lambda *s: line("good", *s))
     files(root, "gap", {1: [110, 150], 3: [300]}, 3, text=lambda *s: line("gap", *s))
     files(root, "tail", {1: [110]}, 2, text=lambda *s: line("tail", *s))
@@ -55,27 +57,30 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
     options = {"ticdc": str(feed), "dumpling": str(dump)}
     outcome = cdc.run(work(**options))
     counts = adds_up(outcome)
-    assert set(outcome.detail["held"]) == {"app.gap", "app.broken", "app.snap"}
-    assert (counts["quarantined"], counts["missing_files"], counts["applied"]) == (4, 2, 5)
+    assert set(outcome.detail["held"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
+    assert (counts["quarantined"], counts["missing_files"], counts["applied"]) == (5, 2, 5)
     assert [rows(lake, name) for name in ("good", "gap", "broken", "snap", "tail")] == [
         {1, 110, 120}, {110}, None, None, {110},
     ]  # fmt: skip
     told = {one.table: one for one in status(lake.root)}
-    assert [told[f"app.{name}"].held is None for name in ("good", "tail", "gap", "broken", "snap")] == [
-        True, True, False, False, False,
+    assert [told[f"app.{name}"].held is None for name in ("good", "tail", "gap", "broken", "snap", "narrow")] == [
+        True, True, False, False, False, False,
     ]  # fmt: skip
     assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].held
     assert told["app.tail"].awaited == (f"app/tail/{V}/CDC000002.json",)
     said = attention(counts, outcome.detail)
-    assert (len(said.held), said.error(strict=False).exit_code) == (3, 10)
+    assert (len(said.held), said.error(strict=False).exit_code) == (4, 10)
     assert f"app/tail/{V}/CDC000002.json" in said.waiting[0]
     again = cdc.run(work(**options))
-    assert set(again.detail["held"]) == {"app.gap", "app.broken", "app.snap"}
+    assert set(again.detail["held"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
     assert not any(adds_up(again)[name] for name in ("read", "applied", "files", "quarantined"))
 
     files(feed, "gap", {2: [200]}, 3, text=lambda *s: line("gap", *s))
     files(feed, "broken", {1: [110]}, 1, text=lambda *s: line("broken", *s))
     write_dump(dump, "2", "3")
+    for file in (feed / "app/narrow/meta").iterdir():
+        file.unlink()
+    schema(feed, "narrow", columns=[COLUMN, COLUMN | {"ColumnName": "n", "ColumnIsPk": "false"}])
     write(feed, "metadata", '{"checkpoint-ts":1001}')
     mended = cdc.run(work(**options))
     assert set(mended.detail["held"]) == {"app.tail"}, "the checkpoint has moved, the file did not come"
@@ -83,6 +88,7 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
     assert [rows(lake, name) for name in ("good", "gap", "broken", "snap")] == [
         {1, 110, 120}, {110, 150, 200, 300}, {110}, {2, 3, 130},
     ]  # fmt: skip
+    assert rows(lake, "narrow") == {1}, "its schema file was mended, its data are as they were"
     assert lake.read("ops.quarantine").isEmpty(), "what was read again is no longer set aside"
 
 

@@ -21,10 +21,10 @@ V, C = 100, 1000
 COLUMN = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
 
 
-def schema(root, table, version=V, query="", action=0, folder=None):
+def schema(root, table, version=V, query="", action=0, columns=(COLUMN,)):
     body = {"Table": table, "Schema": "app", "Version": 1, "TableVersion": version, "Query": query, "Type": action}
-    body |= {"TableColumns": [COLUMN], "TableColumnsTotal": 1}
-    write(root, f"{folder or f'app/{table}'}/meta/schema_{version}_{checksum(body):010d}.json", json.dumps(body))
+    body |= {"TableColumns": list(columns), "TableColumnsTotal": len(columns)}
+    write(root, f"app/{table}/meta/schema_{version}_{checksum(body):010d}.json", json.dumps(body))
 
 
 def canal(*stamps):
