@@ -16,7 +16,8 @@ from jobs.redaction import know, of_settings, redacted
 HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
 
 Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input · 4 something missing on the machine ·
-5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table.
+5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table ·
+10 ingest holds a table or topic back, the others are taken in.
 """
 
 app = typer.Typer(

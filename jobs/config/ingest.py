@@ -25,7 +25,10 @@ class Dumpling(Section):
 
 
 class Tolerance(Section):
-    """How many rows of a table may be unreadable: a run with more of them, by both measures, commits nothing."""
+    """How many rows of a table may be unreadable: with more of them, by both measures, the table is held.
+
+    A file of which nothing can be read holds its table however small it is, unless `ratio` is 1.
+    """
 
     rows: int = Field(1000, ge=0)
     """Unreadable rows."""
@@ -171,6 +174,8 @@ class Ingest(Section):
     """How embeddings are computed from pins' pictures."""
     brokers: Brokers = Brokers()
     """How brokers are read."""
+    feed_start: int | None = Field(None, ge=0)
+    """commit_ts that the changefeed was created with (--start-ts); null: as its first schema file shows."""
     timezone: str = "UTC"
     """Zone that TIMESTAMP values are written in: the TiCDC server's --tz and Dumpling's time_zone."""
     batch_mb: int = Field(2048, ge=1)
@@ -184,7 +189,7 @@ class Ingest(Section):
     parallel_tables: int = Field(2, ge=1)
     """Silver tables merged at the same time."""
     quarantine: Tolerance = Tolerance()
-    """How many rows of a table may be unreadable before a run stops."""
+    """How many rows of a table may be unreadable before it is held."""
     dump: Dumpling = Dumpling()
     """How the snapshot's CSV was written."""
     tables: dict[str, TableRules] = Field(default_factory=dict)

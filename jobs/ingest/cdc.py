@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
+from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
 from jobs.ingest.accounts import (
     Counts,
     arrived_in,
@@ -30,18 +31,19 @@ from jobs.ingest.accounts import (
 )
 from jobs.ingest.dumpling.export import read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.intake.batches import Intake, Taken, take_in
+from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
 from jobs.ingest.intake.manifest import Manifest, refuse
-from jobs.ingest.intake.replay import replay_of
+from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import LEDGER_FIELDS, Task
+from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.feed import Feed, read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.unfit import unfit_values
 from jobs.lake.checkpoints import newest_checkpoints
@@ -57,6 +59,8 @@ def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     return _READERS[type(task.spec)](task, content)
 
 
+_PATIENCE = 3.0
+"""Seconds to wait for a file that an index names and that is not there yet."""
 INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
 
 
@@ -75,8 +79,8 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
-        held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is held, and how
-        registered tables differ from the registry, by name.
+        missing_files, held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is
+        held, and how registered tables differ from the registry, by name; files that are awaited, and unknown ones.
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
@@ -85,7 +89,7 @@ def run(work: Work) -> Outcome:
     """
     ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
-    feed = read_feed(ticdc, named) if ticdc else None  # its checkpoint is read before anything is listed
+    feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None  # its checkpoint is read before anything is listed
     export = read_export(dumpling) if dumpling else None
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
@@ -98,11 +102,18 @@ def run(work: Work) -> Outcome:
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
-    unknown = sum(
+    unknown = {path: why[0] for found in (feed, export) if found is not None for path, why in found.unknown.items()}
+    unknown_files = sum(
         refuse(work, manifest, name, found.unknown)
         for name, found in (("ticdc", feed), ("dumpling", export))
         if found is not None and found.unknown
     )
+    settle_vanished(work, INTAKE, manifest, sources.items)
+    absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
+    note_awaited(work, manifest, absent.awaited, sources.checkpoint)
+    if "resnapshot" in work.options:
+        _cover(work, manifest, sources, feed, absent)
+    hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
     retakes.loaded(work, later)
@@ -110,18 +121,38 @@ def run(work: Work) -> Outcome:
     if unfit:  # what a table is then depends on its values: only bronze has them
         sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
         _keep_first_snapshot(sources, past)
+        hold(sources, absent.stops)
+    hold(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last)
-    files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
+    files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
+    files |= {"missing_files": len({path for stop in absent.stops for path in stop.paths} | set(absent.awaited))}
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
-    for reason in held.values():
-        work.progress(f"held: {reason}")
     drifted = _drifted(sources)
-    for name, clauses in drifted.items():
-        work.progress(f"{name} is not as the registry says: {'; '.join(clauses)}")
     counts |= files | {"tables": len(sources.tables), "held": len(held), "drifted": len(drifted)}
-    missing = feed.missing if feed else []
-    return Outcome(counts["applied"], counts, detail={"held": held, "missing": missing, "drifted": drifted})
+    detail = {"held": held, "awaited": absent.awaited, "drifted": drifted, "unknown": sorted(unknown)}
+    return Outcome(counts["applied"], counts, detail=detail)
+
+
+def _unreadable(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None) -> list[Stop]:
+    """Return where tables must stop of which too much cannot be read."""
+    found = excesses(work.context.settings.ingest, tables_of(sources, manifest.entries), manifest.entries)
+    reasons = reasons_in(work.lake, found)
+    return [
+        stop
+        for table, excess in found.items()
+        for stop in unreadable_files(sources, feed, excess, excess.clause(reasons[table]))
+    ]
+
+
+def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, absent: Absent) -> None:
+    """Let the snapshot that a person named stand in for files of its table that are lost or cannot be read."""
+    name, _ = work.options["resnapshot"]
+    table = sources.tables.get(name)
+    if table is not None and table.snapshot is not None:
+        lost = [*absent.stops, *_unreadable(work, manifest, sources, feed)]
+        cover(work, manifest, lost, name, table.snapshot.tso)
+        absent.stops = [stop for stop in absent.stops if stop.name != name or stop.at > table.snapshot.tso]
 
 
 def _drifted(sources: Sources) -> dict[str, list[str]]:
@@ -205,7 +236,8 @@ def _bring_up(work: Work, result: _Result) -> None:
     """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
     table = result.mark.table
     if not (result.merges or outdated(work.lake, table)):
-        create(work, table)
+        if not table.held:  # a table of which nothing may be shown yet is not an empty one
+            create(work, table)
         return
     result.merges = True
     result.applied = merge(work, result.mark)

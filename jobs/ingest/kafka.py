@@ -3,18 +3,19 @@
 In: `options["kafka"]`, URIs of archive roots (Secor's or Kafka Connect's topics folder) and of brokers. Out:
 bronze.kafka, the silver table of each topic the registry knows, ops.objects, ops.quarantine, ops.checkpoints. Every
 step may be repeated. Numbers always add up, or the run fails:
-read + carried = applied + superseded + other_topics + quarantined.
+read + carried = applied + superseded + other_topics + pending + quarantined.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from jobs.config.ingest import Ingest, TopicRules
-from jobs.errors import SourceError, TableError
+from jobs.errors import PlatformError, SourceError, TableError
 from jobs.ingest.accounts import Tally
 from jobs.ingest.archive.events import TOPICS, topic_tables
 from jobs.ingest.archive.gaps import gaps
@@ -24,9 +25,10 @@ from jobs.ingest.broker.address import addresses, is_broker
 from jobs.ingest.broker.intake import take_from_brokers
 from jobs.ingest.intake.batches import Intake, Taken, take_in
 from jobs.ingest.intake.manifest import Item, Manifest, refuse
-from jobs.ingest.intake.replay import replay_of
+from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.storage import listing
 from jobs.ingest.intake.stream import KAFKA_FIELDS, Task
+from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.topics import Done, apply_topic
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
@@ -41,12 +43,13 @@ def run(work: Work) -> Outcome:
     """Ingest what is new.
 
     Returns:
-        counts: read, carried, applied, superseded, other_topics, quarantined (messages); files, unknown_files,
-        overwritten; gaps, ranges of exact offsets that are missing. detail: the first of them.
+        counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
+        overwritten; held, topics; gaps, ranges of exact offsets that are missing. detail: the first of them, why each
+        held topic is held, topics without a table, files that are unknown.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
-            messages, or more messages than allowed cannot be used.
+            messages.
         EnvironmentMissing: brokers are named, and the connector's jars are not there.
         ValidationFailed: the messages of a topic break a critical expectation.
         TableError: the numbers do not add up.
@@ -61,22 +64,40 @@ def run(work: Work) -> Outcome:
     unknown = refuse(work, manifest, "kafka", refused) if refused else 0
     taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
-    counts = apply_messages(work, manifest.last, taken)
+    held = _unreadable(work, manifest, items)
+    counts = apply_messages(work, manifest.last, taken, held)
     missing, some = gaps(work.lake, taken.batches)
     for gap in some:
         work.progress(str(gap))
-    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
-    return Outcome(counts["applied"], counts, detail={"gaps": [str(gap) for gap in some]})
+    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing, "held": len(held)}
+    tables = topic_tables(work.context.settings.ingest)
+    detail = {"gaps": [str(gap) for gap in some], "held": held, "unknown": sorted(refused)}
+    topics = {row["topic"] for row in _topics(work.lake, taken.batches)}
+    return Outcome(counts["applied"], counts, detail=detail | {"other_topics": sorted(topics - set(tables))})
 
 
-def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
+def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
+    """Return why topics are held of which too much could not be read as files."""
+    tables = {(item.task.source, item.task.object): item.task.table for item in items}
+    for (source, path), entry in manifest.entries.items():
+        what = classify(path) if source == "kafka" and entry.bad and entry.rows else None
+        if isinstance(what, Archived):  # it may be gone
+            tables.setdefault((source, path), what.topic)
+    found = excesses(work.context.settings.ingest, tables, manifest.entries)
+    reasons = reasons_in(work.lake, found)
+    return {t: f"kafka:{t} is held: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
+
+
+def apply_messages(work: Work, newest: int, taken: Taken, held: dict[str, str] | None = None) -> dict[str, int]:
     """Bring to silver what bronze holds and silver does not, topic by topic; return the counts.
 
     Args:
         work: lake and progress.
         newest: newest batch of bronze.
         taken: what this run brought to bronze.
+        held: why topics are held; topics are added whose messages cannot be used.
     """
+    held = {} if held is None else held
     past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
     waiting = _waiting(work.lake, past, taken.batches)
     fresh = sum(count for count, _ in waiting.values())
@@ -85,20 +106,75 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
             f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
             "Every message must be one or the other; silver was not touched, report this as a bug."
         )
-    done: list[Done] = []
-    for topic in sorted(set(waiting) & set(tables)):
-        one = apply_topic(work, topic, past.get(topic, 0), newest, waiting[topic][1])
-        superseded, bad = one.total - one.bad - one.applied, one.bad + taken.bad_of[topic]
-        tally = Tally(taken.files_of[topic], one.applied, superseded, 0, bad)
-        _note(work, topic, past.get(topic), newest, one.newest, tally)
-        done.append(one)
-    for topic in sorted(set(waiting) - set(tables)):
-        tally = Tally(taken.files_of[topic], superseded=waiting[topic][1], quarantined=taken.bad_of[topic])
-        _note(work, topic, past.get(topic), newest, None, tally)
+    step = _Step(work, newest, taken, held, newest_checkpoints(work.lake))
+    done, failed = [], []
+    for topic in sorted((set(waiting) | set(held)) & set(tables)):
+        try:
+            done.append(step.apply(topic, past.get(topic, 0), waiting.get(topic, (0, 0))[1]))
+        except PlatformError as error:  # the other topics go on
+            failed.append(error)
+    step.note_others(set(waiting), set(tables), {topic: count for topic, (_, count) in waiting.items()})
+    if failed:
+        raise failed[0]
     total = sum(count for _, count in waiting.values())
-    known, bad, applied = (sum(getattr(topic, what) for topic in done) for what in ("total", "bad", "applied"))
-    counts = {"read": taken.read, "carried": total - fresh, "applied": applied, "superseded": known - bad - applied}
+    known, bad, applied, pending = (
+        sum(getattr(one, n) for one in done) for n in ("total", "bad", "applied", "pending")
+    )
+    counts = {"read": taken.read, "carried": total - fresh, "applied": applied}
+    counts |= {"superseded": known - bad - applied - pending, "pending": pending}
     return counts | {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What one run does for its topics, one after another, and notes of them."""
+
+    work: Work
+    newest: int
+    taken: Taken
+    held: dict[str, str]
+    before: Mapping[str, Mapping[str, Any]]
+    """Newest rows of ops.checkpoints."""
+
+    def apply(self, topic: str, after: int, left: int) -> Done:
+        """Bring a topic to silver, unless it is held or must be."""
+        row = self.before.get(f"kafka:{topic}", {})
+        one = Done(left, 0, 0, None, self.held.get(topic))
+        if one.held is None:
+            one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("held")))
+        files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
+        if one.held is not None:
+            self.held[topic] = one.held
+            self._note_held(topic, row, one.held, Tally(files, pending=one.pending, quarantined=one.aside + bad))
+            return one
+        tally = Tally(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
+        _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
+        return one
+
+    def note_others(self, waiting: set[str], tables: set[str], counts: Mapping[str, int]) -> None:
+        """Note topics that have no table, and those that are not held any more though nothing came."""
+        for topic in sorted(waiting - tables):
+            bad = self.taken.bad_of[topic]
+            tally = Tally(self.taken.files_of[topic], superseded=counts[topic], quarantined=bad)
+            before = self.before.get(f"kafka:{topic}", {})
+            _note(self.work, topic, before.get("batch"), self.newest, None, tally)
+        for topic in sorted(set(self.held) - tables - waiting):
+            tally = Tally(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
+            self._note_held(topic, self.before.get(f"kafka:{topic}", {}), self.held[topic], tally)
+        for name, row in sorted(self.before.items()):
+            topic = name.removeprefix("kafka:")
+            if topic != name and row["held"] and topic not in waiting and topic not in self.held:
+                self._note_held(topic, row, None, Tally())
+
+    def _note_held(self, topic: str, before: Mapping[str, Any], why: str | None, tally: Tally) -> None:
+        """Note that a topic is held, or is not any more, where that is anything new: silver stays where it was."""
+        if before.get("held") == why and not (tally.files or tally.quarantined):
+            return
+        table = topic_tables(self.work.context.settings.ingest).get(topic)
+        row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": before.get("checkpoint_ts") or 0}
+        row |= {"held": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
+        row |= {"run_id": self.work.run_id, "at": datetime.now(UTC)}
+        self.work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally)])
 
 
 def _listed(roots: Iterable[str], settings: Ingest) -> tuple[list[Item], dict[str, tuple[int, str, str]]]:
@@ -147,6 +223,14 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
     left = rows.where(F.col("batch") > floor).groupBy("topic")
     found = left.agg(F.count_if(F.col("batch").isin(batches)).alias("fresh"), F.count(F.lit(1)).alias("total"))
     return {r["topic"]: (r["fresh"], r["total"]) for r in found.collect()}  # bounded: a row a topic
+
+
+def _topics(lake: Lake, batches: list[int]) -> list[Row]:
+    """Return the topics of which messages came."""
+    if not batches:
+        return []
+    rows = lake.scan(KAFKA.name).where(F.col("batch").isin(batches)).select("topic").distinct()
+    return rows.collect()  # bounded: a row a topic
 
 
 def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None, tally: Tally) -> None:

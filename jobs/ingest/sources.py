@@ -14,6 +14,7 @@ from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
+from jobs.ingest.intake.storage import plain_name
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
@@ -29,6 +30,7 @@ from jobs.ingest.ticdc.feed_csv import CsvSpec
 from jobs.ingest.ticdc.shapes import dialect_of_feed, shapes_of
 
 _SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
+_ROWS = re.compile(r"\.(csv|sql|parquet)$")
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
 
@@ -95,9 +97,11 @@ def join(
         _show_nameless(sources, feed)
         _hold_slashed(sources, feed)
         _hold_exchanged(sources, feed)
+        _hold_late_start(sources, feed, settings)
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
+        _hold_without_data(sources, export)
     for retake in taken.values():
         found = retake.export()
         if found is not None:
@@ -168,6 +172,23 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                     f"{name} is held at {version}: {reason}. Later changes wait; take a new snapshot of the table."
                 )
                 sources.tables[name] = table.hold(version, message)
+
+
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest) -> None:
+    """Hold the tables of a snapshot that the feed begins after: what was changed between them is in neither."""
+    start = feed.start() if settings.feed_start is None else settings.feed_start
+    for name, table in list(sources.tables.items()):
+        # the changes of the very next timestamp: people give the snapshot's position plus one
+        if start is None or table.ended is not None or table.snapshot is None or start <= table.snapshot.tso + 1:
+            continue
+        tso = table.snapshot.tso
+        message = (
+            f"{name} is held at {tso + 1}: its snapshot was taken at {tso}, and the change feed begins at {start}. "
+            f"What was changed between them is in neither. Create the changefeed with --start-ts={tso}, or take a "
+            f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
+            f"created with that start-ts and taken up again later, say so: ingest.feed_start: {tso}."
+        )
+        sources.tables[name] = table.hold(tso + 1, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
@@ -276,3 +297,18 @@ def _exported(
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
             sources.tables[key] = table.hold(snapshot.tso, reason)
     return replace(version, columns=columns), found
+
+
+def _hold_without_data(sources: Sources, export: Export) -> None:
+    """Hold tables without a file of data where the export has files of data whose names tell no table."""
+    names = sorted(path for path in export.unknown if _ROWS.search(plain_name(path)))
+    filled = {".".join(name) for _, name in export.data}
+    for name, table in list(sources.tables.items()):
+        taken_here = table.snapshot is not None and table.snapshot.tso == export.tso and table.ended is None
+        if names and taken_here and not filled & {segment.table for segment in table.segments}:
+            message = (
+                f"{name} is held at {export.tso}: the export has its CREATE TABLE and no file of its rows, but files "
+                f"whose names fit no rule: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}. Export again "
+                "without --output-filename-template."
+            )
+            sources.tables[name] = table.hold(export.tso, message)

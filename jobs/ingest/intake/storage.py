@@ -50,6 +50,16 @@ def listing(root: str, what: str) -> list[StoredFile]:
     return sorted(files, key=lambda file: file.path)
 
 
+def stat(root: str, paths: list[str]) -> list[StoredFile]:
+    """Return those of the files below `root` that are there now."""
+    from pyarrow.fs import FileType
+
+    system, base = _open(root, "source")
+    found = system.get_file_info([f"{base.rstrip('/')}/{path}" for path in paths])
+    pairs = zip(paths, found, strict=True)
+    return [StoredFile(path, info.size, _etag(info)) for path, info in pairs if info.type is FileType.File]
+
+
 def read(root: str, path: str) -> bytes:
     """Return the bytes of one file; those of .gz, .zst and .snappy files are decompressed.
 
