@@ -9,19 +9,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.ingest.dumpling import csv, parquet, sql
 from jobs.ingest.dumpling.csv import Dialect, Parsed
 from jobs.ingest.intake.records import SCHEMA, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
-from jobs.ingest.intake.values import from_dump
+from jobs.ingest.intake.values import Faults, from_dump
 
 _PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, Bad], Parsed]] = {
     "csv": csv.parse,
     "sql": sql.parse,
     "parquet": parquet.parse,
 }
+_WHOLE = 1e15
+"""From this FLOAT on, and below its inverse, TiDB's text has an exponent and six digits."""
 FORMATS = tuple(_PARSERS)
 """Extensions of the files that can be read."""
 
@@ -62,11 +65,28 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, parsed: Parsed, bad: Bad
     spec: DumpSpec = task.spec
     total = piece.num_rows
     columns, keys, faults = cleaned(
-        spec.rows, piece, lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary)
+        spec.rows,
+        piece,
+        lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary, column.name in spec.rows.key),
     )
+    if spec.format != "parquet":
+        faults = _rounded(spec.rows, columns) | faults
     made = ledger_batch(
         task, spec.rows, columns, keys, np.full(total, "S"), np.full(total, spec.tso, np.int64), numbers
     )
     if not faults:
         return made
     return good_rows(made, faults, parsed.raw({int(numbers[at]) for at in faults}), bad)
+
+
+def _rounded(spec: RowSpec, columns: dict[str, pa.Array]) -> Faults:
+    """Return the rows whose key is a FLOAT of which the text has six digits only: TiDB rounds large and small ones."""
+    faults: Faults = {}
+    for column in spec.columns:
+        if column.type != "FLOAT" or column.name not in spec.key or column.name in spec.masks.columns:
+            continue
+        size = np.abs(pc.cast(columns[column.name], pa.float64()).to_numpy(zero_copy_only=False))
+        for place in np.flatnonzero((size >= _WHOLE) | ((size > 0) & (size < 1 / _WHOLE))):
+            detail = f"column {column.name}: an export has six digits of a FLOAT of that size, the key needs all"
+            faults[int(place)] = ("bad_value", detail)
+    return faults

@@ -128,7 +128,7 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, body: bytes, bad: Bad) -
     spec: CsvSpec = task.spec
     fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))
     columns, keys, faults = cleaned(
-        spec.rows, row, lambda column, values: from_feed_csv(column, values, spec.rows.zone, spec.binary)
+        spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
     faults |= wrong
