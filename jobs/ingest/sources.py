@@ -66,7 +66,7 @@ def join(
     def rules(name: TableName) -> TableRules:
         return settings.tables.get(".".join(name), TableRules())
 
-    creates = export.creates if export else {}
+    creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     lives = Lives({n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}, rules)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
@@ -83,10 +83,12 @@ def join(
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
+        _hold_blocked(sources, export)
     for retake in taken.values():
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
+            _hold_blocked(sources, found)
     _refuse_collisions(sources.tables)
     return sources
 
@@ -179,10 +181,13 @@ def _wait(sources: Sources, name: str, schema: str, table: str, version: int, pa
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
-        create = export.creates.get(name)
         rules = settings.tables.get(".".join(name), TableRules())
-        if create is None or rules.exclude:
+        if rules.exclude:
             continue
+        if name in export.blocked:
+            sources.held_files.append(file.path)
+            continue
+        create = export.creates[name]
         columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
         spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone, settings)
         if spec is None:
@@ -191,6 +196,13 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
+
+
+def _hold_blocked(sources: Sources, export: Export) -> None:
+    """Hold the tables that cannot be begun with the export, from their beginning on."""
+    for name, reason in export.blocked.items():
+        table = sources.tables.get(".".join(name)) or SourceTable(*name)
+        sources.tables[table.full_name] = table.hold(0, reason)
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

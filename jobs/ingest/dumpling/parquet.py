@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.ingest.dumpling.csv import Dialect, Parsed
+from jobs.ingest.dumpling.csv import Parsed
+from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Bad
 from jobs.ingest.tables.mysql import SourceColumn

@@ -5,14 +5,15 @@ What a format says of its rows is told by its own module; from there on values, 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.dumpling import csv, parquet, sql
-from jobs.ingest.dumpling.csv import Dialect, Parsed
+from jobs.ingest.dumpling.csv import SETTINGS, Parsed
+from jobs.ingest.dumpling.records import Dialect
+from jobs.ingest.intake.quotes import contradictions
 from jobs.ingest.intake.records import SCHEMA, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
@@ -56,13 +57,13 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
         yield from ending(SCHEMA, task, 1, bad)
         return
     for start in range(0, parsed.table.num_rows, BATCH_ROWS):
-        piece = parsed.table.slice(start, BATCH_ROWS).combine_chunks()
-        yield _changes(task, piece, parsed.numbers[start : start + BATCH_ROWS], parsed, bad)
+        yield _changes(task, parsed, slice(start, start + BATCH_ROWS), bad)
     yield from ending(SCHEMA, task, parsed.found, bad)
 
 
-def _changes(task: Task, piece: pa.Table, numbers: Any, parsed: Parsed, bad: Bad) -> pa.RecordBatch:
+def _changes(task: Task, parsed: Parsed, rows: slice, bad: Bad) -> pa.RecordBatch:
     spec: DumpSpec = task.spec
+    piece, numbers = parsed.table.slice(rows.start, BATCH_ROWS).combine_chunks(), parsed.numbers[rows]
     total = piece.num_rows
     columns, keys, faults = cleaned(
         spec.rows,
@@ -71,6 +72,9 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, parsed: Parsed, bad: Bad
     )
     if spec.format != "parquet":
         faults = _rounded(spec.rows, columns) | faults
+    if parsed.is_quoted is not None:
+        kinds = {column.name: column for column in spec.rows.columns}
+        faults |= contradictions([kinds[n] for n in piece.column_names], piece, parsed.is_quoted[rows], SETTINGS)
     made = ledger_batch(
         task, spec.rows, columns, keys, np.full(total, "S"), np.full(total, spec.tso, np.int64), numbers
     )

@@ -133,7 +133,7 @@ def _decimals(column: SourceColumn, texts: pa.Array) -> pa.Array:
     def mend(text: str) -> str:
         with localcontext(prec=2 * length + scale + 10):
             number = Decimal(text).quantize(Decimal(1).scaleb(-scale))
-        return format(abs(number) if not number else number, "f")
+        return format(number or abs(number), "f")
 
     return _mended(texts, good, mend)
 

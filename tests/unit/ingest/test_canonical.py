@@ -63,6 +63,12 @@ def two_spellings(draw):
         numbers = st.floats(allow_nan=False, allow_infinity=False, width=width)
         a, b = draw(numbers), draw(numbers)
         return SourceColumn("k", kind), a, b, spelt_float(a, draw, precision), spelt_float(a, draw, precision)
+    if kind in {"TIME", "DATETIME"}:
+        return two_times(draw, kind)
+    return two_others(draw, kind)
+
+
+def two_others(draw, kind):
     if kind == "INT":
         a, b = draw(st.integers(-(2**63), 2**63 - 1)), draw(st.integers(-(2**63), 2**63 - 1))
         forms = [
@@ -72,8 +78,6 @@ def two_spellings(draw):
             *(["-0"] if not a else []),
         ]
         return SourceColumn("k", "BIGINT"), a, b, draw(st.sampled_from(forms)), draw(st.sampled_from(forms))
-    if kind in {"TIME", "DATETIME"}:
-        return two_times(draw, kind)
     if kind == "SET":
         a, b = (frozenset(draw(st.sets(st.sampled_from(MEMBERS)))) for _ in "ab")
         mask = str(sum(1 << at for at, name in enumerate(MEMBERS) if name in a))
