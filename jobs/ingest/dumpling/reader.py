@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from jobs.ingest.dumpling import csv, parquet, sql
 from jobs.ingest.dumpling.csv import SETTINGS, Parsed
 from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.quotes import contradictions
+from jobs.ingest.intake.quotes import WRONG_DIALECT, contradictions, of_another_dialect
 from jobs.ingest.intake.records import SCHEMA, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
@@ -56,12 +56,23 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
         bad.add(None, f"bad_{spec.format}", str(error), content)
         yield from ending(SCHEMA, task, 1, bad)
         return
+    odd: Faults = {}
+    if parsed.is_quoted is not None:
+        kinds = {column.name: column for column in spec.rows.columns}
+        columns = [kinds[name] for name in parsed.table.column_names]
+        odd = contradictions(columns, parsed.table, parsed.is_quoted, SETTINGS)
+    wrong = of_another_dialect(odd, parsed.table.num_rows)
+    if wrong is not None:
+        bad = Bad()
+        bad.add(None, WRONG_DIALECT, wrong, content)
+        yield from ending(SCHEMA, task, 1, bad)
+        return
     for start in range(0, parsed.table.num_rows, BATCH_ROWS):
-        yield _changes(task, parsed, slice(start, start + BATCH_ROWS), bad)
+        yield _changes(task, parsed, slice(start, start + BATCH_ROWS), odd, bad)
     yield from ending(SCHEMA, task, parsed.found, bad)
 
 
-def _changes(task: Task, parsed: Parsed, rows: slice, bad: Bad) -> pa.RecordBatch:
+def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Bad) -> pa.RecordBatch:
     spec: DumpSpec = task.spec
     piece, numbers = parsed.table.slice(rows.start, BATCH_ROWS).combine_chunks(), parsed.numbers[rows]
     total = piece.num_rows
@@ -72,9 +83,7 @@ def _changes(task: Task, parsed: Parsed, rows: slice, bad: Bad) -> pa.RecordBatc
     )
     if spec.format != "parquet":
         faults = _rounded(spec.rows, columns) | faults
-    if parsed.is_quoted is not None:
-        kinds = {column.name: column for column in spec.rows.columns}
-        faults |= contradictions([kinds[n] for n in piece.column_names], piece, parsed.is_quoted[rows], SETTINGS)
+    faults |= {place - rows.start: odd[place] for place in odd if rows.start <= place < rows.stop}
     made = ledger_batch(
         task, spec.rows, columns, keys, np.full(total, "S"), np.full(total, spec.tso, np.int64), numbers
     )

@@ -4,7 +4,9 @@ Writers quote every text. A field of a text column that is not quoted, and is no
 another dialect: with another text for NULL, another quote, another separator. Its value is not to be guessed.
 """
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,11 @@ WRONG_DIALECT = "wrong_dialect"
 """Reason of rows that were written in another dialect than the one they are read by."""
 TEXTS = frozenset({"text", "enum", "set", "date", "time", "datetime", "timestamp", "binary"})
 """Kinds of column whose values every writer quotes."""
+
+_SAME, _SHARE, _ALL = 3, 0.01, 0.1
+_HEX = re.compile(rb"(?:[0-9a-f]{2})*")
+_BY_CHANCE = 12
+"""Characters that bytes in base64 hardly have all of hexadecimal by chance: once in 16 million."""
 
 
 def quoted(content: bytes, separator: str, quote: str) -> Any:
@@ -49,3 +56,24 @@ def contradictions(columns: Iterable[SourceColumn], piece: pa.Table, is_quoted: 
             )
             faults.setdefault(int(row), (WRONG_DIALECT, detail))
     return faults
+
+
+def of_another_dialect(faults: Mapping[int, tuple[str, str]], total: int) -> str | None:
+    """Return what shows that a whole file was written in another dialect; None where single rows are damaged.
+
+    Args:
+        faults: what `contradictions` found.
+        total: rows of the file.
+    """
+    if not faults:
+        return None
+    detail, often = Counter(detail for _, detail in faults.values()).most_common(1)[0]
+    if often >= max(_SAME, _SHARE * total) or len(faults) >= _ALL * total:
+        return f"{len(faults):,} of {total:,} rows are not written as was said: {detail}"
+    return None
+
+
+def is_hexadecimal(values: Iterable[bytes | None]) -> bool:
+    """Return whether texts that are to be base64 must be hexadecimal: too long to be both by chance."""
+    some = {value for value in values if value}
+    return sum(map(len, some)) >= _BY_CHANCE and all(map(_HEX.fullmatch, some))

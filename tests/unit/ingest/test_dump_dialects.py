@@ -119,11 +119,9 @@ def test_texts_without_quotes_are_not_taken_for_null_nor_null_for_a_text():
     ],
 )  # fmt: skip
 def test_a_record_of_another_dialect_is_set_aside_and_says_which_settings(line, dialect):
-    good, bad = read(
-        written([("1", "x", "1", None), ("3", "y", "3", None)], dialect).replace(b"\r\n3", b"\r\n" + line + b"\r\n3"),
-        dialect,
-    )
-    assert [row[0] for row in good] == ["1", "3"]
+    rows = [(str(number), "x", "1", None) for number in range(1, 16) if number != 2]
+    good, bad = read(written(rows, dialect).replace(b"\r\n3", b"\r\n" + line + b"\r\n3", 1), dialect)
+    assert good == rows
     assert [(row["reason"], row["row_no"], row["raw"]) for row in bad] == [("wrong_dialect", 2, line)]
     assert "ingest.dump." in bad[0]["detail"]
 
@@ -159,3 +157,10 @@ def test_a_table_that_no_dialect_fits_is_held_and_the_others_go_on(tmp_path):
     sources = join(None, read_export(str(tmp_path)), Ingest())
     assert sources.items == []
     assert "fit no dialect" in sources.tables["app.u"].held
+
+
+def test_a_file_of_another_dialect_is_set_aside_whole():
+    content = written([(str(number), "x", "1", None) for number in range(9)], Dialect()).replace(b'"x"', b"NULL")
+    good, (bad,) = read(content, Dialect())
+    assert (good, bad["reason"], bad["row_no"], bad["raw"]) == ([], "wrong_dialect", None, content)
+    assert "9 of 9 rows" in bad["detail"]

@@ -50,7 +50,8 @@ def test_an_export_without_a_position_says_why_and_how_to_name_it(tmp_path, meta
     [
         POSITION, POSITION.replace("MASTER", "BINARY LOG"), POSITION.replace("\tGTID:\n", ""),
         POSITION
-        + "SHOW MASTER STATUS: /* AFTER CONNECTION POOL ESTABLISHED */\n\tLog: tidb-binlog\n\tPos: 470000000000000000\n",
+        + "SHOW MASTER STATUS: /* AFTER CONNECTION POOL ESTABLISHED */\n\tLog: tidb-binlog\n"
+        + "\tPos: 470000000000000000\n",
         f"\tPos: {TSO}\n",
     ],
 )  # fmt: skip
