@@ -8,16 +8,18 @@ from jobs.config.base import Section
 
 
 class Dumpling(Section):
-    """How the snapshot's CSV was written. What is not said here is found out from its files."""
+    """How the snapshot was taken and its CSV written. What is not said here is found out from its files."""
 
+    snapshot_ts: int | None = Field(None, gt=0)
+    """TSO that the export was taken at (--snapshot), where its metadata does not say."""
     escape_backslash: bool | None = None
     """Whether text escapes by backslash; false where quotes are doubled (--escape-backslash=false)."""
     binary: Literal["raw", "hex", "base64"] | None = None
     """How binary columns are written; hex and base64 come from --csv-output-dialect."""
-    separator: str | None = Field(None, min_length=1, max_length=1)
-    """Character between fields (--csv-separator)."""
-    quote: str | None = Field(None, min_length=1, max_length=1)
-    """Character around text (--csv-delimiter)."""
+    separator: str | None = Field(None, min_length=1, max_length=16)
+    """Text between fields (--csv-separator)."""
+    quote: str | None = Field(None, max_length=16)
+    """Text around each text (--csv-delimiter); empty: nothing is quoted."""
     null: str | None = None
     """Unquoted text that means NULL (--csv-null-value)."""
     header: bool | None = None

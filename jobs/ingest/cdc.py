@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.config.ingest import TableRules
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
@@ -29,7 +30,7 @@ from jobs.ingest.accounts import (
     tallies,
     unapplied,
 )
-from jobs.ingest.dumpling.export import read_export
+from jobs.ingest.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
 from jobs.ingest.intake.manifest import Manifest, refuse
@@ -40,6 +41,7 @@ from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
@@ -90,11 +92,13 @@ def run(work: Work) -> Outcome:
     ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
     feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None  # its checkpoint is read before anything is listed
-    export = read_export(dumpling) if dumpling else None
+    export = _export(work, dumpling) if dumpling else None
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return Outcome()
     past = newest_checkpoints(work.lake)
+    if export is not None:
+        let_go_on(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
         retakes.begin(work, past, *work.options["resnapshot"])
     later = retakes.retakes(work.lake)
@@ -153,6 +157,25 @@ def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, 
         lost = [*absent.stops, *_unreadable(work, manifest, sources, feed)]
         cover(work, manifest, lost, name, table.snapshot.tso)
         absent.stops = [stop for stop in absent.stops if stop.name != name or stop.at > table.snapshot.tso]
+
+
+def _export(work: Work, root: str) -> Export:
+    """Return the export that the feed goes on from; its TSO may be named where its metadata does not say it."""
+    settings = work.context.settings.ingest
+    named = None if "resnapshot" in work.options else work.options.get("snapshot_ts")
+
+    def is_excluded(name: TableName) -> bool:
+        return settings.tables.get(".".join(name), TableRules()).exclude
+
+    export = read_export(root, named or settings.dump.snapshot_ts, is_excluded)
+    for note in export.notes:
+        work.progress(f"look at the export: {note}")
+    return export
+
+
+def _has_begun(row: Any, tso: int) -> bool:
+    """Return whether a table is in silver with the snapshot of that moment."""
+    return row is not None and row["start_ts"] == tso and (row["checkpoint_ts"] or 0) >= tso
 
 
 def _drifted(sources: Sources) -> dict[str, list[str]]:
@@ -256,6 +279,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
         if begun is None or table.snapshot is None or begun["start_ts"] == table.snapshot.tso:
+            continue
+        if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
             continue
         if table.snapshot.tso in table.floors:  # taken later, and told to
             continue

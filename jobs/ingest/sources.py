@@ -14,7 +14,6 @@ from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.storage import plain_name
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
@@ -80,7 +79,7 @@ def join(
     def rules(name: TableName) -> TableRules:
         return settings.tables.get(".".join(name), TableRules())
 
-    creates = export.creates if export else {}
+    creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
     lives = Lives(begun, rules, unfit, shapes_of(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
@@ -101,11 +100,12 @@ def join(
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
-        _hold_without_data(sources, export)
+        _hold_blocked(sources, export)
     for retake in taken.values():
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
+            _hold_blocked(sources, found)
     hold_unwritable(sources.tables, past or {})
     return sources
 
@@ -262,11 +262,13 @@ def _wait(
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
-        create = export.creates.get(name)
         rules = settings.tables.get(".".join(name), TableRules())
-        if create is None or rules.exclude:
+        if rules.exclude:
             continue
-        version, found = _exported(sources, name, Snapshot(export.tso, create), settings)
+        if name in export.blocked:
+            sources.held_files.append(file.path)
+            continue
+        version, found = _exported(sources, name, Snapshot(export.tso, export.creates[name]), settings)
         spec = _row_spec(*name, version, settings.timezone, settings)
         if spec is None:
             sources.held_files.append(file.path)
@@ -299,16 +301,8 @@ def _exported(
     return replace(version, columns=columns), found
 
 
-def _hold_without_data(sources: Sources, export: Export) -> None:
-    """Hold tables without a file of data where the export has files of data whose names tell no table."""
-    names = sorted(path for path in export.unknown if _ROWS.search(plain_name(path)))
-    filled = {".".join(name) for _, name in export.data}
-    for name, table in list(sources.tables.items()):
-        taken_here = table.snapshot is not None and table.snapshot.tso == export.tso and table.ended is None
-        if names and taken_here and not filled & {segment.table for segment in table.segments}:
-            message = (
-                f"{name} is held at {export.tso}: the export has its CREATE TABLE and no file of its rows, but files "
-                f"whose names fit no rule: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}. Export again "
-                "without --output-filename-template."
-            )
-            sources.tables[name] = table.hold(export.tso, message)
+def _hold_blocked(sources: Sources, export: Export) -> None:
+    """Hold the tables that cannot be begun with the export, from their beginning on."""
+    for name, reason in export.blocked.items():
+        table = sources.tables.get(".".join(name)) or SourceTable(*name)
+        sources.tables[table.full_name] = table.hold(0, reason)

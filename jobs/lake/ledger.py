@@ -22,7 +22,7 @@ it, the names it had, as JSON [[commit_ts from which, name], …], oldest first,
 [[commit_ts, [rule of jobs/lake/conversions.py, …]], …], oldest first."""
 
 _DATES = (DateType, TimestampType, TimestampNTZType)
-"""Types with values that MySQL has and Spark has not: dates with a month or day 00."""
+"""Types with values that MySQL has and Spark has not: dates that the calendar lacks."""
 
 
 def newest(changes: DataFrame) -> DataFrame:
@@ -43,7 +43,8 @@ def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> Data
 
     Values come as text: integers, decimals and floats as written by MySQL, timestamps at UTC, ENUM and SET by name,
     BIT as unsigned number, binary as lower-case hexadecimal. A row that lacks a column was written before the column
-    was added: it takes the column's default. A date with a month or day 00 becomes NULL; its text stays in the ledger.
+    was added: it takes the column's default. A date that the calendar lacks (month or day 00, 30 February, year 0000)
+    becomes NULL; its text stays in the ledger.
     A row that went with its partition is a tombstone, like one that was deleted.
 
     Args:
@@ -104,7 +105,9 @@ def _typed(field: StructField, value: Column) -> Column:
     if isinstance(field.dataType, BinaryType):
         return F.unhex(text).alias(field.name)
     if isinstance(field.dataType, _DATES):
-        return text.try_cast(field.dataType).alias(field.name)
+        # Spark has a year 0, which Python's dates and Parquet's readers have not
+        real = F.when(~text.startswith("0000-"), text)
+        return real.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 
 
