@@ -19,7 +19,7 @@ import pyarrow as pa
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
-from jobs.ingest.accounts import Counts, arrived_in, note_gone, note_marks, tallies, unapplied
+from jobs.ingest.accounts import Counts, arrived_in, is_gone, note_gone, note_marks, tallies, unapplied
 from jobs.ingest.dumpling.export import read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
@@ -86,7 +86,8 @@ def run(work: Work) -> Outcome:
     if "resnapshot" in work.options:
         retakes.begin(work, past, *work.options["resnapshot"])
     later = retakes.retakes(work.lake)
-    sources = join(feed, export, work.context.settings.ingest, later)
+    reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
+    sources = join(feed, export, work.context.settings.ingest, later, reached)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
@@ -223,7 +224,17 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     """Hold a table that comes with another snapshot than the one it began with: keys gone since must be found first."""
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
-        if begun is None or table.snapshot is None or begun["start_ts"] == table.snapshot.tso:
+        if begun is None or table.ended is not None:
+            continue
+        if table.snapshot is None:
+            if begun["held"] and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+                reason = (
+                    f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
+                    "--dumpling."
+                )
+                sources.tables[name] = table.hold(0, reason)
+            continue
+        if begun["start_ts"] == table.snapshot.tso:
             continue
         if table.snapshot.tso in table.floors:  # taken later, and told to
             continue

@@ -50,7 +50,11 @@ class Sources:
 
 
 def join(
-    feed: Feed | None, export: Export | None, settings: Ingest, later: Mapping[TableName, Retake] | None = None
+    feed: Feed | None,
+    export: Export | None,
+    settings: Ingest,
+    later: Mapping[TableName, Retake] | None = None,
+    reached: Mapping[str, int] | None = None,
 ) -> Sources:
     """Return the tables and files of feed and snapshot.
 
@@ -59,6 +63,7 @@ def join(
         export: the snapshot it begins with.
         settings: what single tables need.
         later: snapshots that were taken of single tables since.
+        reached: commit_ts that earlier runs have brought tables to, by full name.
 
     Raises:
         SourceError: two source tables would share one silver table, or a column has an unknown type.
@@ -83,7 +88,7 @@ def join(
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
         _hold_exchanged(sources, feed)
-        _hold_late_start(sources, feed, settings)
+        _hold_late_start(sources, feed, settings, reached or {})
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
@@ -123,21 +128,22 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                 sources.tables[name] = table.hold(version, message)
 
 
-def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest) -> None:
-    """Hold the tables of a snapshot that the feed begins after: what was changed between them is in neither."""
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, reached: Mapping[str, int]) -> None:
+    """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
     for name, table in list(sources.tables.items()):
-        # the changes of the very next timestamp: people give the snapshot's position plus one
-        if start is None or table.ended is not None or table.snapshot is None or start <= table.snapshot.tso + 1:
+        if start is None or table.ended is not None or not table.segments or table.segments[0].start > 0:
             continue
-        tso = table.snapshot.tso
-        message = (
-            f"{name} is held at {tso + 1}: its snapshot was taken at {tso}, and the change feed begins at {start}. "
-            f"What was changed between them is in neither. Create the changefeed with --start-ts={tso}, or take a "
-            f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
-            f"created with that start-ts and taken up again later, say so: ingest.feed_start: {tso}."
-        )
-        sources.tables[name] = table.hold(tso + 1, message)
+        known = max(table.snapshot.tso if table.snapshot else 0, reached.get(name, 0))
+        # the changes of the very next timestamp: people give the snapshot's position plus one
+        if known and start > known + 1:
+            message = (
+                f"{name} is held at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
+                f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a snapshot "
+                f"that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was created "
+                f"with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
+            )
+            sources.tables[name] = table.hold(known + 1, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
