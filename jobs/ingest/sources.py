@@ -139,9 +139,9 @@ def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, reached: Ma
         if known and start > known + 1:
             message = (
                 f"{name} is held at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
-                f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a snapshot "
-                f"that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was created "
-                f"with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
+                f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a "
+                f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
+                f"created with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
             )
             sources.tables[name] = table.hold(known + 1, message)
 
