@@ -278,7 +278,17 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     """Hold a table that comes with another snapshot than the one it began with: keys gone since must be found first."""
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
-        if begun is None or table.snapshot is None or begun["start_ts"] == table.snapshot.tso:
+        if begun is None or table.ended is not None:
+            continue
+        if table.snapshot is None:
+            if begun["held"] and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+                reason = (
+                    f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
+                    "--dumpling."
+                )
+                sources.tables[name] = table.hold(0, reason)
+            continue
+        if begun["start_ts"] == table.snapshot.tso:
             continue
         if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
             continue

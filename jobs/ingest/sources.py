@@ -27,6 +27,7 @@ from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
 from jobs.ingest.ticdc.shapes import dialect_of_feed, shapes_of
+from jobs.lake.checkpoints import is_gone
 
 _SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
 _ROWS = re.compile(r"\.(csv|sql|parquet)$")
@@ -96,7 +97,7 @@ def join(
         _show_nameless(sources, feed)
         _hold_slashed(sources, feed)
         _hold_exchanged(sources, feed)
-        _hold_late_start(sources, feed, settings)
+        _hold_late_start(sources, feed, settings, past or {})
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
@@ -174,21 +175,23 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                 sources.tables[name] = table.hold(version, message)
 
 
-def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest) -> None:
-    """Hold the tables of a snapshot that the feed begins after: what was changed between them is in neither."""
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
+    """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
+    reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
     for name, table in list(sources.tables.items()):
-        # the changes of the very next timestamp: people give the snapshot's position plus one
-        if start is None or table.ended is not None or table.snapshot is None or start <= table.snapshot.tso + 1:
+        if start is None or table.ended is not None or not table.segments or table.segments[0].start > 0:
             continue
-        tso = table.snapshot.tso
-        message = (
-            f"{name} is held at {tso + 1}: its snapshot was taken at {tso}, and the change feed begins at {start}. "
-            f"What was changed between them is in neither. Create the changefeed with --start-ts={tso}, or take a "
-            f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
-            f"created with that start-ts and taken up again later, say so: ingest.feed_start: {tso}."
-        )
-        sources.tables[name] = table.hold(tso + 1, message)
+        known = max(table.snapshot.tso if table.snapshot else 0, reached.get(name, 0))
+        # the changes of the very next timestamp: people give the snapshot's position plus one
+        if known and start > known + 1:
+            message = (
+                f"{name} is held at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
+                f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a "
+                f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
+                f"created with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
+            )
+            sources.tables[name] = table.hold(known + 1, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
