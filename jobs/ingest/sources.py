@@ -17,6 +17,7 @@ from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
 from jobs.ingest.tables.mysql import SourceColumn
@@ -164,10 +165,12 @@ def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[
 def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:
     if version.fault or _lacking(version):
         return None
-    key = tuple(column.name for column in version.columns if column.name in version.key)
+    append = version.key == (ROW_ID,)
+    columns = tuple(column for column in version.columns if not append or column.name != ROW_ID)
+    key = tuple(column.name for column in columns if column.name in version.key)
     name = f"{schema}.{table}"
     zone = settings.tables.get(name, TableRules()).timezone or zone
-    return RowSpec(schema, table, version.version, version.columns, key, zone, masks_of(settings, name, key))
+    return RowSpec(schema, table, version.version, columns, key, zone, masks_of(settings, name, key), append)
 
 
 def _lacking(version: Version) -> str:

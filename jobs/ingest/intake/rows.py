@@ -35,6 +35,8 @@ class RowSpec:
     zone: str = "UTC"
     masks: Masks = field(default_factory=Masks)
     """Columns that are covered."""
+    append: bool = False
+    """Whether the table has no key and is taken append-only: `key` is empty then."""
 
     @property
     def required(self) -> frozenset[str]:
@@ -131,6 +133,8 @@ def _repeated(texts: list[str], times: int) -> pa.Array:
 
 def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
     """Return each row's key as `key_text` writes it; null where a key column is NULL."""
+    if spec.append:  # rows get ids of their own later
+        return pa.repeat(pa.scalar("[]"), len(next(iter(columns.values()))))
     parts = [columns[name] for name in spec.key]
     kinds = {column.name: column.kind for column in spec.columns}
     if not all(kinds[name] in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):

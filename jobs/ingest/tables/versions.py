@@ -12,7 +12,7 @@ from jobs.config.ingest import TableRules
 from jobs.ingest.tables.alter import alterations
 from jobs.ingest.tables.ddl import CreateTable
 from jobs.ingest.tables.definitions import Created, Definition, Generation, Index, created, edits, named
-from jobs.ingest.tables.keys import key_of, primary_key
+from jobs.ingest.tables.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.shape import RowShape, by_rows
 from jobs.ingest.ticdc.schemafile import SchemaFile
@@ -70,7 +70,7 @@ class Knowledge:
         """Return the version that rows of the snapshot have."""
         if self.snapshot is None:
             return None
-        return Version(self.snapshot.tso, self._told(self.snapshot.create.columns), self.key)
+        return Version(self.snapshot.tso, self._with_id(self._told(self.snapshot.create.columns)), self.key)
 
     def version(self, file: SchemaFile, shapes: Shapes | None = None, model: "Knowledge | None" = None) -> Version:
         """Go through one schema file; return how rows under it are to be read.
@@ -87,14 +87,13 @@ class Knowledge:
         fault = self._by_rows(file, shapes)
         columns = self._told(file.columns)
         self.key = self._key(columns, file.key)
-        return Version(file.version, columns, self.key, fault)
+        return Version(file.version, self._with_id(columns), self.key, fault)
 
     def _older(self, file: SchemaFile, shapes: Shapes | None, model: "Knowledge | None") -> Version:
         """Return the version of a schema file that is not newer than the snapshot."""
         if {column.name.lower() for column in file.columns} == set(self.names):
             columns = self._told(file.columns)
-            unique = key_of(self.indexes, columns, self.key, exported=True)
-            return Version(file.version, columns, self._named(file.columns) or file.key or unique)
+            return Version(file.version, self._with_id(columns), self.key)
         if self.before is None:
             self.before = Knowledge(self.rules, None)
             self.before._take(self)
@@ -203,7 +202,12 @@ class Knowledge:
     def _key(self, columns: tuple[SourceColumn, ...], primary: tuple[str, ...]) -> tuple[str, ...]:
         """Return the key: as conf names it, the primary one, or the unique index that TiCDC takes."""
         unique = key_of(self.indexes, columns, self.key, exported=self.snapshot is not None)
-        return self._named(columns) or primary or unique
+        append = self.rules.keyless == "append" and not any(column.name.lower() == ROW_ID for column in columns)
+        return self._named(columns) or primary or unique or ((ROW_ID,) if append else ())
+
+    def _with_id(self, columns: tuple[SourceColumn, ...]) -> tuple[SourceColumn, ...]:
+        """Return the columns, with that of the rows' ids where the table has no key and is taken append-only."""
+        return (*columns, ROW_ID_COLUMN) if self.key == (ROW_ID,) else columns
 
     def _named(self, columns: Iterable[SourceColumn]) -> tuple[str, ...]:
         """Return the key that conf names, with its columns as they are written."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from jobs.ingest.intake.keyless import not_inserts
 from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
@@ -131,7 +132,8 @@ def _changes(task: Task, piece: pa.Table, numbers: Any, body: bytes, bad: Bad) -
         spec.rows, row, lambda column, values: from_feed_csv(column, values, spec.rows.zone, spec.binary)
     )
     op, commit, wrong = _told(spec, fixed)
-    faults |= wrong
+    halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
+    faults |= wrong | not_inserts(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made
