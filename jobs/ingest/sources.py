@@ -91,6 +91,7 @@ def join(
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
     for retake in taken.values():
+        _hold_exported(sources, retake.full_name, retake.snapshot, settings)
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
@@ -198,41 +199,49 @@ def _wait(
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
-        create = export.creates.get(name)
-        rules = settings.tables.get(".".join(name), TableRules())
-        if create is None or rules.exclude:
+        create, full = export.creates.get(name), ".".join(name)
+        if create is None or settings.tables.get(full, TableRules()).exclude:
             continue
-        version, found = _exported(sources, name, Snapshot(export.tso, create), settings)
+        snapshot = Snapshot(export.tso, create)
+        version, found = _exported(full, snapshot, settings)
         spec = _row_spec(*name, version, settings.timezone, settings)
+        _hold_exported(sources, full, snapshot, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
-        task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
+        task = Task(source, export.root, file.path, file.size, full, dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
 
 
-def _exported(
-    sources: Sources, name: TableName, snapshot: Snapshot, settings: Ingest
-) -> tuple[Version, tuple[SourceColumn, ...]]:
-    """Return how rows of an export are read, and which columns they lack are computed; hold the table for any other."""
-    full = ".".join(name)
+def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version, tuple[SourceColumn, ...]]:
+    """Return how rows of an export are read, and which of the generated columns that they lack are computed."""
     rules = settings.tables.get(full, TableRules())
     version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
     # an export has no generated columns at all; conf speaks of the feed's rows alone
     columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
     there = [c for c in columns if not c.generated and c.name not in rules.mask]
-    wanted = [c for c in version.columns if c.stored and not c.left_out]
-    found = tuple(c for c in wanted if computable(c, there))
-    lost = ", ".join(c.name for c in wanted if c not in found)
-    reason = (
-        f"{full} is held at {snapshot.tso}: an export has no values of STORED generated columns, and those of {lost} "
-        f"cannot be computed here. Leave them out of silver by conf: ingest.tables.{full}.generated: [{lost}]."
-    )
-    for key, table in list(sources.tables.items()) if lost else ():
+    found = (c for c in version.columns if c.stored and not c.left_out and computable(c, there))
+    return replace(version, columns=columns), tuple(found)
+
+
+def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
+    """Hold a table of which an export has rows without a key, or without values that silver needs."""
+    version, found = _exported(full, snapshot, settings)
+    whole = Knowledge(settings.tables.get(full, TableRules()), snapshot).snapshot_version()
+    stored = [c.name for c in (whole.columns if whole else ()) if c.stored and not c.left_out]
+    lost = ", ".join(name for name in stored if name not in {c.name for c in found})
+    reason = ""
+    if lost:
+        reason = (
+            f"an export has no values of STORED generated columns, and those of {lost} cannot be computed here. Leave "
+            f"them out of silver by conf: ingest.tables.{full}.generated: [{lost}]"
+        )
+    if _lacking(version):
+        reason = f"in the export {_lacking(version)}. Name its key columns in conf: ingest.tables.{full}.keys"
+    for key, table in list(sources.tables.items()) if reason else ():
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
-            sources.tables[key] = table.hold(snapshot.tso, reason)
-    return replace(version, columns=columns), found
+            sources.tables[key] = table.hold(snapshot.tso, f"{full} is held at {snapshot.tso}: {reason}.")
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

@@ -55,6 +55,11 @@ class Knowledge:
         """Columns of the newest version, in lower case."""
         self.known = snapshot is not None
         """Whether the table's whole definition is known: which columns are generated, and its indexes."""
+        self.keys = tuple(name.lower() for name in rules.keys)
+        self.told = {name.lower() for name in rules.generated}
+        """Keys and generated columns that conf names; they follow their columns through renames."""
+        self.learnt: set[tuple[int, str]] = set()
+        """Statements gone through: one may stand in two schema files."""
         self.snapshot = snapshot
         self.before: Knowledge | None = None
         """Of the time before the snapshot, which has later definitions."""
@@ -107,6 +112,9 @@ class Knowledge:
 
     def _learn(self, file: SchemaFile, model: "Knowledge | None") -> None:
         """Learn from a statement."""
+        if (file.version, file.query) in self.learnt:
+            return
+        self.learnt.add((file.version, file.query))
         made = created(file.query, file.schema)
         if made is None:
             self._edit(file.query)
@@ -130,6 +138,8 @@ class Knowledge:
         self.members = {new.get(n, n): members for n, members in self.members.items() if n not in gone}
         self.generated = {new.get(n, n): how for n, how in self.generated.items() if n not in gone}
         self.key = tuple(new.get(name.lower(), name) for name in self.key)
+        self.keys = tuple(new.get(name, name) for name in self.keys)
+        self.told = {new.get(name, name) for name in self.told}
         self._define(done.defined)
         there = {index.name for index in self.indexes}
         lost = any(required and name not in there for name, required in done.dropped_indexes.items())
@@ -160,9 +170,8 @@ class Knowledge:
         shape = shapes(file) if shapes is not None and (virtual or not self.known) else None
         if shape is None:
             return ""
-        optional = {name.lower() for name in self.rules.generated}
         generated = set(self.generated) | virtual if self.known else None
-        found = by_rows(shape, file.columns, file.key, virtual, generated, optional)
+        found = by_rows(shape, file.columns, file.key, virtual, generated, self.told)
         if isinstance(found, str):
             return found
         for name in self.names:
@@ -177,7 +186,7 @@ class Knowledge:
         how = self.generated.get(name)
         if how is not None:
             return not how.stored
-        return name.startswith(_HIDDEN) or name in {told.lower() for told in self.rules.generated}
+        return name.startswith(_HIDDEN) or name in self.told
 
     def _told(self, columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
         """Return columns with all that is known of them."""
@@ -196,7 +205,7 @@ class Knowledge:
             generated=how is not None or self._is_virtual(name),
             stored=how is not None and how.stored,
             expression=how.expression if how else "",
-            left_out=name in {told.lower() for told in self.rules.generated},
+            left_out=name in self.told,
         )
 
     def _key(self, columns: tuple[SourceColumn, ...], primary: tuple[str, ...]) -> tuple[str, ...]:
@@ -212,4 +221,4 @@ class Knowledge:
     def _named(self, columns: Iterable[SourceColumn]) -> tuple[str, ...]:
         """Return the key that conf names, with its columns as they are written."""
         written = {column.name.lower(): column.name for column in columns}
-        return tuple(written.get(name.lower(), name) for name in self.rules.keys)
+        return tuple(written.get(name, name) for name in self.keys)
