@@ -43,8 +43,10 @@ class TableRules(Section):
 
     keys: tuple[str, ...] = ()
     """Key columns, where neither the schema files nor a CREATE TABLE name them."""
+    keyless: Literal["refuse", "append"] = "refuse"
+    """What to do where it has no key at all: refuse holds it; append takes each insert as a row, nothing else."""
     generated: tuple[str, ...] = ()
-    """Generated columns, where no CREATE TABLE is there to say so."""
+    """Generated columns that silver leaves out, whether rows have them or not."""
     exclude: bool = False
     """Whether to leave the table out."""
     quarantine: Tolerance | None = None

@@ -33,6 +33,7 @@ from jobs.ingest.accounts import (
 from jobs.ingest.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
+from jobs.ingest.intake.keyless import identified
 from jobs.ingest.intake.manifest import Manifest, refuse
 from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
@@ -58,7 +59,9 @@ _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 
 
 def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
-    return _READERS[type(task.spec)](task, content)
+    batches = _READERS[type(task.spec)](task, content)
+    rows = task.spec if isinstance(task.spec, RowSpec) else task.spec.rows
+    return identified(batches, task.object) if rows.append else batches
 
 
 _PATIENCE = 3.0

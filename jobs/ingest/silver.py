@@ -21,6 +21,7 @@ from jobs.config.ingest import TableRules
 from jobs.errors import ConfigError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.lake.bloom import maybe_among
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
@@ -236,6 +237,8 @@ def _field(table: SourceTable, known: Table | None, column: Column, name: str) -
     comment = f"Column {column.name} of {table.full_name}, {column.now.sql}."
     if name != column.name:
         comment += f" Named {name} here: {column.name} cannot be the name of a Delta column."
+    if table.key == (ROW_ID,) and column.name == ROW_ID:
+        comment = "Id of an inserted row, as the table has no key: commit_ts, digest of the row, number."
     if known is not None:
         comment = next((c.comment for c in known.columns if c.name == column.name), comment)
     told: dict[str, Any] = {"comment": comment}

@@ -17,6 +17,7 @@ from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
 from jobs.ingest.tables.mysql import SourceColumn
@@ -103,6 +104,7 @@ def join(
         _export_items(sources, export, settings, "dumpling")
         _hold_blocked(sources, export)
     for retake in taken.values():
+        _hold_exported(sources, retake.full_name, retake.snapshot, settings)
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
@@ -234,10 +236,12 @@ def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[
 def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:
     if version.fault or _lacking(version):
         return None
-    key = tuple(column.name for column in version.columns if column.name in version.key)
+    append = version.key == (ROW_ID,)
+    columns = tuple(column for column in version.columns if not append or column.name != ROW_ID)
+    key = tuple(column.name for column in columns if column.name in version.key)
     name = f"{schema}.{table}"
     zone = settings.tables.get(name, TableRules()).timezone or zone
-    return RowSpec(schema, table, version.version, version.columns, key, zone, masks_of(settings, name, key))
+    return RowSpec(schema, table, version.version, columns, key, zone, masks_of(settings, name, key), append)
 
 
 def _lacking(version: Version) -> str:
@@ -265,43 +269,52 @@ def _wait(
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
-        rules = settings.tables.get(".".join(name), TableRules())
-        if rules.exclude:
+        full = ".".join(name)
+        if settings.tables.get(full, TableRules()).exclude:
             continue
         if name in export.blocked:
             sources.held_files.append(file.path)
             continue
-        version, found = _exported(sources, name, Snapshot(export.tso, export.creates[name]), settings)
+        snapshot = Snapshot(export.tso, export.creates[name])
+        version, found = _exported(full, snapshot, settings)
         spec = _row_spec(*name, version, settings.timezone, settings)
+        _hold_exported(sources, full, snapshot, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
-        task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
+        task = Task(source, export.root, file.path, file.size, full, dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
 
 
-def _exported(
-    sources: Sources, name: TableName, snapshot: Snapshot, settings: Ingest
-) -> tuple[Version, tuple[SourceColumn, ...]]:
-    """Return how rows of an export are read, and which columns they lack are computed; hold the table for any other."""
-    full = ".".join(name)
+def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version, tuple[SourceColumn, ...]]:
+    """Return how rows of an export are read, and which of the generated columns that they lack are computed."""
     rules = settings.tables.get(full, TableRules())
     version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
     # an export has no generated columns at all; conf speaks of the feed's rows alone
     columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
     there = [c for c in columns if not c.generated and c.name not in rules.mask]
-    wanted = [c for c in version.columns if c.stored and not c.left_out]
-    found = tuple(c for c in wanted if computable(c, there))
-    lost = ", ".join(c.name for c in wanted if c not in found)
-    reason = (
-        f"{full} is held at {snapshot.tso}: an export has no values of STORED generated columns, and those of {lost} "
-        f"cannot be computed here. Leave them out of silver by conf: ingest.tables.{full}.generated: [{lost}]."
-    )
-    for key, table in list(sources.tables.items()) if lost else ():
+    found = (c for c in version.columns if c.stored and not c.left_out and computable(c, there))
+    return replace(version, columns=columns), tuple(found)
+
+
+def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
+    """Hold a table of which an export has rows without a key, or without values that silver needs."""
+    version, found = _exported(full, snapshot, settings)
+    whole = Knowledge(settings.tables.get(full, TableRules()), snapshot).snapshot_version()
+    stored = [c.name for c in (whole.columns if whole else ()) if c.stored and not c.left_out]
+    lost = ", ".join(name for name in stored if name not in {c.name for c in found})
+    reason = ""
+    if lost:
+        reason = (
+            f"an export has no values of STORED generated columns, and those of {lost} cannot be computed here. Leave "
+            f"them out of silver by conf: ingest.tables.{full}.generated: [{lost}]"
+        )
+    if _lacking(version):
+        reason = f"in the export {_lacking(version)}. Name its key columns in conf: ingest.tables.{full}.keys"
+    for key, table in list(sources.tables.items()) if reason else ():
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
-            sources.tables[key] = table.hold(snapshot.tso, reason)
-    return replace(version, columns=columns), found
+            sources.tables[key] = table.hold(snapshot.tso, f"{full} is held at {snapshot.tso}: {reason}.")
 
 
 def _hold_blocked(sources: Sources, export: Export) -> None:

@@ -200,6 +200,8 @@ def _note_column(found: Edits, verb: str, rest: list[Token]) -> None:
         return
     several = verb == "ADD" and rest[0] == _OPEN
     for words in parts(group(rest)) if several else [rest[1:] if verb == "CHANGE" else rest]:
+        if not words:
+            continue
         index = _index(words) or _column_index(words)
         found.added_indexes += [index] if index is not None else []
         if str(words[0]) not in _NOT_COLUMNS:

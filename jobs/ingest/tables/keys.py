@@ -10,6 +10,10 @@ from collections.abc import Iterable, Sequence
 from jobs.ingest.tables.definitions import Index
 from jobs.ingest.tables.mysql import SourceColumn
 
+ROW_ID = "_row_id"
+"""Column of silver that stands for the key of a table without one, where conf takes it append-only."""
+ROW_ID_COLUMN = SourceColumn(ROW_ID, "VARCHAR", length=120, nullable=False)
+
 
 def usable(indexes: Iterable[Index], columns: Iterable[SourceColumn], exported: bool = False) -> list[Index]:
     """Return the unique indexes that identify rows by columns that rows have.

@@ -12,7 +12,7 @@ from jobs.config.ingest import TableRules
 from jobs.ingest.tables.alter import alterations
 from jobs.ingest.tables.ddl import CreateTable
 from jobs.ingest.tables.definitions import Created, Definition, Generation, Index, created, edits, named
-from jobs.ingest.tables.keys import key_of, primary_key
+from jobs.ingest.tables.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.shape import RowShape, by_rows
 from jobs.ingest.ticdc.schemafile import SchemaFile
@@ -55,6 +55,11 @@ class Knowledge:
         """Columns of the newest version, in lower case."""
         self.known = snapshot is not None
         """Whether the table's whole definition is known: which columns are generated, and its indexes."""
+        self.keys = tuple(name.lower() for name in rules.keys)
+        self.told = {name.lower() for name in rules.generated}
+        """Keys and generated columns that conf names; they follow their columns through renames."""
+        self.learnt: set[tuple[int, str]] = set()
+        """Statements gone through: one may stand in two schema files."""
         self.snapshot = snapshot
         self.before: Knowledge | None = None
         """Of the time before the snapshot, which has later definitions."""
@@ -70,7 +75,7 @@ class Knowledge:
         """Return the version that rows of the snapshot have."""
         if self.snapshot is None:
             return None
-        return Version(self.snapshot.tso, self._told(self.snapshot.create.columns), self.key)
+        return Version(self.snapshot.tso, self._with_id(self._told(self.snapshot.create.columns)), self.key)
 
     def version(self, file: SchemaFile, shapes: Shapes | None = None, model: "Knowledge | None" = None) -> Version:
         """Go through one schema file; return how rows under it are to be read.
@@ -87,14 +92,13 @@ class Knowledge:
         fault = self._by_rows(file, shapes)
         columns = self._told(file.columns)
         self.key = self._key(columns, file.key)
-        return Version(file.version, columns, self.key, fault)
+        return Version(file.version, self._with_id(columns), self.key, fault)
 
     def _older(self, file: SchemaFile, shapes: Shapes | None, model: "Knowledge | None") -> Version:
         """Return the version of a schema file that is not newer than the snapshot."""
         if {column.name.lower() for column in file.columns} == set(self.names):
             columns = self._told(file.columns)
-            unique = key_of(self.indexes, columns, self.key, exported=True)
-            return Version(file.version, columns, self._named(file.columns) or file.key or unique)
+            return Version(file.version, self._with_id(columns), self.key)
         if self.before is None:
             self.before = Knowledge(self.rules, None)
             self.before._take(self)
@@ -108,6 +112,9 @@ class Knowledge:
 
     def _learn(self, file: SchemaFile, model: "Knowledge | None") -> None:
         """Learn from a statement."""
+        if (file.version, file.query) in self.learnt:
+            return
+        self.learnt.add((file.version, file.query))
         made = created(file.query, file.schema)
         if made is None:
             self._edit(file.query)
@@ -131,6 +138,8 @@ class Knowledge:
         self.members = {new.get(n, n): members for n, members in self.members.items() if n not in gone}
         self.generated = {new.get(n, n): how for n, how in self.generated.items() if n not in gone}
         self.key = tuple(new.get(name.lower(), name) for name in self.key)
+        self.keys = tuple(new.get(name, name) for name in self.keys)
+        self.told = {new.get(name, name) for name in self.told}
         self._define(done.defined)
         there = {index.name for index in self.indexes}
         lost = any(required and name not in there for name, required in done.dropped_indexes.items())
@@ -161,9 +170,8 @@ class Knowledge:
         shape = shapes(file) if shapes is not None and (virtual or not self.known) else None
         if shape is None:
             return ""
-        optional = {name.lower() for name in self.rules.generated}
         generated = set(self.generated) | virtual if self.known else None
-        found = by_rows(shape, file.columns, file.key, virtual, generated, optional)
+        found = by_rows(shape, file.columns, file.key, virtual, generated, self.told)
         if isinstance(found, str):
             return found
         for name in self.names:
@@ -178,7 +186,7 @@ class Knowledge:
         how = self.generated.get(name)
         if how is not None:
             return not how.stored
-        return name.startswith(_HIDDEN) or name in {told.lower() for told in self.rules.generated}
+        return name.startswith(_HIDDEN) or name in self.told
 
     def _told(self, columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
         """Return columns with all that is known of them."""
@@ -197,15 +205,20 @@ class Knowledge:
             generated=how is not None or self._is_virtual(name),
             stored=how is not None and how.stored,
             expression=how.expression if how else "",
-            left_out=name in {told.lower() for told in self.rules.generated},
+            left_out=name in self.told,
         )
 
     def _key(self, columns: tuple[SourceColumn, ...], primary: tuple[str, ...]) -> tuple[str, ...]:
         """Return the key: as conf names it, the primary one, or the unique index that TiCDC takes."""
         unique = key_of(self.indexes, columns, self.key, exported=self.snapshot is not None)
-        return self._named(columns) or primary or unique
+        append = self.rules.keyless == "append" and not any(column.name.lower() == ROW_ID for column in columns)
+        return self._named(columns) or primary or unique or ((ROW_ID,) if append else ())
+
+    def _with_id(self, columns: tuple[SourceColumn, ...]) -> tuple[SourceColumn, ...]:
+        """Return the columns, with that of the rows' ids where the table has no key and is taken append-only."""
+        return (*columns, ROW_ID_COLUMN) if self.key == (ROW_ID,) else columns
 
     def _named(self, columns: Iterable[SourceColumn]) -> tuple[str, ...]:
         """Return the key that conf names, with its columns as they are written."""
         written = {column.name.lower(): column.name for column in columns}
-        return tuple(written.get(name.lower(), name) for name in self.rules.keys)
+        return tuple(written.get(name, name) for name in self.keys)

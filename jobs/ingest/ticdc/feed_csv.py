@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from jobs.ingest.intake.keyless import not_inserts
 from jobs.ingest.intake.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
 from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
@@ -184,7 +185,8 @@ def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Bad) ->
         spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
-    faults |= wrong | odd
+    halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
+    faults |= wrong | odd | not_inserts(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made

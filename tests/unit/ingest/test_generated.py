@@ -129,6 +129,16 @@ def test_rows_tell_of_a_table_that_nobody_defined(tmp_path):
     assert names(sources_of(lonely)) == ["id", "a", "g", "b"], "rows of the key alone say nothing of the others"
 
 
+def test_rows_that_have_a_virtual_column_after_all_are_believed(feed):
+    feed.ddl(1, "app.t", "CREATE TABLE `app`.`t` (`id` INT PRIMARY KEY,`g` INT AS (`id`))", ["id INT pk", "g INT"])
+    feed.rows(1, "app.t", [("I", 2, {"id": 1, "g": 4})])
+    found = sources_of(feed)
+    if feed.protocol == "json":
+        assert good(found) == [("1", "4")]
+    else:
+        assert "have 2 fields" in found.tables["app.t"].held
+
+
 def test_a_number_of_fields_tells_no_names_and_holds_the_table(tmp_path):
     feed = TableFeed(tmp_path / "csv", "csv")
     feed.ddl(5, "app.t", "", ["id INT pk", "a INT", "g INT"], 0)
@@ -139,6 +149,16 @@ def test_a_number_of_fields_tells_no_names_and_holds_the_table(tmp_path):
     assert (found.items, len(found.held_files)) == ([], 1)
     told = sources_of(feed, tables={"app.t": TableRules(generated=("G",))})
     assert good(told) == [("1", "1")]
+
+
+def test_conf_follows_a_renamed_column(feed):
+    feed.ddl(5, "app.t", "", ["a INT !", "g INT"], 0)
+    feed.rows(5, "app.t", [("I", 6, {"a": 1})])
+    feed.ddl(10, "app.t", "ALTER TABLE t RENAME COLUMN a TO b, CHANGE g h INT AS (b)", ["b INT !", "h INT"], 12)
+    feed.rows(10, "app.t", [("I", 11, {"b": 2})])
+    found = sources_of(feed, tables={"app.t": TableRules(keys=("a",), generated=("g",))})
+    assert found.tables["app.t"].key == ("b",)
+    assert len(good(found)) == 2
 
 
 def test_conf_leaves_a_column_out_of_silver_whether_rows_have_it_or_not(feed):

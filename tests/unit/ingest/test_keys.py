@@ -119,6 +119,20 @@ def test_statements_before_the_snapshot_are_in_it(feed, tmp_path):
     assert silver_of(found, "app.t") == [("a@x", "1", "p"), ("b@x", "2", "p")]
 
 
+def test_an_export_without_the_primary_key_holds_its_table(tmp_path):
+    sql = "CREATE TABLE `t` (`a` VARCHAR(50),`s` INT AS (CRC32(`a`)) STORED NOT NULL,PRIMARY KEY (`s`))"
+    export = write_export(tmp_path / "dump", 1, {"app.t": (sql, '"a"', ['"x"'])})
+    found = sources_of(TableFeed(tmp_path / "feed"), export)
+    assert "in the export rows lack s of the key" in found.tables["app.t"].held
+
+
+def test_one_statement_in_two_schema_files_is_gone_through_once(feed):
+    feed.ddl(1, "app.t", CREATE.format(keys=BOTH), COLUMNS)
+    for other in (COLUMNS, [*COLUMNS[:2], "v TEXT"]):  # upgraded writers have other checksums
+        feed.ddl(2, "app.t", "DROP INDEX `uk_slot` ON `app`.`t`", other, 8)
+    assert sources_of(feed).tables["app.t"].key == ("email",)
+
+
 def test_a_key_of_a_stored_column_is_one_unless_an_export_lacks_it(feed, tmp_path):
     sql = "CREATE TABLE `app`.`t` (`a` INT NOT NULL,`s` INT AS (`a`) STORED NOT NULL,`b` INT NOT NULL,{})"
     keys = "UNIQUE KEY `s`(`s`),UNIQUE KEY `b`(`b`)"
