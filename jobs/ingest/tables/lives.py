@@ -142,9 +142,12 @@ class Lives:
                     self._end(name, version, WITH_DATABASE)
             elif not file.table and file.action == FLASHES_SCHEMA:
                 self._recover_database(file)
+        said: set[TableName] = set()
         for file in files:
-            if file.table and file.action != FLASHES_CLUSTER:
+            if file.table and file.action != FLASHES_CLUSTER and not (file.query and (file.schema, file.table) in said):
                 self._one(file)
+                # where tables have ids for paths, a statement may stand below several of them
+                said |= {(file.schema, file.table)} if file.query else set()
 
     def _recover_database(self, file: SchemaFile) -> None:
         """Take up the tables that were dropped with a database."""
