@@ -200,8 +200,9 @@ class Lives:
         table = one.table.ended(one.version)
         table.resume(name, file)
         self.tables[name] = table
-        if file.columns:
-            self.versions.setdefault(name, {})[file.version] = table.knowledge.version(file)
+        now = tuple(column.now for column in table.columns)
+        version = table.knowledge.version(file) if file.columns else Version(file.version, now, table.key)
+        self.versions.setdefault(name, {})[file.version] = version
 
     def _rename(self, version: int, files: list[SchemaFile]) -> None:
         """Move all tables that one statement renames at once: names may be swapped."""
