@@ -145,9 +145,12 @@ class Lives:
                     self._end(name, version, WITH_DATABASE)
             elif not file.table and file.action == FLASHES_SCHEMA:
                 self._recover_database(file)
+        said: set[TableName] = set()
         for file in files:
-            if file.table and file.action != FLASHES_CLUSTER:
+            if file.table and file.action != FLASHES_CLUSTER and not (file.query and (file.schema, file.table) in said):
                 self._one(file)
+                # where tables have ids for paths, a statement may stand below several of them
+                said |= {(file.schema, file.table)} if file.query else set()
 
     def _recover_database(self, file: SchemaFile) -> None:
         """Take up the tables that were dropped with a database."""
@@ -200,8 +203,9 @@ class Lives:
         table = one.table.ended(one.version)
         table.resume(name, file)
         self.tables[name] = table
-        if file.columns:
-            self.versions.setdefault(name, {})[file.version] = table.knowledge.version(file)
+        now = tuple(column.now for column in table.columns)
+        version = table.knowledge.version(file) if file.columns else Version(file.version, now, table.key)
+        self.versions.setdefault(name, {})[file.version] = version
 
     def _rename(self, version: int, files: list[SchemaFile]) -> None:
         """Move all tables that one statement renames at once: names may be swapped."""

@@ -30,7 +30,8 @@ def told_once(files: Iterable[SchemaFile]) -> tuple[list[SchemaFile], list[tuple
     """
     kept: list[SchemaFile] = []
     broken: list[tuple[SchemaPath, SourceError]] = []
-    for version, group in groupby(sorted(files, key=lambda file: (file.version, file.path)), lambda file: file.version):
+    ordered = sorted(files, key=lambda file: (file.version, file.table_id, file.path))
+    for (version, _), group in groupby(ordered, lambda file: (file.version, file.table_id)):
         same = list(group)
         try:
             kept.append(reduce(_both, same))
@@ -56,7 +57,7 @@ def _both(one: SchemaFile, other: SchemaFile) -> SchemaFile:
             raise Contradiction("list different columns")
         added = alterations(told.query).added
         columns = tuple(_column(*pair, added) for pair in zip(one.columns, other.columns, strict=True))
-    return replace(told, columns=columns, key=one.key or other.key, table_id=_owner(one, other))
+    return replace(told, columns=columns, key=one.key or other.key)
 
 
 def _statement(one: SchemaFile, other: SchemaFile) -> SchemaFile:
@@ -68,11 +69,6 @@ def _statement(one: SchemaFile, other: SchemaFile) -> SchemaFile:
     if one.action != other.action or _words(one.query) != _words(other.query):
         raise Contradiction(f"hold different statements, {one.query!r} and {other.query!r}")
     return one
-
-
-def _owner(one: SchemaFile, other: SchemaFile) -> int:
-    """Return the id of the folder: the partitions of a table have one each, with nothing of their own to tell."""
-    return one.table_id if one.query or not other.query else other.table_id
 
 
 def _words(query: str) -> list[tuple[str, str]]:

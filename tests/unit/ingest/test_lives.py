@@ -121,6 +121,26 @@ def test_ids_tell_columns_apart_whatever_the_statement_says():
     assert life(first, again, snapshot=False).columns[1].since == 30
 
 
+def test_a_narrower_type_is_followed_unless_values_do_not_fit():
+    narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
+    assert life(narrower).columns[1].casts == ((20, (("chars", 5),)),)
+    unfit = {(("app", "t"), 20): "gives column name a type that 3 of its values do not fit"}
+    start = {("app", "t"): Snapshot(10, CREATE)}
+    held = Lives(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
+    assert (held.barrier, held.columns[1].now.length, held.columns[1].casts) == (20, 20, ())
+    assert "3 of its values do not fit" in held.held
+
+
+def test_a_column_of_hashes_or_of_the_key_is_not_converted():
+    narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
+    rules = TableRules(mask={"name": "hash"})
+    assert "cannot be told from their hashes" in life(schema(10), narrower, rules=rules).held
+    wider = schema(20, ID, SourceColumn("name", "VARCHAR", length=50), action=12)
+    assert life(schema(10), wider, rules=rules).held is None
+    key = schema(20, SourceColumn("id", "INT", nullable=False), NAME, action=12)
+    assert life(schema(10), key).held is None, "the text of a key that fits stays the same"
+
+
 def test_a_truncation_is_a_floor_and_a_drop_an_end():
     assert life(schema(10), schema(20, action=11)).floors == (20,)
     assert "app.t" not in lives(schema(10), schema(20, action=4))

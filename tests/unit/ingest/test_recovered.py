@@ -1,11 +1,16 @@
 """Tables that come back: whose rows they have, and where nobody can tell."""
 
+import json
+
 import pytest
 
+from jobs.config.ingest import Ingest
+from jobs.ingest.sources import join
 from jobs.ingest.tables.ddl import parse_create
 from jobs.ingest.tables.recovered import databases_of, source_of
 from jobs.ingest.tables.versions import Snapshot
-from jobs.ingest.ticdc.schemafile import SchemaFile
+from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.schemafile import SchemaFile, checksum
 from tests.statements import replayed, schema, spans
 
 COLUMNS = ("id BIGINT NOT NULL PRIMARY KEY", "name VARCHAR(20)")
@@ -175,3 +180,42 @@ def test_the_names_of_a_database():
     assert databases_of("FLASHBACK DATABASE `a` TO `b`;", "b") == ("a", "b")
     assert databases_of("flashback schema a", "a") == ("a", "a")
     assert databases_of("", "a") == ("a", "a")
+
+
+def by_id(root, number, version, name, query, action):
+    """Write a schema file below a table's id."""
+    key = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
+    body = {"Table": name, "Schema": "app", "Version": 1, "TableVersion": version, "Query": query, "Type": action}
+    body |= {"TableColumns": [key], "TableColumnsTotal": 1}
+    path = root / f"{number}/meta/schema_{version}_{checksum(body):010d}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(body))
+
+
+BASE = 460_000_000_000_000_000
+"""Versions are long numbers, by which a CSV's dialect is told."""
+
+
+@pytest.mark.parametrize(("end", "action"), [("DROP TABLE t", 4), ("TRUNCATE TABLE t", 11)])
+def test_tables_come_back_where_they_have_ids_for_paths(tmp_path, end, action):
+    (tmp_path / "metadata").write_text('{"checkpoint-ts":460000000000000100}')
+    by_id(tmp_path, 101, BASE + 10, "t", "CREATE TABLE t (id BIGINT PRIMARY KEY)", 3)
+    by_id(tmp_path, 101, BASE + 20, "t", end, action)
+    if action == 11:
+        by_id(tmp_path, 102, BASE + 20, "t", end, action)
+    by_id(tmp_path, 101, BASE + 30, "u", "FLASHBACK TABLE `app`.`t` TO `u`", 25)
+    for version, extension in ((BASE + 10, "csv"), (BASE + 30, "csv")):
+        folder = tmp_path / f"101/{version}"
+        (folder / "meta").mkdir(parents=True)
+        (folder / f"CDC000001.{extension}").write_text(f'"I","t","app",{version + 1},1\r\n')
+        (folder / "meta/CDC.index").write_text(f"CDC000001.{extension}\n")
+    sources = join(read_feed(str(tmp_path)), None, Ingest())
+    assert [(item.task.object, item.task.table) for item in sources.items] == [
+        (f"101/{BASE + 10}/CDC000001.csv", "app.t"), (f"101/{BASE + 30}/CDC000001.csv", "app.u"),
+    ]  # fmt: skip
+    table = sources.tables["app.u"]
+    assert (spans(table), table.floors, table.held) == (
+        [("app.t", BASE + 10, BASE + 20), ("app.u", BASE + 30, None)],
+        (),
+        None,
+    )
