@@ -6,27 +6,25 @@ step may be repeated. Numbers always add up, or the run fails:
 read + carried = applied + superseded + other_topics + quarantined.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.config.ingest import Ingest, TopicRules
-from jobs.errors import SourceError, TableError
+from jobs.errors import TableError
 from jobs.ingest.accounts import Tally
 from jobs.ingest.archive.events import TOPICS, topic_tables
-from jobs.ingest.archive.gaps import gaps
-from jobs.ingest.archive.layouts import Archived, Refused, classify, side_files
+from jobs.ingest.archive.gaps import SHOWN, gaps
 from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.broker.address import addresses, is_broker
+from jobs.ingest.archive.objects import archive_objects
+from jobs.ingest.broker.address import SCHEME, Address, addresses, is_broker
 from jobs.ingest.broker.intake import take_from_brokers
 from jobs.ingest.intake.batches import Intake, Taken, take_in
-from jobs.ingest.intake.manifest import Item, Manifest, refuse
+from jobs.ingest.intake.manifest import Manifest, refuse
 from jobs.ingest.intake.replay import replay_of
-from jobs.ingest.intake.storage import listing
-from jobs.ingest.intake.stream import KAFKA_FIELDS, Task
+from jobs.ingest.intake.stream import KAFKA_FIELDS
 from jobs.ingest.topics import Done, apply_topic
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
@@ -42,7 +40,9 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, other_topics, quarantined (messages); files, unknown_files,
-        overwritten; gaps, ranges of exact offsets that are missing. detail: the first of them.
+        overwritten; gaps, ranges of exact offsets that are missing. detail: the first gaps; other_topics, messages by
+        topic without a table; unknown_paths, the first of the files that are refused and why; without_topic, sources
+        in which no topic has a table.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
@@ -53,24 +53,43 @@ def run(work: Work) -> Outcome:
     """
     for table in TOPICS.values():
         work.lake.ensure(table.name)  # a topic without messages is a table too
-    named = work.options.get("kafka") or ()
-    brokers = addresses(named)
-    items, refused = _listed((uri for uri in named if not is_broker(uri)), work.context.settings.ingest)
+    named, settings = work.options.get("kafka") or (), work.context.settings.ingest
+    brokers, tables = addresses(named), topic_tables(settings)
+    found = archive_objects((uri for uri in named if not is_broker(uri)), settings, tables)
+    items = list(found.items.values())
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
-    unknown = refuse(work, manifest, "kafka", refused) if refused else 0
+    unknown = refuse(work, manifest, "kafka", found.refused) if found.refused else 0
     taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
-    counts = apply_messages(work, manifest.last, taken)
+    counts, others = apply_messages(work, manifest.last, taken)
     missing, some = gaps(work.lake, taken.batches)
-    for gap in some:
-        work.progress(str(gap))
     counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
-    return Outcome(counts["applied"], counts, detail={"gaps": [str(gap) for gap in some]})
+    detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "other_topics": others}
+    refused = sorted(found.refused.items())[:SHOWN]
+    detail["unknown_paths"] = {path: f"{reason}: {why}" for path, (_, reason, why) in refused}
+    detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
+    _say(work, detail)
+    return Outcome(counts["applied"], counts, detail=detail)
 
 
-def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
-    """Bring to silver what bronze holds and silver does not, topic by topic; return the counts.
+def _say(work: Work, detail: dict[str, Any]) -> None:
+    """Name what a person should know of: missing offsets, files and topics that nothing came of."""
+    for gap in detail["gaps"]:
+        work.progress(gap)
+    for path, why in detail["unknown_paths"].items():
+        work.progress(f"{path} was not read: {why}")
+    for topic, messages in detail["other_topics"].items():
+        work.progress(f"{topic}: {messages:,} messages stay in bronze, the topic has no table")
+    for source in detail["without_topic"]:
+        work.progress(f"{source}: no topic of it has a table, nothing reaches silver. Name them in ingest.topics")
+
+
+def apply_messages(work: Work, newest: int, taken: Taken) -> tuple[dict[str, int], dict[str, int]]:
+    """Bring to silver what bronze holds and silver does not, topic by topic.
+
+    Returns:
+        the counts, and the messages of topics that have no table, by topic.
 
     Args:
         work: lake and progress.
@@ -92,42 +111,20 @@ def apply_messages(work: Work, newest: int, taken: Taken) -> dict[str, int]:
         tally = Tally(taken.files_of[topic], one.applied, superseded, 0, bad)
         _note(work, topic, past.get(topic), newest, one.newest, tally)
         done.append(one)
-    for topic in sorted(set(waiting) - set(tables)):
-        tally = Tally(taken.files_of[topic], superseded=waiting[topic][1], quarantined=taken.bad_of[topic])
+    others = {topic: waiting[topic][1] for topic in sorted(set(waiting) - set(tables))}
+    for topic, messages in others.items():
+        tally = Tally(taken.files_of[topic], superseded=messages, quarantined=taken.bad_of[topic])
         _note(work, topic, past.get(topic), newest, None, tally)
     total = sum(count for _, count in waiting.values())
     known, bad, applied = (sum(getattr(topic, what) for topic in done) for what in ("total", "bad", "applied"))
     counts = {"read": taken.read, "carried": total - fresh, "applied": applied, "superseded": known - bad - applied}
-    return counts | {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+    counts |= {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+    return counts, others
 
 
-def _listed(roots: Iterable[str], settings: Ingest) -> tuple[list[Item], dict[str, tuple[int, str, str]]]:
-    items: dict[str, Item] = {}
-    refused: dict[str, tuple[int, str, str]] = {}
-    for root in roots:
-        files = listing(root, "Kafka archive")
-        paths = {file.path for file in files}
-        for file in files:
-            what = _beside(classify(file.path), file.path, paths, settings)
-            if isinstance(what, Refused):
-                refused[file.path] = (file.size, what.reason, what.detail)
-            elif isinstance(what, Archived):
-                if file.path in items:
-                    raise SourceError(
-                        f"{file.path} is in {items[file.path].task.root} and in {root}: archives ingested together "
-                        "must not share paths. Ingest them into different lakes, or leave one out."
-                    )
-                items[file.path] = Item(file, Task("kafka", root, file.path, file.size, what.topic, what))
-    return list(items.values()), refused
-
-
-def _beside(what: Archived | Refused | None, path: str, paths: set[str], settings: Ingest) -> Archived | Refused | None:
-    """Return what a file is, with the files and fields that have its messages' keys, headers and offsets."""
-    if not isinstance(what, Archived) or what.layout != "connect":
-        return what
-    keys, headers = (side if side in paths else None for side in side_files(path))
-    inserted = settings.topics.get(what.topic, TopicRules()).inserted
-    return replace(what, keys=keys, headers=headers, inserted=inserted if any(vars(inserted).values()) else None)
+def _without_topic(brokers: Iterable[Address], tables: Collection[str]) -> list[str]:
+    """Return the brokers of which no topic that has a table is wanted."""
+    return [f"{SCHEME}{one.servers}/{','.join(one.topics)}" for one in brokers if not set(one.topics) & set(tables)]
 
 
 def _checkpoints(lake: Lake) -> dict[str, int]:
