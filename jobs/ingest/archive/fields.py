@@ -33,6 +33,7 @@ _INFINITE = 0x7C00
 """Exponent of a float16, all ones: NaN or infinite."""
 _SHOWN = 80
 """Characters of a wrong value that its fault shows."""
+_LARGEST = float(np.finfo(np.float32).max)
 _WRONG = object()
 _ARROW = {
     "string": pa.string(), "bigint": pa.int64(), "int": pa.int32(), "smallint": pa.int16(), "tinyint": pa.int8(),
@@ -180,7 +181,7 @@ def _float(value: Any) -> Any:
 
 def _float32(value: Any) -> Any:
     found = _float(value)
-    return _WRONG if found is _WRONG or not np.isfinite(np.float32(found)) else found
+    return _WRONG if found is _WRONG or abs(found) > _LARGEST else found
 
 
 def _boolean(value: Any) -> Any:

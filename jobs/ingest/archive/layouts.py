@@ -99,8 +99,6 @@ def classify(path: str, topics: Topics = Topics()) -> Archived | Refused | None:
     plain = plain_name(name)
     connect = _CONNECT.fullmatch(plain)
     if connect is not None:
-        if _TOMBSTONES in folders:
-            return None
         return _readable(connect["format"], path) or _connect(connect, folders)
     secor = _SECOR.fullmatch(plain) or _SECOR_MERGED.fullmatch(plain)
     if secor is not None and folders:
@@ -123,7 +121,9 @@ def side_files(path: str) -> tuple[str, str]:
     return f"{folder}{slash}{base}.keys.{rest}", f"{folder}{slash}{base}.headers.{rest}"
 
 
-def _connect(match: re.Match[str], folders: list[str]) -> Archived:
+def _connect(match: re.Match[str], folders: list[str]) -> Archived | None:
+    if _TOMBSTONES in folders:
+        return None
     # only the default partitioner writes every offset of a Kafka partition into one directory
     whole = bool(folders) and _DEFAULT_PARTITIONER.fullmatch(folders[-1]) is not None
     first = int(match["offset"]) if whole else None
