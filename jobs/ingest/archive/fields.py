@@ -8,7 +8,7 @@ Spark.
 import binascii
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from jobs.ingest.archive.payloads import decoder
 from jobs.ingest.archive.strict import Unreadable, json_object
 from jobs.ingest.archive.times import micros
 from jobs.ingest.archive.typed_records import as_json
-from jobs.lake.columns import DS
+from jobs.lake.columns import DS, TS
 from jobs.lake.table import Table
 
 PLACE = {"object": pa.string(), "row_no": pa.int64()}
@@ -64,9 +64,12 @@ class MessageReader:
                 f"{table.name}: {', '.join(odd)} cannot be read from messages; their types can be {', '.join(_ARROW)}. "
                 "Change the columns in jobs/lake/sources.py."
             )
-        self._fields = [(n, _reader(n, k, rules)) for n, k in self._columns.items() if n != DS.name]
-        self._required = [c.name for c in table.columns if not c.nullable and c.name != DS.name]
-        self._embedded = {"embedding", "dim"} <= set(self._required)
+        places = {name: place for place, name in enumerate(self._columns)}
+        self._day = (places[DS.name], places[TS.name]) if DS.name in places else None
+        self._fields = [(n, _nothing if n == DS.name else _reader(n, k, rules)) for n, k in self._columns.items()]
+        self._required = [(places[c.name], c.name) for c in table.columns if not c.nullable and c.name != DS.name]
+        embedded = {"dim", "embedding"} <= {name for _, name in self._required}
+        self._vector = (places["dim"], places["embedding"]) if embedded else None
 
     @property
     def schema(self) -> pa.Schema:
@@ -114,21 +117,24 @@ class MessageReader:
             value = as_json(self._decode(value))
         body = json_object(value)
         self._refuse_unknown_type(body)
-        found: dict[str, Any] = {}
+        found: list[Any] = []
         for name, read in self._fields:
             given = body.get(name)
-            found[name] = None if given is None else read(given)
-            if found[name] is _WRONG:
+            value = None if given is None else read(given)
+            if value is _WRONG:
                 raise Unreadable("bad_json", f"{name} is not of type {self._columns[name]}: {_shown(given)}")
+            found.append(value)
         # an empty key would make one row of all the events that have it
-        lacking = [name for name in self._required if found[name] is None or found[name] == ""]
+        lacking = [name for place, name in self._required if found[place] is None or found[place] == ""]
         if lacking:
             raise Unreadable("missing_field", f"missing: {', '.join(lacking)}")
-        if self._embedded:
-            _refuse_vector(found["dim"], found["embedding"])
-        if DS.name in self._columns:
-            found[DS.name] = None if found.get("ts") is None else found["ts"] // _DAY
-        return [found[name] for name in self._columns]
+        if self._vector:
+            dim, embedding = self._vector
+            _refuse_vector(found[dim], found[embedding])
+        if self._day is not None:
+            place, ts = self._day
+            found[place] = None if found[ts] is None else found[ts] // _DAY
+        return found
 
     def _refuse_unknown_type(self, body: dict[str, Any]) -> None:
         """Raise Unreadable for a type nobody knows, before faults of form: of which form it is nobody knows either."""
@@ -150,18 +156,27 @@ def _shown(value: Any) -> str:
 
 def _reader(name: str, kind: str, rules: TopicRules) -> Callable[[Any], Any]:
     """Return the function that reads a value of a column; it returns _WRONG for one of another type."""
+    # no lambdas: they would travel to the executors with a _WRONG of their own
     if kind == "timestamp":
-        return lambda value: _time(name, value, rules)
+        return partial(_time, name, rules)
     if kind in _BITS:
-        low, high = -(1 << (_BITS[kind] - 1)), (1 << (_BITS[kind] - 1)) - 1
-        return lambda value: value if type(value) is int and low <= value <= high else _WRONG
+        most = (1 << (_BITS[kind] - 1)) - 1
+        return partial(_integer, most)
     return _READERS[kind]
 
 
 _BITS = {"bigint": 64, "int": 32, "smallint": 16, "tinyint": 8}
 
 
-def _time(name: str, value: Any, rules: TopicRules) -> int:
+def _nothing(_: Any) -> None:
+    """Return no value: the day is that of ts, whatever a message says."""
+
+
+def _integer(most: int, value: Any) -> Any:
+    return value if type(value) is int and -most - 1 <= value <= most else _WRONG
+
+
+def _time(name: str, rules: TopicRules, value: Any) -> int:
     try:
         return micros(value, rules.ts_unit)
     except ValueError as error:

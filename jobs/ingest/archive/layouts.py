@@ -12,9 +12,7 @@ from itertools import takewhile
 from jobs.config.ingest import Inserted
 from jobs.ingest.intake.codecs import UNREAD, plain_name
 
-_SIDE = re.compile(
-    r"(^|/)(_SUCCESS|offset\.wm|\.[^/]+\.crc|[^/]*\.tmp(\.[^/]*)?|[^/]+\.(keys|headers)\.[^/]+)$"
-)
+_SIDE = re.compile(r"(^|/)(_SUCCESS|offset\.wm|\.[^/]+\.crc|[^/]*\.tmp(\.[^/]*)?|[^/]+\.(keys|headers)\.[^/]+)$")
 _SEGMENT_SIDE = re.compile(r"\d{20}\.(index|timeindex|txnindex|snapshot)|leader-epoch-checkpoint|partition\.metadata")
 _CONNECT = re.compile(r"(?P<topic>[^/+]+)\+(?P<partition>\d+)\+(?P<offset>\d+)\.(?P<format>[A-Za-z0-9.]+)")
 _SECOR = re.compile(r"(?P<generation>\d+)_(?P<partition>\d+)_(?P<offset>\d{20})(?:\.(?P<format>[A-Za-z0-9.]+))?")

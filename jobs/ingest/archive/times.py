@@ -15,6 +15,7 @@ _EARLIEST, _LATEST = 1_000_000_000, 4_102_444_800
 """Seconds of 2001-09-09 and 2100-01-01, the first and last time that a number without a unit can be."""
 _MICROS = 1_000_000
 _RANGES = [(n * _EARLIEST, n * _LATEST, n) for n in _PER_SECOND.values()]
+_MILLIS = (1_000 * _EARLIEST, 1_000 * _LATEST)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?\s?(?P<zone>[Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,6 +39,8 @@ def micros(value: Any, unit: Unit = "auto") -> int:
 
 def _number(value: int | float, unit: Unit) -> int:
     if unit == "auto":
+        if type(value) is int and _MILLIS[0] <= value <= _MILLIS[1]:  # nearly all are
+            return value * 1000
         per_second = next((n for low, high, n in _RANGES if low <= value <= high), 0)
         if not per_second:
             raise ValueError(

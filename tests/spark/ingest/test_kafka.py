@@ -129,7 +129,7 @@ def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run,
     assert {np.frombuffer(row["embedding"], "<f2").tolist() == vector.tolist() for row in rows} == {True}
     reasons = {r["row_no"]: r["reason"] for r in lake.read("ops.quarantine").collect()}
     bad = dict.fromkeys((4, 6, 7, 8, 9), "bad_embedding")
-    assert reasons == bad | {5: "missing_field"}
+    assert reasons == bad | {5: "bad_json"}
     details = {r["row_no"]: r["detail"] for r in lake.read("ops.quarantine").collect()}
     assert [details[row].split(":")[0] for row in (7, 8, 9)] == [
         "embedding must be finite",

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark import cloudpickle
 
 from jobs.config.ingest import TopicRules
 from jobs.errors import ConfigError
@@ -99,6 +100,12 @@ ONE = text()
 )
 def test_what_is_not_exactly_one_json_object_of_the_columns_types_is_bad_json(value):
     assert fault(value.encode())[0] == "bad_json"
+
+
+def test_a_reader_that_has_travelled_to_an_executor_reads_the_same():
+    there = cloudpickle.loads(cloudpickle.dumps(EVENTS))
+    for more in ({"pin_id": "x"}, {"ts": 5}, {"propensity": "NaN"}, {"event_id": []}, {"kind": "x"}, {"pin_id": None}):
+        assert fault(text(**more).encode(), there) == fault(text(**more).encode())
 
 
 def test_bytes_that_are_no_text_and_messages_without_a_value_have_reasons_of_their_own():
