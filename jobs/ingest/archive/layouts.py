@@ -27,6 +27,7 @@ _DATE = re.compile(r"[A-Za-z_]*\d{4}([-_.]?\d\d){0,4}|\d{1,2}")
 """Folder of a year, month, day, hour or minute, whatever it begins with."""
 _HASH = re.compile("[0-9a-f]{4}")
 """First folder where Secor spreads topics (secor.s3.prefix.md5hash)."""
+_REPLAY = ", then run `pinlake quarantine replay --reason unknown_topic`"
 _NAMED = r"(?:[A-Za-z_]*[=_-])?"
 _EPOCH = re.compile(
     rf"(?:^|/){_NAMED}(?:1970[-_./]?{_NAMED}0?1[-_./]?{_NAMED}0?1|1969[-_./]?{_NAMED}12[-_./]?{_NAMED}31)"
@@ -158,7 +159,7 @@ def _topic(folders: list[str], topics: Topics) -> str | Refused:
     return Refused(
         "unknown_topic",
         f"which folder is the topic cannot be told, it may be any of: {', '.join(sorted(named)) or 'none'}. Name the "
-        "topic in ingest.topics, or the folder's place below the root in ingest.topic_folder",
+        f"topic in ingest.topics, or the folder's place below the root in ingest.topic_folder{_REPLAY}",
     )
 
 
@@ -166,7 +167,8 @@ def _aiven(match: re.Match[str], topics: Topics) -> Archived | Refused:
     if match["topic"] not in topics.known:
         return Refused(
             "unknown_topic",
-            f"named as Aiven's connectors name files, but {match['topic']} is no known topic. Name it in ingest.topics",
+            f"named as Aiven's connectors name files, but {match['topic']} is no known topic. Name it in ingest.topics"
+            + _REPLAY,
         )
     partition, offset = int(match["partition"]), int(match["offset"])
     return Archived("aiven", match["topic"], partition, offset, format=_format(match["format"] or ""))
