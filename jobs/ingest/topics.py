@@ -4,13 +4,13 @@ In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.archive.events import Parsed, new_rows, parse, topic_tables
+from jobs.ingest.archive.events import Parsed, Reach, new_rows, parse, topic_tables
 from jobs.ingest.archive.repeated import first_copies
 from jobs.ingest.intake.replay import forget
 from jobs.ingest.intake.tolerance import Excess, is_excess, tolerance
@@ -69,8 +69,11 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
     try:
         found = parsed.rows.agg(
             F.count("reason").alias("bad"),
-            F.max(F.when(F.col("reason").isNull(), F.unix_millis("ts"))).alias("ts"),
-            F.collect_set(F.when(F.col("reason").isNull(), F.col("ds"))).alias("days"),
+            F.unix_millis(F.max("ts")).alias("ts"),
+            F.count_if(F.col("reason").isNull()).alias("good"),
+            F.collect_set("ds").alias("days"),
+            F.min(table.keys[0]).alias("first"),
+            F.max(table.keys[0]).alias("last"),
         ).collect()[0]  # bounded: one row
         aside = _quarantine(work, topic, parsed) if found["bad"] else 0
         why = _excess(work, topic, parsed, found["bad"], total) if found["bad"] else None
@@ -78,17 +81,17 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
             return Done(total, 0, found["bad"], None, why, aside)
         if held:
             _release(work, topic, parsed)
-        applied = _append(work, parsed, found["days"])
+        applied = _append(work, parsed, Reach(found["good"], found["days"], found["first"], found["last"]))
     finally:
         parsed.rows.unpersist()
     work.progress(f"{table.name}: {applied:,} of {total:,} messages applied, {found['bad']:,} in quarantine")
     return Done(total, applied, found["bad"], found["ts"], None, aside)
 
 
-def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
+def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
     name, rows = parsed.table.name, parsed.unique()
     if work.lake.version(name):  # version 0 is the empty table
-        rows = new_rows(rows, parsed.table, work.lake.scan(name), days)
+        rows = new_rows(rows, parsed.table, work.lake.scan(name), reach)
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
