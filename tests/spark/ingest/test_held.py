@@ -127,7 +127,7 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
         {"unheard_of": 1},
     )
     assert [counts[name] for name in parts] == [0, 0, 1, 1, 4]
-    assert "2 of 3 files no row" in outcome.detail["held"]["pin_events"]
+    assert "2 of 3 files as a whole" in outcome.detail["held"]["pin_events"]
     assert lake.read("ops.quarantine").where("reason = 'bad_json' and raw is not null").count() == 2
     found = status(lake.root)
     assert {one.table for one in found if one.held} == {"kafka:pin_events", "kafka:searches"}
