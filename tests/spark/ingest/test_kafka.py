@@ -16,7 +16,7 @@ from tests.unit.ingest.test_messages import record_batch
 
 pytestmark = pytest.mark.spark
 
-PARTS = ("applied", "superseded", "other_topics", "quarantined")
+PARTS = ("applied", "superseded", "other_topics", "pending", "quarantined")
 TS = 1_791_331_721_136  # 2026-10-07 UTC
 
 
@@ -81,7 +81,7 @@ def test_duplicates_are_removed_bad_messages_set_aside_and_late_files_picked_up(
     connect(tmp_path, "unheard_of", 0, b"anything", b"at all")
     counts = run()
     assert {name: counts[name] for name in ("read", *PARTS)} == {
-        "read": 17, "applied": 4, "superseded": 2, "other_topics": 2, "quarantined": 9,
+        "read": 17, "applied": 4, "superseded": 2, "other_topics": 2, "pending": 0, "quarantined": 9,
     }  # fmt: skip
     assert (counts["unknown_files"], run.detail["other_topics"]) == (1, {"unheard_of": 2})
     assert "ingest.topic_folder" in next(iter(run.detail["unknown_paths"].values()))
@@ -162,7 +162,8 @@ def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run,
     (tmp_path / "topics").mkdir()
     (tmp_path / "topics/part-0-0.json").write_bytes(event(80))
     counts = run()
-    assert (counts["applied"], counts["quarantined"], counts["unknown_files"]) == (3, 1, 2)
+    assert (counts["pending"], counts["quarantined"], counts["unknown_files"]) == (3, 1, 2)
+    assert set(run.detail["held"]) == {"pin_events"}, "how many messages the file has nobody knows"
     bad = {(r["reason"], r["table"]) for r in lake.read("ops.quarantine").collect()}
     assert bad == {("unreadable_file", "pin_events"), ("unsupported_format", None), ("unknown_topic", None)}
     assert run.detail["without_topic"] == [str(tmp_path / "topics")]
