@@ -100,6 +100,8 @@ class TopicRules(Section):
     """Field with the type of the event."""
     types: tuple[str, ...] = ()
     """Types that are known; messages of another one go to quarantine. Empty: all."""
+    ts_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
+    """What a number in ts counts since 1970: auto tells by its magnitude, from 2001-09-09 on; else named here."""
     inserted: Inserted = Inserted()
     """Fields that Kafka Connect put into the messages."""
 
@@ -176,6 +178,8 @@ class Ingest(Section):
     """Where pins' pictures are, and what of them is read."""
     embeddings: Embeddings = Embeddings()
     """How embeddings are computed from pins' pictures."""
+    topic_folder: int | None = Field(None, ge=1)
+    """Which folder of a Secor archive is the topic, from 1 below its root; found by the topics' names unless told."""
     brokers: Brokers = Brokers()
     """How brokers are read."""
     feed_start: int | None = Field(None, ge=0)

@@ -4,7 +4,7 @@ In: counts and detail of the jobs' outcomes. Out: sentences. What is held ends `
 is awaited or unknown does with --strict, as the scheduler asks for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def attention(counts: Mapping[str, int] | None, detail: Any) -> Attention:
 
     Args:
         counts: its counts.
-        detail: its detail: `held`, `awaited`, `unknown`, `other_topics`, `drifted`.
+        detail: its detail: `held`, `awaited`, `unknown_paths`, `other_topics`, `without_topic`, `drifted`.
     """
     counts, told = counts or {}, detail if isinstance(detail, Mapping) else {}
     waiting, notes = [], []
@@ -59,12 +59,16 @@ def attention(counts: Mapping[str, int] | None, detail: Any) -> Attention:
             "it once the checkpoint has moved on without it."
         )
     if counts.get("unknown_files"):
-        waiting.append(f"{_some(told.get('unknown', []), 'file')} of no known kind: `pinlake quarantine list`.")
+        waiting.append(f"{_some(told.get('unknown_paths', ()), 'file')} of no known kind: `pinlake quarantine list`.")
     if told.get("other_topics"):
         waiting.append(
             f"{_some(told['other_topics'], 'topic')} without a table: the messages stay in bronze. Name the table: "
             "ingest.topics.<topic>.table."
         )
+    waiting += [
+        f"{source}: no topic of it has a table, nothing reaches silver. Name them in ingest.topics."
+        for source in told.get("without_topic", ())
+    ]
     if counts.get("quarantined"):
         notes.append(f"{counts['quarantined']:,} rows could not be used: `pinlake quarantine list`.")
     notes += [f"{name} is not as the registry says: {'; '.join(c)}." for name, c in told.get("drifted", {}).items()]
@@ -75,7 +79,8 @@ def _number(held: tuple[str, ...]) -> str:
     return "1 table or topic is" if len(held) == 1 else f"{len(held)} tables or topics are"
 
 
-def _some(names: list[str], what: str) -> str:
+def _some(found: Iterable[str], what: str) -> str:
+    names = list(found)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     number = f"1 {what} is" if len(names) == 1 else f"{len(names)} {what}s are"
     return f"{', '.join(names[:_SHOWN])}{more}: {number}"

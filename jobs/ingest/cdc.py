@@ -109,7 +109,12 @@ def run(work: Work) -> Outcome:
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
-    unknown = {path: why[0] for found in (feed, export) if found is not None for path, why in found.unknown.items()}
+    unknown = {
+        path: f"{why[1]}: {why[2]}"
+        for found in (feed, export)
+        if found is not None
+        for path, why in found.unknown.items()
+    }
     unknown_files = sum(
         refuse(work, manifest, name, found.unknown)
         for name, found in (("ticdc", feed), ("dumpling", export))
@@ -137,7 +142,12 @@ def run(work: Work) -> Outcome:
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
     drifted = _drifted(sources)
     counts |= files | {"tables": len(sources.tables), "held": len(held), "drifted": len(drifted)}
-    detail = {"held": held, "awaited": absent.awaited, "drifted": drifted, "unknown": sorted(unknown)}
+    detail = {
+        "held": held,
+        "awaited": absent.awaited,
+        "drifted": drifted,
+        "unknown_paths": dict(sorted(unknown.items())),
+    }
     return Outcome(counts["applied"], counts, detail=detail)
 
 

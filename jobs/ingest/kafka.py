@@ -6,28 +6,25 @@ step may be repeated. Numbers always add up, or the run fails:
 read + carried = applied + superseded + other_topics + pending + quarantined.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from jobs.config.ingest import Ingest, TopicRules
-from jobs.errors import PlatformError, SourceError, TableError
+from jobs.errors import PlatformError, TableError
 from jobs.ingest.accounts import Tally
 from jobs.ingest.archive.events import TOPICS, topic_tables
-from jobs.ingest.archive.gaps import gaps
-from jobs.ingest.archive.layouts import Archived, Refused, classify, side_files
+from jobs.ingest.archive.gaps import SHOWN, gaps
 from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.broker.address import addresses, is_broker
+from jobs.ingest.archive.objects import archive_objects, topic_of
+from jobs.ingest.broker.address import SCHEME, Address, addresses, is_broker
 from jobs.ingest.broker.intake import take_from_brokers
 from jobs.ingest.intake.batches import Intake, Taken, take_in
 from jobs.ingest.intake.manifest import Item, Manifest, refuse
 from jobs.ingest.intake.replay import reasons_in, replay_of
-from jobs.ingest.intake.storage import listing
-from jobs.ingest.intake.stream import KAFKA_FIELDS, Task
+from jobs.ingest.intake.stream import KAFKA_FIELDS
 from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.topics import Done, apply_topic
 from jobs.lake.checkpoints import newest_checkpoints
@@ -44,8 +41,9 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
-        overwritten; held, topics; gaps, ranges of exact offsets that are missing. detail: the first of them, why each
-        held topic is held, topics without a table, files that are unknown.
+        overwritten; held, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; held, why
+        topics are; other_topics, messages by topic without a table; unknown_paths, the first of the files that are
+        refused and why; without_topic, sources in which no topic has a table.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
@@ -56,40 +54,63 @@ def run(work: Work) -> Outcome:
     """
     for table in TOPICS.values():
         work.lake.ensure(table.name)  # a topic without messages is a table too
-    named = work.options.get("kafka") or ()
-    brokers = addresses(named)
-    items, refused = _listed((uri for uri in named if not is_broker(uri)), work.context.settings.ingest)
+    named, settings = work.options.get("kafka") or (), work.context.settings.ingest
+    brokers, tables = addresses(named), topic_tables(settings)
+    found = archive_objects((uri for uri in named if not is_broker(uri)), settings, tables)
+    items = list(found.items.values())
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
-    unknown = refuse(work, manifest, "kafka", refused) if refused else 0
+    unknown = refuse(work, manifest, "kafka", found.refused) if found.refused else 0
     taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
     held = _unreadable(work, manifest, items)
-    counts = apply_messages(work, manifest.last, taken, held)
+    counts, others = apply_messages(work, manifest.last, taken, held)
     missing, some = gaps(work.lake, taken.batches)
-    for gap in some:
-        work.progress(str(gap))
-    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing, "held": len(held)}
-    tables = topic_tables(work.context.settings.ingest)
-    detail = {"gaps": [str(gap) for gap in some], "held": held, "unknown": sorted(refused)}
-    topics = {row["topic"] for row in _topics(work.lake, taken.batches)}
-    return Outcome(counts["applied"], counts, detail=detail | {"other_topics": sorted(topics - set(tables))})
+    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
+    refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
+    if refused and not items and not brokers:
+        first = next(iter(refused.items()))
+        held["kafka"] = f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
+    detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "held": held, "other_topics": others}
+    detail["unknown_paths"] = refused
+    detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
+    _say(work, detail)
+    return Outcome(counts["applied"], counts | {"held": len(held)}, detail=detail)
 
 
 def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
     """Return why topics are held of which too much could not be read as files."""
+    settings = work.context.settings.ingest
     tables = {(item.task.source, item.task.object): item.task.table for item in items}
     for (source, path), entry in manifest.entries.items():
-        what = classify(path) if source == "kafka" and entry.bad and entry.rows else None
-        if isinstance(what, Archived):  # it may be gone
-            tables.setdefault((source, path), what.topic)
-    found = excesses(work.context.settings.ingest, tables, manifest.entries)
+        gone = source == "kafka" and entry.bad and entry.rows and (source, path) not in tables
+        topic = topic_of(path, settings, topic_tables(settings)) if gone else None
+        if topic is not None:
+            tables[source, path] = topic
+    found = excesses(settings, tables, manifest.entries)
     reasons = reasons_in(work.lake, found)
     return {t: f"kafka:{t} is held: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
 
 
-def apply_messages(work: Work, newest: int, taken: Taken, held: dict[str, str] | None = None) -> dict[str, int]:
-    """Bring to silver what bronze holds and silver does not, topic by topic; return the counts.
+def _say(work: Work, detail: dict[str, Any]) -> None:
+    """Name what a person should know of: missing offsets, files and topics that nothing came of."""
+    for gap in detail["gaps"]:
+        work.progress(gap)
+    for path, why in detail["unknown_paths"].items():
+        work.progress(f"{path} was not read: {why}")
+    for topic, messages in detail["other_topics"].items():
+        work.progress(f"{topic}: {messages:,} messages stay in bronze, the topic has no table")
+    for source in detail["without_topic"]:
+        work.progress(f"{source}: no topic of it has a table, nothing reaches silver. Name them in ingest.topics")
+
+
+def apply_messages(
+    work: Work, newest: int, taken: Taken, held: dict[str, str] | None = None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Bring to silver what bronze holds and silver does not, topic by topic.
+
+    Returns:
+        the counts, and the messages of topics that have no table, by topic.
 
     Args:
         work: lake and progress.
@@ -113,7 +134,8 @@ def apply_messages(work: Work, newest: int, taken: Taken, held: dict[str, str] |
             done.append(step.apply(topic, past.get(topic, 0), waiting.get(topic, (0, 0))[1]))
         except PlatformError as error:  # the other topics go on
             failed.append(error)
-    step.note_others(set(waiting), set(tables), {topic: count for topic, (_, count) in waiting.items()})
+    others = {topic: waiting[topic][1] for topic in sorted(set(waiting) - set(tables))}
+    step.note_others(set(waiting), others)
     if failed:
         raise failed[0]
     total = sum(count for _, count in waiting.values())
@@ -122,7 +144,13 @@ def apply_messages(work: Work, newest: int, taken: Taken, held: dict[str, str] |
     )
     counts = {"read": taken.read, "carried": total - fresh, "applied": applied}
     counts |= {"superseded": known - bad - applied - pending, "pending": pending}
-    return counts | {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+    counts |= {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+    return counts, others
+
+
+def _without_topic(brokers: Iterable[Address], tables: Collection[str]) -> list[str]:
+    """Return the brokers of which no topic that has a table is wanted."""
+    return [f"{SCHEME}{one.servers}/{','.join(one.topics)}" for one in brokers if not set(one.topics) & set(tables)]
 
 
 @dataclass(frozen=True)
@@ -138,36 +166,39 @@ class _Step:
 
     def apply(self, topic: str, after: int, left: int) -> Done:
         """Bring a topic to silver, unless it is held or must be."""
-        row = self.before.get(f"kafka:{topic}", {})
+        row = self._before(topic)
         one = Done(left, 0, 0, None, self.held.get(topic))
         if one.held is None:
             one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("held")))
         files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
         if one.held is not None:
             self.held[topic] = one.held
-            self._note_held(topic, row, one.held, Tally(files, pending=one.pending, quarantined=one.aside + bad))
+            self._note_held(topic, one.held, Tally(files, pending=one.pending, quarantined=one.aside + bad))
             return one
         tally = Tally(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
         _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
         return one
 
-    def note_others(self, waiting: set[str], tables: set[str], counts: Mapping[str, int]) -> None:
+    def note_others(self, waiting: set[str], others: Mapping[str, int]) -> None:
         """Note topics that have no table, and those that are not held any more though nothing came."""
-        for topic in sorted(waiting - tables):
-            bad = self.taken.bad_of[topic]
-            tally = Tally(self.taken.files_of[topic], superseded=counts[topic], quarantined=bad)
-            before = self.before.get(f"kafka:{topic}", {})
-            _note(self.work, topic, before.get("batch"), self.newest, None, tally)
-        for topic in sorted(set(self.held) - tables - waiting):
+        tables = topic_tables(self.work.context.settings.ingest)
+        for topic, messages in others.items():
+            tally = Tally(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
+            _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, tally)
+        for topic in sorted(set(self.held) - set(tables) - waiting):
             tally = Tally(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
-            self._note_held(topic, self.before.get(f"kafka:{topic}", {}), self.held[topic], tally)
+            self._note_held(topic, self.held[topic], tally)
         for name, row in sorted(self.before.items()):
             topic = name.removeprefix("kafka:")
             if topic != name and row["held"] and topic not in waiting and topic not in self.held:
-                self._note_held(topic, row, None, Tally())
+                self._note_held(topic, None, Tally())
 
-    def _note_held(self, topic: str, before: Mapping[str, Any], why: str | None, tally: Tally) -> None:
+    def _before(self, topic: str) -> Mapping[str, Any]:
+        return self.before.get(f"kafka:{topic}", {})
+
+    def _note_held(self, topic: str, why: str | None, tally: Tally) -> None:
         """Note that a topic is held, or is not any more, where that is anything new: silver stays where it was."""
+        before = self._before(topic)
         if before.get("held") == why and not (tally.files or tally.quarantined):
             return
         table = topic_tables(self.work.context.settings.ingest).get(topic)
@@ -175,35 +206,6 @@ class _Step:
         row |= {"held": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
         row |= {"run_id": self.work.run_id, "at": datetime.now(UTC)}
         self.work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally)])
-
-
-def _listed(roots: Iterable[str], settings: Ingest) -> tuple[list[Item], dict[str, tuple[int, str, str]]]:
-    items: dict[str, Item] = {}
-    refused: dict[str, tuple[int, str, str]] = {}
-    for root in roots:
-        files = listing(root, "Kafka archive")
-        paths = {file.path for file in files}
-        for file in files:
-            what = _beside(classify(file.path), file.path, paths, settings)
-            if isinstance(what, Refused):
-                refused[file.path] = (file.size, what.reason, what.detail)
-            elif isinstance(what, Archived):
-                if file.path in items:
-                    raise SourceError(
-                        f"{file.path} is in {items[file.path].task.root} and in {root}: archives ingested together "
-                        "must not share paths. Ingest them into different lakes, or leave one out."
-                    )
-                items[file.path] = Item(file, Task("kafka", root, file.path, file.size, what.topic, what))
-    return list(items.values()), refused
-
-
-def _beside(what: Archived | Refused | None, path: str, paths: set[str], settings: Ingest) -> Archived | Refused | None:
-    """Return what a file is, with the files and fields that have its messages' keys, headers and offsets."""
-    if not isinstance(what, Archived) or what.layout != "connect":
-        return what
-    keys, headers = (side if side in paths else None for side in side_files(path))
-    inserted = settings.topics.get(what.topic, TopicRules()).inserted
-    return replace(what, keys=keys, headers=headers, inserted=inserted if any(vars(inserted).values()) else None)
 
 
 def _checkpoints(lake: Lake) -> dict[str, int]:
@@ -223,14 +225,6 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
     left = rows.where(F.col("batch") > floor).groupBy("topic")
     found = left.agg(F.count_if(F.col("batch").isin(batches)).alias("fresh"), F.count(F.lit(1)).alias("total"))
     return {r["topic"]: (r["fresh"], r["total"]) for r in found.collect()}  # bounded: a row a topic
-
-
-def _topics(lake: Lake, batches: list[int]) -> list[Row]:
-    """Return the topics of which messages came."""
-    if not batches:
-        return []
-    rows = lake.scan(KAFKA.name).where(F.col("batch").isin(batches)).select("topic").distinct()
-    return rows.collect()  # bounded: a row a topic
 
 
 def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None, tally: Tally) -> None:

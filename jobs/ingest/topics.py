@@ -4,14 +4,15 @@ In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.archive.events import Parsed, new_rows, parse, topic_tables
+from jobs.ingest.archive.events import Parsed, Reach, new_rows, parse, topic_tables
 from jobs.ingest.archive.repeated import first_copies
+from jobs.ingest.broker.address import SCHEME
 from jobs.ingest.intake.replay import forget
 from jobs.ingest.intake.tolerance import Excess, is_excess, tolerance
 from jobs.lake.job import Work
@@ -69,26 +70,29 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
     try:
         found = parsed.rows.agg(
             F.count("reason").alias("bad"),
-            F.max(F.when(F.col("reason").isNull(), F.unix_millis("ts"))).alias("ts"),
-            F.collect_set(F.when(F.col("reason").isNull(), F.col("ds"))).alias("days"),
+            F.unix_millis(F.max("ts")).alias("ts"),
+            F.count_if(F.col("reason").isNull()).alias("good"),
+            F.collect_set("ds").alias("days"),
+            F.min(table.keys[0]).alias("first"),
+            F.max(table.keys[0]).alias("last"),
         ).collect()[0]  # bounded: one row
         aside = _quarantine(work, topic, parsed) if found["bad"] else 0
-        why = _excess(work, topic, parsed, found["bad"], total) if found["bad"] else None
+        why = _excess(work, topic, parsed, found["bad"], total, after) if found["bad"] else None
         if why is not None:
             return Done(total, 0, found["bad"], None, why, aside)
         if held:
             _release(work, topic, parsed)
-        applied = _append(work, parsed, found["days"])
+        applied = _append(work, parsed, Reach(found["good"], found["days"], found["first"], found["last"]))
     finally:
         parsed.rows.unpersist()
     work.progress(f"{table.name}: {applied:,} of {total:,} messages applied, {found['bad']:,} in quarantine")
     return Done(total, applied, found["bad"], found["ts"], None, aside)
 
 
-def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
+def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
     name, rows = parsed.table.name, parsed.unique()
     if work.lake.version(name):  # version 0 is the empty table
-        rows = new_rows(rows, parsed.table, work.lake.scan(name), days)
+        rows = new_rows(rows, parsed.table, work.lake.scan(name), reach)
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
@@ -101,14 +105,17 @@ def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
         rows.unpersist()
 
 
-def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int) -> str | None:
-    """Return why the topic must be held; None where what cannot be used is within bounds."""
+def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
+    """Return why the topic must be held; None where what cannot be used is within bounds.
+
+    A topic of which nothing was ever used is held when nothing of it can be; later on single messages may be bad.
+    """
     allowed = tolerance(work.context.settings.ingest, topic)
     if allowed.ratio >= 1:
         return None
     rows = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
     reasons = {row["reason"]: row["count"] for row in rows}
-    nothing = bad == total and not set(reasons) <= _NO_FAULTS
+    nothing = after == 0 and bad == total and not set(reasons) <= _NO_FAULTS
     if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(parsed)):
         return None
     excess = Excess(topic, allowed, bad, total)
@@ -116,9 +123,13 @@ def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int) -> str
 
 
 def _has_unread_file(parsed: Parsed) -> bool:
-    """Return whether no message of some file can be read."""
+    """Return whether no message of some file of an archive can be read."""
     unread = F.count_if(F.col("reason").isin(*_UNREAD))
-    files = parsed.rows.groupBy("object").agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
+    files = (
+        parsed.rows.where(~F.col("object").startswith(SCHEME))
+        .groupBy("object")
+        .agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
+    )
     return not files.where(F.col("bad") == F.col("all")).isEmpty()
 
 

@@ -1,10 +1,14 @@
 """Archives of typed records, Avro and Parquet: each record as the JSON object that a producer of JSON would have sent.
 
-Timestamps become milliseconds since 1970, dates text, decimals text, bytes base64: what event tables are read from.
+Timestamps become milliseconds since 1970, dates text, decimals text, bytes base64: what event tables are read from. NaN
+and infinite numbers, which JSON does not have, are written as NaN, Infinity and -Infinity, so that they are refused as
+those of a producer of JSON are, and not lost.
 """
 
 import base64
 import io
+import json
+import math
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -37,12 +41,21 @@ def parquet(content: bytes) -> Iterator[Message]:
     """Yield the rows of a Parquet file; Broken if it is none."""
     number = 0
     try:
-        for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(_ROWS):
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _refuse_repeated(file.schema_arrow.names)
+        for batch in file.iter_batches(_ROWS):
             for record in batch.to_pylist():
                 number += 1
                 yield _message(record, number)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Broken("bad_parquet", str(error), number + 1) from error
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    """Raise ValueError if two columns have one name: a record has room for one of them."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"more than one column is called {', '.join(twice)}")
 
 
 def _message(record: Any, number: int) -> Message:
@@ -53,7 +66,28 @@ def _message(record: Any, number: int) -> Message:
 
 def as_json(record: Any) -> bytes:
     """Return a typed record as JSON."""
-    return orjson.dumps(record, default=_plain, option=_OPTIONS)
+    text = orjson.dumps(record, default=_plain, option=_OPTIONS)
+    # orjson writes null for a number that JSON does not have
+    if b"null" in text and _has_odd_number(record):
+        return json.dumps(_untyped(record), ensure_ascii=False, separators=(",", ":")).encode()
+    return text
+
+
+def _has_odd_number(value: Any) -> bool:
+    if type(value) is float:
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_odd_number, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_odd_number, value))
+
+
+def _untyped(value: Any) -> Any:
+    """Return a record of what JSON has, numbers that it does not have included."""
+    if isinstance(value, dict):
+        return {str(name): _untyped(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_untyped(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int | float) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -114,7 +114,7 @@ def _excess(table: str, allowed: Tolerance, files: list[FileCount]) -> Excess | 
     whole = [count for count in too_much if count.entry.is_unreadable]
     guessed = [count for count in whole if _rows(count, density) > count.entry.rows]
     bad = sum(_rows(c, density) if c.entry.is_unreadable else c.entry.bad for c in files)
-    more = f"; of {len(whole)} of {len(files)} files no row ({whole[0].path} …)" if whole else ""
+    more = f"; {len(whole)} of {len(files)} files as a whole ({whole[0].path} …)" if whole else ""
     more += ", their rows estimated from their size" if guessed else ""
     found = sum(_rows(count, density) for count in files)
     return Excess(table, allowed, bad, found, tuple((count.source, count.path) for count in too_much), more)

@@ -16,8 +16,8 @@ HELD = {"app.t": "app.t is held at 5: a reason"}
         ({}, {"drifted": {"app.pins": ["title is missing"]}}, None, None),
         ({}, {"held": HELD}, 10, 10),
         ({}, {"awaited": ["app/t/7/CDC000002.json"]}, None, 10),
-        ({"unknown_files": 1}, {"unknown": ["app/notes.txt"]}, None, 10),
-        ({"unknown_files": 0}, {"unknown": ["app/notes.txt"]}, None, None),
+        ({"unknown_files": 1}, {"unknown_paths": {"app/notes.txt": "unknown_path: ?"}}, None, 10),
+        ({"unknown_files": 0}, {"unknown_paths": {"app/notes.txt": "unknown_path: ?"}}, None, None),
         ({}, {"other_topics": ["clicks"]}, None, 10),
     ],
 )
@@ -28,7 +28,7 @@ def test_what_is_held_ends_a_run_with_its_own_code_and_the_rest_a_strict_one(cou
 
 
 def test_sentences_name_what_they_are_of_and_long_lists_are_cut():
-    found = attention({"unknown_files": 9}, {"held": HELD, "unknown": [f"f{n}" for n in range(9)]})
+    found = attention({"unknown_files": 9}, {"held": HELD, "unknown_paths": {f"f{n}": "?" for n in range(9)}})
     assert found.held == (HELD["app.t"],)
     assert found.waiting == ("f0, f1, f2, f3, f4 and 4 more: 9 files are of no known kind: `pinlake quarantine list`.",)
     assert attention({}, {"awaited": ["a"]}).waiting[0].startswith("a: 1 file is not there")
