@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
 
 import fastavro
 import numpy as np
@@ -20,6 +21,7 @@ from jobs.ingest.archive.fields import MessageReader
 from jobs.ingest.archive.layouts import Archived
 from jobs.ingest.archive.messages import read_messages
 from jobs.ingest.archive.strict import Unreadable
+from jobs.ingest.archive.typed_records import as_json
 from jobs.ingest.intake.stream import BAD, CHANGE, Task
 from jobs.lake.columns import Column
 from jobs.lake.table import Table, Time
@@ -146,6 +148,13 @@ def test_a_time_is_the_same_in_every_unit_and_topic(topic, value):
     body = BODY | {"model": "m", "dim": 1, "embedding": base64.b64encode(b"\0\x3c").decode(), "query": "q", "ts": value}
     row = good(json.dumps(body).encode(), MessageReader(TOPICS[topic], TopicRules()))
     assert (row["ts"], row["ds"]) == (TS * 1000, 20601)
+
+
+def test_a_time_of_avro_keeps_its_microseconds():
+    for micros in (TS * 1000 + 123_456, TS * 1000 + 999_999, TS * 1000 + 1000, 4_102_444_799_999_999):
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+        for value in (at, at.astimezone(timezone(timedelta(hours=9))), at.replace(tzinfo=None)):
+            assert good(as_json(BODY | {"ts": value}))["ts"] == micros
 
 
 @pytest.mark.parametrize(
