@@ -319,3 +319,22 @@ def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_say
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_no_bytes_at_all_end_a_run(value):
     assert _reason(EVENTS, value) is not None
+
+
+def test_a_batch_keeps_place_and_bytes_of_bad_messages_and_of_no_others():
+    schema = pa.schema(
+        [("object", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
+    )
+    epoch, one = "pin_events/dt=19700101/1_0_00000000000000000000", ONE.encode()
+    columns = [[epoch, epoch, "f", "f"], [1, 2, 3, 4], ["secor", "broker", "secor", "secor"], [one, one, None, b"x"]]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    told = EVENTS.batch(pa.record_batch(arrays, schema=schema))
+    assert told.schema == EVENTS.schema
+    rows = [(row["row_no"], row["reason"], row["value"], row["event_id"]) for row in told.to_pylist()]
+    assert rows == [
+        (1, "epoch_directory", one, None),
+        (2, None, None, "e1"),
+        (3, "tombstone", None, None),
+        (4, "bad_json", b"x", None),
+    ]
+    assert EVENTS.batch(pa.RecordBatch.from_pylist([], schema)).num_rows == 0
