@@ -163,7 +163,8 @@ def _null(seen: _Seen, csv: Csv, place: str | None) -> str:
     if place is not None and is_sure:
         raise SourceError(
             f"{place} says sink.csv.null = {csv.null!r}, but in {seen.where[word]} stands {text!r} without quotes, "
-            f"which is neither NULL nor a text that is quoted by {csv.quote!r}. Give the file this changefeed was made with."
+            f"which is neither NULL nor a text that is quoted by {csv.quote!r}. Give the file this changefeed was made "
+            "with."
         )
     if alone and _NULL.fullmatch(word):
         return text
