@@ -157,13 +157,19 @@ class Lives:
         old, new = databases_of(file.query, file.schema)
         try:
             back = chosen_database(self.gone, old, self.dropped.get(old, ()), file.version)
-            for one in back:
-                require_whole(one, self.whole)
         except Untold as untold:
             self._doubt(new, file, str(untold))
             return
         for one in back:
-            self._resume(one, replace(file, schema=new, table=one.name[1], columns=()))
+            mine = replace(file, schema=new, table=one.name[1], columns=())
+            if (new, one.name[1]) in self.tables:
+                self._hold_unknown(mine, "brings back a table that is there")
+                continue
+            try:
+                require_whole(one, self.whole)
+                self._resume(one, mine)
+            except Untold as untold:
+                self._hold_unknown(mine, str(untold))
 
     def _doubt(self, schema: str | None, file: SchemaFile, why: str) -> None:
         """Hold all tables of a database, or all there are, and those that turn up in it without a CREATE."""
@@ -186,15 +192,20 @@ class Lives:
             if lost:
                 raise Untold(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
             require_whole(one, self.whole)
+            self._resume(one, file)
         except Untold as untold:
-            self._new(name, file.version)
-            table = self.tables[name]
+            self._hold_unknown(file, str(untold))
+
+    def _hold_unknown(self, file: SchemaFile, why: str) -> None:
+        """Hold a table from a statement on, of whose rows from before it nothing is known."""
+        name = (file.schema, file.table)
+        if name not in self.tables:
+            table = self._new(name, file.version)
             version = table.knowledge.version(file)
             self.versions.setdefault(name, {})[file.version] = version
             table.begin(version)
-            table.hold(file.version, message(file, str(untold)))
-            return
-        self._resume(one, file)
+        if self._follows(name, file.version):
+            self.tables[name].hold(file.version, message(file, why))
 
     def _resume(self, one: Ended, file: SchemaFile) -> None:
         """Go on with a table that had ended."""

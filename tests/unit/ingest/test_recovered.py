@@ -145,6 +145,16 @@ def test_a_database_comes_back_under_another_name():
     assert spans(found["app.t"]) == [("app.t", 25, None)]
 
 
+def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
+    other = {("app", "x"): Snapshot(5, parse_create("CREATE TABLE x (id BIGINT PRIMARY KEY)", "f"))}
+    files = made(), did(12, "", table="u", action=0), database(20, "DROP DATABASE app")
+    found = replayed(*files, database(30, "FLASHBACK DATABASE app"), snapshots=other)
+    assert {name: table.barrier for name, table in found.items()} == {
+        "app.t": None, "app.x": None, "app.u": 30, "app.u@20": None,
+    }  # fmt: skip
+    assert found["app.x"].snapshot.tso == 5
+
+
 def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn_up():
     back = database(30, "FLASHBACK DATABASE app")
     found = replayed(made(), back, did(40, "", table="u", action=0), made(50, "v"))
