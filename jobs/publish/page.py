@@ -61,7 +61,7 @@ def _render(view: "View", user_id: int, pin_id: int, album: Album, saved: Sequen
         "shares": shares(feed.items),
         "saved": [tiles.plain(pin) for pin in saved if pin in tiles.cards],
         "subject": tiles.plain(pin_id) if related else None,
-        "related": [tiles.of_related(item) for item in related.items] if related else [],
+        "related": [tiles.of_related(item, pin_id) for item in related.items] if related else [],
     }
     return template(TEMPLATE).render(shown | {"pictures": album.rules()})
 
