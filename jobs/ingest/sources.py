@@ -15,9 +15,11 @@ from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
+from jobs.ingest.tables.ddl import CreateTable
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
+from jobs.ingest.tables.named import check_names
 from jobs.ingest.tables.versions import Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
@@ -76,6 +78,7 @@ def join(
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.versions = lives.versions
+    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
     if feed is not None:
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
@@ -89,6 +92,14 @@ def join(
             _export_items(sources, found, settings, retake.source)
     _refuse_collisions(sources.tables)
     return sources
+
+
+def _columns_of(creates: Mapping[TableName, CreateTable], lives: Lives) -> dict[TableName, list[Version]]:
+    """Return all that is known of each table's columns, by its names."""
+    known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
+    for name, versions in lives.versions.items():
+        known[name] = [*known.get(name, ()), *versions.values()]
+    return known
 
 
 def _show_nameless(sources: Sources, feed: Feed) -> None:
