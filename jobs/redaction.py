@@ -10,7 +10,9 @@ from typing import Any
 MASK = "***"
 NAMED = re.compile(r"(?i)(secret|passw(or)?d|pwd|token|credential|access[._-]?key|account[._-]?key|private[._-]?key)")
 """Names of settings, options and properties whose values are secrets."""
-_PAIR = re.compile(rf"(?i)([\w.\-]*{NAMED.pattern[4:]}[\w.\-]*[\"']?\s*[=:]\s*[\"']?)([^\s\"'&,;)}}]+)")
+_PAIR = re.compile(rf"(?i)([\w.\-]*{NAMED.pattern[4:]}[\w.\-]*[\"']?)(\s*[=:]\s*)([\"']?)([^\s\"'&,;)}}]+)")
+_PROSE = re.compile(r"[A-Za-z]+(?=[ \t]+\w)|PINLAKE_\w+")
+"""What follows a colon and a space in a sentence: a word that others follow, or the name of a variable of ours."""
 _USER = re.compile(r"(://[^/\s:@]*:)([^@/\s]+)(@)")
 _SHORTEST = 4
 """Shorter values are not looked for: they would cover ordinary words."""
@@ -23,11 +25,22 @@ def know(values: Iterable[str]) -> None:
 
 
 def redacted(text: str) -> str:
-    """Return the text with every secret that is known or looks like one covered."""
+    """Return the text with every secret that is known or looks like one covered.
+
+    What looks like one is a value: `password=x`, `"token": "x"`, `secret: x7`. A sentence that goes on behind the
+    colon, as "password: set it", stays.
+    """
     for value in sorted(_known, key=len, reverse=True):
-        text = text.replace(value, MASK)
+        # a word within a longer one is another word
+        text = re.sub(rf"\b{value}\b", MASK, text) if value.isalpha() else text.replace(value, MASK)
     text = _USER.sub(rf"\1{MASK}\3", text)
-    return _PAIR.sub(lambda found: f"{found[1]}{MASK}", text)
+    return _PAIR.sub(_covered, text)
+
+
+def _covered(found: re.Match[str]) -> str:
+    name, mark, quote, value = found.group(1), found.group(4), found.group(5), found.group(6)
+    prose = mark.startswith(":") and mark[1:].isspace() and not quote and _PROSE.match(found.string, found.start(6))
+    return found[0] if prose else f"{name}{mark}{quote}{MASK}{found[0][len(name + mark + quote + value) :]}"
 
 
 def masked(key: str, value: Any) -> Any:

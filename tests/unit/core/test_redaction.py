@@ -37,6 +37,29 @@ def test_what_is_no_secret_stays():
     assert redacted(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Redis at h:1 wants another password: set PINLAKE_PUBLISH__PASSWORD in the environment.",
+        "mysql://user@host:4000 (password: PINLAKE_SOURCE_PASSWORD) or airflow:CONNECTION.",
+        "the secret: give it as PINLAKE_INGEST__MASK_SECRET",
+        "Token: none is needed here",
+    ],
+)
+def test_our_own_words_stay(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize("text", ["password: letmein", "password: letmein\nnext: line", "password=letmein for you"])
+def test_a_word_may_be_a_secret(text):
+    assert "letmein" not in redacted(text)
+
+
+def test_a_secret_that_is_a_word_is_not_covered_within_others():
+    know(["store"])
+    assert redacted("restored the store") == "restored the ***"
+
+
 def test_a_known_value_is_covered_wherever_it_stands():
     know([PLANTED, "", "abc"])
     assert redacted(f"could not open {PLANTED}/x, abc") == "could not open ***/x, abc"
