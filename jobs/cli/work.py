@@ -145,7 +145,7 @@ def demo() -> None:
 def sql(
     query: str,
     as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON, one list.")] = False,
-    limit: Annotated[int, typer.Option(help="Rows shown at most.")] = 50,
+    limit: Annotated[int, typer.Option(help="Rows shown at most.", min=1)] = 50,
 ) -> None:
     """Ask the lake in Spark SQL; every table is there under its name.
 
