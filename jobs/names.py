@@ -151,6 +151,8 @@ _KAFKA = (
 
 
 def _properties(settings: "Settings") -> Iterator[tuple[str, str]]:
+    from jobs.lake.properties import unknown
+
     for name in settings.platform.spark.conf:
         first, _, rest = name.partition(".")
         second = rest.partition(".")[0]
@@ -160,6 +162,8 @@ def _properties(settings: "Settings") -> Iterator[tuple[str, str]]:
             yield key, f"Spark reads properties that begin with 'spark.' only; got {name!r}.{meant}"
         elif second not in _SPARK and near(second, _SPARK, 0.8):
             yield key, f"Spark has no property {name!r}.{suggestion(second, _SPARK)}"
+        elif near(name, known := unknown(name), 0.9):
+            yield key, f"Spark has no property {name!r}.{suggestion(name, known)}"
     for name in settings.ingest.brokers.properties:
         if name not in _KAFKA and near(name, _KAFKA, 0.9):
             key = f"ingest.brokers.properties.{name}"

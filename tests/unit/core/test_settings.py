@@ -129,6 +129,8 @@ def test_a_fingerprint_follows_its_sections_only():
         ("ingest.topics.pin_evnts.type_field=kind", ["ingest.topics.pin_evnts", "mean pin_events?"]),
         ("ingest.topics.clicks.table=pin_evnts", ["ingest.topics.clicks.table", "mean pin_events?"]),
         ("platform.spark.conf.spark.hadop.fs.defaultFS=x", ["spark.hadop", "mean hadoop?"]),
+        ("platform.spark.conf.spark.sql.shufle.partitions=9", ["mean spark.sql.shuffle.partitions?"]),
+        ("platform.spark.conf.spark.executor.memmory=2g", ["mean spark.executor.memory?"]),
         ("platform.spark.conf.sprk.ui.port=1", ["begin with 'spark.'"]),
         ("ingest.brokers.properties.security.protocl=SSL", ["security.protocol?"]),
         ("platform.log_level=WARN", ["'WARNING'"]),
@@ -147,6 +149,25 @@ def test_a_name_or_a_pair_that_cannot_be_meant_is_refused(given, words):
     with pytest.raises(ConfigError) as caught:
         load(ROOT / "conf", env="local", sets=[given])
     assert all(word in str(caught.value) for word in ["--set", *words]), caught.value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spark.sql.session.timeZone",
+        "spark.executor.memoryOverheadFactor",
+        "spark.hadoop.fs.s3a.access.key",
+        "spark.sql.catalog.other.type",
+        "spark.kubernetes.driver.label.team",
+        "spark.ui.port",
+        "spark.plugins",
+        "spark.comet.enabled",
+        "spark.master",
+    ],
+)
+def test_properties_of_spark_and_of_plugins_are_taken(name):
+    loaded = load(ROOT / "conf", env="local", sets=[f"platform.spark.conf.{name}=x"])
+    assert loaded.settings.platform.spark.conf[name] == "x"
 
 
 def test_names_of_maps_may_have_dots_and_what_is_given_of_one_leaves_the_others(conf):
