@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from jobs.errors import ConfigError
 
@@ -51,8 +52,9 @@ def check(settings: "Settings", expectations: Path, where: Callable[[str], str])
     Raises:
         ConfigError: naming file, key, the name given and those there are.
     """
-    for key, said in (*_parameters(settings, expectations), *_topics(settings), *_properties(settings)):
-        raise ConfigError(f"{where(key)}: {key}: {said}")
+    for found in (_parameters(settings, expectations), _topics(settings), _zones(settings), _properties(settings)):
+        for key, said in found:
+            raise ConfigError(f"{where(key)}: {key}: {said}")
 
 
 def parameters_of(expectations: Path) -> dict[str, set[str]]:
@@ -117,6 +119,18 @@ def _topics(settings: "Settings") -> Iterator[tuple[str, str]]:
             there = ", ".join(sorted(known))
             said = f"a table is schema.table, or one of the topics {there}; got {name!r}.{suggestion(name, known)}"
             yield f"ingest.tables.{name}", said
+
+
+def _zones(settings: "Settings") -> Iterator[tuple[str, str]]:
+    named = {"ingest.timezone": settings.ingest.timezone}
+    tables = settings.ingest.tables.items()
+    named |= {f"ingest.tables.{name}.timezone": rules.timezone for name, rules in tables if rules.timezone}
+    for key, zone in named.items():
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            said = f"no time zone is called {zone!r}.{suggestion(zone, available_timezones())} Such as UTC, Asia/Tokyo."
+            yield key, said
 
 
 _SPARK = (

@@ -133,6 +133,8 @@ def test_a_fingerprint_follows_its_sections_only():
         ("platform.spark.conf.spark.executor.memmory=2g", ["mean spark.executor.memory?"]),
         ("platform.spark.conf.sprk.ui.port=1", ["begin with 'spark.'"]),
         ("ingest.brokers.properties.security.protocl=SSL", ["security.protocol?"]),
+        ("ingest.timezone=Europ/Berlin", ["mean Europe/Berlin?"]),
+        ("ingest.tables.app.users.timezone=UCT2", ["ingest.tables.app.users.timezone"]),
         ("platform.log_level=WARN", ["'WARNING'"]),
         ("ranking.arm_settings.divers.mmr_lambda=0.5", ["'divers'", "control, diverse"]),
         ("ranking.feed_lenght=3", ["Did you mean ranking.feed_length?"]),
