@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SECRET = "PINLAKE_PUBLISH__PASSWORD"  # noqa: S105 - the variable's name
-COMMANDS = "+get +mget +set +mset +append +unlink +watch +unwatch +multi +exec +eval +evalsha +script|load +info"
+COMMANDS = (
+    "+get +mget +set +mset +append +del +unlink +pexpire +pttl +watch +unwatch +multi +exec +evalsha +script|load +info "
+    "+select"
+)
 """What a user of Redis' access control must be allowed."""
 
 
@@ -49,7 +52,7 @@ _LOGIN = _rule("AuthenticationError AuthenticationWrongNumberOfArgsError", ("noa
 _REDIS = (
     _rule(
         "NoPermissionError",
-        ("noperm",),
+        ("noperm", "can't run this command"),
         "{at} does not let the user {user} do this ({said}). Allow it there: ACL SETUSER {user} ~pinlake:* {commands}; "
         "or name another user in publish.user.",
     ),
@@ -69,6 +72,16 @@ _REDIS = (
         "{at} is a node of a Redis Cluster ({said}), where keys that go together lie on several nodes: not supported. "
         "Name a server with cluster-enabled no, or use memcached for several servers.",
     ),
+    _rule(
+        "",
+        ("max number of clients",),
+        "{at} has no connection left for one more ({said}): raise maxclients there, or close idle ones.",
+    ),
+    _rule(
+        "LockError",
+        (),
+        "{at}: the lease was lost ({said}), as the server forgot it or another publisher took it. Run again.",
+    ),
     _rule("BusyLoadingError", (), "{at} is still loading its data ({said}). Wait until it is done, then run again."),
     _rule(
         "",
@@ -80,7 +93,6 @@ _REDIS = (
         ("protocol error",),
         "{at} answers, but not as Redis does ({said}). Correct the port in publish.nodes.",
     ),
-    _rule("ResponseError DataError", (), "{at} refuses: {said}. Change it there, or name another server."),
 )
 _MEMCACHED = (
     _rule("", ("too large",), "{at} takes no value that large ({said}): give it a larger -I, or shorten the lists."),
@@ -96,8 +108,9 @@ _MEMCACHED = (
         (),
         "{at} (publish.nodes) answers, but not as memcached does ({said}). Correct the port.",
     ),
-    _rule("MemcacheError", (), "{at} (publish.nodes) refuses: {said}. Change it there, or name another server."),
 )
+_NETWORK = frozenset({"ConnectionError", "TimeoutError", "OSError"})
+_REFUSAL = _rule("Exception", (), "{at} (publish.nodes) refuses: {said}. Change it there, or name another server.")
 _CONNECTION = (
     _rule(
         "",
@@ -136,17 +149,19 @@ def of_redis(asked: Asked, error: Exception) -> str:
     """Return what to say of an error of redis-py."""
     if _LOGIN.fits(_kinds(error), str(error)):
         return _refused_login(asked, _said(error))
-    return _told((*_REDIS, *_CONNECTION), asked, error)
+    return _told(_REDIS, asked, error)
 
 
 def of_memcached(node: str, error: Exception, seconds: float) -> str:
     """Return what to say of an error of pymemcache, or of the connection."""
-    return _told((*_MEMCACHED, *_CONNECTION), Asked(f"memcached at {node}", seconds=seconds), error)
+    return _told(_MEMCACHED, Asked(f"memcached at {node}", seconds=seconds), error)
 
 
 def _told(rules: Sequence[Rule], asked: Asked, error: Exception) -> str:
     said, kinds = _said(error), _kinds(error)
-    rule = next(rule for rule in rules if rule.fits(kinds, said))
+    # one that answered is not asked whether it runs
+    rest = _CONNECTION if kinds & _NETWORK else (_REFUSAL,)
+    rule = next(rule for rule in (*rules, *rest) if rule.fits(kinds, said))
     facts = {"at": asked.server, "said": said, "user": asked.user or "default", "seconds": asked.seconds}
     # a server without TLS waits for the end of a command that never comes
     facts["plain"] = " If it does not speak TLS, write redis:// and set publish.tls to false." if asked.tls else ""

@@ -54,7 +54,7 @@ def rollback(store: Store, to: str | None = None) -> Pointer:
     target = to or pointer.previous
     if to is None and [name for name in there if name != pointer.current] == []:
         raise StoreError(
-            f"Cannot roll back: {pointer.current} is the only generation in the store, there is none before it. The "
+            f"Cannot roll back: there is no previous generation, {pointer.current} is the only one in the store. The "
             "next `pinlake flow` publishes another."
         )
     choice = ", ".join(name for name in there if name != pointer.current) or "none"

@@ -5,11 +5,13 @@ import subprocess
 import pytest
 
 from jobs.errors import ConfigError, StoreError
+from jobs.publish.answers import COMMANDS
 from jobs.publish.stores import Access, open_store
 from tests.feeds import feed, put
 from tests.servers import found, free_port, memcached_nodes, redis_server, started
 
 ACL = "user app on >s3cret ~pinlake:* &* +@all"
+FITTING = f"user fitting on >s3cret ~pinlake:* {COMMANDS}"
 NARROW = "user reader on >s3cret ~pinlake:* +get"
 
 
@@ -26,7 +28,7 @@ def said(where, **access):
 def users(tmp_path_factory):
     """A server with a password and two users."""
     folder = tmp_path_factory.mktemp("users")
-    (folder / "users.acl").write_text(f"user default on >other ~* &* +@all\n{ACL}\n{NARROW}\n")
+    (folder / "users.acl").write_text(f"user default on >other ~* &* +@all\n{ACL}\n{FITTING}\n{NARROW}\n")
     with redis_server(folder, more=["--aclfile", str(folder / "users.acl")]) as server:
         yield server.where
 
@@ -43,6 +45,17 @@ def test_a_user_and_a_database_are_given_in_the_settings_or_in_the_address(users
             put(store, "g1", [feed(1, [1, 2])])
         assert store.read_pointer().current == "g1"
     assert open_store("redis", users, Access(user="app", password="s3cret")).read_pointer() is None
+
+
+def test_the_commands_that_the_message_names_are_enough(users):
+    store = open_store("redis", users, Access(user="fitting", password="s3cret", database=4, grace_seconds=0.0))
+    with store.lease():
+        put(store, "g1", [feed(1, [1, 2])])
+        put(store, "g2", [feed(1, [2, 1])])
+        store.drop("g1")
+        store.sweep()
+    assert store.read_pointer().current == "g2"
+    assert "maxmemory" in store.remedy([users])
 
 
 @pytest.mark.parametrize(

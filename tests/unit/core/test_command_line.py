@@ -94,7 +94,7 @@ def test_limits_are_at_least_one(said, name):
         ("run", "Did you mean features.pin_stats?", 2),
         ("key", "Did you mean ranking", 2),
         ("name", "Did you mean ranking.feed_length?", 2),
-        ("back", "g1 is the only generation in the store", 7),
+        ("back", "no previous generation, g1 is the only one", 7),
     ],
 )
 def test_what_cannot_be_meant_says_what_there_is(said, name, words, code):
