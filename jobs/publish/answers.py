@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 SECRET = "PINLAKE_PUBLISH__PASSWORD"  # noqa: S105 - the variable's name
 COMMANDS = (
-    "+get +mget +set +mset +append +del +unlink +pexpire +pttl +watch +unwatch +multi +exec +evalsha +script|load +info "
-    "+select"
+    "+get +mget +set +mset +append +del +unlink +pexpire +pttl +watch +unwatch +multi +exec +evalsha +script|load "
+    "+info +select"
 )
 """What a user of Redis' access control must be allowed."""
 
