@@ -11,8 +11,8 @@ MASK = "***"
 NAMED = re.compile(r"(?i)(secret|passw(or)?d|pwd|token|credential|access[._-]?key|account[._-]?key|private[._-]?key)")
 """Names of settings, options and properties whose values are secrets."""
 _PAIR = re.compile(rf"(?i)([\w.\-]*{NAMED.pattern[4:]}[\w.\-]*[\"']?)(\s*[=:]\s*)([\"']?)([^\s\"'&,;)}}]+)")
-_PROSE = re.compile(r"[A-Za-z]+(?=[ \t]+\w)|PINLAKE_\w+")
-"""What follows a colon and a space in a sentence: a word that others follow, or the name of a variable of ours."""
+_PROSE = re.compile(r"([A-Za-z]+|\d[\d,]*)(?=[ \t]+\w)|PINLAKE_\w+")
+"""What follows a colon and a space in a sentence: a word or count that others follow, or a variable of ours."""
 _USER = re.compile(r"(://[^/\s:@]*:)([^@/\s]+)(@)")
 _SHORTEST = 4
 """Shorter values are not looked for: they would cover ordinary words."""
@@ -47,9 +47,14 @@ def masked(key: str, value: Any) -> Any:
     """Return a setting's value as it may be shown: maps entry by entry, a secret's covered, texts redacted."""
     if isinstance(value, Mapping):
         return {name: masked(name, entry) for name, entry in value.items()}
-    if value and NAMED.search(key):
+    if value and NAMED.search(key) and not _is_rules(value):
         return MASK
     return redacted(value) if isinstance(value, str) else value
+
+
+def _is_rules(value: Any) -> bool:
+    """Return whether a value is a block of settings: those of a table may stand under any name, also app.tokens."""
+    return hasattr(type(value), "model_fields")
 
 
 def of_settings(values: Mapping[str, Any]) -> list[str]:
