@@ -19,6 +19,7 @@ PREFIX = "PINLAKE_"
 _SERVICE = re.compile(r"(^|_)(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
 """Endings of the variables that Kubernetes sets in every container for each service."""
 _NULL = "tag:yaml.org,2002:null"
+_NULLS = {"null", "Null", "NULL", "~"}
 
 
 class Mistaken(ValueError):
@@ -149,14 +150,16 @@ def _text(text: str, wanted: Any) -> Any:
     kind = _one(wanted)
     if kind is SecretStr or not text.strip():
         return text  # a secret is taken as it stands: 12345 and [x are passwords too
+    plain = text.strip()
+    if _is_text(kind) and plain[0] not in "\"'":
+        return None if plain in _NULLS and plain not in get_args(kind) else plain
     try:
-        found = read(text, wanted)
-        return text if _is_text(kind) and isinstance(found, Mapping | list) else found
+        return read(text, wanted)
     except yaml.YAMLError as error:
         if _is_text(kind):
-            return text
+            return plain
         if get_origin(kind) is tuple and _is_text(get_args(kind)[0]):
-            return [text]
+            return [plain]
         raise Mistaken("is not valid YAML") from error
 
 

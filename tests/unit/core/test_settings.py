@@ -184,7 +184,9 @@ def test_names_of_maps_may_have_dots_and_what_is_given_of_one_leaves_the_others(
     assert settings.validation.parameters == {"gold.home_feed": {"min_rows": 9}}
 
 
-@pytest.mark.parametrize("text", ["2026-12-01", "007", "yes", "12:30", "1e3", "[x", "2026-12-01 10:00:00", "a: b"])
+@pytest.mark.parametrize(
+    "text", ["2026-12-01", "007", "yes", "12:30", "1e3", "[x", "2026-12-01 10:00:00", "a: b", "a #b", "{x", "*"]
+)
 def test_a_text_is_taken_as_it_stands(conf, monkeypatch, text):
     folder = conf("base/ranking.yaml", "feed_length: 10\n")
     assert load(folder, sets=[f"ranking.arm_salt={text}"]).settings.ranking.arm_salt == text
