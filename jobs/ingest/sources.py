@@ -16,11 +16,13 @@ from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
+from jobs.ingest.tables.ddl import CreateTable
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.keys import ROW_ID
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
 from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.named import check_names
 from jobs.ingest.tables.owners import Past, hold_unwritable, unnameable
 from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
 from jobs.ingest.tables.words import TableName
@@ -93,6 +95,7 @@ def join(
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.tables |= aside
     sources.versions = lives.versions
+    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
     if feed is not None:
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
@@ -132,6 +135,14 @@ def _set_aside(
         creates = {name: create for name, create in export.creates.items() if name not in why}
         export = replace(export, creates=creates, data=[one for one in export.data if one[1] not in why])
     return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
+
+
+def _columns_of(creates: Mapping[TableName, CreateTable], lives: Lives) -> dict[TableName, list[Version]]:
+    """Return all that is known of each table's columns, by its names."""
+    known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
+    for name, versions in lives.versions.items():
+        known[name] = [*known.get(name, ()), *versions.values()]
+    return known
 
 
 def _show_nameless(sources: Sources, feed: Feed) -> None:
