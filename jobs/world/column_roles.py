@@ -65,7 +65,9 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Say whether the first line names columns: by its words, or by being words where all below are values."""
     if any(role_of(name) not in {None, NONE} for name in first if not _is_value(name)):
         return True
-    words = [at for at, name in enumerate(first) if name.strip() and not _is_value(name)]
+    if any(_is_value(name) for name in first):
+        return False  # a row, if a damaged one: reading it says where
+    words = [at for at, name in enumerate(first) if name.strip()]
     below = [[row[at] for row in rows if at < len(row)] for at in words]
     return bool(words) and any(column and all(map(_is_value, column)) for column in below)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 FIRST, LAST = 315_532_800, 2_147_483_647
 """Seconds since 1970 that a time may be."""
+_TICKS = 7 * 10**17
+"""Nanoseconds begin with 1992: below lie .NET's ticks since the year 1."""
 _STEPS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _DAY, _SECOND = "yyyymmdd", "yyyymmddhhmmss"
 _DIGITS = {_DAY: (19_800_101, 20_380_118), _SECOND: (19_800_101_000_000, 20_380_118_235_959)}
@@ -43,7 +45,7 @@ def unit_of(values: Numbers) -> str | None:
     if not len(values):
         return None
     for unit, step in _STEPS.items():
-        if values.min() >= FIRST * step and values.max() < (LAST + 1) * step:
+        if values.min() >= _first(unit) and values.max() < (LAST + 1) * step:
             return unit
     for unit, (least, most) in _DIGITS.items():
         if values.min() >= least and values.max() <= most and _is_calendar(values, unit):
@@ -51,10 +53,14 @@ def unit_of(values: Numbers) -> str | None:
     return None
 
 
+def _first(unit: str) -> int:
+    return max(FIRST * _STEPS[unit], _TICKS if unit == "nanoseconds" else 0)
+
+
 def in_unit(values: Numbers, unit: str) -> NDArray[np.bool_]:
     """Say of each value whether it can be of a unit."""
     if unit in _STEPS:
-        return np.asarray((values >= FIRST * _STEPS[unit]) & (values < (LAST + 1) * _STEPS[unit]))
+        return np.asarray((values >= _first(unit)) & (values < (LAST + 1) * _STEPS[unit]))
     least, most = _DIGITS[unit]
     return np.asarray((values >= least) & (values <= most) & ~np.isnat(_calendar(values, unit)))
 

@@ -57,6 +57,8 @@ def read_interactions(file: Path, layout: Layout = Layout.AUTO, asked: Asked | N
     first = next(blocks, b"")
     head = head_of(file, first, layout, asked)
     rest = chain([first[head.skip :]], blocks)
+    if head.roles is None and asked.min_rating is not None:
+        raise SourceError(f"{file} holds lists, which have no ratings: leave --min-rating out.")
     return _of_lists(file, head, rest) if head.roles is None else _of_text(file, head, rest, asked)
 
 
@@ -111,6 +113,13 @@ class _Columns:
     unit: str = ""
     """Of the times: empty until the first block says it, `-` where the column holds one value that is no time."""
     constant: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a limit on ratings where there are none."""
+        if self.asked.min_rating is not None and RATING not in self.roles.of:
+            raise SourceError(
+                f"{self.file}: --min-rating needs a rating, and no column is one ({self.head.told('')}): say --columns."
+            )
 
     @property
     def roles(self) -> Roles:

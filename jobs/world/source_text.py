@@ -115,6 +115,8 @@ def _refuse_others(file: Path, first: bytes) -> None:
     for magic, what in _OTHERS.items():
         if begin.startswith(magic):
             raise SourceError(f"{file} must be text of `user item [timestamp]` lines or Parquet, and is {what}.")
+    if first[257:262] == b"ustar":
+        raise SourceError(f"{file} must be text of `user item [timestamp]` lines or Parquet, and is a tar: unpack it.")
 
 
 def _encoding(file: Path, first: bytes) -> tuple[str, int]:

@@ -99,12 +99,12 @@ class Head:
             return "error"
 
         names = [str(at) for at in range(len(self.roles.of))]
-        text = _plain(block, self.delimiter)
+        text = _plain(_valid(block), self.delimiter)
         if not text.strip():
             return
         parse = pc.ParseOptions(delimiter=_single(self.delimiter), invalid_row_handler=refuse)
         convert = pc.ConvertOptions(
-            check_utf8=False, column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False,
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False,
             include_columns=[str(at) for at in self.used],
         )  # fmt: skip
         read = pc.ReadOptions(column_names=names, block_size=max(len(text) + 1, 1 << 16), use_threads=False)
@@ -116,6 +116,15 @@ class Head:
             at = line + text[: max(0, text.find(wrong[0].text.encode()))].count(b"\n")
             raise SourceError(_odd(file, at, wrong[0].actual_columns, wrong[0].expected_columns)) from None
         yield table, lambda row: f"line {_line_of(text, row) + line}"
+
+
+def _valid(block: bytes) -> bytes:
+    """Return a block as UTF-8: other bytes are no part of a number, and only have to be shown."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors="replace").encode()
+    return block
 
 
 def _line_of(text: bytes, row: int) -> int:

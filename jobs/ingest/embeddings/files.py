@@ -90,7 +90,8 @@ def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads
     listing = _listed(source, limits.most_mb << 20)
     if not listing.total:
         shown = text_of(str(source))[0]
-        raise SourceError(f"{shown} must hold pictures, and holds no file. Name a folder or a tar of pictures.")
+        hidden = f" but {listing.hidden:,} whose name begins with a dot" if listing.hidden else ""
+        raise SourceError(f"{shown} must hold pictures, and holds no file{hidden}. Name a folder or a tar of pictures.")
     made = Summary(dim=model.dim, model=model.version, device=model.device.name, fallback=model.device.fallback)
     made.hidden = listing.hidden
     with ExitStack() as stack, ThreadPoolExecutor(threads, "decode") as pool:

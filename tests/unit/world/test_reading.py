@@ -94,6 +94,7 @@ TIMED = {
                     head="user_id:token\titem_id:token\trating:float\ttimestamp:float"),
     "konect": "% bip weighted\n% 240 30 60\n" + uirt(sep=" "),
     "a comment names the columns": "# user item timestamp\n" + uit(sep=" "),
+    "a title in Latin-1": ("user,item,ts,title\n" + uit(end=",caf@\n")).encode().replace(b"@", b"\xe9"),
     "more columns": text([(f'"A, b {u}"', u, i, t) for u, i, _, t in ROWS], head="title,user,item,ts"),
     "floats": text([(float(u), float(i), float(t)) for u, i, _, t in ROWS], head="user,item,timestamp"),
     "seconds with parts": uit(lambda t: f"{t}.25"),
@@ -156,6 +157,9 @@ def test_a_rating_of_zero_or_less_is_no_save_and_is_counted(tmp_path):
     high = read(tmp_path, uirt(), min_rating=4)
     assert pairs_of(high) == [(u, i) for u, i, r, _ in ROWS if r >= 4]
     assert any("below 4" in line for line in high.told)
+    for body in (uit(), "1 2 3 4\n5 6\n7 8 9 10 11\n"):
+        with pytest.raises(SourceError, match="--min-rating"):
+            read(tmp_path, body, min_rating=1)
     unrated = read(tmp_path, "user,item,rating\n1,2,\n1,3,NaN\n1,4,-3\n")
     assert pairs_of(unrated) == [(1, 2), (1, 3)]
 
@@ -211,6 +215,12 @@ REFUSED = {
     "texts as ids": (text([(f"A{u}", f"B{i}", r) for u, i, r, _ in ROWS]), r"column 1.*'A10'.*number users and items"),
     "times that are none": (text([(u, i, k) for k, (u, i, _, _) in enumerate(ROWS)], head="user,item,timestamp"),
                             r"column 3 'timestamp'.*must be a time between 1980 and 2038"),
+    "a damaged first line": (but(1, "abc,100,4,1600000000"), r"line 1: column 1.*'abc'"),
+    "ticks of .NET": (uit(lambda t: (t + 62_135_596_800) * 10**7, head="u,i,t"), "must be a time between 1980"),
+    "a day that is none": (uit(lambda t: 20_201_399 if t % 7 == 0 else 20_201_009, head="u,i,t"), "in yyyymmdd like"),
+    "a date of another kind": (uit(lambda t: at(t, "%d.%m.%Y"), head="u,i,t"), r"ISO 8601\), got '\d\d\.\d\d\.2020'"),
+    "an id in Latin-1": (but(4, "10,caf@,4,1600000000").encode().replace(b"@", b"\xe9"), r"line 4: column 2.*'caf.'"),
+    "tar": (bytes(257) + b"ustar" + bytes(99), "is a tar"),
     "two items": (text([(u, i, i) for u, i, _, _ in ROWS], head="user,movie,product"), r"'movie' and 'product'.*item"),
     "no item": (text([(u, i, i) for u, i, _, _ in ROWS], head="user,one,two"), r"no column that is the item.*'one'"),
     "shorter header": (text([(u, i, r, t) for u, i, r, t in ROWS], head="user,item"), r"names 2 columns.*have 4"),
