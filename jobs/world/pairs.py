@@ -21,6 +21,7 @@ from jobs.world.rng import Array
 from jobs.world.source_text import is_parquet, text_blocks
 from jobs.world.table_head import Asked, Head, Layout, head_of, head_of_parquet
 from jobs.world.table_lists import lists_of
+from jobs.world.table_rows import rows_of
 
 __all__ = ["Asked", "Interactions", "Layout", "read_interactions"]
 
@@ -73,8 +74,8 @@ def _of_lists(file: Path, head: Head, blocks: Iterator[bytes]) -> Interactions:
 def _of_text(file: Path, head: Head, blocks: Iterator[bytes], asked: Asked) -> Interactions:
     columns, line = _Columns(file, head, asked), head.line
     for block in blocks:
-        for table, lines in head.tables(file, block, line):
-            columns.add(table, lines)
+        if block.strip():
+            columns.add(*rows_of(file, block, line, head.form))
         line += block.count(b"\n")
     return columns.all()
 

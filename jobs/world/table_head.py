@@ -1,27 +1,24 @@
 """What a table's first lines say of it: what parts its fields, whether it has a header, what its columns are."""
 
 import csv
-import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from jobs.errors import SourceError
 from jobs.world.column_roles import NONE, TIME, Roles, counts_up, is_header, named_roles, placed_roles, told_roles
 from jobs.world.column_times import numbers
+from jobs.world.table_rows import BLANKS, Form, odd_line, plain, single
 
 SAMPLE, SAMPLE_BYTES = 2_000, 4 << 20
 """Lines that are looked at before any is read, and their bytes."""
 ODD = 0.1
 """Share of the lines up to which those of another length are damaged, not lists."""
-_BLANKS, _DOUBLE = " ", "\x1f"
-_DELIMITERS = {"::": "two colons", "\t": "tabs", "|": "bars", ";": "semicolons", ",": "commas", _BLANKS: "blanks"}
+_DELIMITERS = {"::": "two colons", "\t": "tabs", "|": "bars", ";": "semicolons", ",": "commas", BLANKS: "blanks"}
 _COMMENT = (b"#", b"%", b"//")
 
 
@@ -67,6 +64,11 @@ class Head:
         """Return the numbers of the columns that have a role."""
         return [at for at, role in enumerate(self.roles.of) if role != NONE] if self.roles else []
 
+    @property
+    def form(self) -> Form:
+        """Return how the rows are written."""
+        return Form(self.delimiter, len(self.roles.of) if self.roles else 0, self.used)
+
     def shown(self, at: int) -> str:
         """Return a column as messages call it."""
         return f"column {at + 1}" + (f" {self.names[at]!r}" if self.names else "")
@@ -82,74 +84,6 @@ class Head:
         parted = f"fields parted by {_DELIMITERS[self.delimiter]}, " if self.delimiter else ""
         more = f"; not used: {', '.join(unused)}" if unused else ""
         return f"{parted}{', '.join(parts)} (by {self.roles.by}){more}"
-
-    def tables(self, file: Path, block: bytes, line: int) -> Iterator[tuple[Any, Callable[[int], str]]]:
-        """Yield a block's rows as texts, the columns that have a role; and what says where a row stands.
-
-        Raises:
-            SourceError: a line has another number of fields.
-        """
-        import pyarrow.csv as pc
-
-        assert self.roles is not None  # noqa: S101 - lists have none
-        wrong: list[Any] = []
-
-        def refuse(row: Any) -> str:
-            wrong.append(row)
-            return "error"
-
-        names = [str(at) for at in range(len(self.roles.of))]
-        text = _plain(_valid(block), self.delimiter)
-        if not text.strip():
-            return
-        parse = pc.ParseOptions(delimiter=_single(self.delimiter), invalid_row_handler=refuse)
-        convert = pc.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False,
-            include_columns=[str(at) for at in self.used],
-        )  # fmt: skip
-        read = pc.ReadOptions(column_names=names, block_size=max(len(text) + 1, 1 << 16), use_threads=False)
-        try:
-            table = pc.read_csv(io.BytesIO(text), read, parse, convert)
-        except pa.ArrowInvalid as error:
-            if not wrong:
-                raise SourceError(f"{file}, lines from {line} on, cannot be read: {str(error)[:200]}.") from error
-            at = line + text[: max(0, text.find(wrong[0].text.encode()))].count(b"\n")
-            raise SourceError(_odd(file, at, wrong[0].actual_columns, wrong[0].expected_columns)) from None
-        yield table, lambda row: f"line {_line_of(text, row) + line}"
-
-
-def _valid(block: bytes) -> bytes:
-    """Return a block as UTF-8: other bytes are no part of a number, and only have to be shown."""
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return block.decode(errors="replace").encode()
-    return block
-
-
-def _line_of(text: bytes, row: int) -> int:
-    full = (at for at, one in enumerate(text.split(b"\n")) if one)
-    return next(at for place, at in enumerate(full) if place == row)
-
-
-def _odd(file: Path, line: int, got: int, usual: int) -> str:
-    return (
-        f"{file} line {line} has {got} fields, others have {usual}: correct it, or say --layout lists where a line is "
-        "a user and the items saved."
-    )
-
-
-def _single(delimiter: str) -> str:
-    return _DOUBLE if delimiter == "::" else delimiter
-
-
-def _plain(block: bytes, delimiter: str) -> bytes:
-    """Return lines whose fields are parted by one byte."""
-    if delimiter == "::":
-        return block.replace(b"::", _DOUBLE.encode())
-    if delimiter == _BLANKS:
-        return re.sub(rb"(?m)^ +| +$", b"", re.sub(rb"[ \t]+", b" ", block))
-    return block
 
 
 def head_of(file: Path, block: bytes, layout: Layout, asked: Asked) -> Head:
@@ -185,7 +119,7 @@ def head_of(file: Path, block: bytes, layout: Layout, asked: Asked) -> Head:
     width = Counter(map(len, rows)).most_common(1)[0][0]
     for (at, _), row in zip(data, rows, strict=True):
         if len(row) != width:
-            raise SourceError(_odd(file, at, len(row), width))
+            raise SourceError(odd_line(file, at, len(row), width))
     roles, header = _roles(file, header, rows, asked, layout)
     return Head(roles, names=header, **made)  # type: ignore[arg-type]
 
@@ -262,12 +196,12 @@ def _delimiter(lines: list[str]) -> str:
     for one in _DELIMITERS:
         if sum(one in line for line in body) > len(body) / 2:
             return one
-    return _BLANKS
+    return BLANKS
 
 
 def _fields(raw: bytes, delimiter: str) -> list[str]:
-    text = _plain(raw, delimiter).decode(errors="replace")
-    row = next(csv.reader([text], delimiter=_single(delimiter), skipinitialspace=True), [])
+    text = plain(raw, delimiter).decode(errors="replace")
+    row = next(csv.reader([text], delimiter=single(delimiter), skipinitialspace=True), [])
     return [field.strip() for field in row]
 
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import settings as few
+from hypothesis import strategies as st
 
 from jobs.benchmark.quality import K, direct, filled, find, judge, read_pairs, settings_for
 from jobs.config import Settings
@@ -123,6 +126,46 @@ def test_what_can_be_understood_is_read_as_it_is_meant(tmp_path, kind, monkeypat
     assert "240 rows" in in_blocks.told
 
 
+NAMES = {
+    "user": ["user", "userId", "USER_ID", "uid:token", '"User ID"'], "item": ["item", "movieId", "product_id", "isbn"],
+    "rating": ["rating", "Score", "stars"], "time": ["timestamp", "ts", "rated_at", "date"],
+    "-": ["", "Unnamed: 0", "title", "comment"],
+}  # fmt: skip
+TIMES = {"s": lambda t: t, "ms": lambda t: t * 1000, "ns": lambda t: t * 10**9, "iso": at,
+         "z": lambda t: at(t, "%Y-%m-%d %H:%M:%S") + "Z"}  # fmt: skip
+
+
+@few(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_make_of_a_named_table_gives_the_same(tmp_path_factory, data):
+    draw, folder = data.draw, tmp_path_factory.getbasetemp()
+    more = draw(st.lists(st.sampled_from(["rating", "time", "-"]), unique=True))
+    columns = draw(st.permutations(["user", "item", *more]))
+    unit, sep = draw(st.sampled_from(sorted(TIMES))), draw(st.sampled_from([",", ";", "\t", "|", "::"]))
+    quoted, least = draw(st.booleans()), draw(st.sampled_from([None, 2, 4]))
+    rows = draw(st.lists(st.sampled_from(ROWS), min_size=3, max_size=40))
+    shown = {"user": lambda r: r[0], "item": lambda r: r[1], "rating": lambda r: r[2] - 2, "-": lambda _: "x y",
+             "time": lambda r: TIMES[unit](r[3])}  # fmt: skip
+    fields = [[shown[column](row) for column in columns] for row in rows]
+    if quoted:
+        fields = [[f'"{field}"' for field in row] for row in fields]
+    head = sep.join(draw(st.sampled_from(NAMES[column])) for column in columns)
+    body = text(fields, sep, head, draw(st.sampled_from(["\n", "\r\n", "\r"])))
+    raw = body.encode(draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])))
+    has = "rating" in columns
+    kept = [r for r in rows if not has or (r[2] > 2 if least is None else r[2] - 2 >= least)]
+    packed = draw(st.sampled_from([bytes, gzip.compress]))(raw)
+    if not kept:
+        with pytest.raises(SourceError, match="no save"):
+            read(folder, packed, min_rating=least if has else None)
+        return
+    found = read(folder, packed, min_rating=least if has else None)
+    assert pairs_of(found) == [(r[0], r[1]) for r in kept]
+    if "time" in columns:
+        assert (found.ts // 1000).tolist() == [r[3] for r in kept]
+    assert f"{len(rows):,} rows" in found.told
+
+
 def test_days_are_midnight(tmp_path):
     for form in ("%Y%m%d", "%Y-%m-%d"):
         found = read(tmp_path, uit(lambda t, form=form: at(t, form), head="u,i,day"))
@@ -220,6 +263,9 @@ REFUSED = {
     "a day that is none": (uit(lambda t: 20_201_399 if t % 7 == 0 else 20_201_009, head="u,i,t"), "in yyyymmdd like"),
     "a date of another kind": (uit(lambda t: at(t, "%d.%m.%Y"), head="u,i,t"), r"ISO 8601\), got '\d\d\.\d\d\.2020'"),
     "an id in Latin-1": (but(4, "10,caf@,4,1600000000").encode().replace(b"@", b"\xe9"), r"line 4: column 2.*'caf.'"),
+    "an open quote": (uit(head="user,item,ts", end=",x\n").replace(",x\n11,", ',"x\n11,', 1)[:-2] + '"x\n',
+                      "line 9 has a quote that is not closed"),
+    "a field of two lines": ('user,item,text\n1,2,"a\nb"\n1,3,c\n', "line 3 has 1 fields"),
     "tar": (bytes(257) + b"ustar" + bytes(99), "is a tar"),
     "two items": (text([(u, i, i) for u, i, _, _ in ROWS], head="user,movie,product"), r"'movie' and 'product'.*item"),
     "no item": (text([(u, i, i) for u, i, _, _ in ROWS], head="user,one,two"), r"no column that is the item.*'one'"),
