@@ -14,10 +14,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import settings as few
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from jobs.benchmark.quality import K, direct, filled, find, judge, read_pairs, settings_for
 from jobs.config import Settings
-from jobs.errors import SourceError
+from jobs.errors import ConfigError, SourceError
 from jobs.world.interactions import write_interactions
 from jobs.world.pairs import Asked, Layout, read_interactions
 
@@ -374,3 +375,20 @@ def test_places_that_implicit_could_not_fill_are_no_hits():
 def test_a_folder_of_this_name_is_not_a_file(tmp_path):
     with pytest.raises(SourceError, match="is no file"):
         read_interactions(Path(tmp_path))
+
+
+def test_the_command_says_what_it_read_and_takes_the_options_its_messages_name(tmp_path):
+    import jobs.cli.work  # noqa: F401 - registers the command
+    from jobs.cli.app import app
+
+    (tmp_path / "f.txt").write_text("1 5 7\n2 5 6\n3 9 8\n")
+    command = ["world", "--from-interactions", str(tmp_path / "f.txt"), "--out", str(tmp_path / "out")]
+    unclear = CliRunner().invoke(app, command)
+    assert isinstance(unclear.exception, SourceError)
+    assert "--layout lists" in str(unclear.exception)
+    assert not (tmp_path / "out").exists()
+    lists = CliRunner().invoke(app, [*command, "--layout", "lists"])
+    assert (lists.exit_code, "6 saves of 3 users and 5 items" in lists.output) == (0, True)
+    rated = CliRunner().invoke(app, [*command, "--columns", "user,item,rating", "--min-rating", "7"])
+    assert "2 saves of 2 users and 2 items" in rated.output
+    assert isinstance(CliRunner().invoke(app, ["world", "--layout", "lists"]).exception, ConfigError)
