@@ -97,7 +97,7 @@ class _Heads:
 
     def __init__(self, source: Path) -> None:
         self.files, self.folders, self.hidden = dict[str, bool](), set[str](), 0
-        self._pointers = dict[str, tuple[str, bool]]()
+        self._pointers = dict[str, tuple[str, bool, str]]()
         self.odd: list[tuple[str, Read]] = []
         self.links: dict[str, list[str]] = {}
         self.listed = 0
@@ -116,18 +116,18 @@ class _Heads:
         elif member.isdir():
             self.folders.add(name)
         elif member.islnk() or member.issym():
-            self._pointers[name] = (member.linkname, member.issym())
+            self._pointers[name] = (member.linkname, member.issym(), member.name)
         elif not hidden:
             kinds = {tarfile.FIFOTYPE: "pipe", tarfile.CHRTYPE: "device", tarfile.BLKTYPE: "device"}
             kind = kinds.get(member.type, f"member of type {member.type!r}")
             self.odd.append((member.name, fault("not_a_file", f"a {kind}")))
 
     def _resolve(self) -> None:
-        for name in self._pointers:
+        for place, (leads_to, _, name) in self._pointers.items():
             if _hidden(name):
                 continue
-            target, reason = self._leads(name)
-            shown = f"leads to {self._pointers[name][0]}"
+            target, reason = self._leads(place)
+            shown = f"leads to {leads_to}"
             if reason:
                 self.odd.append((name, fault(reason, shown)))
             elif target in self.files:
@@ -143,7 +143,7 @@ class _Heads:
             at = next((part for part in [*reversed(_parents(name)), name] if part in self._pointers), None)
             if at is None:
                 return name, ""
-            target, symbolic = self._pointers[at]
+            target, symbolic, _ = self._pointers[at]
             if symbolic and target.startswith("/"):
                 return "", "link_outside"
             joined = posixpath.join(posixpath.dirname(at), target) if symbolic else target
