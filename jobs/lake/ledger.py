@@ -80,7 +80,8 @@ def _typed(field: StructField, value: Column) -> Column:
     text = _text(field, value)
     if isinstance(field.dataType, BinaryType):
         return F.unhex(text).alias(field.name)
-    if isinstance(field.dataType, _DATES):
+    # a row that was deleted before its column got another type may hold what does not fit it
+    if isinstance(field.dataType, _DATES) or casts_of(field):
         return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 
