@@ -94,8 +94,10 @@ class Tree:
         return made | ({"ColumnPrecision": str(length)} if length else {})
 
     def _put(self, path, content):
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_text(content)
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or file.read_text() != content:  # a file that is written again is read again
+            file.write_text(content)
 
 
 TEXT = ("v", "VARCHAR", 9)
@@ -115,7 +117,7 @@ def test_what_ddl_makes_of_older_rows_over_several_runs(lake, work, tmp_path):
     tree.put("less", 11, 2, v="5")
     tree.put("less", 12, 1, "DELETE", v="300")
     adds_up(cdc.run(work(ticdc=tree.at(30))))
-    assert (live(lake, "back"), live(lake, "cut"), len(live(lake, "long"))) == ({}, {3: "new"}, 2)
+    assert (lake.exists("silver.app_back"), live(lake, "cut"), len(live(lake, "long"))) == (False, {3: "new"}, 2)
 
     tree.did("long", 40, "ALTER TABLE long MODIFY v VARCHAR(5)", 12, ("v", "VARCHAR", 5))
     tree.put("long", 41, 1, v="xy")
