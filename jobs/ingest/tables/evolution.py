@@ -67,8 +67,6 @@ def evolved(before: tuple[Column, ...], after: Iterable[SourceColumn], query: st
 
 def _column(before: tuple[Column, ...], now: SourceColumn, said: Alter, query: str, version: int) -> Column:
     old = _origin(before, now, said)
-    if now.stored and (old is None or now.expression != old.now.expression):
-        raise Underivable(f"computes the STORED column {now.name} of older rows")
     if old is None:
         if _is_computed(now, query):
             raise Underivable(f"computes the default of {now.name}")

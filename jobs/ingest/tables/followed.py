@@ -74,6 +74,8 @@ class FollowedTable:
             if said is not None:
                 masked = self.knowledge.rules.mask
                 self.emptied.append(emptied(before, said.names, self.columns, masked, file.version))
+            if version.computes:
+                raise Underivable(f"computes the STORED column {version.computes} of older rows")
             columns = evolved(self.columns, plain(version.columns), file.query, file.version)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
