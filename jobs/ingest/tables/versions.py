@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from jobs.config.ingest import TableRules
 from jobs.ingest.tables.alter import alterations
 from jobs.ingest.tables.ddl import CreateTable
-from jobs.ingest.tables.definitions import Created, Definition, Generation, Index, created, edits, named
+from jobs.ingest.tables.definitions import Created, Definition, Generation, created, edits
+from jobs.ingest.tables.indexes import Index, named
 from jobs.ingest.tables.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.shape import RowShape, by_rows

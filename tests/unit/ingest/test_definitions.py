@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from jobs.ingest.tables.alter import alterations, renamed_tables
 from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.definitions import Index, created, edits
+from jobs.ingest.tables.definitions import created, edits
+from jobs.ingest.tables.indexes import Index
 
 
 def kinds(defined):
