@@ -17,8 +17,8 @@ from jobs.ingest.tables.mysql import SourceColumn
 COLUMNS = (SourceColumn("id", "INT"), SourceColumn('s "q"', "TEXT"), SourceColumn("n", "INT"))
 SPEC = RowSpec("app", "t", 1, COLUMNS, ("id",))
 TEXTS = [
-    " lead", "trail ", "  ", "\t", "\\N", "", None, 'a"b', "back\\", 'a\\"b', '"', '""', "line\nbreak", "crlf\r\n", "\r", "\n",
-    ",", "#x", "NULL", "é\u2028", "\0", "'",
+    " lead", "trail ", "  ", "\t", "\\N", "", None, 'a"b', "back\\", 'a\\"b', '"', '""', "line\nbreak", "crlf\r\n",
+    "\r", "\n", ",", "#x", "NULL", "é\u2028", "\0", "'",
 ]  # fmt: skip
 
 
