@@ -107,11 +107,10 @@ def run(work: Work) -> Outcome:
     note_awaited(work, manifest, absent.awaited, sources.checkpoint)
     if "resnapshot" in work.options:
         _cover(work, manifest, sources, feed, absent)
-    hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
     retakes.loaded(work, later)
-    hold(sources, _unreadable(work, manifest, sources, feed))
+    hold(sources, [*absent.stops, *_unreadable(work, manifest, sources, feed)])
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}

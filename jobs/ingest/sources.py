@@ -4,7 +4,6 @@ In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `I
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +13,6 @@ from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.storage import plain_name
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
@@ -27,7 +25,6 @@ from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
 
-_ROWS = re.compile(r"\.(csv|sql|parquet)$")
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
 
@@ -92,7 +89,6 @@ def join(
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
-        _hold_without_data(sources, export)
     for retake in taken.values():
         found = retake.export()
         if found is not None:
@@ -219,21 +215,6 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
-
-
-def _hold_without_data(sources: Sources, export: Export) -> None:
-    """Hold tables without a file of data where the export has files of data whose names tell no table."""
-    names = sorted(path for path in export.unknown if _ROWS.search(plain_name(path)))
-    filled = {".".join(name) for _, name in export.data}
-    for name, table in list(sources.tables.items()):
-        taken_here = table.snapshot is not None and table.snapshot.tso == export.tso and table.ended is None
-        if names and taken_here and not filled & {segment.table for segment in table.segments}:
-            message = (
-                f"{name} is held at {export.tso}: the export has its CREATE TABLE and no file of its rows, but files "
-                f"whose names fit no rule: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}. Export again "
-                "without --output-filename-template."
-            )
-            sources.tables[name] = table.hold(export.tso, message)
 
 
 def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:

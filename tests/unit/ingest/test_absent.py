@@ -240,20 +240,6 @@ def test_a_feed_that_was_taken_up_again_can_be_told_where_it_began(root, tmp_pat
     assert join(read_feed(str(root)), export, Ingest(feed_start=50)).tables["app.t"].held is None
 
 
-def test_an_export_whose_files_of_data_have_other_names_holds_its_tables(tmp_path):
-    export = export_at(tmp_path, 50, "t", "empty", data=False)
-    assert join(None, export, Ingest()).tables["app.t"].held is None, "a table may be empty"
-    write(tmp_path, "app-t-000000000.csv.gz", "?")
-    write(tmp_path, "app.full-schema.sql", "CREATE TABLE `full` (`id` BIGINT PRIMARY KEY)")
-    write(tmp_path, "app.full.000000000.csv", '"id"\r\n1\r\n')
-    tables = join(None, read_export(str(tmp_path)), Ingest()).tables
-    assert {name: bool(table.held) for name, table in tables.items()} == {
-        "app.t": True, "app.empty": True, "app.full": False,
-    }  # fmt: skip
-    assert "app-t-000000000.csv.gz" in tables["app.t"].held
-    assert not tables["app.t"].exists_at(50)
-
-
 def counted(*files, table="app.t", source="ticdc", start=0):
     """Return entries of files (batch, rows, bad), in the order of their numbers."""
     return {
