@@ -1,6 +1,5 @@
 """The application: global options, errors to exit codes, and the list of commands."""
 
-import json
 import sys
 import traceback
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from jobs.cli.grid import write_json
 from jobs.errors import PlatformError
 from jobs.redaction import know, of_settings, redacted
 
@@ -75,7 +75,7 @@ def options(
 
 def print_json(value: Any) -> None:
     """Write a value for a program to read."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    write_json(value)
 
 
 def main() -> None:
@@ -110,8 +110,8 @@ def main() -> None:
 
 def _fail(sentence: str, code: int) -> None:
     if STATE.debug:
-        err.print(_plain(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
-    err.print(f"[bold red]Error:[/] {_plain(redacted(sentence))}", highlight=False, soft_wrap=True)
+        err.print(escaped(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
+    err.print(f"[bold red]Error:[/] {escaped(redacted(sentence))}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -123,7 +123,8 @@ def _unexpected(error: Exception) -> None:
     _fail(f"{type(error).__name__}: {text} (unexpected: --debug before the command shows where)", 1)
 
 
-def _plain(text: str) -> str:
+def escaped(text: object) -> str:
+    """Return data, a path or a name to stand among markup: brackets in it are brackets."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(str(text))

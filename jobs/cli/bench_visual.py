@@ -114,4 +114,4 @@ def posters(
         if name in figures:
             one = figures[name]
             out.print(f"   {name}: {one['share']:.4f} of the nearest, {one['chance']:.4f} by chance", highlight=False)
-    out.print(f"   {folder / PAGE}, {folder / MODEL}", highlight=False, soft_wrap=True)
+    out.print(f"   {folder / PAGE}, {folder / MODEL}", markup=False, highlight=False, soft_wrap=True)

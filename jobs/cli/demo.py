@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.panel import Panel
 from rich.rule import Rule
 
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
 from jobs.cli.engine import engine, start_spark
 from jobs.cli.ingest import source_options
 from jobs.cli.look import images_folder, open_reader
@@ -73,8 +73,8 @@ def _recent_saves(lake: "Lake", cut: date, user: int) -> list[int]:
 
 def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) -> Panel:
     lines = [
-        f"The same feed as pictures:  [bold]{page}[/]",
-        f"What was checked:           [bold]{docs}[/]" if docs else "",
+        f"The same feed as pictures:  [bold]{escaped(page)}[/]",
+        f"What was checked:           [bold]{escaped(docs)}[/]" if docs else "",
         "",
         f"pinlake feed {user}              that feed, from the store",
         f"pinlake related {pin}           pins beside a pin",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.app import app, out
+from jobs.cli.app import app, escaped, out
 
 
 @app.command()
@@ -32,7 +32,7 @@ def near_duplicates(
     seconds = time.monotonic() - started
     out.print(
         f"   [green]✓[/] {found.rows:,} hashes, {found.unique:,} different, the most frequent {found.largest:,} times\n"
-        f"   [green]✓[/] {found.pairs:,} pairs within {radius} bits, in {folder} ({seconds:.1f} s)",
+        f"   [green]✓[/] {found.pairs:,} pairs within {radius} bits, in {escaped(folder)} ({seconds:.1f} s)",
         highlight=False,
         soft_wrap=True,
     )

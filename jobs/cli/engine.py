@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs import logs
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
 from jobs.errors import PlatformError, SourceError, TableError, ValidationFailed
 from jobs.ingest.attention import Attention, attention
 from jobs.redaction import redacted
@@ -53,7 +53,7 @@ class Progress:
         with self._lock:
             self._running[title] = text
             shown = [f"{name}: {at}" if at else f"{name} …" for name, at in self._running.items()]
-            self._status.update("   ".join(shown))
+            self._status.update(escaped("   ".join(shown)))
             self._status.start()
 
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:
@@ -191,7 +191,10 @@ def start_spark() -> Any:
 
 @contextmanager
 def engine(
-    options: Mapping[str, Any] | None = None, settings: "Settings | None" = None, root: str | None = None
+    options: Mapping[str, Any] | None = None,
+    settings: "Settings | None" = None,
+    root: str | None = None,
+    judges: bool = True,
 ) -> Iterator[Engine]:
     """Start Spark, give an engine, and put everything away again.
 
@@ -199,6 +202,7 @@ def engine(
         options: what actions need to know of the command line.
         settings: instead of those of conf/.
         root: of the lake, instead of platform.lake.
+        judges: whether tables will be judged: what that needs is then imported while Spark starts.
     """
     from jobs.lake.delta import Lake
     from jobs.runner import Runner
@@ -209,7 +213,8 @@ def engine(
     logs.start(Path(STATE.path(settings.platform.work)) / "logs", settings.platform.log_level)
     validator = Validator(loaded.root / "expectations", settings, Path(STATE.path(settings.platform.work)))
     with out.status("Starting Spark …"):
-        validator.warm_up()
+        if judges:
+            validator.warm_up()
         session = start_spark()
     show = Progress(out)
     lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)

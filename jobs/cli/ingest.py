@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.grid import as_is, print_whole
 from jobs.errors import Blocked, SourceError
 from jobs.ingest.broker.address import is_broker, parse
 from jobs.ingest.broker.properties import consumer_properties
@@ -129,7 +130,7 @@ def resnapshot(
         found = on.ingest("ingest.cdc")
     if any(sentence.startswith(f"{table} is held") for sentence in found.held):
         raise Blocked(f"{table} is still held, see above.")
-    out.print(f"   {table} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
+    out.print(f"   {escaped(table)} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
 
 
 def show_status(lake: str | None, as_json: bool) -> None:
@@ -153,8 +154,8 @@ def show_status(lake: str | None, as_json: bool) -> None:
     for one in found:
         at = f"{one.checkpoint:%m-%d %H:%M}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]
-        grid.add_row(one.table, at, _duration(one.lag), *counts, style="yellow" if one.held else None)
-    out.print(grid)
+        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.held else None)
+    print_whole(out, grid)
     for one in found:
         if one.held:
             reason = one.held if one.table in one.held else f"{one.table} {one.held}"

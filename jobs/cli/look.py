@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
-from jobs.cli.app import STATE, app, err, out, print_json
+from jobs.cli.app import STATE, app, err, escaped, out, print_json
+from jobs.cli.grid import print_grid
 from jobs.errors import TableError
 
 Json = Annotated[bool, typer.Option("--json", help="For a program to read.")]
@@ -98,11 +98,16 @@ def why(
         out.print(f"No source proposed pin {pin} to user {user} on {day}: it was never a candidate.")
         return
     out.print(_verdict(ranked[0], day), highlight=False)
-    grid = Grid("source", "rank", "score", "went by", header_style="bold")
-    for row in sorted(proposals, key=lambda r: (r["rank"], r["source"])):
-        by = f"{row['evidence_kind']} {row['evidence_id'] or ''}".strip()
-        grid.add_row(row["source"], str(row["rank"]), f"{row['score']:.4f}", by)
-    out.print(grid)
+    cells = [
+        (
+            row["source"],
+            row["rank"],
+            f"{row['score']:.4f}",
+            f"{row['evidence_kind']} {row['evidence_id'] or ''}".strip(),
+        )
+        for row in sorted(proposals, key=lambda r: (r["rank"], r["source"]))
+    ]
+    print_grid(out, ("source", "rank", "score", "went by"), cells)
 
 
 def _verdict(row: Mapping[str, Any], day: date) -> str:
@@ -128,7 +133,7 @@ def tables(name: Annotated[str | None, typer.Argument()] = None, as_json: Json =
         if as_json:
             print_json({"table": name, "comment": known.comment, "grain": known.grain, "columns": columns})
             return
-        out.print(f"[bold]{name}[/]: {known.comment} Grain: {known.grain}.", highlight=False)
+        out.print(f"[bold]{name}[/]: {escaped(known.comment)} Grain: {escaped(known.grain)}.", highlight=False)
         _grid(columns)
         return
     found = [{"table": t.name, **_size(t.name), "grain": t.grain, "comment": t.comment} for t in TABLES.values()]
@@ -201,7 +206,7 @@ def rollback(to: Annotated[str | None, typer.Argument(help="Generation. [the one
     from jobs.publish.keep import rollback as move
 
     pointer = move(_store(), to)
-    out.print(f"Now serving {pointer.current}. `pinlake generations` lists all.", highlight=False)
+    out.print(f"Now serving {escaped(pointer.current)}. `pinlake generations` lists all.", highlight=False)
 
 
 @app.command()
@@ -221,16 +226,15 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
         if key is None or k.startswith(key)
     ]
     if not found:
-        err.print(f"No setting begins with {key!r}.")
+        err.print(f"No setting begins with {key!r}.", markup=False)
         raise typer.Exit(2)
     print_json(found) if as_json else _grid(found)
 
 
 def _grid(rows: list[dict[str, Any]]) -> None:
-    grid = Grid(*(rows[0] if rows else ["nothing yet"]), header_style="bold", box=None, pad_edge=False)
-    for row in rows:
-        grid.add_row(*["" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()])
-    out.print(grid)
+    columns = list(rows[0]) if rows else ["nothing yet"]
+    cells = [["" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()] for row in rows]
+    print_grid(out, columns, cells, box=None)
 
 
 def images_folder() -> Path | None:

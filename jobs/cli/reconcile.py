@@ -49,7 +49,7 @@ def reconcile(
 
     if repair and (against is not None or at is not None):
         raise ConfigError("--repair is of the lake, at the table's checkpoint: leave --against and --at out.")
-    if any(name.count(".") != 1 for name in (table, named or table)):
+    if any("." not in name.strip(".") for name in (table, named or table)):
         raise ConfigError(f"A table is named schema.table, such as app.pins, got {table!r}, {named!r}.")
     address, asked, repaired = Address.parse(source, PASSWORD), Question(table, named, at, limit), None
     out.quiet = as_json

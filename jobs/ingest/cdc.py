@@ -19,7 +19,16 @@ import pyarrow as pa
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
-from jobs.ingest.accounts import Counts, arrived_in, is_gone, note_gone, note_marks, tallies, unapplied
+from jobs.ingest.accounts import (
+    Counts,
+    arrived_in,
+    as_failure,
+    note_failed,
+    note_gone,
+    note_marks,
+    tallies,
+    unapplied,
+)
 from jobs.ingest.dumpling.export import read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
@@ -36,7 +45,7 @@ from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
 from jobs.ingest.ticdc.feed import Feed, read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
 from jobs.lake.sources import LEDGER, SILVER
@@ -58,6 +67,8 @@ INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
 class _Result:
     mark: Mark
     due: int
+    merges: bool = True
+    """Whether changes are due; else only its silver is looked after."""
     applied: int = 0
     error: PlatformError | None = None
 
@@ -86,8 +97,7 @@ def run(work: Work) -> Outcome:
     if "resnapshot" in work.options:
         retakes.begin(work, past, *work.options["resnapshot"])
     later = retakes.retakes(work.lake)
-    reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
-    sources = join(feed, export, work.context.settings.ingest, later, reached)
+    sources = join(feed, export, work.context.settings.ingest, later, past)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
@@ -177,18 +187,17 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
         )
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
-    todo = [name for name, mark in live.items() if name in due or outdated(work.lake, mark.table)]
-    results = _merge_all(work, [_result(marks[name], counts.get(name)) for name in sorted(todo)])
-    for name, mark in sorted(live.items()):
-        if name not in todo and not mark.table.held:  # a table of which nothing may be shown yet is not an empty one
-            create(work, mark.table)
-    note_gone(work, sources, past, newest)
+    results = _merge_all(work, [_result(mark, counts.get(name), name in due) for name, mark in sorted(live.items())])
+    errors = note_gone(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
-    note_marks(work, done, past, newest, tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken))
-    if failed and failed[0].error is not None:
-        raise failed[0].error
+    tally = tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
+    note_marks(work, done, past, newest, tally)
+    note_failed(work, [(r.mark, r.error) for r in failed], past, tally)
+    errors = [result.error for result in failed if result.error is not None] + errors
+    if errors:
+        raise errors[0]
     fresh, total, due_rows, waiting = (
         sum(getattr(count, name) for count in counts.values()) for name in ("fresh", "total", "due", "late")
     )
@@ -200,8 +209,8 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     return named | {"quarantined": taken.quarantined}
 
 
-def _result(mark: Mark, count: Counts | None) -> _Result:
-    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0)
+def _result(mark: Mark, count: Counts | None, merges: bool) -> _Result:
+    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0, merges)
 
 
 def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
@@ -211,18 +220,34 @@ def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
         nonlocal done
         name = result.mark.table.silver
         try:
-            result.applied = merge(work, result.mark)
-        except PlatformError as error:  # the other tables go on
-            result.error = error
+            _bring_up(work, result)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
+            result.error = as_failure(result.mark.table, error)
+            work.progress(str(result.error))
             return result
-        if result.applied > result.due:
-            raise TableError(f"{name}: {result.applied} rows changed from {result.due} changes; report this as a bug.")
         done += 1
-        work.progress(f"{done} of {len(results)} tables: {name}, {result.applied:,} of {result.due:,} changes applied")
+        if result.merges:
+            said = f"{result.applied:,} of {result.due:,} changes applied"
+            work.progress(f"{done} of {len(results)} tables: {name}, {said}")
         return result
 
     with ThreadPoolExecutor(work.context.settings.ingest.parallel_tables) as pool:
         return list(pool.map(one, results))
+
+
+def _bring_up(work: Work, result: _Result) -> None:
+    """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
+    table = result.mark.table
+    if not (result.merges or outdated(work.lake, table)):
+        if not table.held:  # a table of which nothing may be shown yet is not an empty one
+            create(work, table)
+        return
+    result.merges = True
+    result.applied = merge(work, result.mark)
+    if result.applied > result.due:
+        raise TableError(
+            f"{table.silver}: {result.applied} rows changed from {result.due} changes; report this as a bug."
+        )
 
 
 def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:
@@ -236,7 +261,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
         if begun is None or table.ended is not None:
             continue
         if table.snapshot is None:
-            if begun["held"] and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+            waits = bool(begun["held"]) and not has_failed(begun)
+            if waits and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
                 reason = (
                     f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
                     "--dumpling."

@@ -4,11 +4,11 @@ In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `I
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import SourceError
 from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
@@ -18,13 +18,16 @@ from jobs.ingest.retakes import Retake
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
+from jobs.ingest.tables.owners import Past, hold_unwritable, unnameable
 from jobs.ingest.tables.versions import Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
+from jobs.lake.checkpoints import is_gone
 
+_SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
 
@@ -51,7 +54,7 @@ def join(
     export: Export | None,
     settings: Ingest,
     later: Mapping[TableName, Retake] | None = None,
-    reached: Mapping[str, int] | None = None,
+    past: Past | None = None,
 ) -> Sources:
     """Return the tables and files of feed and snapshot.
 
@@ -60,13 +63,14 @@ def join(
         export: the snapshot it begins with.
         settings: what single tables need.
         later: snapshots that were taken of single tables since.
-        reached: commit_ts that earlier runs have brought tables to, by full name.
+        past: newest row of ops.checkpoints by table.
 
     Raises:
-        SourceError: two source tables would share one silver table, or a column has an unknown type.
+        SourceError: a column has an unknown type.
     """
     checkpoint = feed.checkpoint if feed else export.tso if export else 0
     sources = Sources(checkpoint)
+    feed, export, aside = _set_aside(sources, feed, export)
 
     def rules(name: TableName) -> TableRules:
         return settings.tables.get(".".join(name), TableRules())
@@ -80,12 +84,14 @@ def join(
     broken = [one for one in known if not rules(one[0]).exclude]
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
+    sources.tables |= aside
     sources.versions = lives.versions
     if feed is not None:
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
+        _hold_slashed(sources, feed)
         _hold_exchanged(sources, feed)
-        _hold_late_start(sources, feed, settings, reached or {})
+        _hold_late_start(sources, feed, settings, past or {})
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
@@ -93,8 +99,29 @@ def join(
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
-    _refuse_collisions(sources.tables)
+    hold_unwritable(sources.tables, past or {})
     return sources
+
+
+def _set_aside(
+    sources: Sources, feed: Feed | None, export: Export | None
+) -> tuple[Feed | None, Export | None, dict[str, SourceTable]]:
+    """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
+    names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
+    names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
+    why = unnameable(names)
+    if not why:
+        return feed, export, {}
+    if feed is not None:
+        lost = [file.path for file, data in feed.data if (data.folder.schema, data.folder.table) in why]
+        sources.held_files += lost
+        kept = [one for one in feed.data if (one[1].folder.schema, one[1].folder.table) not in why]
+        feed = replace(feed, data=kept, schemas={n: files for n, files in feed.schemas.items() if n not in why})
+    if export is not None:
+        sources.held_files += [file.path for file, name in export.data if name in why]
+        creates = {name: create for name, create in export.creates.items() if name not in why}
+        export = replace(export, creates=creates, data=[one for one in export.data if one[1] not in why])
+    return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
 
 
 def _show_nameless(sources: Sources, feed: Feed) -> None:
@@ -111,6 +138,22 @@ def _show_nameless(sources: Sources, feed: Feed) -> None:
             sources.tables[table.full_name] = table.hold(version, said)
 
 
+def _hold_slashed(sources: Sources, feed: Feed) -> None:
+    """Hold tables with a slash in their name: TiCDC writes it into paths as it is, and their folders fit no rule."""
+    for path in feed.unknown:
+        found = _SLASHED.fullmatch(path)
+        name = (found["schema"], found["table"]) if found else None
+        if name is None:
+            continue
+        table = sources.tables.get(".".join(name)) or SourceTable(*name)
+        said = (
+            f"{table.full_name} is held: a name with a slash cannot be told from folders, its files are in quarantine "
+            "(unknown_path). Rename it at the source, or leave it out of the changefeed."
+        )
+        # what a snapshot has of it stays
+        sources.tables[table.full_name] = table.hold(table.snapshot.tso + 1 if table.snapshot else 0, said)
+
+
 def _hold_exchanged(sources: Sources, feed: Feed) -> None:
     """Hold both tables of an exchange of partitions: only one of them has the statement."""
     for version in feed.exchanged():
@@ -124,13 +167,15 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                 sources.tables[name] = table.hold(version, message)
 
 
-def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, reached: Mapping[str, int]) -> None:
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
     """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
     for name, table in list(sources.tables.items()):
         if start is None or table.ended is not None or not table.segments or table.segments[0].start > 0:
             continue
-        known = max(table.snapshot.tso if table.snapshot else 0, reached.get(name, 0))
+        begun = past.get(name)
+        reached = begun["checkpoint_ts"] if begun and not is_gone(begun) else 0
+        known = max(table.snapshot.tso if table.snapshot else 0, reached or 0)
         # the changes of the very next timestamp: people give the snapshot's position plus one
         if known and start > known + 1:
             message = (
@@ -215,14 +260,3 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
         task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
-
-
-def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:
-    taken: dict[str, str] = {}
-    for name, table in sorted((name, table) for name, table in tables.items() if table.ended is None):
-        other = taken.setdefault(table.silver.lower(), name)
-        if other != name:
-            raise SourceError(
-                f"{other} and {name} would both be {table.silver}: every source table needs a silver table of its own. "
-                "Exclude one in conf (ingest.tables)."
-            )

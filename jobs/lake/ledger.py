@@ -13,6 +13,7 @@ from pyspark.sql.types import BinaryType, DateType, StructField, StructType, Tim
 
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.life import life_of
+from jobs.lake.names import quoted
 
 DEFAULT, SINCE, NAMES = "default", "since", "names"
 """Keys of a silver column's metadata: the text that rows from before `since` have, the commit_ts of the DDL that added
@@ -59,6 +60,28 @@ def source_fields(schema: StructType) -> list[StructField]:
     """Return the fields that the source has, without the platform's own."""
     own = {COMMIT_TS.name, OP_RANK.name, DELETED.name}
     return [field for field in schema.fields if field.name not in own]
+
+
+def source_name(field: StructField) -> str:
+    """Return the name that a column of silver has at the source."""
+    names = json.loads((field.metadata or {}).get(NAMES, "null"))
+    return str(names[-1][1]) if names else field.name
+
+
+def source_rows(rows: DataFrame, schema: StructType) -> DataFrame:
+    """Return silver's rows in the source's columns, under the source's names.
+
+    Args:
+        rows: in the columns of silver.
+        schema: of the silver table, which tells the names: a frame made from the ledger has lost them.
+    """
+    return rows.select(*[F.col(quoted(f.name)).alias(source_name(f)) for f in source_fields(schema)])
+
+
+def silver_names(schema: StructType, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns of silver that have these names at the source."""
+    known = {source_name(field): field.name for field in source_fields(schema)}
+    return tuple(known.get(name, name) for name in names)
 
 
 def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") -> DataFrame:

@@ -7,11 +7,13 @@ Transaction numbers carry the run's id and are never used for other content.
 """
 
 import math
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby, islice
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -19,7 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import TableError
-from jobs.ingest.intake.blocks import Cut, cut_of, read_in_blocks
+from jobs.ingest.intake.blocks import cut_of, read_in_blocks
 from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
 from jobs.ingest.intake.replay import Replay, forget_files
 from jobs.ingest.intake.storage import read
@@ -28,6 +30,8 @@ from jobs.ingest.intake.tolerance import tolerance
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
+READER_ERROR = "reader_error"
+"""Why a whole file is in quarantine that a reader broke down on: a bug."""
 _PROBED = 20
 """Files of one table that are looked at again in each run, where nothing of them could be read."""
 Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
@@ -157,7 +161,8 @@ def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken, manifest: Man
     stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
     try:
         counts = _counts(stream)
-        wanted = batch.replay.rows(stream) if batch.replay else stream
+        kept_stream = _without_broken(stream, counts)
+        wanted = batch.replay.rows(kept_stream) if batch.replay else kept_stream
         kept = _counts(wanted, whole=False) if batch.replay else counts
         if not batch.planned:
             note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
@@ -218,27 +223,33 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
 
 
 def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    bad = Bad()
     cut = cut_of(task.spec) if task.size > limit else None
-    if cut is not None:
-        yield from _blocks(task, reader, cut, schema, limit)
-        return
     try:
-        content = read(task.root, task.object)
-    except OSError as error:
-        bad = Bad()
-        bad.add(None, "unreadable_file", str(error), None)
-        yield from ending(schema, task, 1, bad)
+        if cut is not None:
+            yield from read_in_blocks(task, reader, cut, limit)
+        else:
+            yield from reader(task, read(task.root, task.object))
         return
-    yield from reader(task, content)
+    except OSError as error:  # of a file read in blocks, what came before is good
+        bad.add(None, "unreadable_file", str(error), None)
+    except Exception as error:  # noqa: BLE001 - a reader that breaks down on one file does not end the others' batch
+        bad.add(None, READER_ERROR, _bug(error), None)
+    yield from ending(schema, task, 1, bad)
 
 
-def _blocks(task: Task, reader: Reader, cut: Cut, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from read_in_blocks(task, reader, cut, limit)
-    except OSError as error:  # what came before is good
-        bad = Bad()
-        bad.add(None, "unreadable_file", str(error), None)
-        yield from ending(schema, task, 1, bad)
+def _bug(error: Exception) -> str:
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(at.filename).name}, line {at.lineno}"
+    return f"{type(error).__name__}: {error} ({place}). This is a bug of the reader: report it, then replay the file."
+
+
+def _without_broken(stream: DataFrame, counts: Mapping[str, Count]) -> DataFrame:
+    """Return the stream without what readers handed back of files that they then broke down on."""
+    broken = [name for name, count in counts.items() if count.broken]
+    if not broken:
+        return stream
+    return stream.where(~F.col("object").isin(broken) | (F.col("reason") == READER_ERROR))
 
 
 def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
@@ -250,10 +261,14 @@ def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
     """
     kind = F.col("kind")
     sums = [F.count_if(kind == k).alias(name) for k, name in ((CHANGE, "good"), (BAD, "bad"))]
+    sums.append(F.count_if(F.col("reason") == READER_ERROR).alias("broken"))
     told = F.sum(F.when(kind == FILE, F.col("rows"))).alias("told")
     counts: dict[str, Count] = {}
     for row in stream.groupBy("object").agg(*sums, told).collect():  # bounded: a row a file of the batch
         found = row["good"] + row["bad"]
+        if row["broken"]:  # the file counts as one row, whatever came of it
+            counts[row["object"]] = Count(1, 1, broken=True)
+            continue
         if whole and row["told"] != found:
             raise TableError(
                 f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "

@@ -35,6 +35,8 @@ class Count:
 
     found: int
     bad: int
+    broken: bool = False
+    """Whether a reader broke down on it: it is in quarantine whole."""
 
 
 @dataclass(frozen=True)

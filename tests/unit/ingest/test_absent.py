@@ -214,14 +214,20 @@ def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_
         assert f"--start-ts={tso}" in sources.tables["app.t"].held
 
 
+def past_of(name, ts):
+    return {name: {"checkpoint_ts": ts, "held": None}}
+
+
 def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     for given in (export, None):
-        tables = [join(read_feed(str(root)), given, Ingest(), None, {"app.t": ts}).tables["app.t"] for ts in (V, 80)]
+        tables = [
+            join(read_feed(str(root)), given, Ingest(), None, past_of("app.t", ts)).tables["app.t"] for ts in (V, 80)
+        ]
         assert [table.barrier for table in tables] == [None, 81], "what was reached counts, not the snapshot alone"
     schema(root, "made", 60, "CREATE TABLE `made` (`id` BIGINT PRIMARY KEY)", 3)
     told = Ingest(feed_start=V)
-    assert join(read_feed(str(root)), None, told, None, {"app.made": 5}).tables["app.made"].held is None
+    assert join(read_feed(str(root)), None, told, None, past_of("app.made", 5)).tables["app.made"].held is None
 
 
 def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path_factory):
