@@ -17,7 +17,7 @@ PAGE, MODEL = "posters.html", "look.onnx"
 
 @benchmarks.command()
 def near_duplicates(
-    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000,
+    rows: Annotated[int, typer.Option(help="Hashes, most of them different.", min=1000)] = 1_000_000,
     spark: Annotated[bool, typer.Option("--spark", help="Measure the join on Spark too.")] = False,
     page: Page = None,
 ) -> None:

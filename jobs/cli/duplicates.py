@@ -13,7 +13,7 @@ from jobs.cli.app import app, escaped, out
 def near_duplicates(
     hashes: Annotated[Path, typer.Argument(help="A .npy file of uint64 or int64, or of uint8, n by 8.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
-    radius: Annotated[int, typer.Option(help="Most bits in which two hashes of a pair differ, 0 to 10.")] = 6,
+    radius: Annotated[int, typer.Option(help="Most bits in which two hashes of a pair differ, 0 to 10.", min=0)] = 6,
     ids: Annotated[Path | None, typer.Option(help="Whole numbers, one a hash; row numbers if not given.")] = None,
 ) -> None:
     """Find every pair of 64-bit hashes that differ in few bits: groups.parquet and pairs.parquet, exact.

@@ -14,6 +14,10 @@ from jobs.ingest.broker.properties import consumer_properties
 
 Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
 
+SnapshotTs = Annotated[
+    int | None, typer.Option(min=1, help="TSO that the export was taken at. [what its file `metadata` says]")
+]
+
 
 def source_options(
     ticdc: str | None = None, dumpling: str | None = None, kafka: list[str] | None = None
@@ -81,6 +85,7 @@ def ingest(
     changefeed: Annotated[
         Path | None, typer.Option(help="The file given to `cdc cli changefeed create --config`. [what the files show]")
     ] = None,
+    snapshot_ts: SnapshotTs = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
     status: Annotated[bool, typer.Option("--status", help="Take in nothing: say how far each table is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: for a program to read.")] = False,
@@ -102,6 +107,7 @@ def ingest(
     from jobs.cli.engine import engine
 
     options = source_options(ticdc, dumpling, kafka) | changefeed_option(changefeed)
+    options |= {"snapshot_ts": snapshot_ts} if snapshot_ts else {}
     with engine(options, root=lake) as on:
         error = on.ingest().error(strict)
     if error is not None:
@@ -115,6 +121,7 @@ def resnapshot(
     ticdc: Uri = None,
     dumpling: Uri = None,
     changefeed: Annotated[Path | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
+    snapshot_ts: SnapshotTs = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
     """Begin one table anew with a later snapshot, while the feed runs: it was held, or differs from its source.
@@ -125,7 +132,7 @@ def resnapshot(
 
     _require_folder("export", export)
     options = source_options(ticdc, dumpling, []) | {"kafka": [], "resnapshot": (table, export)}
-    options |= changefeed_option(changefeed)
+    options |= changefeed_option(changefeed) | ({"snapshot_ts": snapshot_ts} if snapshot_ts else {})
     with engine(options, root=lake) as on:
         found = on.ingest("ingest.cdc")
     if any(sentence.startswith(f"{table} is held") for sentence in found.held):

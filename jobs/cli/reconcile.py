@@ -25,7 +25,9 @@ def reconcile(
         str | None, typer.Option(help=f"Another database instead of the lake (password: {OTHER_PASSWORD}).")
     ] = None,
     named: Annotated[str | None, typer.Option("--as", help="Its name at the source, or in --against.")] = None,
-    at: Annotated[int | None, typer.Option(help="commit_ts to compare the lake at. [the table's checkpoint]")] = None,
+    at: Annotated[
+        int | None, typer.Option(help="commit_ts to compare the lake at. [the table's checkpoint]", min=1)
+    ] = None,
     limit: Annotated[int, typer.Option(help="Differing rows after which no more are looked for.", min=1)] = 10_000,
     repair: Annotated[bool, typer.Option("--repair", help="Take the rows that differ from the source.")] = False,
     settled: Annotated[

@@ -54,14 +54,16 @@ def _look(image: Path) -> "Look":
 
     from jobs.ingest.pictures.decode import Unusable, decode
     from jobs.ingest.pictures.features import features
+    from jobs.ingest.pictures.names import text_of
     from jobs.visual.similar import Look
 
+    shown = text_of(str(image))[0]
     limits = STATE.loaded.settings.ingest.pictures
     try:
         picture = decode(image.read_bytes(), limits.most_megapixels * 1_000_000)
     except OSError as error:
-        raise SourceError(f"{image}: cannot be read: {error.strerror or error}. Name a picture file.") from error
+        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a picture file.") from error
     except Unusable as fault:
-        raise SourceError(f"{image}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
+        raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
     found = features([picture])
     return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.config.ingest import TableRules
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
@@ -29,9 +30,10 @@ from jobs.ingest.accounts import (
     tallies,
     unapplied,
 )
-from jobs.ingest.dumpling.export import read_export
+from jobs.ingest.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
+from jobs.ingest.intake.keyless import identified
 from jobs.ingest.intake.manifest import Manifest, refuse
 from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
@@ -40,11 +42,13 @@ from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
 from jobs.ingest.ticdc.feed import Feed, read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.ingest.unfit import unfit_values
 from jobs.lake.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
@@ -55,7 +59,9 @@ _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 
 
 def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
-    return _READERS[type(task.spec)](task, content)
+    batches = _READERS[type(task.spec)](task, content)
+    rows = task.spec if isinstance(task.spec, RowSpec) else task.spec.rows
+    return identified(batches, task.object) if rows.append else batches
 
 
 _PATIENCE = 3.0
@@ -89,15 +95,17 @@ def run(work: Work) -> Outcome:
     ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
     feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None  # its checkpoint is read before anything is listed
-    export = read_export(dumpling) if dumpling else None
+    export = _export(work, dumpling) if dumpling else None
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return Outcome()
     past = newest_checkpoints(work.lake)
+    if export is not None:
+        let_go_on(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
         retakes.begin(work, past, *work.options["resnapshot"])
     later = retakes.retakes(work.lake)
-    sources = join(feed, export, work.context.settings.ingest, later, past)
+    sources = join(feed, export, work.context.settings.ingest, later, past=past)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
@@ -117,10 +125,16 @@ def run(work: Work) -> Outcome:
     note_awaited(work, manifest, absent.awaited, sources.checkpoint)
     if "resnapshot" in work.options:
         _cover(work, manifest, sources, feed, absent)
+    hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
     retakes.loaded(work, later)
-    hold(sources, [*absent.stops, *_unreadable(work, manifest, sources, feed)])
+    unfit = unfit_values(work.lake, sources.tables.values(), taken.batches)
+    if unfit:  # what a table is then depends on its values: only bronze has them
+        sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
+        _keep_first_snapshot(sources, past)
+        hold(sources, absent.stops)
+    hold(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
@@ -156,6 +170,25 @@ def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, 
         lost = [*absent.stops, *_unreadable(work, manifest, sources, feed)]
         cover(work, manifest, lost, name, table.snapshot.tso)
         absent.stops = [stop for stop in absent.stops if stop.name != name or stop.at > table.snapshot.tso]
+
+
+def _export(work: Work, root: str) -> Export:
+    """Return the export that the feed goes on from; its TSO may be named where its metadata does not say it."""
+    settings = work.context.settings.ingest
+    named = None if "resnapshot" in work.options else work.options.get("snapshot_ts")
+
+    def is_excluded(name: TableName) -> bool:
+        return settings.tables.get(".".join(name), TableRules()).exclude
+
+    export = read_export(root, named or settings.dump.snapshot_ts, is_excluded)
+    for note in export.notes:
+        work.progress(f"look at the export: {note}")
+    return export
+
+
+def _has_begun(row: Any, tso: int) -> bool:
+    """Return whether a table is in silver with the snapshot of that moment."""
+    return row is not None and row["start_ts"] == tso and (row["checkpoint_ts"] or 0) >= tso
 
 
 def _drifted(sources: Sources) -> dict[str, list[str]]:
@@ -270,6 +303,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
                 sources.tables[name] = table.hold(0, reason)
             continue
         if begun["start_ts"] == table.snapshot.tso:
+            continue
+        if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
             continue
         if table.snapshot.tso in table.floors:  # taken later, and told to
             continue

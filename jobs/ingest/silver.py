@@ -14,19 +14,20 @@ from typing import Any
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import BinaryType, DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import TableRules
 from jobs.errors import ConfigError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.lake.bloom import maybe_among
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.layout import by_key, extent
-from jobs.lake.ledger import DEFAULT, NAMES, SINCE, newest, typed
+from jobs.lake.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
 from jobs.lake.life import LIFE
 from jobs.lake.names import quoted
 from jobs.lake.sources import LEDGER, SILVER
@@ -110,6 +111,8 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     own = {column.name for column in _OWN}
     kept = [field for field in have.fields if field.name not in own]
     by_name = {field.name: field for field in wanted}
+    if any(CASTS in (field.metadata or {}) for field in wanted if field.name not in have.names):
+        return True  # added, and of another type since
     return any(field.name not in by_name or _shape(field) != _shape(by_name[field.name]) for field in kept)
 
 
@@ -184,7 +187,8 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
     for column in mark.table.columns:
         if column.default is not None and column.since is not None and column.since > mark.checkpoint:
             name = names[column.name]
-            value = F.lit(column.default).try_cast(schema[name].dataType)
+            wanted, told = schema[name].dataType, F.lit(column.default)
+            value = F.unhex(told) if isinstance(wanted, BinaryType) else told.try_cast(wanted)
             old = F.col(quoted(name)).isNull() & (F.col("_commit_ts") < column.since)
             with lake.committing(mark.table.silver):
                 lake.delta(mark.table.silver).update(old, {quoted(name): value})
@@ -233,6 +237,8 @@ def _field(table: SourceTable, known: Table | None, column: Column, name: str) -
     comment = f"Column {column.name} of {table.full_name}, {column.now.sql}."
     if name != column.name:
         comment += f" Named {name} here: {column.name} cannot be the name of a Delta column."
+    if table.key == (ROW_ID,) and column.name == ROW_ID:
+        comment = "Id of an inserted row, as the table has no key: commit_ts, digest of the row, number."
     if known is not None:
         comment = next((c.comment for c in known.columns if c.name == column.name), comment)
     told: dict[str, Any] = {"comment": comment}
@@ -242,12 +248,14 @@ def _field(table: SourceTable, known: Table | None, column: Column, name: str) -
         told[SINCE] = str(column.since)
     if column.default is not None:
         told[DEFAULT] = column.default
+    if column.casts:
+        told[CASTS] = json.dumps(column.casts)
     return StructField(name, _type(column.now.spark), True, told)
 
 
 def _shape(field: StructField) -> tuple[Any, ...]:
     """Return what of a column decides how older rows read."""
-    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT)])
+    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT, CASTS)])
 
 
 def _type(ddl: str) -> DataType:

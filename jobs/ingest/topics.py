@@ -90,9 +90,9 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
 
 
 def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
-    name, rows = parsed.table.name, parsed.unique()
-    if work.lake.version(name):  # version 0 is the empty table
-        rows = new_rows(rows, parsed.table, work.lake.scan(name), reach)
+    name = parsed.table.name
+    # version 0 is the empty table
+    rows = new_rows(parsed, work.lake.scan(name), reach) if work.lake.version(name) else parsed.unique()
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()

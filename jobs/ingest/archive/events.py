@@ -41,11 +41,19 @@ class Parsed:
         """Return the messages that cannot be used: object, row_no, value, reason, detail."""
         return self.rows.where(F.col("reason").isNotNull()).select(*PLACE, "value", "reason", "detail")
 
+    def good(self) -> DataFrame:
+        """Return the messages that can be used."""
+        return self.rows.where(F.col("reason").isNull())
+
     def unique(self) -> DataFrame:
         """Return the good rows, one per key: of repetitions the one that stands first, by file and line."""
         first = Window.partitionBy(*self.table.keys).orderBy(*PLACE)
-        good = self.rows.where(F.col("reason").isNull()).withColumn("_place", F.row_number().over(first))
-        return good.where(F.col("_place") == 1).select(*[column.name for column in self.table.columns])
+        return (
+            self.good()
+            .withColumn("_place", F.row_number().over(first))
+            .where(F.col("_place") == 1)
+            .select(*[column.name for column in self.table.columns])
+        )
 
 
 def topic_tables(settings: Ingest) -> dict[str, Table]:
@@ -98,23 +106,22 @@ class Reach:
     last: Any
 
 
-def new_rows(rows: DataFrame, table: Table, silver: DataFrame, reach: Reach) -> DataFrame:
-    """Return the rows whose key silver does not hold on any day.
+def new_rows(parsed: Parsed, silver: DataFrame, reach: Reach) -> DataFrame:
+    """Return the good rows, one per key, whose key silver does not hold on any day.
 
     Of silver only the key columns are read, of files whose range of keys meets the new ones: of ids that grow with time
     (ULID, Snowflake), few. Where time is part of the key, only its days are.
 
     Args:
-        rows: good messages, one a key.
-        table: where they go.
-        silver: its rows.
+        parsed: a topic's messages.
+        silver: rows of its table.
         reach: of the messages.
     """
-    keys = list(table.keys)
+    keys = list(parsed.table.keys)
     there = silver.where(F.col(keys[0]).between(reach.first, reach.last))
     if TS.name in keys:
         there = there.where(F.col("ds").isin(reach.days))
-    fresh = rows.select(*keys)
+    fresh = parsed.good().select(*keys)
     # silver is the larger side: it stays where it is
     known = there.select(*keys).join(F.broadcast(fresh) if reach.rows <= _BROADCAST else fresh, keys, "left_semi")
-    return rows.join(known, keys, "left_anti")
+    return parsed.unique().join(known, keys, "left_anti")

@@ -10,7 +10,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from jobs.ingest.archive.message import Broken, Message
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _ROWS = 4096
 """Rows of Parquet turned into Python at a time."""
 
@@ -90,17 +92,22 @@ def _untyped(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else _plain(value)
 
 
+def _millis(micros: int) -> int | float:
+    """Return milliseconds, with a fraction where there is one."""
+    return micros // 1000 if micros % 1000 == 0 else micros / 1000
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):
         # Parquet's timestamps without zone are at UTC, as all of Kafka's
-        seconds = value.timestamp() if value.tzinfo else (value - datetime(1970, 1, 1)).total_seconds()
-        return round(seconds * 1000)
+        micros = (value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH
+        return _millis(micros // _MICROSECOND)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
-        return round(value.total_seconds() * 1000)
+        return _millis(value // _MICROSECOND)
     if isinstance(value, Decimal | UUID):
         return str(value)
     raise TypeError(f"a value of type {type(value).__name__}")

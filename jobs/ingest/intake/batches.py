@@ -32,6 +32,7 @@ from jobs.lake.ops import QUARANTINE
 
 READER_ERROR = "reader_error"
 """Why a whole file is in quarantine that a reader broke down on: a bug."""
+
 _PROBED = 20
 """Files of one table that are looked at again in each run, where nothing of them could be read."""
 Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]

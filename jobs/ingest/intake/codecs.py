@@ -31,6 +31,8 @@ _MAGIC = {
 """First bytes that no text and no other format of messages has -> codec."""
 _PLAIN = (b"{", b"PAR1", b"SEQ\x06", b"Obj\x01")
 """First bytes of what has no codec around it: JSON, and formats that compress within. None of them begins a codec's."""
+_PIECE = 1 << 20
+"""Bytes given to a stream at once: what it leaves is copied."""
 HEAD = 16
 """Bytes of a file that `codec_of` needs."""
 
@@ -110,13 +112,16 @@ def unzstd(raw: bytes) -> bytes:
 
 def _streams(raw: bytes, begin: Callable[[], Any]) -> bytes:
     """Return the content of streams, one behind the other; the codecs' own functions pass over what is no stream."""
-    parts = []
-    while raw:
-        stream = begin()
-        parts.append(stream.decompress(raw))
-        if not stream.eof:
-            raise ValueError("the file ends within a stream")
-        raw = stream.unused_data
+    parts, at, stream = [], 0, None
+    while at < len(raw):
+        stream = stream or begin()
+        piece = raw[at : at + _PIECE]
+        parts.append(stream.decompress(piece))
+        at += len(piece)
+        if stream.eof:
+            at, stream = at - len(stream.unused_data), None
+    if stream is not None:
+        raise ValueError("the file ends within a stream")
     return b"".join(parts)
 
 

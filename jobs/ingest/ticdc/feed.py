@@ -15,15 +15,16 @@ from typing import Any, TypeVar
 
 from jobs.errors import SourceError
 from jobs.ingest.intake.storage import StoredFile, listing, read_raw, stat
+from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.detect import Named, settled
+from jobs.ingest.ticdc.detect import Named, date_separator, settled
 from jobs.ingest.ticdc.numbering import Numbered
 from jobs.ingest.ticdc.schemafile import SchemaFile, parse_schema_file
 from jobs.ingest.ticdc.tree import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
+from jobs.ingest.ticdc.twice import told_once
 
 WHAT = "TiCDC storage sink"
-_VIEWS = {21, 24}
 _READERS = 16
 T = TypeVar("T")
 
@@ -85,7 +86,9 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Fee
             ingested safely.
     """
     feed = Feed(root, _checkpoint(root))
-    found = [(file, classify(file.path)) for file in listing(root, WHAT)]
+    files = listing(root, WHAT)
+    separator = date_separator((file.path for file in files), named)
+    found = [(file, classify(file.path, separator)) for file in files]
     indexes = _of(found, Index)
     contents = _parallel(lambda entry: read_raw(root, entry[0].path).decode("utf-8", "replace"), indexes)
     schema_files = _of(found, SchemaPath)
@@ -97,10 +100,19 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Fee
     _sort_data(feed, data, folders)
     _name_folders(feed)
     feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
-    feed.changefeed = settled(root, feed.data, named)
+    for name, schemas in feed.schemas.items():
+        feed.schemas[name], contradictory = told_once(schemas)
+        feed.broken += contradictory
+    feed.changefeed = settled(root, feed.data, named, lambda folder: _columns_of(feed, folder))
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
     return feed
+
+
+def _columns_of(feed: Feed, folder: Folder) -> tuple[SourceColumn, ...] | None:
+    """Return the columns of the newest schema file up to a folder's version."""
+    known = [f for f in feed.schemas.get((folder.schema, folder.table), []) if f.version <= folder.version]
+    return max(known, key=lambda file: file.version).columns if known else None
 
 
 def _checkpoint(root: str) -> int:
@@ -236,7 +248,9 @@ def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | Sour
 def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
     if isinstance(parsed, SourceError):
         feed.broken.append((named, parsed))
+    elif parsed.no_table:
+        return
     elif not parsed.table:
         feed.databases.append(parsed)
-    elif parsed.action not in _VIEWS:
+    else:
         feed.schemas.setdefault((parsed.schema, parsed.table), []).append(parsed)

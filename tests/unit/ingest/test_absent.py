@@ -214,20 +214,20 @@ def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_
         assert f"--start-ts={tso}" in sources.tables["app.t"].held
 
 
-def past_of(name, ts):
-    return {name: {"checkpoint_ts": ts, "held": None}}
+def reached(ts):
+    """Return the row of ops.checkpoints of a table that an earlier run brought to a commit_ts."""
+    return {"checkpoint_ts": ts, "held": None, "start_ts": None}
 
 
 def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     for given in (export, None):
-        tables = [
-            join(read_feed(str(root)), given, Ingest(), None, past_of("app.t", ts)).tables["app.t"] for ts in (V, 80)
-        ]
+        feed = read_feed(str(root))
+        tables = [join(feed, given, Ingest(), past={"app.t": reached(ts)}).tables["app.t"] for ts in (V, 80)]
         assert [table.barrier for table in tables] == [None, 81], "what was reached counts, not the snapshot alone"
     schema(root, "made", 60, "CREATE TABLE `made` (`id` BIGINT PRIMARY KEY)", 3)
     told = Ingest(feed_start=V)
-    assert join(read_feed(str(root)), None, told, None, past_of("app.made", 5)).tables["app.made"].held is None
+    assert join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].held is None
 
 
 def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path_factory):
@@ -244,6 +244,20 @@ def test_a_feed_that_was_taken_up_again_can_be_told_where_it_began(root, tmp_pat
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     assert join(read_feed(str(root)), export, Ingest()).tables["app.t"].held
     assert join(read_feed(str(root)), export, Ingest(feed_start=50)).tables["app.t"].held is None
+
+
+def test_an_export_whose_files_of_data_have_other_names_holds_its_tables(tmp_path):
+    export = export_at(tmp_path, 50, "t", "empty", data=False)
+    assert join(None, export, Ingest()).tables["app.t"].held is None, "a table may be empty"
+    write(tmp_path, "app-t-000000000.csv.gz", "?")
+    write(tmp_path, "app.full-schema.sql", "CREATE TABLE `full` (`id` BIGINT PRIMARY KEY)")
+    write(tmp_path, "app.full.000000000.csv", '"id"\r\n1\r\n')
+    tables = join(None, read_export(str(tmp_path)), Ingest()).tables
+    assert {name: bool(table.held) for name, table in tables.items()} == {
+        "app.t": True, "app.empty": True, "app.full": False,
+    }  # fmt: skip
+    assert "app-t-000000000.csv.gz" in tables["app.t"].held
+    assert not tables["app.t"].exists_at(50)
 
 
 def counted(*files, table="app.t", source="ticdc", start=0):

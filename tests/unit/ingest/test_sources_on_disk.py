@@ -121,8 +121,12 @@ def test_names_are_decoded_and_a_table_without_its_schema_is_named(tmp_path):
     write(tmp_path, "geo%2Dx.a%2Eb.000000000.csv", '"id"\r\n1\r\n')
     assert list(read_export(str(tmp_path)).creates) == [("geo-x", "a.b")]
     write(tmp_path, "app.t.000000000.csv", '"id"\r\n')
-    with pytest.raises(SourceError, match=r"no app\.t-schema\.sql"):
-        read_export(str(tmp_path))
+    export = read_export(str(tmp_path))
+    assert set(export.blocked) == {("app", "t")}, "the other table goes on"
+    assert "no app.t-schema.sql" in export.blocked["app", "t"]
+    sources = join(None, export, Ingest())
+    assert sources.tables["app.t"].held == export.blocked["app", "t"]
+    assert (sources.held_files, sources.tables["geo-x.a.b"].held) == (["app.t.000000000.csv"], None)
 
 
 @pytest.mark.parametrize("feed_name", ["canal-json", "classic-canal-json"])

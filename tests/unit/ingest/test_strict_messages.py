@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
 
 import fastavro
 import numpy as np
@@ -20,6 +21,7 @@ from jobs.ingest.archive.fields import MessageReader
 from jobs.ingest.archive.layouts import Archived
 from jobs.ingest.archive.messages import read_messages
 from jobs.ingest.archive.strict import Unreadable
+from jobs.ingest.archive.typed_records import as_json
 from jobs.ingest.intake.stream import BAD, CHANGE, Task
 from jobs.lake.columns import Column
 from jobs.lake.table import Table, Time
@@ -146,6 +148,13 @@ def test_a_time_is_the_same_in_every_unit_and_topic(topic, value):
     body = BODY | {"model": "m", "dim": 1, "embedding": base64.b64encode(b"\0\x3c").decode(), "query": "q", "ts": value}
     row = good(json.dumps(body).encode(), MessageReader(TOPICS[topic], TopicRules()))
     assert (row["ts"], row["ds"]) == (TS * 1000, 20601)
+
+
+def test_a_time_of_avro_keeps_its_microseconds():
+    for micros in (TS * 1000 + 123_456, TS * 1000 + 999_999, TS * 1000 + 1000, 4_102_444_799_999_999):
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+        for value in (at, at.astimezone(timezone(timedelta(hours=9))), at.replace(tzinfo=None)):
+            assert good(as_json(BODY | {"ts": value}))["ts"] == micros
 
 
 @pytest.mark.parametrize(
@@ -310,3 +319,22 @@ def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_say
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_no_bytes_at_all_end_a_run(value):
     assert _reason(EVENTS, value) is not None
+
+
+def test_a_batch_keeps_place_and_bytes_of_bad_messages_and_of_no_others():
+    schema = pa.schema(
+        [("object", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
+    )
+    epoch, one = "pin_events/dt=19700101/1_0_00000000000000000000", ONE.encode()
+    columns = [[epoch, epoch, "f", "f"], [1, 2, 3, 4], ["secor", "broker", "secor", "secor"], [one, one, None, b"x"]]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    told = EVENTS.batch(pa.record_batch(arrays, schema=schema))
+    assert told.schema == EVENTS.schema
+    rows = [(row["row_no"], row["reason"], row["value"], row["event_id"]) for row in told.to_pylist()]
+    assert rows == [
+        (1, "epoch_directory", one, None),
+        (2, None, None, "e1"),
+        (3, "tombstone", None, None),
+        (4, "bad_json", b"x", None),
+    ]
+    assert EVENTS.batch(pa.RecordBatch.from_pylist([], schema)).num_rows == 0
