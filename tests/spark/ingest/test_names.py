@@ -46,7 +46,8 @@ class Sink:
         self.files += 1
         folder = f"{schema}/{table}/{version}"
         lines = [
-            {"database": schema, "table": table, "type": kind, "data": [row], "old": None, "_tidb": {"commitTs": ts}}
+            {"database": schema, "table": table, "type": kind, "data": [row], "_tidb": {"commitTs": ts}}
+            | {"old": [row] if kind == "UPDATE" else None}
             for ts, kind, row in rows
         ]
         self._write(f"{folder}/CDC{self.files:06d}.json", "\r\n".join(json.dumps(line) for line in lines))
