@@ -112,7 +112,7 @@ def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, 
     assert (counts["read"], counts["applied"], counts["pending"], counts["held"]) == (7, 6, 1, 1)
     assert list(told(lake.root)) == ["a.b_c"]
     assert "silver.a_b_c is that of a_b.c" in told(lake.root)["a.b_c"]
-    maintain(lake, Maintenance(spread=0))
+    maintain(lake, Maintenance())
     wanted = {"k1": "y", "k3": "x"}
     for silver, key, column in (("my-db_spaces", "first name", "x(y);=,"), ("my-db_own", "source_KEY_", "_id")):
         values = {r[key]: r[column][0] for r in live(lake, f"silver.{silver}")}
