@@ -33,7 +33,7 @@ def group() -> None:
 @benchmarks.command()
 def quality(
     data: Annotated[Path, typer.Option(help="Folder with train and test: lists or lines of `user,item`.")],
-    factors: Annotated[int, typer.Option(help="Length of the factor vectors, both sides.")] = 128,
+    factors: Annotated[int, typer.Option(help="Length of the factor vectors, both sides.", min=2)] = 128,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Rank a real data set by way of the whole platform and by `implicit` directly; print both.
@@ -161,7 +161,9 @@ Page = Annotated[Path | None, typer.Option(help="Markdown page to write into, do
 
 
 @benchmarks.command()
-def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 400_000, page: Page = None) -> None:
+def ingest(
+    rows: Annotated[int, typer.Option(help="Rows of each protocol.", min=1)] = 400_000, page: Page = None
+) -> None:
     """Read change files as ingest does, beside the nearest thing that only parses them: rows a CPU-second.
 
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.app import STATE, app, err, escaped, out
 from jobs.errors import ConfigError, SourceError
 
 AsOf = Annotated[
@@ -94,7 +94,11 @@ def make_world(
             summary = write_interactions(interactions, settings, target, show, layout, asked)
     for line in summary.told:
         out.print(f"   {line}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"   [green]✓[/] world in {target} ({time.monotonic() - started:.1f} s)", highlight=False, soft_wrap=True)
+    out.print(
+        f"   [green]✓[/] world in {escaped(target)} ({time.monotonic() - started:.1f} s)",
+        highlight=False,
+        soft_wrap=True,
+    )
     return summary
 
 
@@ -149,7 +153,7 @@ def maintain() -> None:
             less = [f"{count:,} {what} fewer" for what, count in told.items() if count]
             less += ["written anew in its key's order"] if did["ordered"] else []
             if less:
-                out.print(f"   {name}: {', '.join(less)}", highlight=False)
+                out.print(f"   {name}: {', '.join(less)}", markup=False, highlight=False)
     out.print("   All tables are in order.")
 
 
@@ -167,35 +171,29 @@ def demo() -> None:
 @app.command()
 def sql(
     query: str,
-    as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON, one list.")] = False,
-    limit: Annotated[int, typer.Option(help="Rows shown at most.")] = 50,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Rows as JSON, one list. NaN and infinite are null, bytes base64, decimals text."),
+    ] = False,
+    limit: Annotated[int, typer.Option(help="Rows shown at most.", min=1)] = 50,
 ) -> None:
-    """Ask the lake in Spark SQL; every table is there under its name.
+    """Ask the lake in Spark SQL, read-only; every table is there under its name.
 
     `pinlake sql "select source, count(*) from gold.candidates where as_of = '2026-11-01' group by source"`
     """
-    from rich.table import Table as Grid
-
     from jobs.cli.engine import engine
-    from jobs.lake.catalog import register
+    from jobs.cli.grid import print_grid, write_json
+    from jobs.lake.ask import answer, ask, fields_of, require_names
 
-    with engine() as on:
-        register(on.runner.lake)
-        frame = on.runner.lake.spark.sql(query)
-        rows = frame.limit(limit + 1).collect()  # bounded: --limit
-        shown = [row.asDict() for row in rows[:limit]]
+    with engine(judges=False) as on:
+        frame = ask(on.runner.lake, query)
+        if as_json:
+            require_names(frame.schema)
+        rows = answer(frame, limit + 1)
+        columns = fields_of(frame)
     if as_json:
-        print_json(shown)
-        return
-    grid = Grid(*frame.columns, header_style="bold")
-    for row in shown:
-        grid.add_row(*[_cell(value) for value in row.values()])
-    out.print(grid)
+        write_json([dict(zip(columns, row, strict=True)) for row in rows[:limit]])
+    else:
+        print_grid(out, columns, rows[:limit])
     if len(rows) > limit:
-        out.print(f"[dim]the first {limit} rows; --limit shows more[/]")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bytes | bytearray):
-        return f"{len(value)} bytes"
-    return "" if value is None else str(value)
+        (err if as_json else out).print(f"[dim]the first {limit} rows; --limit shows more[/]")
