@@ -381,7 +381,7 @@ def _texts(row):
     return {name: None if value is None else str(value) for name, value in row.items()}
 
 
-def write(root, histories, seed, since=0, until=1 << 60, first=1):
+def write(root, histories, seed, since=0, until=1 << 60):
     """Write the trees of histories below a folder, cut into files at random, lines in any order and some twice.
 
     Args:
@@ -390,7 +390,6 @@ def write(root, histories, seed, since=0, until=1 << 60, first=1):
         seed: of the cuts and of what comes twice.
         since: only what came after this commit_ts,
         until: up to this one.
-        first: number of the first file in each folder.
     """
     for history in histories:
         chance = random.Random(f"{seed} {history.schema} {since}")
@@ -404,6 +403,7 @@ def write(root, histories, seed, since=0, until=1 << 60, first=1):
             cuts = sorted(chance.randrange(len(shuffled) + 1) for _ in range(chance.randrange(3)))
             pieces = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True) if a < b]
             folder = f"{history.schema}/{name}/{version}"
+            first = 1 + len(list((root / folder).glob("CDC*.json")))  # numbers go on, without a gap
             for number, piece in enumerate(pieces, first):
                 files[f"{folder}/CDC{number:06d}.json"] = "\r\n".join(piece) + "\r\n"
             files[f"{folder}/meta/CDC.index"] = f"CDC{first + len(pieces) - 1:06d}.json\n"

@@ -104,7 +104,7 @@ def test_histories_ingested_in_parts_with_crashes_end_in_the_same_state(lake, wo
         checkpoint(root, at)
         # every second time the feed is ahead of its checkpoint
         until = at + 300 * (part % 2)
-        write(root, histories, 0, before, until, 10 * part)
+        write(root, histories, 0, before, until)
         before = until
         with monkeypatch.context() as patch:
             crashing(patch, chance.randrange(1, 30))
