@@ -112,8 +112,8 @@ def main() -> None:
     began = _place()
     try:
         prepared(app)()
-    except SystemExit:
-        end_quietly(began)
+    except SystemExit as end:
+        end_quietly(began, end.code)
         raise
     except PlatformError as error:
         _fail(str(error), error.exit_code)
@@ -127,19 +127,21 @@ def main() -> None:
         _unexpected(error)
 
 
-def end_quietly(began: tuple[int, int] | None) -> None:
+def end_quietly(began: tuple[int, int] | None, code: object) -> None:
     """Leave without a trace if nobody reads standard output any more.
 
     Args:
         began: where standard output went at first.
+        code: exit code so far.
     """
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        reader_left()
+        code = PIPE_CLOSED
     # at a closed pipe the libraries put a wrapper, or the null device, in the place of standard output
-    if type(sys.stdout).__name__ == "PacifyFlushWrapper" or _place() != began:
-        reader_left()
+    if code == PIPE_CLOSED or type(sys.stdout).__name__ == "PacifyFlushWrapper" or _place() != began:
+        sys.stderr.flush()
+        os._exit(PIPE_CLOSED)  # threads of the libraries, cut short, would speak while the interpreter ends
 
 
 def _place() -> tuple[int, int] | None:
