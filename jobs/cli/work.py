@@ -33,7 +33,7 @@ def world(
     pins: Annotated[int | None, typer.Option(help="Pins. [world.pins]")] = None,
     from_interactions: Annotated[
         Path | None,
-        typer.Option(help="A file of users, items and, if it has them, ratings and times to make the sources from."),
+        typer.Option(help="A file of `user item [timestamp]` lines, ratings too, to make the sources from."),
     ] = None,
     layout: Annotated[
         Literal["auto", "pairs", "lists"], typer.Option(help="Of that file: a line a save, or a user and all items.")

@@ -1,6 +1,6 @@
 """Settings of the ingest stage: where the sources are and what their files cannot say of themselves."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -142,7 +142,7 @@ MOST_STD = 2.0
 """What values from 0 to 1 are divided by at most: their standard deviation is 0.5 at most, 1 leaves them."""
 
 
-def off_scale(what: str, values: Triple) -> str:
+def off_scale(what: str, values: tuple[float, ...]) -> str:
     """Return why a mean or std of red, green, blue cannot be one of values from 0 to 1; empty where it can.
 
     Args:
@@ -187,11 +187,15 @@ class Embeddings(Section):
     most: int = Field(1_000_000, ge=1)
     """Pictures embedded in one run; the others wait for the next."""
 
-    @field_validator("mean", "std")
+    @field_validator("mean", "std", mode="before")
     @classmethod
-    def _on_scale(cls, value: Triple | None, info: ValidationInfo) -> Triple | None:
+    def _on_scale(cls, value: Any, info: ValidationInfo) -> Any:
         what = str(info.field_name)
-        if value is not None and (fault := off_scale(what, value)):
+        try:
+            given = tuple(map(float, value or ()))
+        except (TypeError, ValueError):
+            return value  # of another type, which its own rule says
+        if given and (fault := off_scale(what, given)):
             raise ConfigError(f"ingest.embeddings.{what} (--{what}) {fault}.")
         return value
 
