@@ -6,27 +6,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType
+from pyspark.sql.types import BinaryType, NumericType, StructField, TimestampNTZType, TimestampType
 
 from jobs.errors import ConfigError, TableError
-from jobs.ingest.accounts import is_gone
+from jobs.ingest.csv_lines import csv_lines, header
 from jobs.ingest.tables.history import named
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.lake.delta import Lake
-from jobs.lake.ledger import source_fields
+from jobs.lake.ledger import source_rows
+from jobs.lake.names import file_name, quoted
 
 Format = Literal["parquet", "jsonl", "csv"]
-_WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "csv"}
-_TIMES = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
+_WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "text"}
+_INSTANT, _LOCAL = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
 _OPTIONS: dict[str, dict[str, str]] = {
     "parquet": {},
-    "jsonl": _TIMES,
-    "csv": _TIMES | {"header": "true", "nullValue": "\\N", "escape": '"'},
+    "jsonl": {"timestampFormat": _INSTANT, "timestampNTZFormat": _LOCAL},
+    "csv": {"lineSep": "\n"},
 }
 ONE_FILE = 1 << 30
 """Bytes of a silver table up to which its export is one file; a larger one is a folder of files under the same name."""
@@ -44,7 +42,8 @@ def export(
         lake: where silver is.
         names: tables as schema.table; none: all there are.
         out: folder, made if absent.
-        form: parquet; jsonl: ISO times, bytes in base64, NULL left out; csv: the same with a header and NULL as \N.
+        form: parquet; jsonl: ISO times, bytes in base64, NULL left out; csv: the same with a header, texts in
+            quotes byte for byte, NULL as \N without (csv_lines.py).
         say: told of each table written.
 
     Raises:
@@ -59,15 +58,17 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     rows = {}
     for name in wanted:
-        rows[name] = _write(lake, there[name], out / f"{name}.{form}", form)
-        say(f"{name}.{form}: {rows[name]:,} rows")
+        rows[name] = _write(lake, there[name], out / f"{file_name(name)}.{form}", form)
+        say(f"{file_name(name)}.{form}: {rows[name]:,} rows")
     return rows
 
 
 def _tables(lake: Lake) -> dict[str, str]:
     """Return schema.table -> silver table of what the source has now."""
     newest = newest_checkpoints(lake)
-    live = [name for name, row in newest.items() if not name.startswith("kafka:") and not is_gone(row)]
+    tables = {name: row for name, row in newest.items() if not name.startswith("kafka:")}
+    # the silver table of such a name holds another table's rows
+    live = [name for name, row in tables.items() if not is_gone(row) and not lacks_silver(row)]
     found = {name: named(name).silver for name in live}
     found = {name: silver for name, silver in found.items() if lake.exists(silver)}
     if not found:
@@ -77,13 +78,15 @@ def _tables(lake: Lake) -> dict[str, str]:
 
 def _write(lake: Lake, silver: str, target: Path, form: Format) -> int:
     table = lake.scan(silver)
-    live = table.where(~F.col("_deleted")).select(*[F.col(f"`{f.name}`") for f in source_fields(table.schema)])
+    live = source_rows(table.where(~F.col("_deleted")), table.schema)
     one = lake.bytes(silver) <= ONE_FILE
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         _save(live.coalesce(1) if one else live, scratch, form)
         parts = sorted(part for part in scratch.iterdir() if part.name.startswith("part-"))
         shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
+        if form == "csv" and parts and not parts[0].stat().st_size:  # a table without rows has no partition
+            parts[0].write_text(header(live.columns) + "\n")
         if one and len(parts) == 1:
             parts[0].rename(target)
         else:
@@ -94,6 +97,22 @@ def _write(lake: Lake, silver: str, target: Path, form: Format) -> int:
 
 
 def _save(rows: DataFrame, folder: Path, form: Format) -> None:
-    if form == "csv":
-        rows = rows.withColumns({f.name: F.base64(f.name) for f in rows.schema.fields if f.dataType == BinaryType()})
-    rows.write.format(_WRITERS[form]).options(**_OPTIONS[form]).save(str(folder))
+    lines = _lines(rows) if form == "csv" else rows
+    lines.write.format(_WRITERS[form]).options(**_OPTIONS[form]).save(str(folder))
+
+
+def _lines(rows: DataFrame) -> DataFrame:
+    """Return rows as lines of CSV, each partition a file with a header."""
+    fields = rows.schema.fields
+    names, is_text = rows.columns, [not isinstance(field.dataType, NumericType) for field in fields]
+    texts = rows.select(*[_text(field).alias(field.name) for field in fields])
+    return texts.mapInArrow(lambda batches: csv_lines(names, is_text, batches), "value string")
+
+
+def _text(field: StructField) -> Column:
+    column = F.col(quoted(field.name))
+    if isinstance(field.dataType, BinaryType):
+        return F.base64(column)
+    if isinstance(field.dataType, TimestampType | TimestampNTZType):
+        return F.date_format(column, _INSTANT if isinstance(field.dataType, TimestampType) else _LOCAL)
+    return column.cast("string")

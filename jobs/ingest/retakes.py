@@ -55,8 +55,8 @@ class Retake:
         """
         if self.status == LOADED:
             return None
-        found = read_export(self.root)
-        return replace(found, data=[(file, name) for file, name in found.data if name == self.table])
+        found = read_export(self.root, self.tso, lambda name: name != self.table)
+        return replace(found, unknown={})
 
 
 def retakes(lake: Lake) -> dict[TableName, Retake]:
@@ -79,7 +79,9 @@ def begin(work: Work, past: Mapping[str, Any], full_name: str, root: str) -> Non
     schema, dot, table = full_name.partition(".")
     if not (schema and dot and table):
         raise ConfigError(f"A table is named schema.table, such as app.pins, got {full_name!r}.")
-    export = read_export(root)
+    export = read_export(root, work.options.get("snapshot_ts"))
+    if (schema, table) in export.blocked:
+        raise SourceError(f"{root}: {export.blocked[schema, table]}")
     if (schema, table) not in export.creates:
         held = ", ".join(sorted(".".join(name) for name in export.creates)) or "no table"
         raise SourceError(f"{root}: the export does not hold {full_name}, it holds {held}.")

@@ -14,6 +14,7 @@ from pyspark.sql.types import BinaryType, DateType, StructField, StructType, Tim
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.conversions import Step, converted, keeps_text
 from jobs.lake.life import life_of
+from jobs.lake.names import quoted
 
 DEFAULT, SINCE, NAMES, CASTS = "default", "since", "names", "casts"
 """Keys of a silver column's metadata: the text that rows from before `since` have, the commit_ts of the DDL that added
@@ -21,7 +22,7 @@ it, the names it had, as JSON [[commit_ts from which, name], …], oldest first,
 [[commit_ts, [rule of jobs/lake/conversions.py, …]], …], oldest first."""
 
 _DATES = (DateType, TimestampType, TimestampNTZType)
-"""Types with values that MySQL has and Spark has not: dates with a month or day 00."""
+"""Types with values that MySQL has and Spark has not: dates that the calendar lacks."""
 
 
 def newest(changes: DataFrame) -> DataFrame:
@@ -42,7 +43,8 @@ def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> Data
 
     Values come as text: integers, decimals and floats as written by MySQL, timestamps at UTC, ENUM and SET by name,
     BIT as unsigned number, binary as lower-case hexadecimal. A row that lacks a column was written before the column
-    was added: it takes the column's default. A date with a month or day 00 becomes NULL; its text stays in the ledger.
+    was added: it takes the column's default. A date that the calendar lacks (month or day 00, 30 February, year 0000)
+    becomes NULL; its text stays in the ledger.
     A row that went with its partition is a tombstone, like one that was deleted.
 
     Args:
@@ -63,6 +65,28 @@ def source_fields(schema: StructType) -> list[StructField]:
     return [field for field in schema.fields if field.name not in own]
 
 
+def source_name(field: StructField) -> str:
+    """Return the name that a column of silver has at the source."""
+    names = json.loads((field.metadata or {}).get(NAMES, "null"))
+    return str(names[-1][1]) if names else field.name
+
+
+def source_rows(rows: DataFrame, schema: StructType) -> DataFrame:
+    """Return silver's rows in the source's columns, under the source's names.
+
+    Args:
+        rows: in the columns of silver.
+        schema: of the silver table, which tells the names: a frame made from the ledger has lost them.
+    """
+    return rows.select(*[F.col(quoted(f.name)).alias(source_name(f)) for f in source_fields(schema)])
+
+
+def silver_names(schema: StructType, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns of silver that have these names at the source."""
+    known = {source_name(field): field.name for field in source_fields(schema)}
+    return tuple(known.get(name, name) for name in names)
+
+
 def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") -> DataFrame:
     """Return the rows of one table alive strictly before `tso`, in its newest columns.
 
@@ -80,8 +104,11 @@ def _typed(field: StructField, value: Column) -> Column:
     text = _text(field, value)
     if isinstance(field.dataType, BinaryType):
         return F.unhex(text).alias(field.name)
-    # a row that was deleted before its column got another type may hold what does not fit it
-    if isinstance(field.dataType, _DATES) or casts_of(field):
+    if isinstance(field.dataType, _DATES):
+        # Spark has a year 0, which Python's dates and Parquet's readers have not
+        real = F.when(~text.startswith("0000-"), text)
+        return real.try_cast(field.dataType).alias(field.name)
+    if casts_of(field):  # a row that was deleted before its column got another type may hold what does not fit it
         return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 

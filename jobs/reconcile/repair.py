@@ -8,17 +8,18 @@ moment stay as they were told. What would be written is held against the source 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructType
 
 from jobs.config.ingest import Ingest
 from jobs.errors import SourceError, TableError
+from jobs.ingest.intake.canonical import in_key
 from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
 from jobs.ingest.intake.rows import key_text
 from jobs.ingest.intake.storage import StoredFile
@@ -26,11 +27,12 @@ from jobs.ingest.intake.stream import Task
 from jobs.ingest.silver import put
 from jobs.ingest.tables.history import named
 from jobs.ingest.tables.masks import masks_of
+from jobs.ingest.tables.mysql import SourceColumn
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.frames import nullable, struct_of
 from jobs.lake.job import Job, Outcome, Work
-from jobs.lake.ledger import newest, source_fields, typed
+from jobs.lake.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.lake.life import Life, life_of
 from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
@@ -87,14 +89,16 @@ def run(work: Work) -> Outcome:
     finally:
         source.close()
     _require_as_found(plan.report.found, rows, source.name)
-    changes = _changes(work, plan, past, rows, life_of(schema, [plan.asked.table]))
+    changes = _changes(
+        work, plan, _key_columns(fields, schema, past["keys"]), rows, life_of(schema, [plan.asked.table])
+    )
     struct = nullable(struct_of(LEDGER))
     frame = lake.spark.createDataFrame([tuple(row.get(f.name) for f in struct.fields) for row in changes], struct)
     live = typed(frame.where("op = 'I'"), schema)
-    _require_same(rows, Silver(live, source.key, fields, source.by_number), fields, table.silver)
+    _require_same(rows, Silver(source_rows(live, schema), source.key, fields, source.by_number), fields, table.silver)
     work.judge_table(table.silver, live)
     _write(work, changes, frame)
-    applied = put(lake, replace(table, key=tuple(past["keys"])), typed(frame, schema))
+    applied = put(lake, table.silver, silver_names(schema, past["keys"]), typed(frame, schema))
     _note(work, past, len(changes), applied)
     return Outcome(applied, {"read": len(changes), "applied": applied, "superseded": len(changes) - applied})
 
@@ -124,7 +128,7 @@ def _fields(source: Database, plan: Repair, past: Mapping[str, Any], schema: Str
             f"{source.name} is no TiDB, which can be read as it was at the checkpoint. If it has every change up to it "
             "and nobody writes to it now, say so: --settled. Else older rows could take the place of newer ones."
         )
-    lacking = [field.name for field in source_fields(schema) if field.name not in kinds]
+    lacking = [name for name in map(source_name, source_fields(schema)) if name not in kinds]
     if lacking:
         raise TableError(f"{source.name} has no {', '.join(lacking)}, which silver has: whole rows cannot be told.")
     if set(source.key) != set(past["keys"]):
@@ -148,14 +152,14 @@ def _require_as_found(found: Found, rows: Rows, source: str) -> None:
         raise SourceError(f"{source} has changed since it was compared ({shown}). Nothing was changed: compare again.")
 
 
-def _changes(work: Work, plan: Repair, past: Mapping[str, Any], rows: Rows, life: Life) -> list[dict[str, Any]]:
+def _changes(work: Work, plan: Repair, kinds: list[SourceColumn], rows: Rows, life: Life) -> list[dict[str, Any]]:
     """Return what is to be written, as rows of the ledger."""
-    moment, keys, order = int(past["checkpoint_ts"]), tuple(past["keys"]), plan.report.key
-    texts = {_key(keys, dict(zip(order, key, strict=True))): key for key in plan.report.found.extra}
-    wanted = {_key(keys, values): values for _, values in rows.values()}
+    moment, keys, order = int(plan.report.at or 0), tuple(column.name for column in kinds), plan.report.key
+    texts = {_key(kinds, dict(zip(order, key, strict=True))): key for key in plan.report.found.extra}
+    wanted = {_key(kinds, values): values for _, values in rows.values()}
     mine = work.lake.scan(LEDGER.name).where(life.rows() & (F.col("_commit_ts") <= moment))
     lasts = _lasts(mine, [*texts, *wanted])
-    known = {_key(keys, rows[key][1]) for key in plan.report.found.differing} | set(texts)
+    known = {_key(kinds, rows[key][1]) for key in plan.report.found.differing} | set(texts)
     if known - set(lasts):
         raise TableError(
             f"{plan.asked.table}: bronze has no change of {sorted(known - set(lasts))[0]}, which silver has. "
@@ -174,9 +178,24 @@ def _changes(work: Work, plan: Repair, past: Mapping[str, Any], rows: Rows, life
     return [common | more | one | {"row_no": place} for place, one in enumerate(found, 1)]
 
 
-def _key(keys: Iterable[str], values: Mapping[str, str | None]) -> str:
+def _key_columns(fields: Iterable[Field], schema: StructType, keys: Iterable[str]) -> list[SourceColumn]:
+    """Return what of the key's columns decides their text in a key."""
+    known = {one.name: one for one in fields}
+    return [
+        SourceColumn(
+            name,
+            known[name].type.upper(),
+            # a decimal of more than 38 digits is text in silver, and keeps its zeros
+            length=65 if isinstance(schema[name].dataType, StringType) else 38,
+            scale=known[name].scale or known[name].fsp or None,
+        )
+        for name in keys
+    ]
+
+
+def _key(columns: Iterable[SourceColumn], values: Mapping[str, str | None]) -> str:
     """Return a key as the ledger writes it."""
-    return key_text([values[name] for name in keys])
+    return key_text([in_key(one, pa.array([values[one.name]], pa.string()))[0].as_py() for one in columns])
 
 
 def _lasts(mine: DataFrame, keys: list[str]) -> dict[str, dict[str, str | None]]:

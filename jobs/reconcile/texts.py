@@ -5,7 +5,7 @@ What is brought from a source into the ledger is written in the ledger's own way
 The checksum of a row is as sync-diff-inspector's (tiflow, sync_diff_inspector/utils/utils.go): MD5 of the values joined
 by commas, with a mask of which are NULL, as a number, joined by XOR over rows. It joins both halves of the digest to 64
 bits; one half has as many, and the database need not compute the digest twice. FLOAT and DOUBLE count to 6 and 14
-digits, a date with a month or day 00 as NULL. JSON is not compared: each side writes it in its own way.
+digits, a date that the calendar lacks as NULL. JSON is not compared: each side writes it in its own way.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,10 @@ def in_mysql(field: Field) -> str:
         return f"LOWER(HEX({name}))"
     text = f"CAST({name} AS CHAR CHARACTER SET utf8mb4)"
     if field.type in _DATES:
-        return f"IF(MONTH({name}) = 0 OR DAY({name}) = 0, NULL, {text})"
+        # silver holds a date that the calendar lacks as NULL: month or day 00, 30 February, year 0000
+        last = f"DAY(LAST_DAY(DATE_FORMAT({name}, '%Y-%m-01')))"
+        lacking = f"YEAR({name}) = 0 OR MONTH({name}) = 0 OR DAY({name}) = 0 OR DAY({name}) > {last}"
+        return f"IF({lacking}, NULL, {text})"
     return text
 
 
@@ -85,7 +88,7 @@ def in_ledger(field: Field) -> str:
 
 def in_spark(field: Field, kind: DataType) -> Column:
     """Return the text of a column of silver."""
-    column = F.col(f"`{field.name}`")
+    column = F.col(quoted(field.name))
     if isinstance(kind, BinaryType):
         return F.lower(F.hex(column))
     if isinstance(kind, FloatType | DoubleType):

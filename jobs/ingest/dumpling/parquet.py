@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.ingest.dumpling.csv import Dialect, Parsed
+from jobs.ingest.dumpling.csv import Parsed
+from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Bad
 from jobs.ingest.tables.mysql import SourceColumn
@@ -30,7 +31,8 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: Bad) -> Parsed: 
     """
     table = pq.read_table(pa.BufferReader(content))
     columns = {column.name: column for column in spec.columns if not column.generated}
-    if not set(columns) <= set(table.column_names):
+    generated = {column.name for column in spec.columns if column.generated}
+    if not set(columns) <= set(table.column_names) <= set(columns) | generated:
         raise ValueError(f"the file has {', '.join(table.column_names)}, the table {', '.join(columns)}")
     arrays = [_written(column, table[name].combine_chunks()) for name, column in columns.items()]
     made = pa.table(arrays, names=list(columns))

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Set
 import numpy as np
 import pyarrow as pa
 
-from jobs.ingest.dumpling.csv import MEANING, Dialect, Parsed
+from jobs.ingest.dumpling.csv import Parsed
+from jobs.ingest.dumpling.records import MEANING, Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Bad
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from jobs.ingest.intake.rows import MAP, RowSpec, key_texts, text_map
+from jobs.ingest.intake.rows import MAP, NULL_KEY, RowSpec, key_texts, text_map
 from jobs.ingest.intake.stream import CHANGE, LEDGER_FIELDS, Bad, Task, arrow_schema, batch
 from jobs.ingest.intake.values import Faults
 from jobs.ingest.tables.mysql import SourceColumn
@@ -35,7 +35,7 @@ def cleaned(
         faults |= found
     keys = key_texts(spec, columns)
     for place in np.flatnonzero(keys.is_null()):
-        faults.setdefault(int(place), ("null_key", "a key column is NULL"))
+        faults.setdefault(int(place), NULL_KEY)
     return columns, keys, faults
 
 

@@ -13,12 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.ingest.intake.canonical import in_key
 from jobs.ingest.intake.values import Faults, from_canal
 from jobs.ingest.tables.masks import Masks
 from jobs.ingest.tables.mysql import SourceColumn
 
 MAP = pa.map_(pa.string(), pa.string())
-_PLAIN_KEYS = {"int", "bit", "year", "decimal", "date", "datetime", "timestamp", "time", "binary"}
+NULL_KEY = ("null_key", "a key column is NULL, or a date that the calendar lacks, which silver holds as NULL")
+"""Reason and detail of a row that its key cannot tell from others."""
+_PLAIN_KEYS = {"int", "bit", "year", "decimal", "float", "date", "datetime", "timestamp", "time", "binary"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,13 @@ class RowSpec:
     zone: str = "UTC"
     masks: Masks = field(default_factory=Masks)
     """Columns that are covered."""
+    append: bool = False
+    """Whether the table has no key and is taken append-only: `key` is empty then."""
 
     @property
     def required(self) -> frozenset[str]:
-        """Return the columns every full row has: generated ones may be missing."""
-        return frozenset(column.name for column in self.columns if not column.generated)
+        """Return the columns every full row has: virtual generated ones may be missing."""
+        return frozenset(column.name for column in self.columns if not column.virtual) | frozenset(self.key)
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -73,7 +78,7 @@ def clean_side(spec: RowSpec, side: Side) -> tuple[dict[str, pa.Array], Faults]:
     columns: dict[str, pa.Array] = {}
     faults: Faults = {}
     for column in spec.columns:
-        cleaned, found = from_canal(column, side.columns[column.name], spec.zone)
+        cleaned, found = from_canal(column, side.columns[column.name], spec.zone, column.name in spec.key)
         columns[column.name] = spec.masks.covered(column.name, cleaned)
         faults |= {int(side.where[at]): fault for at, fault in found.items()}
     return columns, faults
@@ -130,10 +135,12 @@ def _repeated(texts: list[str], times: int) -> pa.Array:
 
 
 def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
-    """Return each row's key as `key_text` writes it; null where a key column is NULL."""
-    parts = [columns[name] for name in spec.key]
-    kinds = {column.name: column.kind for column in spec.columns}
-    if not all(kinds[name] in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):
+    """Return each row's key as `key_text` writes it; null where a key column is NULL, in the source or in silver."""
+    if spec.append:  # rows get ids of their own later
+        return pa.repeat(pa.scalar("[]"), len(next(iter(columns.values()))))
+    known = {column.name: column for column in spec.columns}
+    parts = [columns[n] if n in spec.masks.columns else in_key(known[n], columns[n]) for n in spec.key]
+    if not all(known[name].kind in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):
         rows = zip(*(part.to_pylist() for part in parts), strict=True)
         return pa.array([None if None in row else key_text(row) for row in rows], pa.string())
     pieces: list[Any] = ['["']

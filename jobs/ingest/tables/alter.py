@@ -60,7 +60,7 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
         old, start = qualified(words, 2, schema)
         for spec in parts(words[start:]):
             said = [str(token) for token in spec[:2]]
-            if said[:1] == ["RENAME"] and said[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]):
+            if len(spec) > 1 and said[:1] == ["RENAME"] and said[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]):
                 skip = 2 if said[1:] in (["TO"], ["AS"]) or spec[1].value == "=" else 1
                 return [(old, qualified(spec, skip, schema)[0])]
     return []
@@ -76,9 +76,11 @@ def _note(found: Alter, spec: list[Token]) -> None:
     perhaps = said[rest : rest + 1] == ["IF"]
     while said[rest : rest + 1] and said[rest] in {"IF", "NOT", "EXISTS"}:
         rest += 1
-    if not column and said[rest] in _NOT_COLUMNS:
+    if len(spec) <= rest or (not column and said[rest] in _NOT_COLUMNS):
         return
     names = [token.value.lower() for token in spec[rest:]]
+    if len(names) < {"RENAME": 3, "CHANGE": 2}.get(verb, 1):
+        return
     if verb == "RENAME" and column:
         found.renames[names[2]] = names[0]
     elif verb in {"CHANGE", "MODIFY"}:

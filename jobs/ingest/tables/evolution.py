@@ -54,8 +54,9 @@ _HIDDEN = "_v$_"
 
 
 def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
-    """Return the columns that rows carry: generated ones are left to whoever reads."""
-    return tuple(c for c in columns if not c.generated and not c.name.lower().startswith(_HIDDEN))
+    """Return the columns of silver: virtual generated ones, which rows lack, are left to whoever reads."""
+    solid = (column for column in columns if not column.virtual and not column.left_out)
+    return tuple(column for column in solid if not column.name.lower().startswith(_HIDDEN))
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def evolved(
 
     Args:
         before: silver's columns so far.
-        after: columns of the new schema file, generated ones left out.
+        after: columns of the new schema file, virtual generated ones left out.
         statement: what was done.
         key: names of the key's columns so far.
         hashed: names of columns of which the ledger has hashes.
@@ -110,6 +111,8 @@ def evolved(
 
 
 def _added(now: SourceColumn, statement: Statement) -> Column:
+    if now.stored:
+        raise Underivable(f"computes the STORED column {now.name} of older rows")
     try:
         return Column(now, ((0, now.name),), statement.version, default_in(now, statement.query))
     except Computed as computed:
@@ -117,6 +120,8 @@ def _added(now: SourceColumn, statement: Statement) -> Column:
 
 
 def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed: bool) -> Column:
+    if now.stored and now.expression != old.now.expression:
+        raise Underivable(f"computes the STORED column {now.name} of older rows")
     steps = _steps(old, now, of_key, hashed)
     names = old.names if old.name == now.name else (*old.names, (version, now.name))
     casts = (*old.casts, (version, steps)) if steps else old.casts

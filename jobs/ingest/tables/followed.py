@@ -110,7 +110,7 @@ class FollowedTable:
         try:
             columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
-            self.columns, self.key = columns, version.key or self.key
+            self.columns, self.key = columns, version.key
         except Underivable as underivable:
             self.hold(file.version, message(file, str(underivable)))
 
@@ -118,8 +118,14 @@ class FollowedTable:
         """Raise Underivable if rows would have another key than before: they cannot be told apart from older ones."""
         before = [column.identity for column in self.columns if column.name in self.key]
         now = [column.identity for column in columns if column.name in key]
-        if key and now != before:
-            raise Underivable(f"changes the key from {', '.join(self.key)} to {', '.join(key)}")
+        if now == before or not (key or self.key):
+            return
+        kept = {column.identity for column in columns}
+        lost = [column.name for column in self.columns if column.name in self.key and column.identity not in kept]
+        dropped = f"drops {', '.join(lost)} of the key and " if lost else ""
+        if not key:
+            raise Underivable(f"{dropped}leaves no key after {', '.join(self.key)}")
+        raise Underivable(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
 
     def told(self, name: TableName, end: int | None = None) -> SourceTable:
         """Return what a run is to know of the table.
@@ -140,7 +146,7 @@ class FollowedTable:
             held=self.held if end is None else None,
             ended=end,
         )
-        return told if told.key or told.barrier is not None or end is not None else _keyless(told)
+        return told if told.key or end is not None else _keyless(told)
 
 
 def message(file: SchemaFile, reason: str) -> str:
@@ -155,6 +161,8 @@ def message(file: SchemaFile, reason: str) -> str:
 def _keyless(table: SourceTable) -> SourceTable:
     return table.hold(
         table.segments[0].start,
-        f"{table.full_name} is held: it has no primary key and no unique key without nullable columns. "
-        f"Name its key columns in conf: ingest.tables.{table.full_name}.keys.",
+        f"{table.full_name} is held: it has no primary key and no unique key of whole columns that are NOT NULL and in "
+        "rows, as far as its definition is known. "
+        f"Name its key columns in conf: ingest.tables.{table.full_name}.keys; or take its inserts as they come: "
+        f"ingest.tables.{table.full_name}.keyless: append.",
     )

@@ -12,7 +12,8 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobs.config.ingest import TableRules
-from jobs.ingest.tables.alter import alterations, renamed_tables
+from jobs.ingest.tables.alter import renamed_tables
+from jobs.ingest.tables.definitions import created
 from jobs.ingest.tables.followed import TRUNCATES, FollowedTable, message
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.partitions import layout_in
@@ -28,7 +29,7 @@ from jobs.ingest.tables.recovered import (
     require_whole,
     source_of,
 )
-from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tables.versions import Knowledge, Shapes, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.schemafile import SchemaFile
 from jobs.lake.life import Segment
@@ -45,6 +46,7 @@ class Lives:
         snapshots: Mapping[TableName, Snapshot],
         rules: Callable[[TableName], TableRules],
         unfit: Mapping[tuple[TableName, int], str] | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
         """Begin with the tables of the snapshot.
 
@@ -52,8 +54,9 @@ class Lives:
             snapshots: what the feed goes on from.
             rules: what a table needs.
             unfit: values that do not fit the type that a statement gives, by table and version of the statement.
+            shapes: what rows of each version carry.
         """
-        self.rules, self.unfit = rules, unfit or {}
+        self.rules, self.unfit, self.shapes = rules, unfit or {}, shapes
         self.tables: dict[TableName, FollowedTable] = {}
         self.gone: list[Ended] = []
         self.dropped: dict[str, list[int]] = {}
@@ -240,7 +243,7 @@ class Lives:
         name = (file.schema, file.table)
         if file.action in CREATES and self._follows(name, file.version):
             self._end(name, file.version)
-        fresh = name not in self.tables
+        fresh, model = name not in self.tables, self._model(file)
         if fresh and file.action in DROPS:
             self.lost.pop(name, None)
             return
@@ -250,13 +253,13 @@ class Lives:
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
         table = self.tables[name] if not fresh else self._new(name, start)
-        table.knowledge.rename(alterations(file.query).renames, file.columns)
-        version = table.knowledge.version(file)
+        version = table.knowledge.version(file, self.shapes, model.knowledge if model is not None else None)
         self.versions.setdefault(name, {})[file.version] = version
         if file.action in DROPS:
             self._end(name, file.version)
         elif fresh:
             self._first(table, file, version)
+            table.layout = model.layout if model is not None else table.layout
         elif file.action in RECOVERS and table.segments[-1].start == file.version:
             table.evolve(file, version)  # its database has brought it back
         elif self._follows(name, file.version):
@@ -265,6 +268,18 @@ class Lives:
             table.change(file, version, self.unfit.get((name, file.version)))
         else:
             table.settle(version)
+        if version.fault and self._follows(name, file.version):
+            where = f"ingest.tables.{'.'.join(name)}.generated"
+            table.hold(file.version, f"{'.'.join(name)} is held at {file.version}: {version.fault}: {where}.")
+
+    def _model(self, file: SchemaFile) -> FollowedTable | None:
+        """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
+        made = created(file.query, file.schema)
+        if made is None or made.like is None:
+            return None
+        same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
+        # a name without its schema is one of the session's, which nobody knows
+        return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
     def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)

@@ -27,8 +27,20 @@ class SourceColumn:
     members: tuple[str, ...] = ()
     """Names of an ENUM or SET, in order; empty where they are not known."""
     generated: bool = False
+    """Whether it is a generated column: an export never has it."""
+    stored: bool = False
+    """Whether a generated column is STORED: the feed's rows have it, as those of a VIRTUAL one they do not."""
+    expression: str = ""
+    """What a generated column computes, where that is known."""
+    left_out: bool = False
+    """Whether conf leaves it out of silver (ingest.tables.<name>.generated)."""
     id: str = ""
     """TiDB's ColumnId, where the feed has it (output-column-id)."""
+
+    @property
+    def virtual(self) -> bool:
+        """Return whether the feed's rows lack it."""
+        return self.generated and not self.stored
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+Field = tuple[bool, bytes | None]
+"""Whether it is quoted, and what it means."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -50,7 +53,12 @@ class Dialect:
 
     @property
     def _end(self) -> bytes:
-        return re.escape(self.terminator.encode()) if self.terminator.strip("\r\n") else rb"\r?\n"
+        return rb"\r?\n" if self.ends_lines else re.escape(self.terminator.encode())
+
+    @property
+    def ends_lines(self) -> bool:
+        """Return whether a record ends where a line does."""
+        return self.terminator in {"", "\n", "\r\n"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class Record:
     fields: tuple[bytes | None, ...] | None
     """None where the record breaks the rules."""
     fault: str = ""
+    is_quoted: tuple[bool, ...] = ()
+    """Of each field."""
 
 
 def orderly(body: bytes, dialect: Dialect) -> bool:
@@ -69,7 +79,7 @@ def orderly(body: bytes, dialect: Dialect) -> bool:
     An opening quote follows a delimiter or a line's end, a closing one comes before one; a quote elsewhere would be
     taken for text. Runs at the speed of memory.
     """
-    if len(dialect.delimiter) != 1 or not dialect.quote or dialect.terminator.strip("\r\n"):
+    if len(dialect.delimiter) != 1 or not dialect.quote or not dialect.ends_lines:
         return False
     if not (dialect.delimiter.isascii() and dialect.quote.isascii()):
         return False
@@ -97,22 +107,22 @@ def records(body: bytes, dialect: Dialect) -> Iterator[Record]:
             continue
         fields, stop, place = _record(body, place, dialect)
         if fields is not None:
-            yield Record(body[start:stop], tuple(fields))
+            yield Record(body[start:stop], tuple(v for _, v in fields), is_quoted=tuple(q for q, _ in fields))
             continue
         end = dialect.beginning.search(body, start)
         place = end.end() if end else len(body)
         yield Record(body[start : end.start() if end else len(body)], None, "a quote is missing or out of place")
 
 
-def _record(body: bytes, place: int, dialect: Dialect) -> tuple[list[bytes | None] | None, int, int]:
+def _record(body: bytes, place: int, dialect: Dialect) -> tuple[list[Field] | None, int, int]:
     """Return the record's fields, where it stops, where the next begins; no fields where it breaks the rules."""
-    fields: list[bytes | None] = []
+    fields: list[Field] = []
     delimiter = dialect.delimiter.encode()
     while True:
         match = dialect.field.match(body, place)
         if match is None:
             return None, place, place
-        fields.append(_value(match, dialect))
+        fields.append((match["quoted"] is not None, _value(match, dialect)))
         place = match.end()
         if match[3] != delimiter:
             return fields, match.start(3), place

@@ -3,18 +3,22 @@
 In: the listed data files, the changefeed's file or nothing. Out: the `Changefeed` to read them by.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from jobs.errors import SourceError
-from jobs.ingest.intake.storage import StoredFile, read_raw
+from jobs.ingest.intake.storage import StoredFile, read_head
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed, Csv
-from jobs.ingest.ticdc.tree import Data
+from jobs.ingest.ticdc.csv_options import Head, csv_options
+from jobs.ingest.ticdc.tree import Data, Folder, Unknown, classify
 
 _DATES = {0: "none", 4: "year", 7: "month", 10: "day"}
 """Length of a date's directory -> sink.date-separator."""
-_HEADER = b"ticdc-meta$"
+_LOOKED_AT, _HEAD = 40, 1 << 16
+"""Files, and bytes of each, that are looked at to find out how CSV is written."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,19 @@ class Named:
     says: Changefeed
 
 
-def settled(root: str, data: Iterable[tuple[StoredFile, Data]], named: Named | None) -> Changefeed:
+def settled(
+    root: str,
+    data: Iterable[tuple[StoredFile, Data]],
+    named: Named | None,
+    columns_of: Callable[[Folder], tuple[SourceColumn, ...] | None] = lambda _: None,
+) -> Changefeed:
     """Return the changefeed's settings.
 
     Args:
         root: of the sink.
         data: its data files.
         named: its file; None where there is none: TiCDC's defaults, but for what the files show.
+        columns_of: returns what is known of the columns that a folder's rows have.
 
     Raises:
         SourceError: file and tree contradict each other, or the tree shows a feed that cannot be ingested safely.
@@ -47,49 +57,67 @@ def settled(root: str, data: Iterable[tuple[StoredFile, Data]], named: Named | N
         )
     shown = "csv" if "csv" in first else "canal-json"
     _agree(named, "protocol", changefeed.protocol or shown, shown, *first.values())
-    if named is not None:
-        for file, what in files:
-            seen = _DATES[len(what.folder.date)]
-            _agree(named, "sink.date-separator", changefeed.sink.date_separator, seen, file.path)
     if shown == "canal-json":
         return changefeed
-    csv = _csv(root, [file for file, _ in files if file.size], named)
-    return changefeed.model_copy(update={"sink": changefeed.sink.model_copy(update={"protocol": "csv", "csv": csv})})
+    heads = [_head(root, file, columns_of(what.folder)) for file, what in _some(files)]
+    place, sink = named.place if named else None, changefeed.sink
+    known = sink.csv if named else Csv(include_commit_ts=True)
+    csv = csv_options([head for head in heads if head is not None], known, sink.terminator, place)
+    return changefeed.model_copy(update={"sink": sink.model_copy(update={"protocol": "csv", "csv": csv})})
 
 
-def _csv(root: str, files: list[StoredFile], named: Named | None) -> Csv:
-    """Return how CSV records are written, by the first of a small file."""
-    csv = named.says.sink.csv if named else Csv(include_commit_ts=True)
-    if not files:
-        return csv
-    file = min(files, key=lambda one: (one.size, one.path))
-    content = read_raw(root, file.path)
-    header = content.startswith(_HEADER)
-    record = _first(csv).match(content.split(b"\n", 1)[-1] if header else content)
-    if record is None:
-        raise SourceError(
-            f"{file.path}: no record of TiCDC's CSV with delimiter {csv.delimiter!r} and quote {csv.quote!r} begins "
-            "it. Name the changefeed's file with --changefeed."
-        )
-    if record["commit"] is None:
-        raise SourceError(
-            f"{file.path}: its records carry no commit-ts (sink.csv.include-commit-ts is false), so they have no order "
-            "and repetitions cannot be told. Create the changefeed with include-commit-ts = true."
-        )
-    old = record["update"] is not None
-    _agree(named, "sink.csv.output-field-header", csv.output_field_header, header, file.path)
-    _agree(named, "sink.csv.output-old-value", csv.output_old_value, old, file.path)
-    return csv.model_copy(update={"output_field_header": header, "output_old_value": old})
+def date_separator(paths: Iterable[str], named: Named | None) -> str:
+    """Return which folders are dates: sink.date-separator, or what all paths show together.
+
+    A partition's id may look like a year. It is one only where every folder of data ends in a year, none of them before
+    the year of its version: TiCDC names the year in which it writes.
+
+    Args:
+        paths: of all objects.
+        named: the changefeed's file.
+
+    Raises:
+        SourceError: the changefeed's file says another one than the paths show.
+    """
+    if named is not None:
+        said = named.says.sink.date_separator
+        for path in paths:
+            if not isinstance(classify(path, said), Unknown):
+                continue
+            what = classify(path)
+            if isinstance(what, Data):
+                _agree(named, "sink.date-separator", said, _DATES[len(what.folder.date)], path)
+        return said
+    dates = [(what.folder.date, what.folder.version) for path in paths if isinstance(what := classify(path), Data)]
+    longest = _DATES[max((len(date) for date, _ in dates), default=0)]
+    if longest == "year" and not all(date and int(date) >= _year(version) for date, version in dates):
+        return "none"
+    return "auto"
 
 
-def _first(csv: Csv) -> "re.Pattern[bytes]":
-    """Return how a record begins: operation, table, schema, maybe commit-ts and is-update, which are never quoted."""
-    quote, delimiter = re.escape(csv.quote.encode()), re.escape(csv.delimiter.encode())
-    text = rb"%s(?:[^%s]|%s%s)*%s" % (quote, quote, quote, quote, quote) if csv.quote else rb"(?:\\.|[^\\])*?"
-    end = rb"(?:%s|\r?\n|\Z)" % delimiter
-    told = rb"(?P<commit>\d{15,19})%s(?:(?P<update>true|false)%s)?" % (end, end)
-    operation = rb"%s[IUD]%s" % (quote, quote)
-    return re.compile(rb"%s%s%s%s%s%s(?:%s)?" % (operation, delimiter, text, delimiter, text, end, told), re.DOTALL)
+def _year(version: int) -> int:
+    """Return the year of a TSO, less a day for servers in other zones; 0 for a small number."""
+    return datetime.fromtimestamp(max(0, (version >> 18) / 1000 - 86400), UTC).year if version >> 40 else 0
+
+
+def _some(files: list[tuple[StoredFile, Data]]) -> list[tuple[StoredFile, Data]]:
+    """Return the largest files, one or two of each table first."""
+    mine: dict[TableName, int] = {}
+    ranked = []
+    for file, what in sorted(files, key=lambda pair: (-pair[0].size, pair[0].path)):
+        name = (what.folder.schema, what.folder.table)
+        mine[name] = mine.get(name, 0) + 1
+        if file.size:
+            ranked.append((mine[name], file.path, file, what))
+    return [(file, what) for _, _, file, what in sorted(ranked, key=lambda one: one[:2])[:_LOOKED_AT]]
+
+
+def _head(root: str, file: StoredFile, columns: tuple[SourceColumn, ...] | None) -> Head | None:
+    try:
+        content = read_head(root, file.path, _HEAD)
+    except OSError:  # it is set aside by whoever reads it whole
+        return None
+    return Head(file.path, content, file.size <= _HEAD, columns)
 
 
 def _agree(named: Named | None, setting: str, said: object, seen: object, *places: str) -> None:

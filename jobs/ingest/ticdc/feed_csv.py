@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from jobs.ingest.intake.keyless import not_inserts
+from jobs.ingest.intake.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
 from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
@@ -25,6 +27,7 @@ from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
 _META = "ticdc-meta$"
 _FIXED = ("operation", "table", "schema", "commit-ts")
 _UPDATE = "is-update"
+SETTINGS = "Name the changefeed's file with --changefeed: sink.csv.null, quote, delimiter, binary-encoding-method."
 _BLOCK_BYTES = 4 << 20
 """Bytes that Arrow parses at a time."""
 
@@ -48,7 +51,26 @@ class CsvSpec:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all fields. Virtual generated columns are in the header, and not in the rows."""
-        return self.fixed + tuple(column.name for column in self.rows.columns if not column.generated)
+        return self.fixed + tuple(column.name for column in self.rows.columns if not column.virtual)
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """The good records of a file."""
+
+    table: pa.Table
+    """Binary columns."""
+    numbers: Any
+    """Each record's number in the file, from 1."""
+    found: int
+    """Records, those included that were noted as bad."""
+    is_quoted: Any = None
+    """Records by columns booleans; None where nothing is ever quoted."""
+
+    def part(self, start: int) -> "_Parsed":
+        """Return the records from `start` on that make a batch."""
+        piece = self.table.slice(start, BATCH_ROWS).combine_chunks()
+        return _Parsed(piece, self.numbers[start : start + BATCH_ROWS], piece.num_rows)
 
 
 def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
@@ -60,25 +82,47 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     """
     spec: CsvSpec = task.spec
     bad = Bad()
-    body = _body(spec, content)
-    table, numbers, found = _fast(spec, body) or _slow(spec, body, bad)
-    for start in range(0, table.num_rows, BATCH_ROWS):
-        piece = table.slice(start, BATCH_ROWS).combine_chunks()
-        yield _changes(task, piece, numbers[start : start + BATCH_ROWS], body, bad)
-    yield from ending(SCHEMA, task, found, bad)
+    body = plain_body(content, spec.dialect)
+    parsed = _fast(spec, body) or _slow(spec, body, bad)
+    odd, wrong = _odd(spec, parsed)
+    if wrong is not None:
+        bad = Bad()
+        bad.add(None, WRONG_DIALECT, wrong, body)
+        yield from ending(SCHEMA, task, 1, bad)
+        return
+    for start in range(0, parsed.table.num_rows, BATCH_ROWS):
+        some = parsed.part(start)
+        mine = {place - start: odd[place] for place in odd if start <= place < start + BATCH_ROWS}
+        yield _changes(task, some, mine, body, bad)
+    yield from ending(SCHEMA, task, parsed.found, bad)
 
 
-def _body(spec: CsvSpec, content: bytes) -> bytes:
+def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
+    """Return the records that contradict the dialect, and what shows that all of them do."""
+    columns = [column for column in spec.rows.columns if not column.virtual]
+    rows = parsed.table.select([column.name for column in columns])
+    odd: Faults = {}
+    if parsed.is_quoted is not None:
+        odd = contradictions(columns, rows, parsed.is_quoted[:, len(spec.fixed) :], SETTINGS)
+    wrong = of_another_dialect(odd, rows.num_rows)
+    if wrong is None and spec.binary == "base64":
+        for column in columns:
+            if column.kind == "binary" and is_hexadecimal(rows[column.name].to_pylist()):
+                wrong = f"column {column.name}: all its values are hexadecimal, and are to be base64. {SETTINGS}"
+    return odd, wrong
+
+
+def plain_body(content: bytes, dialect: Dialect) -> bytes:
     """Return what follows the header; it is told by its name, since a file that was taken up again has one more."""
     start = (_META + _FIXED[0]).encode()
     if not content.startswith(start):
         return content
-    end = spec.dialect.line_end.search(content)
-    return content[end.end() :] if end else b""
+    end = dialect.line_end.search(content)
+    return content[end.end() :] if end else content
 
 
-def _fast(spec: CsvSpec, body: bytes) -> tuple[pa.Table, Any, int] | None:
-    """Return the records as binary columns, each one's number in the file, and how many; None for a file with flaws."""
+def _fast(spec: CsvSpec, body: bytes) -> _Parsed | None:
+    """Return the records as Arrow reads them; None for a file with flaws."""
     if not body or body.isspace() or not orderly(body, spec.dialect):
         return None
     # a record may be longer than a block
@@ -87,7 +131,11 @@ def _fast(spec: CsvSpec, body: bytes) -> tuple[pa.Table, Any, int] | None:
             table = _parsed(spec, body, size)
         except pa.ArrowInvalid:  # or has too few or too many fields: find out which
             continue
-        return table, np.arange(1, table.num_rows + 1), table.num_rows
+        flags = quoted(body, spec.dialect.delimiter, spec.dialect.quote)
+        if len(flags) != table.num_rows * table.num_columns:
+            return None
+        numbers = np.arange(1, table.num_rows + 1)
+        return _Parsed(table, numbers, table.num_rows, flags.reshape(-1, table.num_columns))
     return None
 
 
@@ -101,9 +149,12 @@ def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:
     )
 
 
-def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> tuple[pa.Table, Any, int]:
+def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> _Parsed:
     """Return the same by walking the records one by one."""
-    names, numbers, rows, found = spec.names, [], [], 0
+    names, found = spec.names, 0
+    numbers: list[int] = []
+    rows: list[tuple[bytes | None, ...]] = []
+    flags: list[tuple[bool, ...]] = []
     for found, record in enumerate(records(body, spec.dialect), 1):
         if record.fields is None:
             bad.add(found, "bad_csv", record.fault, record.raw)
@@ -112,9 +163,11 @@ def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> tuple[pa.Table, Any, int]:
         else:
             numbers.append(found)
             rows.append(record.fields)
+            flags.append(record.is_quoted)
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     table = pa.table({name: pa.array(list(values), pa.binary()) for name, values in zip(names, columns, strict=True)})
-    return table, np.array(numbers, np.int64), found
+    is_quoted = np.array(flags, bool).reshape(-1, len(names)) if spec.dialect.quote else None
+    return _Parsed(table, np.array(numbers, np.int64), found, is_quoted)
 
 
 def _count(fields: int, spec: CsvSpec) -> str:
@@ -124,14 +177,16 @@ def _count(fields: int, spec: CsvSpec) -> str:
     )
 
 
-def _changes(task: Task, piece: pa.Table, numbers: Any, body: bytes, bad: Bad) -> pa.RecordBatch:
+def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Bad) -> pa.RecordBatch:
     spec: CsvSpec = task.spec
+    piece, numbers = parsed.table, parsed.numbers
     fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))
     columns, keys, faults = cleaned(
-        spec.rows, row, lambda column, values: from_feed_csv(column, values, spec.rows.zone, spec.binary)
+        spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
-    faults |= wrong
+    halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
+    faults |= wrong | odd | not_inserts(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.dumpling.csv import Dialect as DumpDialect
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.dumpling.records import Dialect as DumpDialect
 from jobs.ingest.intake.blocks import cut_of, read_in_blocks
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import FILE, Task

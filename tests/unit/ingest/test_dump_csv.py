@@ -2,8 +2,8 @@
 
 import json
 
-from jobs.ingest.dumpling.csv import Dialect
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
 from jobs.ingest.tables.mysql import SourceColumn

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.dumpling.csv import Dialect
+from jobs.errors import SourceError
 from jobs.ingest.dumpling.options import Sample, detect
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.storage import read, read_head
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
@@ -125,7 +126,10 @@ def test_options_are_found_out_from_the_files(wanted, head):
 def test_what_is_told_is_not_looked_for_and_nothing_to_see_means_dumplings_defaults():
     assert detect([], Dumpling()) == Dialect()
     told = Dumpling(escape_backslash=False, binary="hex", separator="|", null="-", header=False, quote="'")
-    assert detect([Sample(COLUMNS, OPTIONS[0][1])], told) == Dialect(False, "hex", "|", "-", False, "'")
+    head = b"1|'it''s'|'00ff'|-\n"
+    assert detect([Sample(COLUMNS, head)], told) == Dialect(False, "hex", "|", "-", False, "'")
+    with pytest.raises(SourceError, match="fit no dialect"):
+        detect([Sample(COLUMNS, OPTIONS[0][1])], told)
     # text that is hex by chance stays what it is: nothing says that it cannot be raw
     assert detect([Sample(COLUMNS[:3], b'"id","name","raw"\n1,"a","00ff"\n')], Dumpling()).binary == "raw"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jobs.config.ingest import Dumpling
-from jobs.ingest.dumpling.csv import Dialect
 from jobs.ingest.dumpling.export import dialect_of, format_of, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.storage import read
 from jobs.ingest.intake.stream import CHANGE, FILE, Task

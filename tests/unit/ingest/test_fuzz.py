@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import random
+from decimal import Decimal
 
 import pytest
 
@@ -146,5 +147,6 @@ def accepted(line, taken):
 
 
 def canonical(row):
-    """Return a row as the ledger has it: integers without leading zeros."""
-    return row | {"id": str(int(row["id"]))}
+    """Return a row as the ledger has it: integers without leading zeros, decimals with two digits after the point."""
+    amount = row["amount"] and format(Decimal(row["amount"]).quantize(Decimal("0.01")), "f")
+    return row | {"id": str(int(row["id"])), "amount": amount}

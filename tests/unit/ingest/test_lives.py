@@ -305,14 +305,6 @@ def test_a_table_of_which_nothing_can_be_read_is_held_from_its_start():
     assert "app.new" not in join(_feed(schema(10), gone, broken=[bad]), None, Ingest()).tables
 
 
-def test_two_tables_for_one_silver_name_are_named():
-    feed = _feed()
-    for name in (("a_b", "c"), ("a", "b_c")):
-        feed.schemas[name] = [replace(schema(10), schema=name[0], table=name[1])]
-    with pytest.raises(SourceError, match=r"a\.b_c and a_b\.c would both be silver\.a_b_c"):
-        join(feed, None, Ingest())
-
-
 def test_an_excluded_table_is_left_out():
     feed = _feed(schema(10), data=[("f", Data(Folder("app", "t", 10), 1, "json"))])
     sources = join(feed, None, Ingest(tables={"app.t": TableRules(exclude=True)}))
