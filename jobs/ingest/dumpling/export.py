@@ -42,6 +42,8 @@ class Export:
     """Files that the CREATE TABLEs stand in."""
     blocked: dict[TableName, str] = field(default_factory=dict)
     """Tables that cannot be begun with this export, and why."""
+    begun: set[TableName] = field(default_factory=set)
+    """Tables that are in the lake with this very snapshot: they are not blocked, its files may be gone since."""
     notes: list[str] = field(default_factory=list)
     """What a person should look at."""
 
@@ -137,8 +139,9 @@ def _gaps(numbers: list[int]) -> list[int]:
 
 
 def let_go_on(export: Export, begun: Callable[[TableName], bool]) -> None:
-    """Unblock tables that are in the lake with this very snapshot: its files may be gone since."""
-    for table in [table for table in export.blocked if table in export.creates and begun(table)]:
+    """Unblock tables that are in the lake with this very snapshot."""
+    export.begun = {table for table in export.creates if begun(table)}
+    for table in export.begun & set(export.blocked):
         del export.blocked[table]
 
 
@@ -174,10 +177,10 @@ def dialect_of(export: Export, told: Dumpling) -> Dialect:
     try:
         dialect = detect([sample for _, sample in samples], told)
     except SourceError as error:
-        export.blocked |= {name: f"{'.'.join(name)} is held: {error}" for _, name in files}
+        export.blocked |= {name: f"{'.'.join(name)} is held: {error}" for _, name in files if name not in export.begun}
         return Dialect()
     for name, sample in samples:
-        if not fitting(dialect, sample):
+        if name not in export.begun and not fitting(dialect, sample):
             shown = f"separator {dialect.separator!r} and quote {dialect.quote!r}"
             export.blocked[name] = (
                 f"{'.'.join(name)} is held: the records of its files do not have its {len(sample.columns)} columns "

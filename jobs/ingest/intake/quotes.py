@@ -75,5 +75,9 @@ def of_another_dialect(faults: Mapping[int, tuple[str, str]], total: int) -> str
 
 def is_hexadecimal(values: Iterable[bytes | None]) -> bool:
     """Return whether texts that are to be base64 must be hexadecimal: too long to be both by chance."""
-    some = {value for value in values if value}
-    return sum(map(len, some)) >= _BY_CHANCE and all(map(_HEX.fullmatch, some))
+    some: set[bytes] = set()
+    for value in filter(None, values):
+        if not _HEX.fullmatch(value):
+            return False
+        some.add(value)
+    return sum(map(len, some)) >= _BY_CHANCE

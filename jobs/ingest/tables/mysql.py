@@ -2,7 +2,7 @@
 
 The rules: integers to the smallest Spark integer that holds all values, BIGINT UNSIGNED and BIT(64) to decimal(20,0),
 DECIMAL exactly (as string beyond 38 digits), ENUM and SET by name, DATETIME without zone, TIMESTAMP as an instant,
-TIME and JSON as text, a date with a month or day 00 as NULL (its text stays in the ledger).
+TIME and JSON as text, a date that the calendar lacks as NULL (its text stays in the ledger).
 """
 
 from dataclasses import dataclass
