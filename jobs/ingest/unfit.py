@@ -12,7 +12,7 @@ from jobs.ingest.silver import reshaped, silver_schema
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.words import TableName
 from jobs.lake.delta import Lake
-from jobs.lake.ledger import newest, unfit
+from jobs.lake.ledger import newest, source_fields, unfit
 from jobs.lake.sources import LEDGER
 
 Unfit = dict[tuple[TableName, int], str]
@@ -59,9 +59,11 @@ def _counted(lake: Lake, table: SourceTable, at: int) -> dict[str, int]:
         later = (F.col("_commit_ts") > table.snapshot.tso) | (F.col("_op_rank") > 1)
         mine = mine.where((F.col("op") == "S") | later)
     there = newest(mine).where(~table.life.gone(at))
-    fields = [silver_schema(table)[c.name] for c in table.columns if at in dict(c.casts)]
-    counted = there.agg(*[F.count_if(unfit(field, at)).alias(field.name) for field in fields]).first()
-    return {field.name: counted[place] for place, field in enumerate(fields)} if counted else {}
+    fields = zip(table.columns, source_fields(silver_schema(table)), strict=True)
+    retyped = {column.name: field for column, field in fields if at in dict(column.casts)}
+    bad = [F.count_if(unfit(field, at)).alias(f"c{place}") for place, field in enumerate(retyped.values())]
+    counted = there.agg(*bad).first()
+    return dict(zip(retyped, counted, strict=True)) if counted else {}
 
 
 def _said(table: SourceTable, counts: Mapping[str, int]) -> str:
