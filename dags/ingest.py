@@ -1,7 +1,7 @@
 """Every hour: what TiDB and Kafka have archived since, to bronze and silver."""
 
 from airflow.sdk import CronTriggerTimetable, chain, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from pinlake_dags.assets import DAY
 from pinlake_dags.build import job_tasks, pinlake_dag
 
@@ -11,6 +11,9 @@ DOC = """Takes in change logs, snapshots and Kafka archives: bronze, then silver
 
 Runs every hour; running it again takes in only what is new. When the checkpoint passes the end of a day, the asset
 `pinlake.day` is updated and `pinlake_recommend` starts for that day.
+
+Its last task, `all_taken_in`, fails where a table or topic is held, a file is missing or one is of no known kind, and
+says which: everything else is in, and `pinlake_recommend` starts all the same.
 
 By hand: `pinlake ingest --ticdc URI --dumpling URI --kafka URI`. Where the sources lie is in `conf/`:
 `platform.sources`.
@@ -30,7 +33,15 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
         context["outlet_events"][DAY].extra = {"as_of": day}
         return day
 
+    @task(doc_md="Fails, and is not tried again, where something of the sources is held, missing or unknown.")
+    def all_taken_in(ingested: list[dict]) -> None:
+        """Say what a person must look at; what is good was taken in by the tasks before."""
+        amiss = [sentence for one in ingested for sentence in one.get("amiss", ())]
+        if amiss:
+            raise AirflowFailException(" ".join(amiss))
+
     # one after another: they keep their memory in the same ops tables
     tasks = job_tasks(job for job in FLOW if job.stage == "ingest")
     chain(*tasks.values())
     day_complete(tasks["ingest.kafka"].output)  # a day is whole without its pictures
+    all_taken_in([tasks["ingest.cdc"].output, tasks["ingest.kafka"].output])

@@ -56,3 +56,9 @@ class TableError(PlatformError):
     """A table is absent, empty at that as-of, or not of the shape the registry states."""
 
     exit_code = 9
+
+
+class Blocked(PlatformError):
+    """A table or topic was held back while ingest took in the others; with --strict also anything else amiss."""
+
+    exit_code = 10

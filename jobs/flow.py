@@ -7,6 +7,7 @@ the day before, which an index or a list is brought up to date from.
 
 from jobs.errors import ConfigError
 from jobs.lake.job import Job
+from jobs.names import suggestion
 
 FLOW: tuple[Job, ...] = (
     Job(
@@ -310,4 +311,4 @@ def job(name: str) -> Job:
     try:
         return JOBS[name]
     except KeyError:
-        raise ConfigError(f"No job is called {name!r}. There are: {', '.join(JOBS)}.") from None
+        raise ConfigError(f"No job is called {name!r}.{suggestion(name, JOBS)} There are: {', '.join(JOBS)}.") from None

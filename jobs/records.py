@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from jobs.errors import ConfigError
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
 
 _KEY = ("job", "as_of", "status", "started_at")
@@ -46,7 +46,9 @@ class Records:
         newest = newest_checkpoints(self.lake)
         if not newest:
             raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
-        fit = [row for name, row in newest.items() if not name.startswith("kafka:") and row["held"] is None]
+        tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
+        # a table that failed for once is behind, and cuts wait for it; one that never came so far holds up nothing
+        fit = [row for row in tables if row["held"] is None or (has_failed(row) and row["checkpoint_ts"])]
         if not fit:
             raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")
         return max(row["start_ts"] or 0 for row in fit), min(row["checkpoint_ts"] for row in fit)

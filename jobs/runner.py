@@ -54,6 +54,8 @@ class Result:
     seconds: float = 0.0
     counts: Mapping[str, int] | None = None
     detail: Any = None
+    warnings: tuple[str, ...] = ()
+    """Expectations of severity warning that failed."""
 
 
 class Runner:
@@ -74,6 +76,8 @@ class Runner:
         self.progress = progress
         self.records = Records(lake)
         self._inputs = Inputs(lake, self.records, settings)
+        self._warnings: dict[str, list[str]] = {}
+        """By run: tables are judged side by side."""
 
     def run(self, job: Job, as_of: date | None, force: bool = False) -> Result:
         """Run one job for one cut (None: ingest, which has none), or find that its last good run still holds.
@@ -109,7 +113,8 @@ class Runner:
                 self._remember(row, started, peak)
             raise
         seconds = self._remember(row, started, peak)
-        return Result("ok", row["rows"], seconds, row.get("counts"), row.get("detail"))
+        warnings = tuple(self._warnings.pop(run_id, ()))
+        return Result("ok", row["rows"], seconds, row.get("counts"), row.get("detail"), warnings)
 
     def _alone(self, job: Job, as_of: date | None) -> AbstractContextManager[None]:
         """Let one process at a time make a job's cut; ingest jobs share their memory, so one of them at a time."""
@@ -180,6 +185,7 @@ class Runner:
 
         def judge(suite: str, numbers: Mapping[str, float | None]) -> None:
             report = self.validator.check_numbers(suite, numbers, label)
+            self._warnings.setdefault(run_id, []).extend(f"{suite}: {check}" for check in report.warnings)
             self.records.add_checks(run_id, context.as_of, report.rows())
             report.raise_if_critical()
 
@@ -207,6 +213,7 @@ class Runner:
     def _check(self, name: str, df: DataFrame, run_id: str, as_of: date, label: str) -> None:
         report = self.validator.check(name, df, label)
         if report is not None:
+            self._warnings.setdefault(run_id, []).extend(f"{name}: {check}" for check in report.warnings)
             self.records.add_checks(run_id, as_of, report.rows())
             report.raise_if_critical()
 

@@ -2,26 +2,32 @@
 
 Later wins: defaults in the model, conf/base/*.yaml, conf/<env>/*.yaml, variables PINLAKE_<SECTION>__<KEY>, and
 --set section.key=value.
-The environment is chosen by PINLAKE_ENV (local unless set). A key that no model knows is an error naming file and key.
+The environment is chosen by PINLAKE_ENV (local unless set). A key that no model knows is an error naming file and key,
+and so is a name in a map that names nothing (jobs/names.py).
 """
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from jobs.config import Settings
+from jobs import given, names
+from jobs.config import Settings, pairs
 from jobs.errors import ConfigError
 
 ENV_VARIABLE = "PINLAKE_ENV"
-PREFIX = "PINLAKE_"
-RESERVED = {ENV_VARIABLE, "PINLAKE_CONF", "PINLAKE_SOURCE_PASSWORD", "PINLAKE_AGAINST_PASSWORD", "PINLAKE_SHARED"}
+PREFIX = given.PREFIX
+T = TypeVar("T")
+RESERVED = frozenset(
+    (ENV_VARIABLE, "PINLAKE_CONF", "PINLAKE_SOURCE_PASSWORD", "PINLAKE_AGAINST_PASSWORD", "PINLAKE_SHARED")
+)
 """Variables that are no settings: what commands and tests take from the environment."""
 
 
@@ -40,6 +46,10 @@ class Loaded:
         """Return what set a key, or something below it: file, variable or option; "default" if nothing did."""
         below = [place for name, place in self.origin.items() if name.startswith(f"{key}.")]
         return self.origin.get(key) or (below[-1] if below else "default")
+
+    def by(self, key: str) -> str:
+        """Return what gave a key, or the map it stands in."""
+        return _giver(key, self.origin) or "the settings"
 
     def path(self, value: str) -> str:
         """Return `value` as given if it is a URI or absolute, else below the project's root."""
@@ -73,17 +83,20 @@ def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] =
         for file in sorted((folder / part).glob("*.yaml")):
             section = {file.stem: _read(file)}
             _merge(merged, section, f"conf/{part}/{file.name}", origin)
-    for name, value in sorted(os.environ.items()):
-        if name.startswith(PREFIX) and name not in RESERVED:
-            _merge(merged, _nest(name[len(PREFIX) :].lower().split("__"), value, name), name, origin)
+    for name, keys in _mistakes(lambda: given.variables(os.environ, RESERVED)).items():
+        _give(merged, keys, os.environ[name], name, origin)
     for option in sets:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"--set takes section.key=value, got {option!r}.")
-        _merge(merged, _nest(key.strip().split("."), value, "--set"), "--set", origin)
+        _give(merged, key.strip().split("."), value, "--set", origin)
     settings = _check(merged, origin)
     _refuse_shown_secrets(settings, origin)
-    return Loaded(settings, folder.resolve().parent, env, origin)
+    loaded = Loaded(settings, folder.resolve().parent, env, origin)
+    for said in pairs.misfits(settings):
+        raise ConfigError(f"{_givers(said, origin) or 'the settings'}: {said}.")
+    names.check(settings, loaded.root / "expectations", loaded.by)
+    return loaded
 
 
 def fingerprint(settings: Settings, sections: Iterable[str]) -> str:
@@ -120,34 +133,30 @@ def sentences(model: Any, prefix: str = "") -> dict[str, str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text(), Loader=_UniqueKeys) or {}  # noqa: S506 - a SafeLoader
+        content = given.read(file.read_text(), given.section(file.stem))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file} must hold keys and values, got {type(content).__name__}.")
     return dict(content)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A key given twice is a mistake, not a preference for the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.YAMLError(f"key given twice: {', '.join(map(str, sorted(twice)))}")
-        return super().construct_mapping(node, deep)
-
-
-def _nest(keys: list[str], value: str, where: str) -> dict[str, Any]:
+def _give(merged: dict[str, Any], keys: list[str], value: str, where: str, origin: dict[str, str]) -> None:
+    """Merge one value given as text; what is given below a name of a map leaves the map's other names."""
     try:
-        # a secret is taken as it stands: 12345 and [x are passwords too
-        nested: Any = yaml.safe_load(value) if value.strip() and ".".join(keys) not in _secrets() else value
-    except yaml.YAMLError:
-        raise ConfigError(f"{where}: the value of {'.'.join(keys)} is not valid YAML, got {value!r}.") from None
-    for key in reversed(keys):
-        nested = {key: nested}
-    return nested
+        nested = given.parse(value, keys)
+    except given.Mistaken as mistake:
+        raise ConfigError(f"{where}: the value of {'.'.join(keys)} {mistake}, got {value!r}.") from None
+    _merge(merged, nested, where, origin, below=".".join(keys))
+
+
+def _mistakes(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except given.Mistaken as mistake:
+        raise ConfigError(f"{mistake} `pinlake config` lists the settings there are.") from None
 
 
 @cache
@@ -178,16 +187,43 @@ _WHOLE = {
 }
 
 
-def _merge(into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "") -> None:
+def _merge(
+    into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "", below: str = ""
+) -> None:
     for key, value in new.items():
         full = f"{path}{key}"
-        if isinstance(value, Mapping) and full not in _WHOLE:
-            below = into.setdefault(key, {})
-            if isinstance(below, dict):
-                _merge(below, value, where, origin, f"{full}.")
+        if isinstance(value, Mapping) and (full not in _WHOLE or below.startswith(f"{full}.")):
+            inner = into.setdefault(key, {})
+            if isinstance(inner, dict):
+                _merge(inner, value, where, origin, f"{full}.", below)
                 continue
         into[key] = value
         origin[full] = where
+
+
+def _giver(key: str, origin: dict[str, str]) -> str | None:
+    """Return what gave a key, or something below it, or the map it stands in."""
+    below = [place for name, place in origin.items() if name == key or name.startswith(f"{key}.")]
+    parts = key.split(".")
+    above = (".".join(parts[:upto]) for upto in range(len(parts) - 1, 0, -1))
+    return below[-1] if below else next((origin[one] for one in above if one in origin), None)
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    """Return what a key that is unknown may be a slip of: one of another section, or one beside it."""
+    *above, last = map(str, place)
+    elsewhere = [key for key in flat(Settings()) if key.rpartition(".")[2] == last]
+    if elsewhere:
+        return f" Did you mean {' or '.join(elsewhere[:3])}?"
+    beside = [".".join([*above, name]) for name in names.near(last, given.names_below(above))]
+    return f" Did you mean {' or '.join(beside)}?" if beside else ""
+
+
+def _givers(said: str, origin: dict[str, str]) -> str:
+    """Return what gave the settings that a sentence names."""
+    words = {word for word in re.findall(r"[\w.]*\w", said) if "." in word}
+    found = [place for name, place in origin.items() if any(f"{name}.".startswith(f"{word}.") for word in words)]
+    return " and ".join(dict.fromkeys(found))
 
 
 def _check(merged: dict[str, Any], origin: dict[str, str]) -> Settings:
@@ -196,9 +232,12 @@ def _check(merged: dict[str, Any], origin: dict[str, str]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        where = origin.get(key) or next((w for k, w in origin.items() if k.startswith(key)), "the settings")
+        where = _giver(key, origin) or "the settings"
         if first["type"] == "extra_forbidden":
             raise ConfigError(
-                f"{where}: no setting is called {key!r}. `pinlake config` lists those there are."
+                f"{where}: no setting is called {key!r}.{_meant(first['loc'])} `pinlake config` lists those there are."
             ) from None
+        if first["type"] == "value_error":  # a sentence of our own, about several values
+            said = str(first["msg"]).removeprefix("Value error, ")
+            raise ConfigError(f"{_givers(said, origin) or where}: {said}.") from None
         raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}.") from None

@@ -91,11 +91,14 @@ def _horizon(on: "Engine", first: date, cut: date) -> dict[str, Any]:
 
 
 def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
+    from jobs.ingest.attention import attention
     from jobs.plan import written
 
     with on.show.job(job.name):
         result = on.runner.run(job, None)
     on.show.done("  ", job.name, None, result)
+    found = attention(result.counts, result.detail)
+    on.show.say_all(found)
     lake, tables = on.runner.lake, {}
     for name in [name for name in written(job) if lake.exists(name)]:
         version = lake.version(name)
@@ -105,7 +108,8 @@ def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
         newest = str(on.runner.cut(None)[1])
     except ConfigError:  # no whole day has been ingested yet
         newest = None
-    return {"as_of": newest, "tables": tables}
+    # what is held is no failure of this task: the tables that are good are made, the DAG's last task fails for it
+    return {"as_of": newest, "tables": tables, "amiss": list(found.amiss(strict=True))}
 
 
 if __name__ == "__main__":

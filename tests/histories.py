@@ -6,7 +6,9 @@ shrink it; what makes no sense where it stands is left out.
 
 import json
 import random
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ NAMES = ("t0", "t1", "t2", "t3")
 KINDS = (
     "insert", "insert", "insert", "update", "update", "update", "delete", "rekey", "swap", "add", "drop_column",
     "rename_column", "widen", "truncate", "drop", "create", "rename", "nothing", "drop_part", "truncate_part",
-    "truncate_part", "add_part", "split_part", "unpartition",
+    "truncate_part", "add_part", "split_part", "unpartition", "flashback", "flashback", "retype", "retype", "twice",
 )  # fmt: skip
 STEPS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=24
@@ -31,16 +33,22 @@ class Col:
     name: str
     type: str = "VARCHAR"
     length: int | None = 20
+    scale: int | None = None
+    id: int = 0
+    """ColumnId, 0 where the feed has none."""
 
     def entry(self):
         """Return it as a schema file has it."""
         made = {"ColumnName": self.name, "ColumnType": self.type}
         made |= {"ColumnPrecision": str(self.length)} if self.length else {}
+        made |= {"ColumnScale": str(self.scale)} if self.scale else {}
+        made |= {"ColumnId": str(self.id)} if self.id else {}
         return made | ({"ColumnNullable": "false", "ColumnIsPk": "true"} if self.name == "id" else {})
 
     @property
     def sql(self):
-        return f"{self.type}({self.length})" if self.length else self.type
+        size = f"{self.length},{self.scale}" if self.scale else self.length
+        return f"{self.type}({size})" if size else self.type
 
 
 @dataclass
@@ -73,12 +81,19 @@ class History:
     lines: list[tuple[str, int, int, str]] = field(default_factory=list)
     """Table, version, commit_ts and line of each change."""
     states: list[tuple[int, dict]] = field(default_factory=list)
+    bin: list[list] = field(default_factory=list)
+    """Tables dropped and truncated: name, the table as it was, whether it came back."""
     ts: int = 100
+    ids: int | None = None
+    """The last ColumnId, None where the feed has none."""
 
     @classmethod
     def of(cls, number, steps):
-        """Replay steps, each at a commit_ts that no other of up to a hundred histories has, as TiDB sees to."""
-        made = cls(f"h{number}", ts=100 + number)
+        """Replay steps, each at a commit_ts that no other of up to a hundred histories has, as TiDB sees to.
+
+        Every second history has ColumnIds.
+        """
+        made = cls(f"h{number}", ts=100 + number, ids=0 if number % 2 else None)
         for name in NAMES[:3]:
             made.create(name, made.tick())
         for kind, table, at, value in steps:
@@ -89,6 +104,13 @@ class History:
                 getattr(made, kind)(names[table % len(names)], ts, at, value)
             made.keep(ts)
         return made
+
+    def fresh(self):
+        """Return a ColumnId that no column had."""
+        if self.ids is None:
+            return 0
+        self.ids += 1
+        return self.ids
 
     def tick(self):
         self.ts += 100
@@ -126,7 +148,9 @@ class History:
     def create(self, name, ts):
         if name not in self.tables:
             parts = {"p0": 2, "p1": 4, "p2": 7} if name == "t1" else None
-            self.tables[name] = Table([Col("id", "BIGINT", None), Col("v")], ts, parts=parts)
+            self.tables[name] = Table(
+                [Col("id", "BIGINT", None, id=self.fresh()), Col("v", id=self.fresh())], ts, parts=parts
+            )
             query = f"CREATE TABLE `{name}` (`id` BIGINT NOT NULL PRIMARY KEY, `v` VARCHAR(20))"
             query += f" PARTITION BY RANGE (`id`) ({_defined(parts)})" if parts else ""
             self.ddl(name, ts, query, 3)
@@ -174,7 +198,7 @@ class History:
         if any(other.name == column.name for other in table.columns):
             return
         default = {0: None, 1: "7", 2: "d"}.get(number % 5) if number % 5 == 1 or column.type == "VARCHAR" else None
-        table.columns = [*table.columns, column]
+        table.columns = [*table.columns, replace(column, id=self.fresh())]
         for row in table.rows.values():
             row[column.name] = int(default) if default and column.type == "INT" else default
         entries = [c.entry() for c in table.columns]
@@ -217,11 +241,39 @@ class History:
         others = [column for column in table.columns if column.name != "id"]
         if others:
             old = others[at % len(others)]
+            if old.type == "DECIMAL":
+                return
             wide = replace(old, type="BIGINT") if old.type != "VARCHAR" else replace(old, length=old.length + 20)
             table.columns = [wide if column == old else column for column in table.columns]
             self.ddl(name, ts, f"ALTER TABLE `{name}` MODIFY COLUMN `{old.name}` {wide.sql}", 12)
 
+    def retype(self, name, ts, at, number):
+        """Change a column's type; as TiDB does it, only where every value fits."""
+        table = self.tables[name]
+        others = [column for column in table.columns if column.name != "id"]
+        if not others:
+            return
+        old = others[at % len(others)]
+        ways = {"VARCHAR": [("INT", None, None), ("VARCHAR", 6, None)]}
+        new = replace(old, **dict(zip(("type", "length", "scale"), ways.get(old.type, _WAYS)[number % 2], strict=True)))
+        values = {key: _as(new, row[old.name]) for key, row in table.rows.items()}
+        if any(value is ValueError for value in values.values()):
+            return
+        for key, value in values.items():
+            table.rows[key][old.name] = value
+        # rows that are rewritten get another column
+        table.columns = [replace(new, id=self.fresh()) if column == old else column for column in table.columns]
+        self.ddl(name, ts, f"ALTER TABLE `{name}` MODIFY COLUMN `{old.name}` {new.sql}", 12)
+
+    def twice(self, name, ts, *_):
+        """Write a statement that changes nothing into two files, one of which tells less."""
+        table = self.tables[name]
+        entries = [column.entry() for column in table.columns]
+        self._entries(name, ts, f"ALTER TABLE `{name}` COMMENT = 'x'", 17, entries)
+        self._entries(name, ts, "", 0, [{k: v for k, v in e.items() if k != "ColumnId"} for e in entries])
+
     def truncate(self, name, ts, *_):
+        self.bin.append([name, deepcopy(self.tables[name]), False])
         self.tables[name].rows = {}
         self.ddl(name, ts, f"TRUNCATE TABLE `{name}`", 11)
 
@@ -278,7 +330,18 @@ class History:
 
     def drop(self, name, ts, *_):
         gone = self.tables.pop(name)
+        self.bin.append([name, deepcopy(gone), False])
         self.ddl(name, ts, f"DROP TABLE `{name}`", 4, gone.columns)
+
+    def flashback(self, _, ts, at, number):
+        """Bring back what was dropped or truncated last under a name, where it is not back already."""
+        old, new = NAMES[at % len(NAMES)], NAMES[number % len(NAMES)]
+        last = [one for one in self.bin if one[0] == old][-1:]
+        if last and not last[0][2] and new not in self.tables:
+            last[0][2] = True
+            self.tables[new] = deepcopy(last[0][1])
+            to = f" TO `{new}`" if new != old else ""
+            self.ddl(new, ts, f"FLASHBACK TABLE `{self.schema}`.`{old}`{to}", 25)
 
     def rename(self, name, ts, at, _):
         new = NAMES[at % len(NAMES)]
@@ -292,7 +355,25 @@ def _defined(parts):
     return ", ".join(f"PARTITION `{name}` VALUES LESS THAN {bound}" for name, bound in bounds.items())
 
 
+_WAYS = [("VARCHAR", 20, None), ("DECIMAL", 12, 2)]
+
+
+def _as(column, value):
+    """Return a value as a column of another type has it, ValueError itself where it does not fit."""
+    if value is None:
+        return None
+    text = str(value)
+    if column.type == "VARCHAR":
+        return text if len(text) <= column.length else ValueError
+    try:
+        return int(text) if column.type == "INT" else Decimal(text).quantize(Decimal("1.00"))
+    except ValueError:
+        return ValueError
+
+
 def _value(column, number):
+    if column.type == "DECIMAL":
+        return Decimal(number).quantize(Decimal("1.00"))
     return number if column.type != "VARCHAR" else f"x{number}"
 
 

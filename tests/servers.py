@@ -54,8 +54,8 @@ def memcached_nodes(count: int = 3, megabytes: int = 64) -> Iterator[Servers]:
 
 
 @contextmanager
-def redis_server(folder: Path, password: str = "", maxmemory: str = "0") -> Iterator[Servers]:
-    """Give one server that writes nothing to disk."""
+def redis_server(folder: Path, password: str = "", maxmemory: str = "0", more: Sequence[str] = ()) -> Iterator[Servers]:
+    """Give one server that writes nothing to disk; `more` are further options."""
     port = free_port()
     command = [found("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += [
@@ -66,6 +66,7 @@ def redis_server(folder: Path, password: str = "", maxmemory: str = "0") -> Iter
         "--maxmemory",
         maxmemory,
         *(["--requirepass", password] if password else []),
+        *more,
     ]
     with started([command], [port]) as processes:
         yield Servers((port,), processes, b"FLUSHALL\r\n")

@@ -29,6 +29,7 @@ HOPELESS = {
         errors.ValidationFailed,
         errors.GateRefused,
         errors.TableError,
+        errors.Blocked,
     )
 }
 """Exit codes of the command line after which trying again is of no use."""

@@ -5,8 +5,8 @@ training set masked, Recall@20 and NDCG@20 averaged over users with test pairs (
 all test lines, repeated ones counted; the ideal over min(k, test lines)).
 """
 
-import gzip
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from jobs.config import Settings
 from jobs.config.candidates import Collaborative
 from jobs.errors import SourceError
+from jobs.world.pairs import Interactions, Layout, read_interactions
 
 K = 20
+LOWEST = np.float32(-3e38)
+"""Scores up to this are those of places that implicit could not fill but with pins of the training set."""
 Pairs = NDArray[np.int64]
 
 
@@ -47,23 +50,26 @@ def settings_for(base: Settings, factors: int) -> Settings:
     )
 
 
-def read_pairs(file: Path) -> Pairs:
-    """Return [lines, 2] of user and item: `user item item …` or `user,item` lines, gzipped or not.
+def read_pairs(file: Path, layout: Layout = Layout.AUTO) -> Interactions:
+    """Return the saves of a split, read as `pinlake world --from-interactions` reads them.
 
     Raises:
-        SourceError: there is no such file.
+        SourceError: there is no such file, or it cannot be read.
     """
     if not file.is_file():
         raise SourceError(f"{file}: there is no such file; the folder must hold train and test as .txt.gz or .csv.gz.")
-    text = gzip.decompress(file.read_bytes()).decode() if file.suffix == ".gz" else file.read_text()
-    rows = [np.array(line.replace(",", " ").split(), np.int64) for line in text.splitlines()]
-    users = np.repeat([row[0] for row in rows if len(row)], [len(row) - 1 for row in rows if len(row)])
-    return np.column_stack([users, np.concatenate([row[1:] for row in rows if len(row)])])
+    return read_interactions(file, layout)
+
+
+def _pairs(read: Interactions) -> Pairs:
+    return np.column_stack([read.user, read.item])
 
 
 def find(folder: Path, name: str) -> Path:
     """Return the file of a split, such as train.txt.gz."""
-    found = [folder / f"{name}{ending}" for ending in (".txt.gz", ".csv.gz", ".txt", ".csv")]
+    endings = (".txt", ".csv", ".tsv", ".dat", ".inter")
+    found = [folder / f"{name}{ending}{packed}" for packed in (".gz", "") for ending in endings]
+    found.append(folder / f"{name}.parquet")
     return next((file for file in found if file.is_file()), found[0])
 
 
@@ -89,8 +95,14 @@ def direct(train: Pairs, cfg: Collaborative, seed: int) -> tuple[Pairs, NDArray[
         use_gpu=False,
     )
     model.fit(matrix, show_progress=False)
-    picked, _ = model.recommend(np.arange(len(users)), matrix, N=K, filter_already_liked_items=True)
-    return users, pins[picked]
+    most = min(K, len(pins))  # beyond, implicit repeats row 0 with a score of 0, which is a score like others
+    picked, scores = model.recommend(np.arange(len(users)), matrix, N=most, filter_already_liked_items=True)
+    return users, filled(np.where(scores > LOWEST, pins[np.maximum(picked, 0)], -1))
+
+
+def filled(lists: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return lists [users, n] as [users, K], -1 where they are shorter."""
+    return np.pad(lists[:, :K], ((0, 0), (0, max(0, K - lists.shape[1]))), constant_values=-1)
 
 
 def judge(model: str, users: Pairs, lists: NDArray[np.int64], test: Pairs, seconds: float) -> Quality:
@@ -109,7 +121,7 @@ def judge(model: str, users: Pairs, lists: NDArray[np.int64], test: Pairs, secon
     place = np.searchsorted(users, judged)
     known = (place < len(users)) & (users[np.minimum(place, len(users) - 1)] == judged)
     shown = np.where(known[:, None], lists[np.minimum(place, len(users) - 1)], -1)
-    hits = np.isin(judged[:, None] * wide + shown, truth) & (shown >= 0)
+    hits = np.isin(judged[:, None] * wide + shown, truth) & (shown >= 0) & ~_repeated(shown)
     gains = 1.0 / np.log2(np.arange(2, K + 2))
     ideal = np.cumsum(gains)[np.minimum(sizes, K) - 1]
     recall = float((hits.sum(axis=1) / sizes).mean())
@@ -118,15 +130,33 @@ def judge(model: str, users: Pairs, lists: NDArray[np.int64], test: Pairs, secon
     )
 
 
-def run_quality(folder: Path, settings: Settings, platform_lists: Any) -> list[Quality]:
+def _repeated(lists: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say of each place whether its pin stands before it in the list: no pin is found twice."""
+    order = np.argsort(lists, axis=1, kind="stable")
+    alike = np.zeros(lists.shape, bool)
+    alike[:, 1:] = np.diff(np.take_along_axis(lists, order, 1), axis=1) == 0
+    found = np.empty(lists.shape, bool)
+    np.put_along_axis(found, order, alike, 1)
+    return found
+
+
+def run_quality(
+    folder: Path, settings: Settings, platform_lists: Any, say: Callable[[str], None] = lambda _: None
+) -> list[Quality]:
     """Return both sides' quality on the train and test split in `folder`.
 
     Args:
         folder: holds train and test.
         settings: as `settings_for` returns them.
         platform_lists: takes the training file, returns (users, lists) by way of the platform.
+        say: told what was understood of each file.
     """
-    train, test = read_pairs(find(folder, "train")), read_pairs(find(folder, "test"))
+    read = read_pairs(find(folder, "train"))
+    # lists of one item each look like pairs, and are: with the training set's layout all lengths are read alike
+    held = read_pairs(find(folder, "test"), Layout.LISTS if read.layout is Layout.LISTS else Layout.AUTO)
+    train, test = _pairs(read), _pairs(held)
+    for name, one in (("train", read), ("test", held)):
+        say(f"{name}: {'; '.join(one.told)}.")
     cfg, seed = settings.candidates.collaborative, settings.candidates.seed
     started = time.monotonic()
     users, lists = direct(train, cfg, seed)

@@ -57,12 +57,14 @@ def trending_pins(tables: Tables, ctx: Context) -> DataFrame:
 
     Score: (observed - expected) / sqrt(expected + 1), about standard deviations of a Poisson count. Expected: the pin's
     people per span before, drawn towards its category's mean, times the growth of the whole site, times the part of the
-    newest span that the pin lived through.
+    newest span that the pin lived through. Pins without a category are a category of their own, ''; one of unknown age
+    counts as old.
     """
     cfg = ctx.settings.candidates.trending
     spans = Spans.of(ctx)
-    public = tables["gold.pin_stats"].where("visibility = 'public' and age_days is not null and category is not null")
-    public = public.select("pin_id", "category", "creator_id", "age_days")
+    age = F.coalesce("age_days", F.lit(float(spans.days * (spans.before + 1)))).alias("age_days")
+    public = tables["gold.pin_stats"].where("visibility = 'public'")
+    public = public.select("pin_id", F.coalesce("category", F.lit("")).alias("category"), "creator_id", age)
     acts = people(_acts(tables, spans), cfg.max_acts_per_day)
     counted = _count(acts.join(public, "pin_id"))
     pins = public.join(counted, "pin_id", "left").fillna(0, ["observed", "before"])

@@ -16,8 +16,11 @@ SPARE = 20
 
 
 def stock(pins: DataFrame, per_category: int) -> DataFrame:
-    """Return the shelves of pins (category, pin_id, creator_id, score): the best of each category and of all."""
-    own = pins.where(F.col("category").isNotNull())
+    """Return the shelves of pins (category, pin_id, creator_id, score): the best of each category and of all.
+
+    Pins without a category have a shelf of their own, '', as in the users' shares.
+    """
+    own = pins.withColumn("category", F.coalesce("category", F.lit("")))
     everything = pins.withColumn("category", F.lit(ANY))
     return top(own, ("category",), per_category, "place").unionByName(
         top(everything, ("category",), per_category, "place")
@@ -36,7 +39,7 @@ def hand_out(contract: Contract, shelves: DataFrame, explore: float) -> DataFram
     few = F.broadcast(shelves)  # bounded by categories * per_category
     offers = contract.fitting(wishes.join(few, "category").where(F.col("place") <= F.col("quota") + F.lit(SPARE)))
     kept = top(offers, ("user_id", "category"), contract.per_user, "place").where(F.col("place") <= F.col("quota"))
-    general = F.col("category") == ANY
+    general = F.col("category").isin(ANY, "")
     return kept.select(
         *("user_id", "pin_id", "creator_id"),
         F.round(F.col("score") * F.col("share"), 6).alias("score"),

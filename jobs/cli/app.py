@@ -1,22 +1,24 @@
 """The application: global options, errors to exit codes, and the list of commands."""
 
-import json
+import os
 import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
+from jobs.cli.grid import write_json
 from jobs.errors import PlatformError
 from jobs.redaction import know, of_settings, redacted
 
 HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
 
 Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input · 4 something missing on the machine ·
-5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table.
+5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table ·
+10 ingest holds a table or topic back, the others are taken in.
 """
 
 app = typer.Typer(
@@ -54,9 +56,20 @@ class State:
         return str(self.loaded.path(value))
 
 
+class Screen(Console):
+    """Standard output; whoever reads it may stop, as `head` does."""
+
+    def on_broken_pipe(self) -> None:
+        """End without a word."""
+        self.quiet = True
+        reader_left()
+
+
 STATE = State()
-out = Console()
+out = Screen()
 err = Console(stderr=True)
+PIPE_CLOSED = 141
+"""Exit code of a command whose output nobody reads any more, as a shell gives it: 128 and the number of SIGPIPE."""
 
 
 @app.callback()
@@ -64,17 +77,18 @@ def options(
     env: Annotated[str | None, typer.Option(help="Environment: a folder of conf/.", envvar="PINLAKE_ENV")] = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting for this call, such as ranking.feed_length=50.")
+        list[str] | None,
+        typer.Option("--set", help="A setting for this call, such as ranking.feed_length=50; may be given again."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
 ) -> None:
-    """Options before the command hold for every command."""
+    """Options before the command hold for every command; they may stand behind it too."""
     STATE.env, STATE.lake, STATE.sets, STATE.debug = env, lake, list(set_ or []), debug
 
 
 def print_json(value: Any) -> None:
     """Write a value for a program to read."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    write_json(value)
 
 
 def main() -> None:
@@ -91,10 +105,16 @@ def main() -> None:
     import jobs.cli.reconcile
     import jobs.cli.report
     import jobs.cli.similar
+    import jobs.cli.why
     import jobs.cli.work  # noqa: F401 - registers the commands
+    from jobs.cli.commands import prepared
 
+    began = _place()
     try:
-        app(standalone_mode=True)
+        prepared(app)()
+    except SystemExit:
+        end_quietly(began)
+        raise
     except PlatformError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -107,10 +127,40 @@ def main() -> None:
         _unexpected(error)
 
 
+def end_quietly(began: tuple[int, int] | None) -> None:
+    """Leave without a trace if nobody reads standard output any more.
+
+    Args:
+        began: where standard output went at first.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_left()
+    # at a closed pipe the libraries put a wrapper, or the null device, in the place of standard output
+    if type(sys.stdout).__name__ == "PacifyFlushWrapper" or _place() != began:
+        reader_left()
+
+
+def _place() -> tuple[int, int] | None:
+    """Return which file standard output is."""
+    try:
+        found = os.fstat(1)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def reader_left() -> NoReturn:
+    """End: what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(PIPE_CLOSED)
+
+
 def _fail(sentence: str, code: int) -> None:
     if STATE.debug:
-        err.print(_plain(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
-    err.print(f"[bold red]Error:[/] {_plain(redacted(sentence))}", highlight=False, soft_wrap=True)
+        err.print(escaped(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
+    err.print(f"[bold red]Error:[/] {escaped(redacted(sentence))}", highlight=False, soft_wrap=True)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -122,7 +172,8 @@ def _unexpected(error: Exception) -> None:
     _fail(f"{type(error).__name__}: {text} (unexpected: --debug before the command shows where)", 1)
 
 
-def _plain(text: str) -> str:
+def escaped(text: object) -> str:
+    """Return data, a path or a name to stand among markup: brackets in it are brackets."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(str(text))

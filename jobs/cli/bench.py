@@ -2,6 +2,7 @@
 
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from jobs.benchmark.pages import put
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.app import STATE, app, err, out, print_json
 
 if TYPE_CHECKING:
     from jobs.cli.engine import Engine
@@ -31,8 +32,8 @@ def group() -> None:
 
 @benchmarks.command()
 def quality(
-    data: Annotated[Path, typer.Option(help="Folder with train and test: `user item item …` or `user,item` lines.")],
-    factors: Annotated[int, typer.Option(help="Length of the factor vectors, both sides.")] = 128,
+    data: Annotated[Path, typer.Option(help="Folder with train and test: lists or lines of `user,item`.")],
+    factors: Annotated[int, typer.Option(help="Length of the factor vectors, both sides.", min=2)] = 128,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Rank a real data set by way of the whole platform and by `implicit` directly; print both.
@@ -45,7 +46,8 @@ def quality(
 
     settings = settings_for(STATE.loaded.settings, factors)
     with tempfile.TemporaryDirectory(prefix="pinlake-quality-") as scratch:
-        found = run_quality(data, settings, lambda train: platform_lists(train, settings, Path(scratch), as_json))
+        ours = partial(platform_lists, settings=settings, scratch=Path(scratch), quiet=as_json)
+        found = run_quality(data, settings, ours, lambda line: err.print(line, markup=False, soft_wrap=True))
     if as_json:
         print_json(plain(found))
         return
@@ -159,7 +161,9 @@ Page = Annotated[Path | None, typer.Option(help="Markdown page to write into, do
 
 
 @benchmarks.command()
-def ingest(rows: Annotated[int, typer.Option(help="Rows of each protocol.")] = 400_000, page: Page = None) -> None:
+def ingest(
+    rows: Annotated[int, typer.Option(help="Rows of each protocol.", min=1)] = 400_000, page: Page = None
+) -> None:
     """Read change files as ingest does, beside the nearest thing that only parses them: rows a CPU-second.
 
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.

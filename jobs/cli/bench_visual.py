@@ -17,7 +17,7 @@ PAGE, MODEL = "posters.html", "look.onnx"
 
 @benchmarks.command()
 def near_duplicates(
-    rows: Annotated[int, typer.Option(help="Hashes, most of them different.")] = 1_000_000,
+    rows: Annotated[int, typer.Option(help="Hashes, most of them different.", min=1000)] = 1_000_000,
     spark: Annotated[bool, typer.Option("--spark", help="Measure the join on Spark too.")] = False,
     page: Page = None,
 ) -> None:
@@ -114,4 +114,4 @@ def posters(
         if name in figures:
             one = figures[name]
             out.print(f"   {name}: {one['share']:.4f} of the nearest, {one['chance']:.4f} by chance", highlight=False)
-    out.print(f"   {folder / PAGE}, {folder / MODEL}", highlight=False, soft_wrap=True)
+    out.print(f"   {folder / PAGE}, {folder / MODEL}", markup=False, highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.panel import Panel
 from rich.rule import Rule
 
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
 from jobs.cli.engine import engine, start_spark
 from jobs.cli.ingest import source_options
 from jobs.cli.look import images_folder, open_reader
@@ -32,14 +32,15 @@ def run_demo() -> None:
         cut = on.flow(None)
         user, pin = _examples(on.runner.lake, cut)
         saves = _recent_saves(on.runner.lake, cut, user)
+        learned = _learned(on.runner.lake, cut)
         docs = on.runner.validator.build_docs()
     seconds = time.monotonic() - started
     out.print(Rule("3  what the online store serves now", align="left"))
-    page = _show(user, pin, saves)
+    page = _show(user, pin, saves, learned)
     out.print(_next(user, pin, page, docs, seconds))
 
 
-def _show(user: int, pin: int, saves: list[int]) -> Path:
+def _show(user: int, pin: int, saves: list[int], learned: bool | None) -> Path:
     from jobs.publish.page import write_page
     from jobs.publish.views import show_feed, show_related
 
@@ -47,7 +48,7 @@ def _show(user: int, pin: int, saves: list[int]) -> Path:
     show_feed(reader, user, out, 10)
     show_related(reader, pin, out, 8)
     folder = Path(STATE.path(STATE.loaded.settings.platform.work)) / "reports"
-    return write_page(folder, reader, user, pin, images=images_folder(), saved=saves)
+    return write_page(folder, reader, user, pin, images=images_folder(), saved=saves, learned=learned)
 
 
 def _examples(lake: "Lake", cut: date) -> tuple[int, int]:
@@ -71,10 +72,16 @@ def _recent_saves(lake: "Lake", cut: date, user: int) -> list[int]:
     return list(row["recent_saves"] or [])[:12] if row is not None else []
 
 
+def _learned(lake: "Lake", cut: date) -> bool | None:
+    """Return whether the feeds of the cut were scored by a model."""
+    row = lake.read("gold.ranker").where(f"as_of = DATE'{cut}'").select("model").first()
+    return None if row is None else row["model"] is not None
+
+
 def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) -> Panel:
     lines = [
-        f"The same feed as pictures:  [bold]{page}[/]",
-        f"What was checked:           [bold]{docs}[/]" if docs else "",
+        f"The same feed as pictures:  [bold]{escaped(page)}[/]",
+        f"What was checked:           [bold]{escaped(docs)}[/]" if docs else "",
         "",
         f"pinlake feed {user}              that feed, from the store",
         f"pinlake related {pin}           pins beside a pin",

@@ -13,11 +13,11 @@ from jobs.errors import ConfigError
 @app.command()
 def embed(
     pictures: Annotated[Path, typer.Argument(help="A folder or a tar of JPEG, PNG, WEBP, GIF or BMP files.")],
-    model: Annotated[Path, typer.Option(help="An ONNX model, weights inside.")],
+    model: Annotated[Path, typer.Option(help="An ONNX model; weights in files of their own lie beside it.")],
     to: Annotated[Path, typer.Option("--out", help="A .npy file to write: float16, one row a picture, length one.")],
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the model's pictures. [the model's]")] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B from 0 to 1, taken away. [the model's metadata, 0]")] = None,
-    std: Annotated[str | None, typer.Option(help="R,G,B that is divided by. [the model's metadata, 1]")] = None,
+    std: Annotated[str | None, typer.Option(help="R,G,B, of 0 to 1, divided by. [the model's metadata, 1]")] = None,
     fit: Annotated[Literal["crop", "stretch"], typer.Option(help="The middle, or the whole out of shape.")] = "crop",
     resample: Annotated[Literal["bilinear", "bicubic"], typer.Option(help="As the training did.")] = "bilinear",
     output: Annotated[str, typer.Option(help="Output that is the embedding. [the only one]")] = "",
@@ -37,6 +37,7 @@ def embed(
     from jobs.config.ingest import Embeddings, Pictures
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
+    from jobs.ingest.pictures.names import text_of
 
     require_place(to)
     cores = threads or len(os.sched_getaffinity(0))
@@ -51,11 +52,15 @@ def embed(
         return
     lines = [f"{made.vectors:,} vectors of {made.dim} values by {made.model}, on the {made.device.upper()}"]
     lines[0] += f": {made.fallback}." if made.fallback else "."
+    if made.warning:
+        lines.append(f"Warning: {made.warning}.")
     if made.quarantined:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(made.quarantined.items()))
         lines.append(f"{sum(made.quarantined.values()):,} files could not be embedded ({counts}).")
+    if made.hidden:
+        lines.append(f"{made.hidden:,} files or folders whose name begins with a dot were passed over.")
     for line in [*lines, f"{to}, {names_of(to).name}"]:
-        out.print("   " + line, markup=False, highlight=False, soft_wrap=True)
+        out.print("   " + text_of(line)[0], markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(name: str, text: str | None, between: str, count: int, kind: type) -> tuple[Any, ...] | None:
@@ -74,7 +79,7 @@ def _numbers(name: str, text: str | None, between: str, count: int, kind: type) 
 
 
 class _Bar:
-    """Progress on stderr; of a tar nobody knows how many pictures it holds."""
+    """Progress on stderr."""
 
     def __init__(self, quiet: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

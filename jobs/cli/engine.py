@@ -9,9 +9,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from jobs import logs
-from jobs.cli.app import STATE, out
+from jobs.cli.app import STATE, escaped, out
+from jobs.errors import PlatformError, SourceError, TableError, ValidationFailed
+from jobs.ingest.attention import Attention, attention
+from jobs.redaction import redacted
 
 if TYPE_CHECKING:
     from jobs.config import Settings
@@ -49,7 +53,7 @@ class Progress:
         with self._lock:
             self._running[title] = text
             shown = [f"{name}: {at}" if at else f"{name} …" for name, at in self._running.items()]
-            self._status.update("   ".join(shown))
+            self._status.update(escaped("   ".join(shown)))
             self._status.start()
 
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:
@@ -64,6 +68,30 @@ class Progress:
                 f"{number} [green]✓[/] {name:<26} {day} {result.rows:>10,} rows {result.seconds:>6.1f} s[dim]{more}[/]"
             )
         self.console.print(text, highlight=False, soft_wrap=True)
+
+    def say_all(self, found: Attention) -> None:
+        """Show what a person must look at, what is held first."""
+        for sentence in (*found.held, *found.waiting, *found.notes):
+            self.warn(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Show a sentence that asks for attention."""
+        text = Text(f"   ! {redacted(sentence)}", style="yellow")
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+_SOURCES = {
+    "ingest.cdc": ("ticdc", "dumpling", "resnapshot", "replay"),
+    "ingest.kafka": ("kafka",),
+    "ingest.pictures": ("pictures",),
+    "ingest.embeddings": ("model",),
+}
+"""Job of ingest -> the options any of which asks for it."""
+
+
+def is_asked(job: str, options: Mapping[str, Any]) -> bool:
+    """Return whether a job of ingest has a source to take in."""
+    return any(options.get(name) for name in _SOURCES.get(job, ())) or job not in _SOURCES
 
 
 class Engine:
@@ -97,15 +125,34 @@ class Engine:
         with self.show.job(f"{step.job.name} {step.as_of}"):
             return self.runner.run(step.job, step.as_of, force)
 
-    def ingest(self, only: str | None = None) -> None:
-        """Run the ingest jobs, or one of them."""
+    def ingest(self, only: str | None = None) -> Attention:
+        """Run the ingest jobs, or one of them, and say what a person must look at; return it.
+
+        Raises:
+            PlatformError: what the first job raised that failed: the others have run.
+        """
         from jobs.flow import FLOW
 
+        found = Attention()
+        failed: list[PlatformError] = []
         for job in FLOW:
-            if job.stage == "ingest" and only in {None, job.name}:
+            if job.stage != "ingest" or only not in {None, job.name}:
+                continue
+            try:
                 with self.show.job(job.name):
                     result = self.runner.run(job, None)
+            except (SourceError, ValidationFailed, TableError) as error:  # of this source alone
+                failed.append(error)
+                continue
+            if is_asked(job.name, self.runner.options):
                 self.show.done("  ", job.name, None, result)
+            found += attention(result.counts, result.detail) + Attention(notes=result.warnings)
+        self.show.say_all(found)
+        for later in failed[1:]:
+            self.show.warn(str(later))
+        if failed:
+            raise failed[0]
+        return found
 
     def work(self) -> "Work":
         """Return what an action gets, without checks: for measurements."""
@@ -144,7 +191,10 @@ def start_spark() -> Any:
 
 @contextmanager
 def engine(
-    options: Mapping[str, Any] | None = None, settings: "Settings | None" = None, root: str | None = None
+    options: Mapping[str, Any] | None = None,
+    settings: "Settings | None" = None,
+    root: str | None = None,
+    judges: bool = True,
 ) -> Iterator[Engine]:
     """Start Spark, give an engine, and put everything away again.
 
@@ -152,6 +202,7 @@ def engine(
         options: what actions need to know of the command line.
         settings: instead of those of conf/.
         root: of the lake, instead of platform.lake.
+        judges: whether tables will be judged: what that needs is then imported while Spark starts.
     """
     from jobs.lake.delta import Lake
     from jobs.runner import Runner
@@ -162,7 +213,8 @@ def engine(
     logs.start(Path(STATE.path(settings.platform.work)) / "logs", settings.platform.log_level)
     validator = Validator(loaded.root / "expectations", settings, Path(STATE.path(settings.platform.work)))
     with out.status("Starting Spark …"):
-        validator.warm_up()
+        if judges:
+            validator.warm_up()
         session = start_spark()
     show = Progress(out)
     lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)

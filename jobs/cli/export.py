@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jobs.cli.app import app, out
+from jobs.cli.app import app, escaped, out
 
 
 @app.command()
@@ -24,4 +24,8 @@ def export(
 
     with engine(root=lake) as on:
         rows = write(on.runner.lake, tables or (), folder, form, on.runner.progress)
-    out.print(f"   [green]✓[/] {len(rows)} tables, {sum(rows.values()):,} rows in {folder}", highlight=False)
+    out.print(
+        f"   [green]✓[/] {len(rows)} tables, {sum(rows.values()):,} rows in {escaped(folder)}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
-from jobs.errors import SourceError
+from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.grid import as_is, print_whole
+from jobs.errors import Blocked, SourceError
 from jobs.ingest.broker.address import is_broker, parse
 from jobs.ingest.broker.properties import consumer_properties
 
@@ -88,8 +89,13 @@ def ingest(
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
     status: Annotated[bool, typer.Option("--status", help="Take in nothing: say how far each table is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --status: for a program to read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with code 10 also for what is awaited, unknown or in quarantine.")
+    ] = False,
 ) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
+
+    Ends with code 10 where a table or topic is held: the others are taken in.
 
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
 
@@ -103,7 +109,9 @@ def ingest(
     options = source_options(ticdc, dumpling, kafka) | changefeed_option(changefeed)
     options |= {"snapshot_ts": snapshot_ts} if snapshot_ts else {}
     with engine(options, root=lake) as on:
-        on.ingest()
+        error = on.ingest().error(strict)
+    if error is not None:
+        raise error
 
 
 @app.command()
@@ -126,15 +134,17 @@ def resnapshot(
     options = source_options(ticdc, dumpling, []) | {"kafka": [], "resnapshot": (table, export)}
     options |= changefeed_option(changefeed) | ({"snapshot_ts": snapshot_ts} if snapshot_ts else {})
     with engine(options, root=lake) as on:
-        on.ingest("ingest.cdc")
-    out.print(f"   {table} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
+        found = on.ingest("ingest.cdc")
+    if any(sentence.startswith(f"{table} is held") for sentence in found.held):
+        raise Blocked(f"{table} is still held, see above.")
+    out.print(f"   {escaped(table)} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
 
 
 def show_status(lake: str | None, as_json: bool) -> None:
     """Print how far each source table is, and what was done for it so far."""
     from rich.table import Table as Grid
 
-    from jobs.ingest.status import status
+    from jobs.ingest.status import status, without_table
 
     found = status(lake or STATE.path(STATE.loaded.settings.platform.lake))
     if as_json:
@@ -151,14 +161,21 @@ def show_status(lake: str | None, as_json: bool) -> None:
     for one in found:
         at = f"{one.checkpoint:%m-%d %H:%M}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]
-        grid.add_row(one.table, at, _duration(one.lag), *counts, style="yellow" if one.held else None)
-    out.print(grid)
+        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.held else None)
+    print_whole(out, grid)
     for one in found:
         if one.held:
             reason = one.held if one.table in one.held else f"{one.table} {one.held}"
             out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        for path in one.awaited:
+            out.print(f"   {one.table} waits for {path}: an index names it, and it is not there.", **_PLAIN)
+    for topic in without_table(found, STATE.loaded.settings.ingest):
+        out.print(f"   kafka:{topic} has no table: its messages stay in bronze.", **_PLAIN)
     if any(one.quarantined for one in found):
         out.print("   `pinlake quarantine list` says why rows could not be used.", highlight=False)
+
+
+_PLAIN: dict[str, Any] = {"style": "yellow", "markup": False, "highlight": False, "soft_wrap": True}
 
 
 def _duration(lag: timedelta | None) -> str:

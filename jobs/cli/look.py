@@ -1,17 +1,17 @@
-"""Commands that look, without Spark: feed, related, why, tables, runs, generations, rollback, config."""
+"""Commands that look, without Spark: feed, related, tables, runs, generations, rollback, config."""
 
-from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
-from jobs.cli.app import STATE, app, err, out, print_json
-from jobs.errors import TableError
+from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.grid import print_grid
+from jobs.errors import ConfigError, TableError
 
 Json = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+SHOWN = 20
+Length = Annotated[int | None, typer.Option(help="Pins shown. [20, and all with --json]", min=1)]
 
 
 def open_reader() -> Any:
@@ -29,7 +29,7 @@ def _store() -> Any:
 
 
 @app.command()
-def feed(user: int, as_json: Json = False, length: Annotated[int, typer.Option(help="Pins shown.")] = 20) -> None:
+def feed(user: int, as_json: Json = False, length: Length = None) -> None:
     """Show a user's home feed as the online store serves it, with reasons.
 
     `pinlake feed 17` · `pinlake feed 17 --json`
@@ -37,11 +37,11 @@ def feed(user: int, as_json: Json = False, length: Annotated[int, typer.Option(h
     from jobs.publish.views import feed_plain, show_feed
 
     reader = open_reader()
-    print_json(feed_plain(reader, user)) if as_json else show_feed(reader, user, out, length)
+    print_json(feed_plain(reader, user, length)) if as_json else show_feed(reader, user, out, length or SHOWN)
 
 
 @app.command()
-def related(pin: int, as_json: Json = False, length: Annotated[int, typer.Option(help="Pins shown.")] = 20) -> None:
+def related(pin: int, as_json: Json = False, length: Length = None) -> None:
     """Show the pins served beside a pin.
 
     `pinlake related 4711`
@@ -49,7 +49,7 @@ def related(pin: int, as_json: Json = False, length: Annotated[int, typer.Option
     from jobs.publish.views import related_plain, show_related
 
     reader = open_reader()
-    print_json(related_plain(reader, pin)) if as_json else show_related(reader, pin, out, length)
+    print_json(related_plain(reader, pin, length)) if as_json else show_related(reader, pin, out, length or SHOWN)
 
 
 def _delta(name: str) -> Any:
@@ -76,45 +76,6 @@ def _rows(name: str, where: list[tuple[str, str, Any]]) -> list[dict[str, Any]]:
 
 
 @app.command()
-def why(
-    user: int,
-    pin: int,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="The cut. [that of the served generation]")] = None,
-    as_json: Json = False,
-) -> None:
-    """Say why a pin is, or is not, in a user's feed: who proposed it, its score, the rule that dropped it.
-
-    `pinlake why 17 4711`
-    """
-    from jobs.cli.work import parse_day
-
-    day = parse_day(as_of) or date.fromisoformat(str(open_reader().home_feed(user).as_of))
-    key = [("as_of", "=", day), ("user_id", "=", user), ("pin_id", "=", pin)]
-    ranked, proposals = _rows("gold.ranked", key), _rows("gold.candidates", key)
-    if as_json:
-        print_json({"as_of": day, "ranked": ranked, "candidates": proposals})
-        return
-    if not ranked:
-        out.print(f"No source proposed pin {pin} to user {user} on {day}: it was never a candidate.")
-        return
-    out.print(_verdict(ranked[0], day), highlight=False)
-    grid = Grid("source", "rank", "score", "went by", header_style="bold")
-    for row in sorted(proposals, key=lambda r: (r["rank"], r["source"])):
-        by = f"{row['evidence_kind']} {row['evidence_id'] or ''}".strip()
-        grid.add_row(row["source"], str(row["rank"]), f"{row['score']:.4f}", by)
-    out.print(grid)
-
-
-def _verdict(row: Mapping[str, Any], day: date) -> str:
-    head = f"Pin {row['pin_id']} for user {row['user_id']} on {day}: score {row['score']:.4f}, "
-    if row["position"] is not None:
-        return head + f"[green]place {row['position']}[/] in the feed, reason {row['reason']} {row['reason_id'] or ''}."
-    if row["rule"]:
-        return head + f"[red]dropped[/] by rule {row['rule']}."
-    return head + "not in the feed: others scored higher or were more different."
-
-
-@app.command()
 def tables(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
     """List the tables of the lake, or the columns of one.
 
@@ -128,7 +89,7 @@ def tables(name: Annotated[str | None, typer.Argument()] = None, as_json: Json =
         if as_json:
             print_json({"table": name, "comment": known.comment, "grain": known.grain, "columns": columns})
             return
-        out.print(f"[bold]{name}[/]: {known.comment} Grain: {known.grain}.", highlight=False)
+        out.print(f"[bold]{name}[/]: {escaped(known.comment)} Grain: {escaped(known.grain)}.", highlight=False)
         _grid(columns)
         return
     found = [{"table": t.name, **_size(t.name), "grain": t.grain, "comment": t.comment} for t in TABLES.values()]
@@ -149,7 +110,7 @@ def _size(name: str) -> dict[str, Any]:
 
 @app.command()
 def runs(
-    last: Annotated[int, typer.Option(help="Newest runs shown.")] = 30,
+    last: Annotated[int, typer.Option(help="Newest runs shown.", min=1)] = 30,
     job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -157,7 +118,17 @@ def runs(
 
     `pinlake runs --job ranking.ranked` · `pinlake runs --json`
     """
-    rows = _rows("ops.runs", [("job", "=", job)] if job else [])
+    from jobs.flow import JOBS
+    from jobs.flow import job as named
+
+    try:
+        rows = _rows("ops.runs", [("job", "=", job)] if job else [])
+    except TableError:
+        rows = []
+        if job is None or job in JOBS:
+            raise
+    if job is not None and not rows:
+        named(job)  # refuses a name that nothing has
     rows = sorted(rows, key=lambda row: row["started_at"])[-last:]
     for row in rows:
         row["counts"], row["inputs"] = dict(row["counts"] or []), dict(row["inputs"] or [])
@@ -201,7 +172,7 @@ def rollback(to: Annotated[str | None, typer.Argument(help="Generation. [the one
     from jobs.publish.keep import rollback as move
 
     pointer = move(_store(), to)
-    out.print(f"Now serving {pointer.current}. `pinlake generations` lists all.", highlight=False)
+    out.print(f"Now serving {escaped(pointer.current)}. `pinlake generations` lists all.", highlight=False)
 
 
 @app.command()
@@ -221,16 +192,23 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
         if key is None or k.startswith(key)
     ]
     if not found:
-        err.print(f"No setting begins with {key!r}.")
-        raise typer.Exit(2)
-    print_json(found) if as_json else _grid(found)
+        from jobs.names import suggestion
+
+        known = {*said, *(name.rpartition(".")[0] for name in said)}
+        meant = suggestion(str(key), known)
+        raise ConfigError(f"No setting begins with {key!r}.{meant} `pinlake config` lists all.")
+    print_json(found) if as_json else _grid([row | {"value": str(row["value"])} for row in found])
 
 
 def _grid(rows: list[dict[str, Any]]) -> None:
-    grid = Grid(*(rows[0] if rows else ["nothing yet"]), header_style="bold", box=None, pad_edge=False)
-    for row in rows:
-        grid.add_row(*["" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()])
-    out.print(grid)
+    columns = list(rows[0]) if rows else ["nothing yet"]
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    print_grid(out, columns, cells, box=None)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"{value:,}" if type(value) is int else str(value)
+    return " ".join(text.splitlines())
 
 
 def images_folder() -> Path | None:

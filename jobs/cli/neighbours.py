@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jobs.visual.knn.join import Join
     from jobs.visual.knn.wish import Progress, Report
 
+MISSED = 10
+"""Exit code where neighbours are written, and the recall that was asked for was not reached."""
 SAID = {
     "open": "Opening the index",
     "train": "Training cells",
@@ -25,8 +27,8 @@ SAID = {
 
 @app.command()
 def knn(
-    vectors: Annotated[Path, typer.Argument(help="A .npy file of float16, float32 or float64, one row a vector.")],
-    to: Annotated[Path, typer.Option("--out", help="Parquet file to write: id, neighbour, score, rank.")],
+    vectors: Annotated[Path, typer.Argument(help="A .npy file of floats, or int8 or int16, one row a vector.")],
+    to: Annotated[Path, typer.Option("--out", help="File to write, .parquet or .csv: id, neighbour, score, rank.")],
     k: Annotated[int, typer.Option("--k", help="Neighbours of each vector.", min=1)] = 50,
     recall: Annotated[
         float, typer.Option(help="Share of the true neighbours to find, above 0; 1 compares all vectors.", max=1)
@@ -42,32 +44,50 @@ def knn(
 ) -> None:
     """Find each vector's nearest others, itself left out by id; no lake, no Java.
 
-    Above 50,000 vectors an inverted file is tuned on a sample until the lower end of the recall's 95 % interval is
-    --recall; if that cannot be had, nothing is written. Rows that are NaN or zero go to NEIGHBOURS.quarantine.parquet.
+    Above 20,000 vectors an inverted file is tuned on a sample until the lower end of the recall's 95 % interval is
+    --recall. If that cannot be had, all are compared up to 60,000; above, what was found is written, and said: with
+    exit code 10 where even the mean is below --recall. Rows that are NaN, infinite or zero go to a quarantine file.
 
     `pinlake knn VECTORS.npy --k 50 --recall 0.98 --out NEIGHBOURS.parquet`
     """
     from jobs.visual.knn.files import quarantine_of, require_place, write_neighbours
     from jobs.visual.knn.join import Join
     from jobs.visual.knn.wish import Wish
-    from jobs.visual.npy import opened
+    from jobs.visual.npy import opened, some_vectors
 
-    require_place(to)
-    wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed)
+    require_place(to, [vectors, *([ids] if ids else [])])
+    wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)
     named = None if ids is None else opened(ids, "ids")
     with _progress(quiet=as_json) as told:
-        join = Join(opened(vectors, "vectors"), named, wish, told)
+        join = Join(some_vectors(vectors), named, wish, told)
         write_neighbours(join, to)
     if as_json:
         print_json(join.report.plain() | {"out": str(to)})
-        return
+    else:
+        _say(join, to, quarantine_of(to))
+    if (warning := missed(join.report)) is not None:
+        err.print(f"Warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+        if join.report.recall is not None and join.report.recall.mean < recall:
+            raise typer.Exit(MISSED)
+
+
+def _say(join: "Join", to: Path, quarantine: Path) -> None:
     for line in sentences(join.report):
         out.print("   " + line, markup=False, highlight=False, soft_wrap=True)
     if join.report.quarantined:
-        out.print(
-            f"   {_left_out(join)} {quarantine_of(to)} lists them.", markup=False, highlight=False, soft_wrap=True
-        )
+        out.print(f"   {_left_out(join)} {quarantine} lists them.", markup=False, highlight=False, soft_wrap=True)
     out.print(f"   {to}", markup=False, highlight=False, soft_wrap=True)
+
+
+def missed(report: "Report") -> str | None:
+    """Return a warning where the recall that was asked for was not reached."""
+    if report.missed is None:
+        return None
+    return (
+        f"recall {report.missed} was asked for, and {report.recall} reached with {report.probes} of {report.cells:,} "
+        "cells, the most that are worth it: the neighbours are written as found. These vectors are not clustered "
+        "enough for an index; --recall 1 compares all."
+    )
 
 
 def sentences(report: "Report") -> list[str]:
@@ -81,8 +101,14 @@ def sentences(report: "Report") -> list[str]:
             f"Recall {report.recall} at 95 %, on {report.recall.sampled:,} sampled vectors compared with all; "
             f"{report.probes} of {report.cells:,} cells looked into."
         )
+    if report.k > n - 1:
+        lines.append(
+            f"{report.k:,} neighbours were asked for, and each vector has {max(0, n - 1):,} others: all of them."
+        )
+    if not report.values.startswith("float"):
+        lines.append(f"The values are {report.values}, compared as numbers: bits packed into bytes are no vectors.")
     if report.short:
-        lines.append(f"{report.short:,} vectors have fewer than {min(report.k, n - 1)}: their cells hold no more.")
+        lines.append(f"{report.short:,} vectors have fewer than {min(report.k, n - 1):,}: their cells hold no more.")
     lines.append(f"On the {report.backend.upper()}" + (f": {report.fallback}." if report.fallback else "."))
     return lines
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.grid import as_is, print_whole
 from jobs.cli.look import Json
 from jobs.lake.query import Tables
 from jobs.report.intake import readable
@@ -48,8 +49,13 @@ def list_(table: Table = None, reason: Reason = None, as_json: Json = False) -> 
         grid.add_column(name, no_wrap=True, justify="right" if name in {"rows", "files"} else "left")
     for row in rows:
         times = [f"{row[name]:%m-%d %H:%M}" for name in ("first", "last")]
-        grid.add_row(row["source"], row["table"], row["reason"], f"{row['rows']:,}", f"{row['files']:,}", *times)
-    out.print(grid)
+        grid.add_row(
+            *[as_is(row[name] or "") for name in ("source", "table", "reason")],
+            f"{row['rows']:,}",
+            f"{row['files']:,}",
+            *times,
+        )
+    print_whole(out, grid)
     out.print(
         "[dim]`pinlake quarantine show` has the rows; after a mend, `pinlake quarantine replay` reads them again.[/]"
     )
@@ -77,7 +83,7 @@ def show(
         return
     for row in rows:
         place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
-        out.print(f"[bold]{row['reason']}[/] {row['table'] or ''} ", highlight=False, end="")
+        out.print(f"[bold]{escaped(row['reason'])}[/] {escaped(row['table'] or '')} ", highlight=False, end="")
         out.print(place, markup=False, highlight=False, soft_wrap=True)
         out.print(f"   {row['detail'] or ''}", markup=False, highlight=False, soft_wrap=True)
         if row["raw"]:

@@ -25,7 +25,9 @@ def reconcile(
         str | None, typer.Option(help=f"Another database instead of the lake (password: {OTHER_PASSWORD}).")
     ] = None,
     named: Annotated[str | None, typer.Option("--as", help="Its name at the source, or in --against.")] = None,
-    at: Annotated[int | None, typer.Option(help="commit_ts to compare the lake at. [the table's checkpoint]")] = None,
+    at: Annotated[
+        int | None, typer.Option(help="commit_ts to compare the lake at. [the table's checkpoint]", min=1)
+    ] = None,
     limit: Annotated[int, typer.Option(help="Differing rows after which no more are looked for.", min=1)] = 10_000,
     repair: Annotated[bool, typer.Option("--repair", help="Take the rows that differ from the source.")] = False,
     settled: Annotated[
@@ -49,7 +51,7 @@ def reconcile(
 
     if repair and (against is not None or at is not None):
         raise ConfigError("--repair is of the lake, at the table's checkpoint: leave --against and --at out.")
-    if any(name.count(".") != 1 for name in (table, named or table)):
+    if any("." not in name.strip(".") for name in (table, named or table)):
         raise ConfigError(f"A table is named schema.table, such as app.pins, got {table!r}, {named!r}.")
     address, asked, repaired = Address.parse(source, PASSWORD), Question(table, named, at, limit), None
     out.quiet = as_json

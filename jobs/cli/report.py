@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, out
+from jobs.cli.app import STATE, app, escaped, out
 from jobs.cli.look import images_folder, open_reader
 from jobs.errors import PlatformError
 
@@ -39,7 +39,11 @@ def report(
         docs=work / "gx" / "docs",
     )
     path, moment = write_report(places, _reader(), run)
-    out.print(f"Report of {moment.run_id or moment.cut or 'ingest'}: [bold]{path}[/]", highlight=False, soft_wrap=True)
+    out.print(
+        f"Report of {moment.run_id or moment.cut or 'ingest'}: [bold]{escaped(path)}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
     if moment.later:
         later = moment.later
         out.print(

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table as Grid
 
 from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.grid import as_is, print_whole
 from jobs.errors import SourceError, TableError
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ def similar(
         return
     grid = Grid("pin", "likeness", "colour", "style", "category", "picture", header_style="bold")
     for one in found:
-        grid.add_row(str(one.pin_id), f"{one.score:.3f}", one.colour, one.style, one.category, one.image_signature)
-    out.print(grid if found else "No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
+        cells = (one.pin_id, f"{one.score:.3f}", one.colour, one.style, one.category, one.image_signature)
+        grid.add_row(*[as_is("" if cell is None else cell) for cell in cells])
+    if found:
+        print_whole(out, grid)
+    else:
+        out.print("No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
 
 
 def _look(image: Path) -> "Look":
@@ -49,14 +54,16 @@ def _look(image: Path) -> "Look":
 
     from jobs.ingest.pictures.decode import Unusable, decode
     from jobs.ingest.pictures.features import features
+    from jobs.ingest.pictures.names import text_of
     from jobs.visual.similar import Look
 
+    shown = text_of(str(image))[0]
     limits = STATE.loaded.settings.ingest.pictures
     try:
         picture = decode(image.read_bytes(), limits.most_megapixels * 1_000_000)
     except OSError as error:
-        raise SourceError(f"{image}: cannot be read: {error.strerror or error}. Name a picture file.") from error
+        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a picture file.") from error
     except Unusable as fault:
-        raise SourceError(f"{image}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
+        raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
     found = features([picture])
     return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))

@@ -3,11 +3,11 @@
 import time
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.app import STATE, app, err, escaped, out
 from jobs.errors import ConfigError, SourceError
 
 AsOf = Annotated[
@@ -32,19 +32,39 @@ def world(
     users: Annotated[int | None, typer.Option(help="Users. [world.users]")] = None,
     pins: Annotated[int | None, typer.Option(help="Pins. [world.pins]")] = None,
     from_interactions: Annotated[
-        Path | None, typer.Option(help="A file of `user item [timestamp]` lines to make the sources from.")
+        Path | None,
+        typer.Option(help="A file of users, items and, if it has them, ratings and times to make the sources from."),
     ] = None,
+    layout: Annotated[
+        Literal["auto", "pairs", "lists"], typer.Option(help="Of that file: a line a save, or a user and all items.")
+    ] = "auto",
+    columns: Annotated[
+        str, typer.Option(help="Of that file: user,item,rating,time in its order, - for others. [its header]")
+    ] = "",
+    min_rating: Annotated[float | None, typer.Option(help="Rating from which on a row is a save. [above 0]")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Where to write. [platform.sources]")] = None,
 ) -> None:
     """Make a world: real TiCDC, Dumpling and Kafka files of a made-up Pinterest.
 
+    A file of interactions is text, plain or packed, or Parquet. What was understood of it is said; what has more than
+    one reading is refused. A rating of 0 or less is no save.
+
     `pinlake world --users 500 --pins 5000` · `pinlake world --from-interactions ratings.tsv --out /data/real`
     """
-    make_world(users, pins, from_interactions, out_dir)
+    asked = (layout, columns, min_rating)
+    if from_interactions is None and asked != ("auto", "", None):
+        raise ConfigError("--layout, --columns and --min-rating belong to --from-interactions FILE: name one.")
+    make_world(users, pins, from_interactions, out_dir, *asked)
 
 
 def make_world(
-    users: int | None = None, pins: int | None = None, interactions: Path | None = None, folder: Path | None = None
+    users: int | None = None,
+    pins: int | None = None,
+    interactions: Path | None = None,
+    folder: Path | None = None,
+    layout: str = "auto",
+    columns: str = "",
+    min_rating: float | None = None,
 ) -> Any:
     """Write a world with progress; return its summary."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -53,8 +73,8 @@ def make_world(
     STATE.also(f"{key}={value}" for key, value in given.items() if value is not None)
     settings = STATE.loaded.settings
     target = folder or Path(STATE.path(settings.platform.sources))
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True) as bars:
+    shown = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*shown, console=out, transient=True) as bars:
         task = bars.add_task("World", total=None)
 
         def show(text: str, done: int, total: int) -> None:
@@ -68,10 +88,17 @@ def make_world(
         else:
             if not interactions.is_file():
                 raise SourceError(f"--from-interactions {interactions}: there is no such file.")
-            from jobs.world.interactions import write_interactions
+            from jobs.world.interactions import Asked, write_interactions
 
-            summary = write_interactions(interactions, settings, target, show)
-    out.print(f"   [green]✓[/] world in {target} ({time.monotonic() - started:.1f} s)", highlight=False, soft_wrap=True)
+            asked = Asked(columns, min_rating)
+            summary = write_interactions(interactions, settings, target, show, layout, asked)
+    for line in summary.told:
+        out.print(f"   {line}", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"   [green]✓[/] world in {escaped(target)} ({time.monotonic() - started:.1f} s)",
+        highlight=False,
+        soft_wrap=True,
+    )
     return summary
 
 
@@ -126,7 +153,7 @@ def maintain() -> None:
             less = [f"{count:,} {what} fewer" for what, count in told.items() if count]
             less += ["written anew in its key's order"] if did["ordered"] else []
             if less:
-                out.print(f"   {name}: {', '.join(less)}", highlight=False)
+                out.print(f"   {name}: {', '.join(less)}", markup=False, highlight=False)
     out.print("   All tables are in order.")
 
 
@@ -144,35 +171,29 @@ def demo() -> None:
 @app.command()
 def sql(
     query: str,
-    as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON, one list.")] = False,
-    limit: Annotated[int, typer.Option(help="Rows shown at most.")] = 50,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Rows as JSON, one list. NaN and infinite are null, bytes base64, decimals text."),
+    ] = False,
+    limit: Annotated[int, typer.Option(help="Rows shown at most.", min=1)] = 50,
 ) -> None:
-    """Ask the lake in Spark SQL; every table is there under its name.
+    """Ask the lake in Spark SQL, read-only; every table is there under its name.
 
     `pinlake sql "select source, count(*) from gold.candidates where as_of = '2026-11-01' group by source"`
     """
-    from rich.table import Table as Grid
-
     from jobs.cli.engine import engine
-    from jobs.lake.catalog import register
+    from jobs.cli.grid import print_grid, write_json
+    from jobs.lake.ask import answer, ask, fields_of, require_names
 
-    with engine() as on:
-        register(on.runner.lake)
-        frame = on.runner.lake.spark.sql(query)
-        rows = frame.limit(limit + 1).collect()  # bounded: --limit
-        shown = [row.asDict() for row in rows[:limit]]
+    with engine(judges=False) as on:
+        frame = ask(on.runner.lake, query)
+        if as_json:
+            require_names(frame.schema)
+        rows = answer(frame, limit + 1)
+        columns = fields_of(frame)
     if as_json:
-        print_json(shown)
-        return
-    grid = Grid(*frame.columns, header_style="bold")
-    for row in shown:
-        grid.add_row(*[_cell(value) for value in row.values()])
-    out.print(grid)
+        write_json([dict(zip(columns, row, strict=True)) for row in rows[:limit]])
+    else:
+        print_grid(out, columns, rows[:limit])
     if len(rows) > limit:
-        out.print(f"[dim]the first {limit} rows; --limit shows more[/]")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bytes | bytearray):
-        return f"{len(value)} bytes"
-    return "" if value is None else str(value)
+        (err if as_json else out).print(f"[dim]the first {limit} rows; --limit shows more[/]")

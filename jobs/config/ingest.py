@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from jobs.config.base import Section
+from jobs.errors import ConfigError
 
 
 class Dumpling(Section):
@@ -27,7 +28,10 @@ class Dumpling(Section):
 
 
 class Tolerance(Section):
-    """How many rows of a table may be unreadable: a run with more of them, by both measures, commits nothing."""
+    """How many rows of a table may be unreadable: with more of them, by both measures, the table is held.
+
+    A file of which nothing can be read holds its table however small it is, unless `ratio` is 1.
+    """
 
     rows: int = Field(1000, ge=0)
     """Unreadable rows."""
@@ -40,8 +44,10 @@ class TableRules(Section):
 
     keys: tuple[str, ...] = ()
     """Key columns, where neither the schema files nor a CREATE TABLE name them."""
+    keyless: Literal["refuse", "append"] = "refuse"
+    """What to do where it has no key at all: refuse holds it; append takes each insert as a row, nothing else."""
     generated: tuple[str, ...] = ()
-    """Generated columns, where no CREATE TABLE is there to say so."""
+    """Generated columns that silver leaves out, whether rows have them or not."""
     exclude: bool = False
     """Whether to leave the table out."""
     quarantine: Tolerance | None = None
@@ -95,6 +101,8 @@ class TopicRules(Section):
     """Field with the type of the event."""
     types: tuple[str, ...] = ()
     """Types that are known; messages of another one go to quarantine. Empty: all."""
+    ts_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
+    """What a number in ts counts since 1970: auto tells by its magnitude, from 2001-09-09 on; else named here."""
     inserted: Inserted = Inserted()
     """Fields that Kafka Connect put into the messages."""
 
@@ -127,6 +135,26 @@ class Pictures(Section):
     """Hours before a picture whose file was missing is looked for again."""
 
 
+Triple = tuple[float, float, float]
+MOST_STD = 2.0
+"""What values from 0 to 1 are divided by at most: their standard deviation is 0.5 at most, 1 leaves them."""
+
+
+def off_scale(what: str, values: Triple) -> str:
+    """Return why a mean or std of red, green, blue cannot be one of values from 0 to 1; empty where it can.
+
+    Args:
+        what: "mean" or "std".
+        values: of red, green, blue.
+    """
+    most = 1.0 if what == "mean" else MOST_STD
+    if all(0 <= value <= most for value in values) and (what == "mean" or min(values) > 0):
+        return ""  # not so for NaN
+    hint = ": they are of values from 0 to 255, divide them by 255" if max(values) > most else ""
+    rule = "from 0 to 1" if what == "mean" else f"above 0 and at most {MOST_STD:g}"
+    return f"must be three numbers {rule}, for pixels from 0 to 1, got {', '.join(f'{v:g}' for v in values)}{hint}"
+
+
 class Embeddings(Section):
     """How embeddings are computed from pins' pictures, for those who get none from upstream."""
 
@@ -143,7 +171,7 @@ class Embeddings(Section):
     mean: tuple[float, float, float] | None = None
     """Mean of red, green, blue (0 to 1) that is taken away; null: what the model's metadata says, else 0."""
     std: tuple[float, float, float] | None = None
-    """What red, green, blue are divided by; null: what the model's metadata says, else 1."""
+    """What red, green, blue (0 to 1) are divided by, above 0; null: what the model's metadata says, else 1."""
     fit: Literal["crop", "stretch"] = "crop"
     """How a picture of another shape is brought to it: its middle, or the whole of it out of shape."""
     resample: Literal["bilinear", "bicubic"] = "bilinear"
@@ -156,6 +184,14 @@ class Embeddings(Section):
     """Cores that the model uses in one task of Spark."""
     most: int = Field(1_000_000, ge=1)
     """Pictures embedded in one run; the others wait for the next."""
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _on_scale(cls, value: Triple | None, info: ValidationInfo) -> Triple | None:
+        what = str(info.field_name)
+        if value is not None and (fault := off_scale(what, value)):
+            raise ConfigError(f"ingest.embeddings.{what} (--{what}) {fault}.")
+        return value
 
 
 class Ingest(Section):
@@ -171,8 +207,12 @@ class Ingest(Section):
     """Where pins' pictures are, and what of them is read."""
     embeddings: Embeddings = Embeddings()
     """How embeddings are computed from pins' pictures."""
+    topic_folder: int | None = Field(None, ge=1)
+    """Which folder of a Secor archive is the topic, from 1 below its root; found by the topics' names unless told."""
     brokers: Brokers = Brokers()
     """How brokers are read."""
+    feed_start: int | None = Field(None, ge=0)
+    """commit_ts that the changefeed was created with (--start-ts); null: as its first schema file shows."""
     timezone: str = "UTC"
     """Zone that TIMESTAMP values are written in: the TiCDC server's --tz and Dumpling's time_zone."""
     batch_mb: int = Field(2048, ge=1)
@@ -186,7 +226,7 @@ class Ingest(Section):
     parallel_tables: int = Field(2, ge=1)
     """Silver tables merged at the same time."""
     quarantine: Tolerance = Tolerance()
-    """How many rows of a table may be unreadable before a run stops."""
+    """How many rows of a table may be unreadable before it is held."""
     dump: Dumpling = Dumpling()
     """How the snapshot's CSV was written."""
     tables: dict[str, TableRules] = Field(default_factory=dict)

@@ -1,6 +1,8 @@
 """Where things are and how Spark is started."""
 
-from pydantic import Field
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
 
 from jobs.config.base import Section
 
@@ -31,7 +33,7 @@ class Platform(Section):
     """Scratch: jars, logs, reports, the embedded store."""
     sources: str = ".pinlake/world"
     """Where `pinlake world` writes, and what `pinlake flow` ingests unless told otherwise."""
-    log_level: str = "WARNING"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """DEBUG, INFO, WARNING or ERROR, for our own log lines."""
     parallel_jobs: int = Field(2, ge=1)
     """Jobs of the flow that run at once where neither needs the other: small jobs wait more than they work."""
@@ -39,3 +41,8 @@ class Platform(Section):
     """Largest table or result, in MiB of its files, that a session reads once and keeps in Spark's blocks; 0: none."""
     spark: Spark = Spark()
     """The Spark session."""
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level(cls, given: Any) -> Any:
+        return given.strip().upper() if isinstance(given, str) else given

@@ -15,9 +15,17 @@ class Publish(Section):
     path: str = ".pinlake/store"
     """Folder of the embedded store, on a file system that driver and executors share."""
     nodes: tuple[str, ...] = ("127.0.0.1:11211",)
-    """Servers of memcached (one or several) or Redis (one), each as host:port."""
+    """Servers of memcached (one or several), each as host:port, or of Redis (one), also as a URL, rediss:// for TLS."""
     password: SecretStr = SecretStr("")
     """Password of Redis: give it as PINLAKE_PUBLISH__PASSWORD in the environment, never in a file."""
+    user: str = ""
+    """User of Redis' access control; empty is its default user."""
+    database: int = Field(0, ge=0)
+    """Number of the database of Redis; one in the URL wins."""
+    tls: bool = False
+    """Whether Redis is spoken to in TLS, as under rediss://."""
+    tls_ca: str = ""
+    """File of the authority that signed Redis' certificate; empty takes those that the system trusts."""
     timeout_seconds: float = Field(1.0, gt=0)
     """Longest wait for a server's answer; a reader then goes on without that server."""
     lease_seconds: int = Field(30, ge=2)

@@ -88,7 +88,9 @@ class Ranking(Section):
             raise ValueError(f"ranking.arms must be shares from 0 that sum to 1, got {self.arms}; change the shares")
         for arm, changed in self.arm_settings.items():
             if arm not in self.arms:
-                raise ValueError(f"ranking.arm_settings names arm {arm!r}, which ranking.arms lacks; add it there")
+                raise ValueError(
+                    f"ranking.arm_settings names arm {arm!r}, but ranking.arms has {', '.join(self.arms)}; correct it"
+                )
             for name, value in changed.items():
                 if name not in ARM_SETTINGS or not 0 <= value <= 1:
                     raise ValueError(

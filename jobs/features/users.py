@@ -71,7 +71,8 @@ def _shares(counts: str) -> Column:
 
 
 def _categories(interactions: DataFrame, pins: DataFrame) -> DataFrame:
-    of_pin = pins.where(F.col("category").isNotNull()).select(F.col("id").alias("pin_id"), "category")
+    # pins without a category are one of their own: what else the user likes keeps its true share
+    of_pin = pins.select(F.col("id").alias("pin_id"), F.coalesce("category", F.lit("")).alias("category"))
     weights = interactions.where(F.col("weight") > 0).join(of_pin, "pin_id")
     weights = weights.groupBy("user_id", "category").agg(exact_sum(F.col("weight")).alias("weight"))
     # a user has at most as many rows here as there are categories

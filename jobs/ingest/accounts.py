@@ -7,17 +7,16 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
+from jobs.errors import ConcurrentRun, EnvironmentMissing, PlatformError, TableError
 from jobs.ingest.intake.batches import Taken
 from jobs.ingest.silver import Mark, clear
 from jobs.ingest.sources import NAMELESS, Sources
-from jobs.ingest.tables.history import named
+from jobs.ingest.tables.history import SourceTable, named
+from jobs.lake.checkpoints import FAILED, GONE, is_gone, lacks_silver
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
-
-GONE = "is gone"
-"""What `held` of a table begins with that the source has no more."""
 
 
 @dataclass(frozen=True)
@@ -102,29 +101,48 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 
-def is_gone(row: Mapping[str, Any]) -> bool:
-    """Return whether a table's row of ops.checkpoints says that the source has it no more."""
-    return (row["held"] or "").startswith(GONE)
+def as_failure(table: SourceTable, error: Exception) -> PlatformError:
+    """Return what to say of a table that could not be written: what is not expected is a bug, of this table alone."""
+    if isinstance(error, PlatformError):
+        return error
+    cause = str(error).strip().split("\n", 1)[0][:500]
+    told = TableError(
+        f"{table.silver} was not brought up to date: the changes of {table.full_name} wait in bronze, other tables are "
+        f"done. {type(error).__name__}: {cause}. Run it again; if it stays so, report this as a bug."
+    )
+    told.__cause__ = error
+    return told
 
 
-def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -> None:
+def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -> list[PlatformError]:
     """Empty the silver of tables that the feed says are dropped or renamed away, and note that they are gone.
 
     A table that the feed says nothing of is another feed's: it stays.
+
+    Returns:
+        why tables could not be emptied; the next run tries again.
     """
     there = {table.full_name for table in sources.tables.values() if table.ended is None}
     left = {table.full_name for table in sources.tables.values()}
     left |= {f"{NAMELESS}.{number}" for number in sources.named_ids}  # it has a name now
     left |= {segment.table for table in sources.tables.values() for segment in table.segments}
-    rows = []
+    # a table may have been renamed to another name of the same silver table
+    used = {table.silver for table in sources.tables.values() if table.exists_at(sources.checkpoint)}
+    rows, errors = [], []
     for name in sorted((left - there) & set(past)):
         before = past[name]
         if not is_gone(before):
-            clear(work.lake, named(name).silver)
+            try:
+                if not lacks_silver(before) and named(name).silver not in used:
+                    clear(work.lake, named(name).silver)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
+                errors.append(as_failure(named(name), error))
+                continue
             work.progress(f"{name} is gone: dropped or renamed")
         row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}
         rows.append(row | {"checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})
     _append(work, rows, past)
+    return errors
 
 
 def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> None:
@@ -139,17 +157,42 @@ def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> Non
     work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": now} for row in rows if is_new(row)])
 
 
+def note_failed(
+    work: Work, failed: list[tuple[Mark, PlatformError | None]], past: dict[str, Any], tally: Mapping[str, Tally]
+) -> None:
+    """Note the tables whose merge failed, and why: they are as far as they were, and all that is due still waits.
+
+    A table that another run was faster with is that run's to note.
+    """
+    rows = []
+    for mark, error in failed:
+        name, before = mark.table.full_name, past.get(mark.table.full_name)
+        if error is None or isinstance(error, ConcurrentRun | EnvironmentMissing):
+            continue
+        done = tally.get(name, Tally())
+        row: dict[str, Any] = {"table": name, "start_ts": _start(mark.table, before)}
+        row |= {"keys": list(mark.table.key), "held": f"{FAILED} {error}"}
+        row |= {"checkpoint_ts": mark.checkpoint, "batch": mark.batch}
+        waits = done.applied + done.superseded + done.pending
+        rows.append(row | asdict(Tally(done.files, pending=waits, quarantined=done.quarantined)))
+    _append(work, rows, past)
+
+
 def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int, tally: Mapping[str, Tally]) -> None:
     """Write how far each table is now and what was done for it, where that is anything new."""
     rows = []
     for mark in marks:
         table, before = mark.table, past.get(mark.table.full_name)
-        start = before["start_ts"] if before else None  # a later snapshot does not take away what was known before it
-        if start is None and table.snapshot:
-            start = table.snapshot.tso
-        row: dict[str, Any] = {"table": table.full_name, "start_ts": start, "keys": list(table.key), "held": table.held}
+        row: dict[str, Any] = {"table": table.full_name, "start_ts": _start(table, before)}
+        row |= {"keys": list(table.key), "held": table.held}
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
         row["batch"] = newest
         rows.append(row | asdict(tally.get(table.full_name, Tally())))
     _append(work, rows, past)
+
+
+def _start(table: SourceTable, before: Mapping[str, Any] | None) -> int | None:
+    """Return the TSO a table began with: a later snapshot does not take away what was known before it."""
+    start = before["start_ts"] if before else None
+    return table.snapshot.tso if start is None and table.snapshot else start

@@ -19,14 +19,26 @@ import pyarrow as pa
 from jobs.config.ingest import TableRules
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
-from jobs.ingest.accounts import Counts, arrived_in, note_gone, note_marks, tallies, unapplied
+from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
+from jobs.ingest.accounts import (
+    Counts,
+    arrived_in,
+    as_failure,
+    note_failed,
+    note_gone,
+    note_marks,
+    tallies,
+    unapplied,
+)
 from jobs.ingest.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.intake.batches import Intake, Taken, take_in
+from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
+from jobs.ingest.intake.keyless import identified
 from jobs.ingest.intake.manifest import Manifest, refuse
-from jobs.ingest.intake.replay import replay_of
+from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import LEDGER_FIELDS, Task
+from jobs.ingest.intake.tolerance import excesses
 from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
 from jobs.ingest.sources import Sources, join
 from jobs.ingest.tables.history import SourceTable
@@ -34,8 +46,9 @@ from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.changefeed import read_changefeed
 from jobs.ingest.ticdc.detect import Named
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.ticdc.feed import Feed, read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.ingest.unfit import unfit_values
 from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
@@ -46,9 +59,13 @@ _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 
 
 def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
-    return _READERS[type(task.spec)](task, content)
+    batches = _READERS[type(task.spec)](task, content)
+    rows = task.spec if isinstance(task.spec, RowSpec) else task.spec.rows
+    return identified(batches, task.object) if rows.append else batches
 
 
+_PATIENCE = 3.0
+"""Seconds to wait for a file that an index names and that is not there yet."""
 INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
 
 
@@ -56,6 +73,8 @@ INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
 class _Result:
     mark: Mark
     due: int
+    merges: bool = True
+    """Whether changes are due; else only its silver is looked after."""
     applied: int = 0
     error: PlatformError | None = None
 
@@ -65,8 +84,8 @@ def run(work: Work) -> Outcome:
 
     Returns:
         counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
-        held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is held, and how
-        registered tables differ from the registry, by name.
+        missing_files, held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is
+        held, and how registered tables differ from the registry, by name; files that are awaited, and unknown ones.
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
@@ -75,7 +94,7 @@ def run(work: Work) -> Outcome:
     """
     ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
-    feed = read_feed(ticdc, named) if ticdc else None  # its checkpoint is read before anything is listed
+    feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None  # its checkpoint is read before anything is listed
     export = _export(work, dumpling) if dumpling else None
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
@@ -86,30 +105,71 @@ def run(work: Work) -> Outcome:
     if "resnapshot" in work.options:
         retakes.begin(work, past, *work.options["resnapshot"])
     later = retakes.retakes(work.lake)
-    sources = join(feed, export, work.context.settings.ingest, later)
+    sources = join(feed, export, work.context.settings.ingest, later, past=past)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
-    unknown = sum(
+    unknown = {
+        path: f"{why[1]}: {why[2]}"
+        for found in (feed, export)
+        if found is not None
+        for path, why in found.unknown.items()
+    }
+    unknown_files = sum(
         refuse(work, manifest, name, found.unknown)
         for name, found in (("ticdc", feed), ("dumpling", export))
         if found is not None and found.unknown
     )
+    settle_vanished(work, INTAKE, manifest, sources.items)
+    absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
+    note_awaited(work, manifest, absent.awaited, sources.checkpoint)
+    if "resnapshot" in work.options:
+        _cover(work, manifest, sources, feed, absent)
+    hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
     retakes.loaded(work, later)
+    unfit = unfit_values(work.lake, sources.tables.values(), taken.batches)
+    if unfit:  # what a table is then depends on its values: only bronze has them
+        sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
+        _keep_first_snapshot(sources, past)
+        hold(sources, absent.stops)
+    hold(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last)
-    files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
+    files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}
     files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
+    files |= {"missing_files": len({path for stop in absent.stops for path in stop.paths} | set(absent.awaited))}
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
-    for reason in held.values():
-        work.progress(f"held: {reason}")
     drifted = _drifted(sources)
-    for name, clauses in drifted.items():
-        work.progress(f"{name} is not as the registry says: {'; '.join(clauses)}")
     counts |= files | {"tables": len(sources.tables), "held": len(held), "drifted": len(drifted)}
-    missing = feed.missing if feed else []
-    return Outcome(counts["applied"], counts, detail={"held": held, "missing": missing, "drifted": drifted})
+    detail = {
+        "held": held,
+        "awaited": absent.awaited,
+        "drifted": drifted,
+        "unknown_paths": dict(sorted(unknown.items())),
+    }
+    return Outcome(counts["applied"], counts, detail=detail)
+
+
+def _unreadable(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None) -> list[Stop]:
+    """Return where tables must stop of which too much cannot be read."""
+    found = excesses(work.context.settings.ingest, tables_of(sources, manifest.entries), manifest.entries)
+    reasons = reasons_in(work.lake, found)
+    return [
+        stop
+        for table, excess in found.items()
+        for stop in unreadable_files(sources, feed, excess, excess.clause(reasons[table]))
+    ]
+
+
+def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, absent: Absent) -> None:
+    """Let the snapshot that a person named stand in for files of its table that are lost or cannot be read."""
+    name, _ = work.options["resnapshot"]
+    table = sources.tables.get(name)
+    if table is not None and table.snapshot is not None:
+        lost = [*absent.stops, *_unreadable(work, manifest, sources, feed)]
+        cover(work, manifest, lost, name, table.snapshot.tso)
+        absent.stops = [stop for stop in absent.stops if stop.name != name or stop.at > table.snapshot.tso]
 
 
 def _export(work: Work, root: str) -> Export:
@@ -160,18 +220,17 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
         )
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
-    todo = [name for name, mark in live.items() if name in due or outdated(work.lake, mark.table)]
-    results = _merge_all(work, [_result(marks[name], counts.get(name)) for name in sorted(todo)])
-    for name, mark in sorted(live.items()):
-        if name not in todo:
-            create(work, mark.table)
-    note_gone(work, sources, past, newest)
+    results = _merge_all(work, [_result(mark, counts.get(name), name in due) for name, mark in sorted(live.items())])
+    errors = note_gone(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
-    note_marks(work, done, past, newest, tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken))
-    if failed and failed[0].error is not None:
-        raise failed[0].error
+    tally = tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
+    note_marks(work, done, past, newest, tally)
+    note_failed(work, [(r.mark, r.error) for r in failed], past, tally)
+    errors = [result.error for result in failed if result.error is not None] + errors
+    if errors:
+        raise errors[0]
     fresh, total, due_rows, waiting = (
         sum(getattr(count, name) for count in counts.values()) for name in ("fresh", "total", "due", "late")
     )
@@ -183,8 +242,8 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     return named | {"quarantined": taken.quarantined}
 
 
-def _result(mark: Mark, count: Counts | None) -> _Result:
-    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0)
+def _result(mark: Mark, count: Counts | None, merges: bool) -> _Result:
+    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0, merges)
 
 
 def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
@@ -194,18 +253,34 @@ def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
         nonlocal done
         name = result.mark.table.silver
         try:
-            result.applied = merge(work, result.mark)
-        except PlatformError as error:  # the other tables go on
-            result.error = error
+            _bring_up(work, result)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
+            result.error = as_failure(result.mark.table, error)
+            work.progress(str(result.error))
             return result
-        if result.applied > result.due:
-            raise TableError(f"{name}: {result.applied} rows changed from {result.due} changes; report this as a bug.")
         done += 1
-        work.progress(f"{done} of {len(results)} tables: {name}, {result.applied:,} of {result.due:,} changes applied")
+        if result.merges:
+            said = f"{result.applied:,} of {result.due:,} changes applied"
+            work.progress(f"{done} of {len(results)} tables: {name}, {said}")
         return result
 
     with ThreadPoolExecutor(work.context.settings.ingest.parallel_tables) as pool:
         return list(pool.map(one, results))
+
+
+def _bring_up(work: Work, result: _Result) -> None:
+    """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
+    table = result.mark.table
+    if not (result.merges or outdated(work.lake, table)):
+        if not table.held:  # a table of which nothing may be shown yet is not an empty one
+            create(work, table)
+        return
+    result.merges = True
+    result.applied = merge(work, result.mark)
+    if result.applied > result.due:
+        raise TableError(
+            f"{table.silver}: {result.applied} rows changed from {result.due} changes; report this as a bug."
+        )
 
 
 def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:
@@ -216,7 +291,17 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
     """Hold a table that comes with another snapshot than the one it began with: keys gone since must be found first."""
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
-        if begun is None or table.snapshot is None or begun["start_ts"] == table.snapshot.tso:
+        if begun is None or table.ended is not None:
+            continue
+        if table.snapshot is None:
+            if begun["held"] and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+                reason = (
+                    f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
+                    "--dumpling."
+                )
+                sources.tables[name] = table.hold(0, reason)
+            continue
+        if begun["start_ts"] == table.snapshot.tso:
             continue
         if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
             continue

@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, NumericType, StructField, TimestampNTZType, TimestampType
 
 from jobs.errors import ConfigError, TableError
-from jobs.ingest.accounts import is_gone
 from jobs.ingest.csv_lines import csv_lines, header
 from jobs.ingest.tables.history import named
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.lake.delta import Lake
-from jobs.lake.ledger import source_fields
+from jobs.lake.ledger import source_rows
+from jobs.lake.names import file_name, quoted
 
 Format = Literal["parquet", "jsonl", "csv"]
 _WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "text"}
@@ -58,15 +58,17 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     rows = {}
     for name in wanted:
-        rows[name] = _write(lake, there[name], out / f"{name}.{form}", form)
-        say(f"{name}.{form}: {rows[name]:,} rows")
+        rows[name] = _write(lake, there[name], out / f"{file_name(name)}.{form}", form)
+        say(f"{file_name(name)}.{form}: {rows[name]:,} rows")
     return rows
 
 
 def _tables(lake: Lake) -> dict[str, str]:
     """Return schema.table -> silver table of what the source has now."""
     newest = newest_checkpoints(lake)
-    live = [name for name, row in newest.items() if not name.startswith("kafka:") and not is_gone(row)]
+    tables = {name: row for name, row in newest.items() if not name.startswith("kafka:")}
+    # the silver table of such a name holds another table's rows
+    live = [name for name, row in tables.items() if not is_gone(row) and not lacks_silver(row)]
     found = {name: named(name).silver for name in live}
     found = {name: silver for name, silver in found.items() if lake.exists(silver)}
     if not found:
@@ -76,7 +78,7 @@ def _tables(lake: Lake) -> dict[str, str]:
 
 def _write(lake: Lake, silver: str, target: Path, form: Format) -> int:
     table = lake.scan(silver)
-    live = table.where(~F.col("_deleted")).select(*[F.col(f"`{f.name}`") for f in source_fields(table.schema)])
+    live = source_rows(table.where(~F.col("_deleted")), table.schema)
     one = lake.bytes(silver) <= ONE_FILE
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -108,7 +110,7 @@ def _lines(rows: DataFrame) -> DataFrame:
 
 
 def _text(field: StructField) -> Column:
-    column = F.col(f"`{field.name}`")
+    column = F.col(quoted(field.name))
     if isinstance(field.dataType, BinaryType):
         return F.base64(column)
     if isinstance(field.dataType, TimestampType | TimestampNTZType):

@@ -14,20 +14,22 @@ from typing import Any
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import BinaryType, DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import TableRules
 from jobs.errors import ConfigError
 from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.lake.bloom import maybe_among
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.layout import by_key, extent
-from jobs.lake.ledger import DEFAULT, NAMES, SINCE, newest, typed
+from jobs.lake.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
 from jobs.lake.life import LIFE
+from jobs.lake.names import quoted
 from jobs.lake.sources import LEDGER, SILVER
 from jobs.lake.table import Table
 
@@ -79,12 +81,12 @@ def merge(work: Work, mark: Mark) -> int:
         rows = typed(last, schema)
         work.judge_table(table.silver, rows.where(~F.col("_deleted")))
         if create(work, table, schema):
-            lake.append(table.silver, by_key(rows, table.key, last.count()))
+            lake.append(table.silver, by_key(rows, table.silver_key, last.count()))
         elif anew:
-            lake.rewrite(table.silver, by_key(rows.to(schema), table.key, last.count()))
+            lake.rewrite(table.silver, by_key(rows.to(schema), table.silver_key, last.count()))
         else:
             _evolve(lake, mark, schema)
-            return put(lake, table, rows)
+            return put(lake, table.silver, table.silver_key, rows)
         return last.where(mark.unapplied()).count()
     finally:
         last.unpersist()
@@ -109,6 +111,8 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     own = {column.name for column in _OWN}
     kept = [field for field in have.fields if field.name not in own]
     by_name = {field.name: field for field in wanted}
+    if any(CASTS in (field.metadata or {}) for field in wanted if field.name not in have.names):
+        return True  # added, and of another type since
     return any(field.name not in by_name or _shape(field) != _shape(by_name[field.name]) for field in kept)
 
 
@@ -118,7 +122,7 @@ def outdated(lake: Lake, table: SourceTable) -> bool:
         return False
     own = {column.name for column in _OWN}
     have = [name for name in lake.schema(table.silver).names if name not in own]
-    return have != [column.name for column in table.columns] or reshaped(lake, table)
+    return have != list(table.silver_columns.values()) or reshaped(lake, table)
 
 
 def clear(lake: Lake, silver: str) -> None:
@@ -134,27 +138,36 @@ def create(work: Work, table: SourceTable, schema: StructType | None = None) -> 
         return False
     cluster = work.context.settings.ingest.tables.get(table.full_name, TableRules()).cluster
     schema = schema or silver_schema(table)
-    unknown = [name for name in cluster if name not in schema.fieldNames()]
+    names = {own.name: own.name for own in _OWN} | table.silver_columns
+    unknown = [name for name in cluster if name not in names]
     if unknown:
         raise ConfigError(
             f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is no column of it. "
-            f"It has {', '.join(schema.fieldNames())}."
+            f"It has {', '.join(names)}."
         )
-    work.lake.create(table.silver, schema, comment=_comment(table), cluster=cluster)
+    columns = [quoted(names[name]) for name in cluster]
+    work.lake.create(table.silver, schema, comment=_comment(table), cluster=columns)
     return True
 
 
-def put(lake: Lake, table: SourceTable, rows: DataFrame) -> int:
-    """Bring typed rows into silver where they are newer than what it has; return how many rows changed."""
-    same = [F.col(f"t.`{name}`") == F.col(f"s.`{name}`") for name in table.key]
+def put(lake: Lake, silver: str, key: tuple[str, ...], rows: DataFrame) -> int:
+    """Bring typed rows into silver where they are newer than what it has; return how many rows changed.
+
+    Args:
+        lake: where silver is.
+        silver: the table.
+        key: its key columns, as silver names them.
+        rows: the newest row of each key.
+    """
+    same = [F.col(f"t.{quoted(name)}") == F.col(f"s.{quoted(name)}") for name in key]
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
-    found = extent(rows, table.key)
+    found = extent(rows, key)
     among = found.between("t")
-    if found.scattered and lake.bytes(table.silver) > LARGE:
-        among = [*among, maybe_among(rows, table.key, found.rows, "t")]
+    if found.scattered and lake.bytes(silver) > LARGE:
+        among = [*among, maybe_among(rows, key, found.rows, "t")]
     where = reduce(SparkColumn.__and__, [*same, *among])
-    target = lake.delta(table.silver).alias("t").merge(by_key(rows, table.key, found.rows).alias("s"), where)
-    with lake.committing(table.silver):
+    target = lake.delta(silver).alias("t").merge(by_key(rows, key, found.rows).alias("s"), where)
+    with lake.committing(silver):
         done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
 
@@ -164,28 +177,33 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
     have = set(lake.schema(mark.table.silver).names)
     fresh = [field for field in schema.fields if field.name not in have]
     if fresh:
+        lake.allow_names(mark.table.silver, schema.names)
         none = lake.spark.createDataFrame([], StructType(fresh))
         writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
         with lake.committing(mark.table.silver):
             writer.save(lake.path(mark.table.silver))
     _arrange(lake, mark.table)
+    names = mark.table.silver_columns
     for column in mark.table.columns:
         if column.default is not None and column.since is not None and column.since > mark.checkpoint:
-            value = F.lit(column.default).try_cast(schema[column.name].dataType)
-            old = F.col(column.name).isNull() & (F.col("_commit_ts") < column.since)
+            name = names[column.name]
+            wanted, told = schema[name].dataType, F.lit(column.default)
+            value = F.unhex(told) if isinstance(wanted, BinaryType) else told.try_cast(wanted)
+            old = F.col(quoted(name)).isNull() & (F.col("_commit_ts") < column.since)
             with lake.committing(mark.table.silver):
-                lake.delta(mark.table.silver).update(old, {f"`{column.name}`": value})
+                lake.delta(mark.table.silver).update(old, {quoted(name): value})
 
 
 def _arrange(lake: Lake, table: SourceTable) -> None:
     """Bring silver's columns into the source's order; a change of the log alone."""
     order = [column for column in lake.schema(table.silver).names if column not in {own.name for own in _OWN}]
-    for place, name in enumerate(column.name for column in table.columns):
+    for place, name in enumerate(table.silver_columns.values()):
         if order[place] == name:
             continue
-        where = f"AFTER `{order[place - 1]}`" if place else "FIRST"
+        where = f"AFTER {quoted(order[place - 1])}" if place else "FIRST"
         with lake.committing(table.silver):
-            lake.spark.sql(f"ALTER TABLE delta.`{lake.path(table.silver)}` ALTER COLUMN `{name}` {where}")
+            path = quoted(lake.path(table.silver))
+            lake.spark.sql(f"ALTER TABLE delta.{path} ALTER COLUMN {quoted(name)} {where}")
         order.remove(name)
         order.insert(place, name)
 
@@ -211,26 +229,33 @@ def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
 
 def _fields(table: SourceTable) -> list[StructField]:
     known = next((t for t in SILVER if t.source == table.full_name), None)
-    return [_field(table, known, column) for column in table.columns]
+    names = table.silver_columns
+    return [_field(table, known, column, names[column.name]) for column in table.columns]
 
 
-def _field(table: SourceTable, known: Table | None, column: Column) -> StructField:
+def _field(table: SourceTable, known: Table | None, column: Column, name: str) -> StructField:
     comment = f"Column {column.name} of {table.full_name}, {column.now.sql}."
+    if name != column.name:
+        comment += f" Named {name} here: {column.name} cannot be the name of a Delta column."
+    if table.key == (ROW_ID,) and column.name == ROW_ID:
+        comment = "Id of an inserted row, as the table has no key: commit_ts, digest of the row, number."
     if known is not None:
         comment = next((c.comment for c in known.columns if c.name == column.name), comment)
     told: dict[str, Any] = {"comment": comment}
-    if len(column.names) > 1:
+    if len(column.names) > 1 or name != column.name:
         told[NAMES] = json.dumps([list(name) for name in column.names])
     if column.since is not None:
         told[SINCE] = str(column.since)
     if column.default is not None:
         told[DEFAULT] = column.default
-    return StructField(column.name, _type(column.now.spark), True, told)
+    if column.casts:
+        told[CASTS] = json.dumps(column.casts)
+    return StructField(name, _type(column.now.spark), True, told)
 
 
 def _shape(field: StructField) -> tuple[Any, ...]:
     """Return what of a column decides how older rows read."""
-    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT)])
+    return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT, CASTS)])
 
 
 def _type(ddl: str) -> DataType:

@@ -4,27 +4,36 @@ In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `I
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import SourceError
+from jobs.ingest.dumpling.computed import computable
 from jobs.ingest.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.dumpling.reader import DumpSpec
 from jobs.ingest.intake.manifest import Item
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import Task
 from jobs.ingest.retakes import Retake
+from jobs.ingest.tables.ddl import CreateTable
 from jobs.ingest.tables.history import SourceTable
+from jobs.ingest.tables.keys import ROW_ID
 from jobs.ingest.tables.lives import Lives
 from jobs.ingest.tables.masks import covered_table, masks_of
-from jobs.ingest.tables.versions import Snapshot, Version
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.named import check_names
+from jobs.ingest.tables.owners import Past, hold_unwritable, unnameable
+from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.csv_records import Dialect
 from jobs.ingest.ticdc.feed import Feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec
+from jobs.ingest.ticdc.shapes import dialect_of_feed, shapes_of
+from jobs.lake.checkpoints import is_gone
 
+_SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
+_ROWS = re.compile(r"\.(csv|sql|parquet)$")
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
 
@@ -47,7 +56,12 @@ class Sources:
 
 
 def join(
-    feed: Feed | None, export: Export | None, settings: Ingest, later: Mapping[TableName, Retake] | None = None
+    feed: Feed | None,
+    export: Export | None,
+    settings: Ingest,
+    later: Mapping[TableName, Retake] | None = None,
+    unfit: Mapping[tuple[TableName, int], str] | None = None,
+    past: Past | None = None,
 ) -> Sources:
     """Return the tables and files of feed and snapshot.
 
@@ -56,18 +70,22 @@ def join(
         export: the snapshot it begins with.
         settings: what single tables need.
         later: snapshots that were taken of single tables since.
+        unfit: values that do not fit the type that a statement gives, by table and version of the statement.
+        past: newest row of ops.checkpoints by table.
 
     Raises:
-        SourceError: two source tables would share one silver table, or a column has an unknown type.
+        SourceError: a column has an unknown type.
     """
     checkpoint = feed.checkpoint if feed else export.tso if export else 0
     sources = Sources(checkpoint)
+    feed, export, aside = _set_aside(sources, feed, export)
 
     def rules(name: TableName) -> TableRules:
         return settings.tables.get(".".join(name), TableRules())
 
     creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
-    lives = Lives({n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}, rules)
+    begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
+    lives = Lives(begun, rules, unfit, shapes_of(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
     retaken = {name: retake.snapshot for name, retake in taken.items()}
@@ -75,22 +93,56 @@ def join(
     broken = [one for one in known if not rules(one[0]).exclude]
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
     sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
+    sources.tables |= aside
     sources.versions = lives.versions
+    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
     if feed is not None:
         sources.held_files += feed.unnamed
         _show_nameless(sources, feed)
+        _hold_slashed(sources, feed)
         _hold_exchanged(sources, feed)
+        _hold_late_start(sources, feed, settings, past or {})
         _feed_items(sources, feed, settings)
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
         _hold_blocked(sources, export)
     for retake in taken.values():
+        _hold_exported(sources, retake.full_name, retake.snapshot, settings)
         found = retake.export()
         if found is not None:
             _export_items(sources, found, settings, retake.source)
             _hold_blocked(sources, found)
-    _refuse_collisions(sources.tables)
+    hold_unwritable(sources.tables, past or {})
     return sources
+
+
+def _set_aside(
+    sources: Sources, feed: Feed | None, export: Export | None
+) -> tuple[Feed | None, Export | None, dict[str, SourceTable]]:
+    """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
+    names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
+    names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
+    why = unnameable(names)
+    if not why:
+        return feed, export, {}
+    if feed is not None:
+        lost = [file.path for file, data in feed.data if (data.folder.schema, data.folder.table) in why]
+        sources.held_files += lost
+        kept = [one for one in feed.data if (one[1].folder.schema, one[1].folder.table) not in why]
+        feed = replace(feed, data=kept, schemas={n: files for n, files in feed.schemas.items() if n not in why})
+    if export is not None:
+        sources.held_files += [file.path for file, name in export.data if name in why]
+        creates = {name: create for name, create in export.creates.items() if name not in why}
+        export = replace(export, creates=creates, data=[one for one in export.data if one[1] not in why])
+    return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
+
+
+def _columns_of(creates: Mapping[TableName, CreateTable], lives: Lives) -> dict[TableName, list[Version]]:
+    """Return all that is known of each table's columns, by its names."""
+    known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
+    for name, versions in lives.versions.items():
+        known[name] = [*known.get(name, ()), *versions.values()]
+    return known
 
 
 def _show_nameless(sources: Sources, feed: Feed) -> None:
@@ -107,6 +159,22 @@ def _show_nameless(sources: Sources, feed: Feed) -> None:
             sources.tables[table.full_name] = table.hold(version, said)
 
 
+def _hold_slashed(sources: Sources, feed: Feed) -> None:
+    """Hold tables with a slash in their name: TiCDC writes it into paths as it is, and their folders fit no rule."""
+    for path in feed.unknown:
+        found = _SLASHED.fullmatch(path)
+        name = (found["schema"], found["table"]) if found else None
+        if name is None:
+            continue
+        table = sources.tables.get(".".join(name)) or SourceTable(*name)
+        said = (
+            f"{table.full_name} is held: a name with a slash cannot be told from folders, its files are in quarantine "
+            "(unknown_path). Rename it at the source, or leave it out of the changefeed."
+        )
+        # what a snapshot has of it stays
+        sources.tables[table.full_name] = table.hold(table.snapshot.tso + 1 if table.snapshot else 0, said)
+
+
 def _hold_exchanged(sources: Sources, feed: Feed) -> None:
     """Hold both tables of an exchange of partitions: only one of them has the statement."""
     for version in feed.exchanged():
@@ -118,6 +186,25 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                     f"{name} is held at {version}: {reason}. Later changes wait; take a new snapshot of the table."
                 )
                 sources.tables[name] = table.hold(version, message)
+
+
+def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
+    """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
+    start = feed.start() if settings.feed_start is None else settings.feed_start
+    reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
+    for name, table in list(sources.tables.items()):
+        if start is None or table.ended is not None or not table.segments or table.segments[0].start > 0:
+            continue
+        known = max(table.snapshot.tso if table.snapshot else 0, reached.get(name, 0))
+        # the changes of the very next timestamp: people give the snapshot's position plus one
+        if known and start > known + 1:
+            message = (
+                f"{name} is held at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
+                f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a "
+                f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
+                f"created with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
+            )
+            sources.tables[name] = table.hold(known + 1, message)
 
 
 def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
@@ -138,7 +225,7 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
         version = _version(known, folder.version, unreadable.get((folder.schema, folder.table), ()))
         spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
         if spec is None:
-            _wait(sources, name, folder.schema, folder.table, folder.version, file.path)
+            _wait(sources, name, folder.schema, folder.table, folder.version, file.path, version)
             continue
         read = spec if data.extension == "json" else _csv_spec(spec, feed.changefeed)
         task = Task("ticdc", feed.root, file.path, file.size, name, read, bool(spec.masks.columns))
@@ -147,8 +234,7 @@ def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
 
 def _csv_spec(rows: RowSpec, changefeed: Changefeed) -> CsvSpec:
     csv = changefeed.sink.csv
-    dialect = Dialect(csv.delimiter, csv.quote, csv.null, changefeed.sink.terminator)
-    return CsvSpec(rows, dialect, csv.output_old_value, csv.binary_encoding_method)
+    return CsvSpec(rows, dialect_of_feed(changefeed), csv.output_old_value, csv.binary_encoding_method)
 
 
 def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[int] = ()) -> Version | None:
@@ -159,43 +245,87 @@ def _version(versions: Mapping[int, Version], wanted: int, unreadable: Iterable[
 
 
 def _row_spec(schema: str, table: str, version: Version, zone: str, settings: Ingest) -> RowSpec | None:
-    names = {column.name for column in version.columns}
-    if not version.key or not set(version.key) <= names:
+    if version.fault or _lacking(version):
         return None
-    key = tuple(column.name for column in version.columns if column.name in version.key)
+    append = version.key == (ROW_ID,)
+    columns = tuple(column for column in version.columns if not append or column.name != ROW_ID)
+    key = tuple(column.name for column in columns if column.name in version.key)
     name = f"{schema}.{table}"
     zone = settings.tables.get(name, TableRules()).timezone or zone
-    return RowSpec(schema, table, version.version, version.columns, key, zone, masks_of(settings, name, key))
+    return RowSpec(schema, table, version.version, columns, key, zone, masks_of(settings, name, key), append)
 
 
-def _wait(sources: Sources, name: str, schema: str, table: str, version: int, path: str) -> None:
+def _lacking(version: Version) -> str:
+    """Return why rows of a version have no key, "" where they have one."""
+    if not version.key:
+        return "the table has no primary key and no unique key of whole columns that are NOT NULL and in rows"
+    there = {column.name for column in version.columns if not column.virtual}
+    lost = [name for name in version.key if name not in there]
+    return f"rows lack {', '.join(lost)} of the key ({', '.join(version.key)})" if lost else ""
+
+
+def _wait(
+    sources: Sources, name: str, schema: str, table: str, number: int, path: str, version: Version | None = None
+) -> None:
     """Leave a file for later and hold its table: rows are there that cannot be read."""
     sources.held_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
-    reason = (
-        f"{name} is held at {version}: no schema file says how {path} is to be read. Restore schema_{version}_*.json."
-    )
-    sources.tables[name] = known.hold(version, reason)
+    reason = f"no schema file says how {path} is to be read. Restore schema_{number}_*.json."
+    if version is not None:
+        conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
+        reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
+    sources.tables[name] = known.hold(number, f"{name} is held at {number}: {reason}")
 
 
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
     for file, name in export.data:
-        rules = settings.tables.get(".".join(name), TableRules())
-        if rules.exclude:
+        full = ".".join(name)
+        if settings.tables.get(full, TableRules()).exclude:
             continue
         if name in export.blocked:
             sources.held_files.append(file.path)
             continue
-        create = export.creates[name]
-        columns = tuple(replace(c, generated=c.generated or c.name in rules.generated) for c in create.columns)
-        spec = _row_spec(*name, Version(export.tso, columns, rules.keys or create.key), settings.timezone, settings)
+        snapshot = Snapshot(export.tso, export.creates[name])
+        version, found = _exported(full, snapshot, settings)
+        spec = _row_spec(*name, version, settings.timezone, settings)
+        _hold_exported(sources, full, snapshot, settings)
         if spec is None:
             sources.held_files.append(file.path)
             continue
-        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
-        task = Task(source, export.root, file.path, file.size, ".".join(name), dump, bool(spec.masks.columns))
+        dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
+        task = Task(source, export.root, file.path, file.size, full, dump, bool(spec.masks.columns))
         sources.items.append(Item(file, task))
+
+
+def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version, tuple[SourceColumn, ...]]:
+    """Return how rows of an export are read, and which of the generated columns that they lack are computed."""
+    rules = settings.tables.get(full, TableRules())
+    version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+    # an export has no generated columns at all; conf speaks of the feed's rows alone
+    columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
+    there = [c for c in columns if not c.generated and c.name not in rules.mask]
+    found = (c for c in version.columns if c.stored and not c.left_out and computable(c, there))
+    return replace(version, columns=columns), tuple(found)
+
+
+def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
+    """Hold a table of which an export has rows without a key, or without values that silver needs."""
+    version, found = _exported(full, snapshot, settings)
+    whole = Knowledge(settings.tables.get(full, TableRules()), snapshot).snapshot_version()
+    stored = [c.name for c in (whole.columns if whole else ()) if c.stored and not c.left_out]
+    lost = ", ".join(name for name in stored if name not in {c.name for c in found})
+    reason = ""
+    if lost:
+        reason = (
+            f"an export has no values of STORED generated columns, and those of {lost} cannot be computed here. Leave "
+            f"them out of silver by conf: ingest.tables.{full}.generated: [{lost}]"
+        )
+    if _lacking(version):
+        reason = f"in the export {_lacking(version)}. Name its key columns in conf: ingest.tables.{full}.keys"
+    for key, table in list(sources.tables.items()) if reason else ():
+        if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
+            sources.tables[key] = table.hold(snapshot.tso, f"{full} is held at {snapshot.tso}: {reason}.")
 
 
 def _hold_blocked(sources: Sources, export: Export) -> None:
@@ -203,14 +333,3 @@ def _hold_blocked(sources: Sources, export: Export) -> None:
     for name, reason in export.blocked.items():
         table = sources.tables.get(".".join(name)) or SourceTable(*name)
         sources.tables[table.full_name] = table.hold(0, reason)
-
-
-def _refuse_collisions(tables: Mapping[str, SourceTable]) -> None:
-    taken: dict[str, str] = {}
-    for name, table in sorted((name, table) for name, table in tables.items() if table.ended is None):
-        other = taken.setdefault(table.silver.lower(), name)
-        if other != name:
-            raise SourceError(
-                f"{other} and {name} would both be {table.silver}: every source table needs a silver table of its own. "
-                "Exclude one in conf (ingest.tables)."
-            )

@@ -1,10 +1,15 @@
 """How far each source table and topic has come, and what was done for it so far: read from ops, without Spark."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobs.config.ingest import Ingest
+from jobs.lake.ops import AWAITED
 from jobs.lake.query import Tables
+from jobs.lake.sources import SILVER
+from jobs.lake.table import Time
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Status:
     quarantined: int
     held: str | None
     """Why the table is held back, or that it is gone."""
+    awaited: tuple[str, ...] = ()
+    """Files of it that an index names and that are not there."""
 
     def plain(self) -> dict[str, Any]:
         """Return it for a program to read."""
@@ -42,12 +49,34 @@ def status(root: str, now: datetime | None = None) -> list[Status]:
     last = ", ".join(f"last_value({name} order by at) as {name}" for name in ("checkpoint_ts", "pending", "held"))
     query = f'select "table" as name, {sums}, {last} from checkpoints group by name order by name'  # noqa: S608
     rows = Tables(root).ask(query, {"ops.checkpoints": None})
-    return [_status(row, now or datetime.now(UTC)) for row in rows]
+    missing = awaited(root)
+    return [_status(row, missing, now or datetime.now(UTC)) for row in rows]
 
 
-def _status(row: dict[str, Any], now: datetime) -> Status:
+def awaited(root: str) -> list[str]:
+    """Return the files of a feed that an index names and that have not come yet."""
+    rest = f"max(case when status = '{AWAITED}' then 0 else 1 end) = 0"
+    query = f"select object from objects where source = 'ticdc' group by object having {rest} order by object"  # noqa: S608
+    return [row["object"] for row in Tables(root).ask(query, {"ops.objects": None})]
+
+
+def without_table(found: Iterable[Status], settings: Ingest) -> list[str]:
+    """Return the topics whose messages stay in bronze, as no table is theirs.
+
+    Args:
+        found: what `status` returned.
+        settings: which topics have tables of other names.
+    """
+    known = {table.name.removeprefix("silver.") for table in SILVER if table.time in {Time.EVENTS, Time.NEWEST}}
+    known |= {topic for topic, rules in settings.topics.items() if rules.table}
+    names = [one.table.removeprefix("kafka:") for one in found if one.table.startswith("kafka:")]
+    return [name for name in names if name not in known]
+
+
+def _status(row: dict[str, Any], missing: Iterable[str], now: datetime) -> Status:
     tso = row["checkpoint_ts"]
     # a TSO is milliseconds since 1970, shifted by 18 bits
     at = datetime.fromtimestamp((tso >> 18) / 1000, UTC) if tso else None
     counts = {name: row[name] or 0 for name in ("files", "applied", "superseded", "pending", "quarantined")}
-    return Status(row["name"], at, None if at is None else now - at, held=row["held"], **counts)
+    mine = tuple(path for path in missing if path.startswith(f"{row['name'].replace('.', '/', 1)}/"))
+    return Status(row["name"], at, None if at is None else now - at, held=row["held"], awaited=mine, **counts)

@@ -4,19 +4,25 @@ In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.archive.events import Parsed, new_rows, parse, topic_tables
+from jobs.ingest.archive.events import Parsed, Reach, new_rows, parse, topic_tables
 from jobs.ingest.archive.repeated import first_copies
-from jobs.ingest.intake.tolerance import excess, is_excess, tolerance
+from jobs.ingest.broker.address import SCHEME
+from jobs.ingest.intake.replay import forget
+from jobs.ingest.intake.tolerance import Excess, is_excess, tolerance
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 from jobs.lake.sources import KAFKA
 
+_NO_FAULTS = {"tombstone", "unknown_event_type", "epoch_directory"}
+"""Classes of messages that can be read, and that the topic's table does not take."""
+_UNREAD = ("bad_json", "bad_utf8", "bad_avro", "unknown_schema")
+"""Classes of messages that cannot be read at all."""
 _KEEP = 1 << 20
 """Bytes of a bad message that are kept in quarantine; bronze has it whole."""
 
@@ -30,9 +36,18 @@ class Done:
     bad: int
     newest: int | None
     """`ts` of the newest good message, milliseconds since 1970."""
+    held: str | None = None
+    """Why the topic is held: nothing was applied, the good messages wait in bronze."""
+    aside: int = 0
+    """Those of the bad that were not in quarantine before."""
+
+    @property
+    def pending(self) -> int:
+        """Return the messages that wait in bronze since the topic is held."""
+        return 0 if self.held is None else self.total - self.bad
 
 
-def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> Done:
+def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, held: bool = False) -> Done:
     """Bring the messages of a topic to silver that came with the batches after `after`, up to `newest`.
 
     Args:
@@ -41,9 +56,9 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
         after: newest batch that silver has.
         newest: newest batch of bronze.
         total: messages there are of these batches.
+        held: whether an earlier run held it: good messages may be in quarantine since.
 
     Raises:
-        SourceError: more of them than allowed cannot be used.
         ValidationFailed: they break a critical expectation.
     """
     settings = work.context.settings.ingest
@@ -55,23 +70,29 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int) -> 
     try:
         found = parsed.rows.agg(
             F.count("reason").alias("bad"),
-            F.max(F.when(F.col("reason").isNull(), F.unix_millis("ts"))).alias("ts"),
-            F.collect_set(F.when(F.col("reason").isNull(), F.col("ds"))).alias("days"),
+            F.unix_millis(F.max("ts")).alias("ts"),
+            F.count_if(F.col("reason").isNull()).alias("good"),
+            F.collect_set("ds").alias("days"),
+            F.min(table.keys[0]).alias("first"),
+            F.max(table.keys[0]).alias("last"),
         ).collect()[0]  # bounded: one row
-        if found["bad"]:
-            _refuse_excess(work, topic, parsed, found["bad"], total)
-            _quarantine(work, topic, parsed)
-        applied = _append(work, parsed, found["days"])
+        aside = _quarantine(work, topic, parsed) if found["bad"] else 0
+        why = _excess(work, topic, parsed, found["bad"], total, after) if found["bad"] else None
+        if why is not None:
+            return Done(total, 0, found["bad"], None, why, aside)
+        if held:
+            _release(work, topic, parsed)
+        applied = _append(work, parsed, Reach(found["good"], found["days"], found["first"], found["last"]))
     finally:
         parsed.rows.unpersist()
     work.progress(f"{table.name}: {applied:,} of {total:,} messages applied, {found['bad']:,} in quarantine")
-    return Done(total, applied, found["bad"], found["ts"])
+    return Done(total, applied, found["bad"], found["ts"], None, aside)
 
 
-def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
-    name, rows = parsed.table.name, parsed.unique()
-    if work.lake.version(name):  # version 0 is the empty table
-        rows = new_rows(rows, parsed.table, work.lake.scan(name), days)
+def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
+    name = parsed.table.name
+    # version 0 is the empty table
+    rows = new_rows(parsed, work.lake.scan(name), reach) if work.lake.version(name) else parsed.unique()
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
         count = rows.count()
@@ -84,15 +105,44 @@ def _append(work: Work, parsed: Parsed, days: list[date]) -> int:
         rows.unpersist()
 
 
-def _refuse_excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int) -> None:
+def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
+    """Return why the topic must be held; None where what cannot be used is within bounds.
+
+    A topic of which nothing was ever used is held when nothing of it can be; later on single messages may be bad.
+    """
     allowed = tolerance(work.context.settings.ingest, topic)
-    if is_excess(allowed, bad, total):
-        reasons = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
-        raise excess(topic, allowed, bad, total, {row["reason"]: row["count"] for row in reasons})
+    if allowed.ratio >= 1:
+        return None
+    rows = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
+    reasons = {row["reason"]: row["count"] for row in rows}
+    nothing = after == 0 and bad == total and not set(reasons) <= _NO_FAULTS
+    if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(parsed)):
+        return None
+    excess = Excess(topic, allowed, bad, total)
+    return f"kafka:{topic} is held: {excess.clause(reasons)}. {excess.remedy}"
 
 
-def _quarantine(work: Work, topic: str, parsed: Parsed) -> None:
-    """Set bad messages aside, once each: a repetition after a crash finds them there."""
+def _has_unread_file(parsed: Parsed) -> bool:
+    """Return whether no message of some file of an archive can be read."""
+    unread = F.count_if(F.col("reason").isin(*_UNREAD))
+    files = (
+        parsed.rows.where(~F.col("object").startswith(SCHEME))
+        .groupBy("object")
+        .agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
+    )
+    return not files.where(F.col("bad") == F.col("all")).isEmpty()
+
+
+def _release(work: Work, topic: str, parsed: Parsed) -> None:
+    """Take messages out of quarantine that can be used now: they were set aside while the topic was held."""
+    if work.lake.exists(QUARANTINE.name):
+        kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
+        good = parsed.rows.where(F.col("reason").isNull()).select("object", "row_no")
+        forget(work, kept.join(good, ["object", "row_no"], "left_semi").select("source", "object", "row_no", "run_id"))
+
+
+def _quarantine(work: Work, topic: str, parsed: Parsed) -> int:
+    """Set bad messages aside, once each: a repetition finds them there; return how many were new."""
     bad: DataFrame = parsed.bad()
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
@@ -100,4 +150,4 @@ def _quarantine(work: Work, topic: str, parsed: Parsed) -> None:
     constants = {"source": F.lit("kafka"), "table": F.lit(topic), "run_id": F.lit(work.run_id)}
     constants |= {"at": F.lit(datetime.now(UTC)), "raw": F.substring("value", 1, _KEEP)}
     rows = bad.withColumns(constants).select(*[column.name for column in QUARANTINE.columns])
-    work.lake.append(QUARANTINE.name, rows.coalesce(1))
+    return work.lake.append(QUARANTINE.name, rows.coalesce(1)).rows

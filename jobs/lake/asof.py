@@ -9,6 +9,7 @@ from jobs.lake.frames import struct_of
 from jobs.lake.job import Context
 from jobs.lake.ledger import require_columns, source_fields, state_at
 from jobs.lake.life import life_of
+from jobs.lake.names import quoted
 from jobs.lake.sources import LEDGER
 from jobs.lake.table import Table, Time
 from jobs.lake.tables import table
@@ -58,7 +59,7 @@ def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: i
         live = df.where(~F.col("_deleted"))
     else:
         live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))
-    return live.select(*[field.name for field in source_fields(df.schema)], "_commit_ts")
+    return live.select(*[quoted(field.name) for field in source_fields(df.schema)], "_commit_ts")
 
 
 def _rebuilt(lake: Lake, df: DataFrame, known: Table, tso: int) -> DataFrame:

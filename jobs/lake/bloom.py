@@ -11,6 +11,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.lake.names import quoted
+
 _WRONG = 0.001
 """Share of the other rows for which it is true."""
 
@@ -28,12 +30,12 @@ def maybe_among(rows: DataFrame, key: tuple[str, ...], count: int, alias: str) -
 
     # there is no function for it in SQL, and a filter as a literal of bytes would be written into Delta's log as text
     jvm: Any = rows.sparkSession._jvm
-    keys: Any = rows.select(F.xxhash64(*[f"`{name}`" for name in key]).alias("key"))
+    keys: Any = rows.select(F.xxhash64(*[quoted(name) for name in key]).alias("key"))
     found = keys._jdf.stat().bloomFilter("key", max(1, count), _WRONG)
     expressions, types = jvm.org.apache.spark.sql.catalyst.expressions, jvm.org.apache.spark.sql.types
     convert, seq = jvm.org.apache.spark.sql.classic.ExpressionUtils, jvm.org.apache.spark.api.python.PythonUtils.toSeq
     kind = types.ObjectType(jvm.java.lang.Class.forName("org.apache.spark.util.sketch.BloomFilter"))
-    hashed: Any = F.xxhash64(*[f"{alias}.`{name}`" for name in key])
+    hashed: Any = F.xxhash64(*[f"{alias}.{quoted(name)}" for name in key])
     call = expressions.objects.Invoke(
         expressions.Literal(found, kind), "mightContainLong", getattr(getattr(types, "BooleanType$"), "MODULE$"),
         seq([convert.expression(hashed._jc)]), seq([]), True, False, True,

@@ -39,7 +39,7 @@ CREATED_AT = Column("created_at", "timestamp", "When the source row was created,
 
 # When.
 AS_OF = Column("as_of", "date", "The cut: this row knows nothing from this day's 00:00 UTC on.", nullable=False)
-TS = Column("ts", "timestamp", "When it happened, UTC, millisecond precision.", nullable=False)
+TS = Column("ts", "timestamp", "When it happened, UTC.", nullable=False)
 DS = Column("ds", "date", "UTC day of ts; the partition.", nullable=False)
 RUN_ID = Column("run_id", "string", "Run that wrote the row; joins ops.runs.", nullable=False)
 EVENT_ID = Column("event_id", "string", "Unique id the client gave the event; duplicates share it.", nullable=False)

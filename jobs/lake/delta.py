@@ -18,11 +18,17 @@ from jobs.lake import direct
 from jobs.lake.conflicts import LOST, CommitErrors
 from jobs.lake.frames import belonging, literal, nullable, struct_of
 from jobs.lake.log import LOOK_BACK, Commit, Log
+from jobs.lake.names import needs_mapping, quoted
 from jobs.lake.tables import TABLES, table
 from jobs.locks import locked
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
+
+
+MAPPING = "delta.columnMapping.mode"
+PHYSICAL = "delta.columnMapping.physicalName"
+"""Key of a mapped column's metadata: its name in the files."""
 
 
 class Lake:
@@ -79,9 +85,9 @@ class Lake:
 
     def files(self, name: str, column: str) -> DataFrame:
         """Return a table's files as its log tells of them: bytes, rows, least and greatest value of a column, typed."""
-        kind = self.schema(name)[column].dataType
-        found = self._log(name).files(column)
-        return found.withColumns({end: F.col(end).try_cast(kind) for end in ("least", "greatest")})
+        field = self.schema(name)[column]
+        found = self._log(name).files((field.metadata or {}).get(PHYSICAL, column))
+        return found.withColumns({end: F.col(end).try_cast(field.dataType) for end in ("least", "greatest")})
 
     def bytes(self, name: str) -> int:
         """Return the size of a table's files at its newest version."""
@@ -190,6 +196,8 @@ class Lake:
         builder = builder.property("delta.enableDeletionVectors", str(not low).lower())
         if not low:
             builder = builder.property("delta.enableChangeDataFeed", "true")
+        if needs_mapping(schema.names):
+            builder = builder.property(MAPPING, "name")
         builder = builder.clusterBy(*cluster) if cluster else builder
         with self.committing(name):
             if self._local:
@@ -210,9 +218,17 @@ class Lake:
 
     def rewrite(self, name: str, df: DataFrame) -> None:
         """Replace a table's rows and schema in one commit; earlier versions stay readable."""
+        self.allow_names(name, df.columns)
         writer = df.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
         with self.committing(name):
             writer.save(self.path(name))
+
+    def allow_names(self, name: str, columns: list[str]) -> None:
+        """Turn column mapping on where a table's next columns have names that Delta writes in no other way."""
+        if not needs_mapping(columns) or needs_mapping(self.schema(name).names):
+            return
+        with self.committing(name):
+            self.spark.sql(f"ALTER TABLE delta.{quoted(self.path(name))} SET TBLPROPERTIES ('{MAPPING}' = 'name')")
 
     def replace(self, name: str, df: DataFrame, partition: Mapping[str, Any], note: Any = None) -> Commit:
         """Replace one partition by `df` in one commit; every row of `df` must belong to it.

@@ -77,7 +77,11 @@ USER_PROFILE = gold(
     Column("n_events", "int", "Events in features.window_days."),
     Column("last_active", "timestamp", "Newest event or save, UTC; null if none."),
     Column("is_active", "boolean", "At least one event or save in features.active_days: gets a feed of its own."),
-    Column("categories", "map<string,float>", "Share of decayed weight by category; at most ten, the largest."),
+    Column(
+        "categories",
+        "map<string,float>",
+        "Share of decayed weight by category, '' of pins without one; at most ten, the largest.",
+    ),
     Column("hours", "array<float>", "Share of events by UTC hour, 24 numbers; empty without events."),
     Column(
         "weekdays",
@@ -175,7 +179,7 @@ TRENDING = gold(
     "Pins rising faster than expected, by category: a rise over expectation, not volume.",
     "one row per category and pin, candidates.trending.per_category at most",
     "category pin_id",
-    CATEGORY.required(),
+    CATEGORY.required().means("Category the creator chose; '' for pins without one."),
     PIN_ID,
     RANK,
     SCORE.means("Rise in standard deviations: (observed - expected) / sqrt(expected + 1)."),

@@ -9,6 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType
 
+from jobs.lake.names import quoted
+
 ROWS = 200_000
 """Rows of a file, some 4 to 20 MiB: a merge opens a file for one of its rows."""
 _ORDERED = (IntegralType, DecimalType, StringType, DateType)
@@ -38,7 +40,7 @@ def by_key(rows: DataFrame, key: tuple[str, ...], count: int) -> DataFrame:
         key: its key columns.
         count: how many rows there are.
     """
-    names = [f"`{name}`" for name in key]
+    names = [quoted(name) for name in key]
     files = files_for(count)
     parted = rows.coalesce(1) if files == 1 else rows.repartitionByRange(files, *names)
     return parted.sortWithinPartitions(*names)
@@ -57,7 +59,8 @@ class Extent:
     def between(self, alias: str) -> list[Column]:
         """Return conditions on the columns of frame `alias` that hold for all keys: no file without them is opened."""
         return [
-            F.col(f"{alias}.`{name}`").between(F.lit(least), F.lit(most)) for name, (least, most) in self.ends.items()
+            F.col(f"{alias}.{quoted(name)}").between(F.lit(least), F.lit(most))
+            for name, (least, most) in self.ends.items()
         ]
 
 
@@ -65,7 +68,7 @@ def extent(rows: DataFrame, key: tuple[str, ...]) -> Extent:
     """Return where the keys of the rows lie; one action."""
     types = [rows.schema[name].dataType for name in key]
     names = [name for name, kind in zip(key, types, strict=True) if isinstance(kind, _ORDERED)]
-    edges = [edge(f"`{name}`") for name in names for edge in (F.min, F.max)]
+    edges = [edge(quoted(name)) for name in names for edge in (F.min, F.max)]
     count, *values = rows.agg(F.count(F.lit(1)), *edges).first() or (0,)
     ends = {} if None in values else dict(zip(names, zip(values[::2], values[1::2], strict=True), strict=True))
     scattered = len(ends) == len(key)

@@ -12,11 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DateType, StructField, StructType, TimestampNTZType, TimestampType
 
 from jobs.lake.columns import COMMIT_TS, DELETED, OP_RANK
+from jobs.lake.conversions import Step, converted, keeps_text
 from jobs.lake.life import life_of
+from jobs.lake.names import quoted
 
-DEFAULT, SINCE, NAMES = "default", "since", "names"
+DEFAULT, SINCE, NAMES, CASTS = "default", "since", "names", "casts"
 """Keys of a silver column's metadata: the text that rows from before `since` have, the commit_ts of the DDL that added
-it, and the names it had, as JSON [[commit_ts from which, name], …], oldest first."""
+it, the names it had, as JSON [[commit_ts from which, name], …], oldest first, and the changes of its type, as JSON
+[[commit_ts, [rule of jobs/lake/conversions.py, …]], …], oldest first."""
 
 _DATES = (DateType, TimestampType, TimestampNTZType)
 """Types with values that MySQL has and Spark has not: dates that the calendar lacks."""
@@ -62,6 +65,28 @@ def source_fields(schema: StructType) -> list[StructField]:
     return [field for field in schema.fields if field.name not in own]
 
 
+def source_name(field: StructField) -> str:
+    """Return the name that a column of silver has at the source."""
+    names = json.loads((field.metadata or {}).get(NAMES, "null"))
+    return str(names[-1][1]) if names else field.name
+
+
+def source_rows(rows: DataFrame, schema: StructType) -> DataFrame:
+    """Return silver's rows in the source's columns, under the source's names.
+
+    Args:
+        rows: in the columns of silver.
+        schema: of the silver table, which tells the names: a frame made from the ledger has lost them.
+    """
+    return rows.select(*[F.col(quoted(f.name)).alias(source_name(f)) for f in source_fields(schema)])
+
+
+def silver_names(schema: StructType, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns of silver that have these names at the source."""
+    known = {source_name(field): field.name for field in source_fields(schema)}
+    return tuple(known.get(name, name) for name in names)
+
+
 def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") -> DataFrame:
     """Return the rows of one table alive strictly before `tso`, in its newest columns.
 
@@ -86,7 +111,31 @@ def _typed(field: StructField, value: Column) -> Column:
     return text.cast(field.dataType).alias(field.name)
 
 
-def _text(field: StructField, value: Column) -> Column:
+def casts_of(field: StructField) -> list[tuple[int, list[Step]]]:
+    """Return the changes of a column's type: commit_ts, and what values from before it go through."""
+    return [(at, [tuple(step) for step in steps]) for at, steps in json.loads((field.metadata or {}).get(CASTS, "[]"))]
+
+
+def unfit(field: StructField, at: int) -> Column:
+    """Return the condition on newest ledger rows that a value does not fit the type that its column got at `at`."""
+    value = F.col("after")
+    steps = [step for version, some in casts_of(field) if version == at for step in some]
+    text = _text(field, value, at - 1)
+    return (F.col("op") != "D") & text.isNotNull() & converted(text, steps).isNull()
+
+
+def _text(field: StructField, value: Column, until: int | None = None) -> Column:
+    """Return a column's text in a ledger row, as of the type that it has now, or had at `until`."""
+    text = _named_text(field, value)
+    for version, steps in casts_of(field):
+        if not keeps_text(steps) and (until is None or version <= until):
+            # only rows from before it are handed over: the others come back as NULL
+            older = F.col(COMMIT_TS.name) < version
+            text = F.when(older, converted(F.when(older, text), steps)).otherwise(text)
+    return text
+
+
+def _named_text(field: StructField, value: Column) -> Column:
     """Return a column's text in a ledger row: under the name it had then, or the default of rows that precede it."""
     known = field.metadata or {}
     at = F.col(COMMIT_TS.name)

@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructType
 
+from jobs.lake.names import quoted
+
 LOOK_BACK = 50
 """Versions looked through for one's own commit: others may have committed since."""
 
@@ -51,7 +53,8 @@ class Log:
         told = found.select("size", F.from_json("stats", stats).alias("stats"))
         return told.select(
             F.col("size").alias("bytes"), F.col("stats.numRecords").alias("rows"),
-            F.col(f"stats.minValues.`{column}`").alias("least"), F.col(f"stats.maxValues.`{column}`").alias("greatest"),
+            F.col(f"stats.minValues.{quoted(column)}").alias("least"),
+            F.col(f"stats.maxValues.{quoted(column)}").alias("greatest"),
         )  # fmt: skip
 
     def commit_of(self, write_id: str) -> Commit | None:

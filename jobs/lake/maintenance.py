@@ -9,8 +9,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.config.maintenance import Maintenance
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.errors import PlatformError, TableError
+from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.lake.layout import layout_of
+from jobs.lake.ledger import silver_names
+from jobs.lake.names import quoted, silver_table
 from jobs.lake.table import Table
 from jobs.lake.tables import TABLES
 
@@ -35,6 +38,9 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         removed: partitions past retention; joined: small files that became fewer; ordered: whether all files were
         written anew by ranges of the key; tombstones: rows removed that were deleted at the source long ago; version:
         after it all.
+
+    Raises:
+        PlatformError: a table could not be maintained; the others are.
     """
     spark = lake.spark
     # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
@@ -43,30 +49,47 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     silver = _ingested(lake)
-    ends = {name: row["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) for name, row in silver.items()}
-    done = {}
-    for name in [name for name in [*TABLES, *(n for n in sorted(ends) if n not in TABLES)] if lake.exists(name)]:
-        with lake.committing(name):
-            removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
-            buried = _bury(lake, name, ends[name]) if name in ends else 0
-            joined, ordered = _lay_out(lake, name, settings, silver[name]["keys"] if name in silver else ())
-            lake.delta(name).vacuum(settings.keep_hours)
-        done[name] = {
-            "removed": removed,
-            "joined": joined,
-            "ordered": ordered,
-            "tombstones": buried,
-            "version": lake.version(name),
-        }
+    done: dict[str, dict[str, Any]] = {}
+    failed: list[tuple[str, Exception]] = []
+    for name in [name for name in [*TABLES, *(n for n in sorted(silver) if n not in TABLES)] if lake.exists(name)]:
+        try:
+            done[name] = _maintained(lake, name, settings, silver.get(name), today)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
+            failed.append((name, error))
+    for name, fault in failed:
+        if isinstance(fault, PlatformError):
+            raise fault
+        first = str(fault).strip().split("\n", 1)[0][:500]
+        raise TableError(
+            f"{name} could not be maintained, {len(done)} other tables are: {type(fault).__name__}: {first}. "
+            "Run it again; if it stays so, report this as a bug."
+        ) from fault
     return done
+
+
+def _maintained(
+    lake: "Lake", name: str, settings: Maintenance, source: dict[str, Any] | None, today: date | None
+) -> dict[str, Any]:
+    """Maintain one table; `source` tells how far it is, where it is made from a source table."""
+    with lake.committing(name):
+        removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
+        end = source["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) if source else 0
+        buried = _bury(lake, name, end) if source else 0
+        joined, ordered = _lay_out(lake, name, settings, source["keys"] if source else ())
+        lake.delta(name).vacuum(settings.keep_hours)
+    told = {"removed": removed, "joined": joined, "ordered": ordered, "tombstones": buried}
+    return told | {"version": lake.version(name)}
 
 
 def _ingested(lake: "Lake") -> dict[str, dict[str, Any]]:
     """Return the silver table of each source table, its checkpoint and keys: no registry lists them."""
-    tables = {name: row for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")}
+    rows = [(name, row) for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")]
+    # a name that is gone may have left its silver table to another one, which comes last
+    rows.sort(key=lambda pair: not is_gone(pair[1]))
     return {
-        f"silver.{name.replace('.', '_', 1)}": {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
-        for name, row in tables.items()
+        silver_table(name): {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
+        for name, row in rows
+        if not lacks_silver(row)
     }
 
 
@@ -77,13 +100,17 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
         by how many the files became fewer, and whether all were written.
     """
     table, size, scattered = lake.delta(name), settings.target_mb << 20, False
-    if key and key[0] in lake.schema(name).names and not _clustered(table):
-        layout = layout_of(lake.files(name, key[0]))
+    schema = lake.schema(name)
+    first = silver_names(schema, key[:1])[0] if key else None
+    if first in schema.names and not _clustered(table):
+        layout = layout_of(lake.files(name, first))
         size, scattered = layout.file_bytes(), layout.spread() > settings.spread
     lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(size))
     # files below half the size are worth joining
     lake.spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(size // 2))
-    done = (table.optimize().executeZOrderBy(key[0]) if scattered else table.optimize().executeCompaction()).first()
+    done = (
+        table.optimize().executeZOrderBy(quoted(str(first))) if scattered else table.optimize().executeCompaction()
+    ).first()
     fewer = int(done["metrics"]["numFilesRemoved"] - done["metrics"]["numFilesAdded"]) if done else 0
     return max(0, fewer), scattered
 

@@ -15,6 +15,8 @@ def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Ta
     )
 
 
+AWAITED = "awaited"
+"""Status of a source file that an index names and that is not there."""
 _AT = Column("at", "timestamp", "When the row was written, UTC.", nullable=False)
 _OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
 
@@ -87,7 +89,13 @@ OBJECTS = _ops(
     Column("etag", "string", "Etag or modification time, where the store has one; of brokers, stream and epoch."),
     Column("rows", "bigint", "Rows found, bad ones included."),
     Column("quarantined", "bigint", "Rows quarantined."),
-    Column("status", "string", "planned before its rows are committed, taken after.", nullable=False),
+    Column(
+        "status",
+        "string",
+        "planned before its rows are committed, taken after; awaited: an index names the file, which is not there; "
+        "covered: a later snapshot stands in for a file that is lost.",
+        nullable=False,
+    ),
     Column("batch", "bigint", "Number of the commit that took it in; rises by one.", nullable=False),
     RUN_ID,
     _AT,

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.config.platform import Spark
 from jobs.errors import EnvironmentMissing
 from jobs.lake import classes
+from jobs.lake.chatter import without_chatter
 from jobs.lake.jars import ensure_jars, java_says
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
     properties |= spark.conf | (extra or {})
     for key, value in properties.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    with nullcontext() if SUBMITTED in os.environ else without_chatter():
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 

@@ -68,7 +68,7 @@ KAFKA = Table(
         Column(
             "layout",
             "string",
-            "secor, connect or segment: who wrote the file; broker: read from brokers.",
+            "secor, connect, aiven or segment: who wrote the file; broker: read from brokers.",
             nullable=False,
         ),
         Column("topic", "string", "Kafka topic.", nullable=False),

@@ -1,7 +1,7 @@
 """The feed of users who have none of their own: rising, then popular, public pins, for everybody and by category.
 
 In: gold.pin_stats and gold.trending of the cut. Out: one row per segment and position, the columns of gold.home_feed
-with `segment` (a category, or "all") for the user.
+with `segment` (a category in lower case, or "all") for the user. Pins without a category are in "all" only.
 """
 
 from collections import Counter
@@ -25,20 +25,29 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
     """Return segment, position, pin_id, score, source, reason, reason_id.
 
     At most half a feed is trending pins, highest rise first; popular ones follow. A creator has at most
-    publish.fallback_owner_cap pins in a segment.
+    publish.fallback_owner_cap pins in a segment. "all" ends with the newest of the pins that nobody has saved yet, so
+    that it is there as soon as any pin is public.
     """
-    public = pin_stats.where("visibility = 'public' and category is not null")
-    public = public.select("pin_id", "creator_id", F.col("category").alias("segment"), "popularity")
+    # the store's key of a segment is in lower case: two spellings of a category are one segment
+    category = F.lower(F.trim("category"))
+    public = pin_stats.where("visibility = 'public'").withColumn("segment", F.when(category != "", category))
+    public = public.select("pin_id", "creator_id", "segment", "popularity", "age_days")
     rise = trending.groupBy("pin_id").agg(F.max("score").cast("double").alias("score"))
     columns = ("segment", "pin_id", "creator_id", "score", "source")
     rising = public.join(rise, "pin_id").withColumn("source", F.lit("trending")).select(*columns)
-    popular = public.where("popularity > 0").withColumnRenamed("popularity", "score")
+    popular = public.where("popularity > 0").withColumn("score", F.col("popularity"))
     both = rising.unionByName(popular.withColumn("source", F.lit("popular")).select(*columns))
+    # newest first; a pin of unknown age counts as old
+    unsaved = public.where("popularity is null or popularity <= 0").withColumn("segment", F.lit(DEFAULT_SEGMENT))
+    unsaved = unsaved.withColumn("score", F.coalesce(1 / (1 + F.col("age_days")), F.lit(0.0)))
+    both = both.unionByName(unsaved.withColumn("source", F.lit("fresh")).select(*columns))
     best = Window.partitionBy("segment", "source").orderBy(F.col("score").desc(), "pin_id")
     length, cap = publish.fallback_length, publish.fallback_owner_cap
     # a few hundred pins of each of a few dozen categories are left: small enough to choose from in one place
     tops = both.withColumn("_place", F.row_number().over(best)).where(F.col("_place") <= length * _POOL).drop("_place")
-    segments = tops.unionByName(tops.withColumn("segment", F.lit(DEFAULT_SEGMENT)))
+    everybody = tops.withColumn("segment", F.lit(DEFAULT_SEGMENT))
+    own = tops.where(F.col("segment").isNotNull() & (F.col("segment") != DEFAULT_SEGMENT))
+    segments = own.unionByName(everybody)
 
     def choose(table: "pa.Table") -> "pa.Table":
         return _table(chosen(table.to_pylist(), length, cap))
@@ -49,20 +58,21 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
 def chosen(pins: list[dict[str, Any]], length: int, owner_cap: int) -> list[dict[str, Any]]:
     """Return the pins of one segment's feed, in order, out of rows with pin_id, creator_id, score and source.
 
-    Scores of the two sources are of different kinds and never compared.
+    Scores of the sources are of different kinds and never compared. Pins without a creator have none in common.
     """
     feed: list[dict[str, Any]] = []
     seen: set[int] = set()
-    owners: Counter[int] = Counter()
-    for source, limit in (("trending", max(1, length // 2)), ("popular", length)):
+    owners: Counter[int | None] = Counter()
+    for source, limit in (("trending", max(1, length // 2)), ("popular", length), ("fresh", length)):
         ranked = sorted((p for p in pins if p["source"] == source), key=lambda p: (-p["score"], p["pin_id"]))
         for pin in ranked:
             if len(feed) >= limit:
                 break
-            if pin["pin_id"] not in seen and owners[pin["creator_id"]] < owner_cap:
+            owner = pin["creator_id"]
+            if pin["pin_id"] not in seen and (owner is None or owners[owner] < owner_cap):
                 feed.append(pin)
                 seen.add(pin["pin_id"])
-                owners[pin["creator_id"]] += 1
+                owners[owner] += 1
     return feed
 
 

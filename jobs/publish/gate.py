@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.publish.codec import DEFAULT_SEGMENT
+
 Frames = Mapping[str, DataFrame]
 Broken = dict[str, tuple[int, str]]
 NDCG_K = 10
@@ -27,7 +29,9 @@ class Measured:
     """One sentence a broken rule, with its first case."""
 
 
-def measure(tables: Frames, served_feed: DataFrame | None, short_feed: int, depth: int) -> Measured:
+def measure(
+    tables: Frames, served_feed: DataFrame | None, short_feed: int, depth: int, fallback: DataFrame | None = None
+) -> Measured:
     """Return the gate's numbers.
 
     Args:
@@ -35,22 +39,27 @@ def measure(tables: Frames, served_feed: DataFrame | None, short_feed: int, dept
         served_feed: gold.home_feed that the served generation was made from; None if there is none.
         short_feed: a feed with fewer pins is short.
         depth: places from the top that churn looks at.
+        fallback: feeds of users without one of their own (fallback.py); None if they are not made.
 
     `coverage`: active users with a feed / active users. `short_feeds`: short feeds / feeds. `rule_violations`: rows
-    that break a rule, a row counted once a rule. `related_coverage`: public pins with related pins / public pins.
-    `churn`: share of the top places, of users in both, that hold a pin the served top did not. `popularity_shift`:
-    mean popularity of the pins shown / of the pins served - 1. `ndcg_ratio`, `ndcg_ratio_lower`: NDCG@10 of
-    home_feed, and the lower end of its interval, / of popularity.
+    that break a rule, a row counted once a rule. `fallback_pins`: pins in the fallback of everybody.
+    `related_coverage`: public pins with related pins / public pins. `churn`: share of the top places, of users in both,
+    that hold a pin the served top did not. `popularity_shift`: mean popularity of the pins shown / of the pins served -
+    1. `ndcg_ratio`, `ndcg_ratio_lower`: NDCG@10 of home_feed, and the lower end of its interval, / of popularity.
     """
     feed, related, stats = tables["gold.home_feed"], tables["gold.related_pins"], tables["gold.pin_stats"]
     # independent small jobs: side by side, one's planning hides behind another's tasks
     with ThreadPoolExecutor(4) as pool:
         rules = [pool.submit(feed_rules, tables), pool.submit(related_rules, tables)]
+        if fallback is not None:
+            rules.append(pool.submit(fallback_rules, fallback, tables))
         numbers = {
             "coverage": pool.submit(_coverage, feed, tables["gold.user_profile"]),
             "short_feeds": pool.submit(_short_feeds, feed, short_feed),
             "related_coverage": pool.submit(_related_coverage, related, stats),
         }
+        if fallback is not None:
+            numbers["fallback_pins"] = pool.submit(_fallback_pins, fallback)
         if served_feed is not None:
             numbers["churn"] = pool.submit(_churn, feed, served_feed, depth)
             numbers["popularity_shift"] = pool.submit(_popularity_shift, feed, served_feed, stats)
@@ -100,6 +109,14 @@ def related_rules(tables: Frames) -> Broken:
     )
 
 
+def fallback_rules(fallback: DataFrame, tables: Frames) -> Broken:
+    """Return the same for the fallbacks: gone, not public, twice in a segment."""
+    feed = _numbered(fallback.select("segment", "position", "pin_id"), "segment", "pin_id")
+    rows = feed.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
+    rules = {**_visibility(), "twice in a list": F.col("_time") > 1}
+    return _count(rows, rules, F.format_string("%s, place %d: pin %d", "segment", "position", "pin_id"), "fallback")
+
+
 def _numbered(rows: DataFrame, of: str, what: str) -> DataFrame:
     return rows.withColumn("_time", F.row_number().over(Window.partitionBy(of, what).orderBy("position")))
 
@@ -144,6 +161,10 @@ def _short_feeds(feed: DataFrame, least: int) -> float | None:
     lengths = feed.groupBy("user_id").agg(F.count(F.lit(1)).alias("n"))
     row = lengths.agg(F.count(F.lit(1)).alias("feeds"), F.count_if(F.col("n") < least).alias("short")).first()
     return _ratio(row["short"], row["feeds"]) if row else None
+
+
+def _fallback_pins(fallback: DataFrame) -> float:
+    return float(fallback.where(F.col("segment") == DEFAULT_SEGMENT).count())
 
 
 def _related_coverage(related: DataFrame, stats: DataFrame) -> float | None:

@@ -40,6 +40,7 @@ class Build:
     manifest: Manifest
     pairs: DataFrame
     tables: Mapping[str, DataFrame]
+    fallback: DataFrame
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ def run(work: Work) -> Outcome:
             _kept(fallback_feed(stats, trending, publish)) as fallback,
             _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
         ):
-            build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables)
+            build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
 
 
@@ -168,7 +169,7 @@ def _config_hash(work: Work) -> str:
 def _gate(work: Work, store: Store, build: Build, served: Pointer | None) -> dict[str, float | None]:
     publish = work.context.settings.publish
     before = _served_feed(work, store, served)
-    measured = gate.measure(build.tables, before, publish.short_feed, publish.churn_depth)
+    measured = gate.measure(build.tables, before, publish.short_feed, publish.churn_depth, build.fallback)
     try:
         # NaN stands for "could not be measured": null to the suite
         work.judge("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})

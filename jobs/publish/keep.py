@@ -52,6 +52,11 @@ def rollback(store: Store, to: str | None = None) -> Pointer:
     if pointer is None:
         raise StoreError("Nothing is served, so there is nothing to roll back: publish first, `pinlake flow`.")
     target = to or pointer.previous
+    if to is None and [name for name in there if name != pointer.current] == []:
+        raise StoreError(
+            f"Cannot roll back: there is no previous generation, {pointer.current} is the only one in the store. The "
+            "next `pinlake flow` publishes another."
+        )
     choice = ", ".join(name for name in there if name != pointer.current) or "none"
     if target == pointer.current:
         raise StoreError(f"Generation {target} is being served already. Others in the store: {choice}.")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 from pymemcache.client.base import PooledClient
@@ -23,6 +23,8 @@ from pymemcache.client.rendezvous import RendezvousHash
 from pymemcache.exceptions import MemcacheError
 
 from jobs.errors import StoreError
+from jobs.publish.address import parse
+from jobs.publish.answers import of_memcached
 from jobs.publish.keyvalue import KeyValueStore
 from jobs.publish.layout import is_shared
 from jobs.publish.servers import PREFIX, Server, busy, packed, renewed, unpacked
@@ -51,13 +53,15 @@ class Memcached(Server):
         self.timeout = timeout
         self._away: dict[str, tuple[float, float]] = {}
         """Of a node that did not answer: when to ask it again (monotonic seconds), and the wait until then."""
+        self._said: dict[str, str] = {}
+        """What went wrong with such a node."""
 
     def __str__(self) -> str:
         return f"memcached at {', '.join(self.nodes)}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave connections behind."""
-        return {"nodes": self.nodes, "timeout": self.timeout, "_away": {}}
+        return {"nodes": self.nodes, "timeout": self.timeout, "_away": {}, "_said": {}}
 
     def node_of(self, key: bytes) -> str:
         """Return the node that has `key`."""
@@ -118,7 +122,8 @@ class Memcached(Server):
             if got or not self._is_away(node):
                 answers.append(unpacked(got.get(key)))
         if not answers:
-            raise StoreError(f"No node of {self} answers: start them, or correct publish.nodes.")
+            told = " ".join(self._said.get(node, f"memcached at {node} does not answer.") for node in self.nodes)
+            raise StoreError(f"No node of {self} can be read from. {told}")
         return max((one for one in answers if one), default=None)
 
     def swap(self, name: str, revision: int, content: bytes) -> bool:
@@ -196,7 +201,8 @@ class Memcached(Server):
             return {}
         try:
             found = dict(self._clients[node].get_many(keys))
-        except (OSError, MemcacheError):
+        except (OSError, MemcacheError) as error:
+            self._said[node] = of_memcached(node, error, self.timeout)
             self._went_away(node)
             return {}
         self._away.pop(node, None)
@@ -223,16 +229,7 @@ class Memcached(Server):
         try:
             yield
         except (OSError, MemcacheError) as error:
-            _fail(node, error)
-
-
-def _fail(node: str, error: Exception) -> NoReturn:
-    said = str(error) or type(error).__name__
-    if "too large" in said:
-        raise StoreError(
-            f"memcached at {node} takes no value that large ({said}): start it with a larger -I, or shorten the lists."
-        ) from error
-    raise StoreError(f"memcached at {node} (publish.nodes) does not do as asked: {said}. Is it running?") from error
+            raise StoreError(of_memcached(node, error, self.timeout)) from error
 
 
 def _named(key: bytes) -> bytes:
@@ -245,5 +242,5 @@ def _hash(text: str, _seed: int) -> int:
 
 
 def _address(node: str) -> tuple[str, int]:
-    host, _, port = node.rpartition(":")
-    return host, int(port)
+    found = parse(node, "memcached")
+    return found.host, found.port

@@ -16,6 +16,12 @@ from jobs.publish.values import Feed, Related
 if TYPE_CHECKING:
     from jobs.publish.reader import Reader, View
 
+ORDER = {
+    True: "a learned ranker put them in order",
+    False: "their places in the sources put them in order, as there were too few labels yet for a learned ranker",
+    None: "a score put them in order",
+}
+"""How candidates got their order, by whether there was a learned ranker."""
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -26,6 +32,7 @@ def write_page(
     pin_id: int,
     images: Path | None = None,
     saved: Sequence[int] = (),
+    learned: bool | None = None,
 ) -> Path:
     """Write `feed-<user>.html` into `folder` and return its path.
 
@@ -36,19 +43,20 @@ def write_page(
         pin_id: whose related pins; a pin that has none leaves that part out.
         images: pictures as `<first two digits>/<signature>.jpg`; None shows plain grounds.
         saved: pins the user saved lately, newest first. Those without a card (not public any more) are left out.
+        learned: whether the feeds were put in order by a learned ranker; None where that is not known.
 
     Raises:
         StoreError: nothing is published, or there is neither a feed nor a fallback for the user.
     """
     with reader.view() as view:
-        html = _render(view, user_id, pin_id, Album(images), saved)
+        html = _render(view, user_id, pin_id, Album(images), saved, learned)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"feed-{user_id}.html"
     path.write_text(html, encoding="utf-8")
     return path
 
 
-def _render(view: "View", user_id: int, pin_id: int, album: Album, saved: Sequence[int]) -> str:
+def _render(view: "View", user_id: int, pin_id: int, album: Album, saved: Sequence[int], learned: bool | None) -> str:
     feed = view.home_feed(user_id)
     if feed is None:
         raise StoreError(f"Generation {view.generation} has neither a feed of user {user_id} nor a fallback.")
@@ -57,11 +65,12 @@ def _render(view: "View", user_id: int, pin_id: int, album: Album, saved: Sequen
     shown = {
         "feed": feed,
         "user_id": user_id,
+        "order": ORDER[learned],
         "tiles": [tiles.of_feed(item) for item in feed.items],
         "shares": shares(feed.items),
         "saved": [tiles.plain(pin) for pin in saved if pin in tiles.cards],
         "subject": tiles.plain(pin_id) if related else None,
-        "related": [tiles.of_related(item) for item in related.items] if related else [],
+        "related": [tiles.of_related(item, pin_id) for item in related.items] if related else [],
     }
     return template(TEMPLATE).render(shown | {"pictures": album.rules()})
 

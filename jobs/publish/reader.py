@@ -1,8 +1,8 @@
 """Reading what is served: the class an online service copies.
 
-With it go values.py, codec.py, manifest.py, format_pb2.py, stores.py and the store: rocks.py, files.py, ../locks.py, or
-servers.py, keyvalue.py, layout.py and memcached.py or redis.py. It needs Python's standard library, protobuf,
-zstandard and the store's client; no Spark, pandas or numpy. Opens in milliseconds.
+With it go values.py, codec.py, manifest.py, format_pb2.py, address.py, stores.py and the store: rocks.py, files.py,
+../locks.py, or servers.py, keyvalue.py, layout.py, answers.py and memcached.py or redis.py. It needs Python's standard
+library, protobuf, zstandard and the store's client; no Spark, pandas or numpy. Opens in milliseconds.
 
     reader = Reader.open("/srv/pinlake/store")
     with reader.view() as view:            # one request, one generation

@@ -5,6 +5,7 @@ The only module that imports the redis package.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jobs.errors import ConfigError, StoreError
+from jobs.publish.address import Address, parse
+from jobs.publish.answers import Asked, of_redis
 from jobs.publish.keyvalue import KeyValueStore
 from jobs.publish.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.publish.stores import Access
@@ -26,17 +29,18 @@ class RedisStore(KeyValueStore):
     def __init__(self, nodes: Sequence[str], access: Access) -> None:
         if len(nodes) != 1:
             raise ConfigError(f"publish.nodes: Redis takes one server, got {', '.join(nodes)}.")
-        super().__init__(Redis(nodes[0], access.password, access.timeout_seconds), access)
+        super().__init__(Redis(nodes[0], access.password, access.timeout_seconds, access), access)
         self.where = nodes[0]
 
 
 class Redis(Server):
-    """A server given as host:port, and its password if it has one."""
+    """A server given as host:port or as a URL, its password if it has one, and how else it is reached."""
 
-    def __init__(self, node: str, password: str = "", timeout: float = 1.0) -> None:
+    def __init__(self, node: str, password: str = "", timeout: float = 1.0, access: Access | None = None) -> None:
         self.node = node
         self.timeout = timeout
         self._password = password
+        self._access = replace(access or Access(), password="")
 
     def __str__(self) -> str:
         return f"Redis at {self.node}"
@@ -47,7 +51,8 @@ class Redis(Server):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave connections behind."""
-        return {"node": self.node, "timeout": self.timeout, "_password": self._password}
+        kept = ("node", "timeout", "_password", "_access")
+        return {name: value for name, value in self.__dict__.items() if name in kept}
 
     def holder(self, _key: bytes) -> str:
         """Return the one server."""
@@ -125,29 +130,33 @@ class Redis(Server):
                     held.release()
 
     @cached_property
+    def _address(self) -> Address:
+        """Return where the server is; what the address says wins over the settings."""
+        found, access = parse(self.node, "redis"), self._access
+        database = access.database if found.database is None else found.database
+        return replace(found, tls=found.tls or access.tls, user=found.user or access.user, database=database)
+
+    @cached_property
     def _client(self) -> Any:
-        host, _, port = self.node.rpartition(":")
+        at = self._address
+        tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": self._access.tls_ca or None} if at.tls else {}
         return redis.Redis(
-            host=host,
-            port=int(port),
+            host=at.host,
+            port=at.port,
+            db=at.database or 0,
+            username=at.user or None,
             password=self._password or None,
             socket_timeout=self.timeout,
             socket_connect_timeout=self.timeout,
             retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale; the library's own waits seconds
+            **tls,
         )
 
     @contextmanager
     def _strict(self) -> Iterator[None]:
         try:
             yield
-        except redis.AuthenticationError as error:
-            raise StoreError(
-                f"{self} wants another password: set PINLAKE_PUBLISH__PASSWORD in the environment."
-            ) from error
-        except redis.exceptions.OutOfMemoryError as error:
-            raise StoreError(
-                f"{self} is full: give it more maxmemory (for publish.keep + 2 generations), or lower publish.keep."
-            ) from error
         except (redis.RedisError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise StoreError(f"{self} (publish.nodes) does not do as asked: {said}. Is it running?") from error
+            at = self._address
+            asked = Asked(str(self), at.user, bool(self._password), at.tls, self.timeout)
+            raise StoreError(of_redis(asked, error)) from error

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from jobs.errors import ConfigError, StoreError
+from jobs.publish.address import parse
 from jobs.publish.values import Pointer
 
 if TYPE_CHECKING:  # an online service's copy goes without the settings
@@ -152,6 +153,14 @@ class Access:
     timeout_seconds: float = 1.0
     lease_seconds: int = 30
     grace_seconds: float = 60.0
+    user: str = ""
+    """Of Redis' access control; empty is its default user."""
+    database: int = 0
+    """Of Redis."""
+    tls: bool = False
+    """Whether Redis is spoken to in TLS."""
+    tls_ca: str = ""
+    """File of the authority that Redis' certificate is checked by; empty takes the system's."""
 
 
 def open_store(kind: str, where: str, access: Access | None = None) -> Store:
@@ -159,7 +168,7 @@ def open_store(kind: str, where: str, access: Access | None = None) -> Store:
 
     Args:
         kind: rocksdb, memcached or redis.
-        where: folder of the embedded store, or the servers as host:port, separated by commas.
+        where: folder of the embedded store, or the servers as host:port or URL, separated by commas.
         access: how servers are reached.
 
     Raises:
@@ -173,11 +182,11 @@ def open_store(kind: str, where: str, access: Access | None = None) -> Store:
     if kind == "memcached":
         from jobs.publish.memcached import MemcachedStore
 
-        return MemcachedStore(addresses(where), how)
+        return MemcachedStore(addresses(where, kind), how)
     if kind == "redis":
         from jobs.publish.redis import RedisStore
 
-        return RedisStore(addresses(where), how)
+        return RedisStore(addresses(where, kind), how)
     raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
 
 
@@ -190,17 +199,14 @@ def checked_name(generation: str) -> str:
 
 def configured(publish: "Publish", path: str) -> Store:
     """Return the store that the settings name; `path` is where publish.path leads."""
-    access = Access(
-        publish.password.get_secret_value(), publish.timeout_seconds, publish.lease_seconds, publish.grace_seconds
-    )
+    same = ("timeout_seconds", "lease_seconds", "grace_seconds", "user", "database", "tls", "tls_ca")
+    access = Access(publish.password.get_secret_value(), **{name: getattr(publish, name) for name in same})
     return open_store(publish.store, path if publish.store == "rocksdb" else ",".join(publish.nodes), access)
 
 
-def addresses(where: str) -> list[str]:
-    """Return the host:port of each server; ConfigError if one is not."""
+def addresses(where: str, kind: str = "") -> list[str]:
+    """Return the address of each server, as it is written; ConfigError if one is none."""
     nodes = [node.strip() for node in where.split(",")]
     for node in nodes:
-        host, colon, port = node.rpartition(":")
-        if not (host and colon and port.isdigit()):
-            raise ConfigError(f"publish.nodes: a server is host:port, got {node!r}.")
+        parse(node, kind)
     return nodes

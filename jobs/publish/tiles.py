@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from jobs.publish.values import FeedItem, PinCard, RelatedItem
-from jobs.publish.words import RELATED, boards, feed_reason
+from jobs.publish.words import boards, feed_reason, related_reason
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -119,7 +119,8 @@ class Tiles:
         if card is None:
             return Tile(pin_id, f"Pin {pin_id}")
         ground = card.color if card.color in GROUNDS else "grey"
-        note = " · ".join(part for part in (card.category, f"by user {card.creator_id}") if part)
+        maker = f"by user {card.creator_id}" if card.creator_id else ""
+        note = " · ".join(part for part in (card.category, maker) if part)
         picture = self.album.name(card.image_signature)
         return Tile(pin_id, card.title or f"Pin {pin_id}", note, safe_link(card.link), picture, ground)
 
@@ -130,9 +131,9 @@ class Tiles:
         seed = self.plain(item.reason_id) if known and item.reason_id else None
         return replace(self.plain(item.pin_id), position=item.position, reason=item.reason, chip=chip, seed=seed)
 
-    def of_related(self, item: RelatedItem) -> Tile:
-        """Return the tile of one place beside a pin."""
-        said = RELATED.get(item.reason, item.reason)
+    def of_related(self, item: RelatedItem, subject: int) -> Tile:
+        """Return the tile of one place beside the pin `subject`."""
+        said = related_reason(item.reason, self.cards.get(subject))
         chip = said[:1].upper() + said[1:] + (f" on {boards(item.co_saves)}" if item.co_saves else "")
         return replace(self.plain(item.pin_id), position=item.position, reason=item.reason, chip=chip)
 

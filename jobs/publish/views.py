@@ -11,8 +11,8 @@ from jobs.errors import StoreError
 from jobs.publish.keep import Listed, list_generations
 from jobs.publish.reader import Reader, View
 from jobs.publish.stores import Store
-from jobs.publish.values import Feed, FeedItem, PinCard, Related, plain
-from jobs.publish.words import PLACED, RELATED, boards, feed_reason
+from jobs.publish.values import Feed, FeedItem, PinCard, Related, RelatedItem, plain
+from jobs.publish.words import PLACED, boards, feed_reason, related_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def show_related(reader: Reader, pin_id: int, console: "Console", limit: int = 2
     for item in related.items[:limit]:
         card = cards.get(item.pin_id)
         facts = (_safe(card.title), _safe(card.category)) if card else ("", "")
-        table.add_row(str(item.position), str(item.pin_id), *facts, _related_why(item.reason, item.co_saves))
+        table.add_row(str(item.position), str(item.pin_id), *facts, _related_why(item, subject))
     console.print(table)
     _more(console, len(related.items), limit)
 
@@ -76,11 +76,12 @@ def show_related(reader: Reader, pin_id: int, console: "Console", limit: int = 2
 def related_plain(reader: Reader, pin_id: int, limit: int | None = None) -> dict[str, Any]:
     """Return a pin's related pins for JSON, with cards."""
     related, cards = _related(reader, pin_id, limit)
+    subject = cards.get(pin_id)
     items = [
-        plain(item) | {"why": _related_why(item.reason, item.co_saves), "card": _card(cards.get(item.pin_id))}
+        plain(item) | {"why": _related_why(item, subject), "card": _card(cards.get(item.pin_id))}
         for item in related.items[:limit]
     ]
-    return plain(related) | {"card": _card(cards.get(pin_id)), "items": items}
+    return plain(related) | {"card": _card(subject), "items": items}
 
 
 def show_generations(store: Store, console: "Console") -> None:
@@ -157,8 +158,8 @@ def _because_saved(item: FeedItem, cards: Cards) -> str:
     )
 
 
-def _related_why(reason: str, co_saves: int) -> str:
-    return RELATED.get(reason, reason) + (f" ({boards(co_saves)})" if co_saves else "")
+def _related_why(item: RelatedItem, subject: PinCard | None) -> str:
+    return related_reason(item.reason, subject) + (f" ({boards(item.co_saves)})" if item.co_saves else "")
 
 
 def _generation_row(one: Listed) -> list[str]:

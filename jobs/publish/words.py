@@ -1,6 +1,9 @@
 """Reasons in words, for the command line and the page alike: a reason added here is known to both."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from jobs.publish.values import PinCard
 
 
 class Reason(NamedTuple):
@@ -40,6 +43,13 @@ RELATED = {
 def feed_reason(name: str) -> Reason:
     """Return the words of a feed's reason; an unknown one speaks for itself."""
     return REASONS.get(name, Reason(name, name, name))
+
+
+def related_reason(name: str, subject: "PinCard | None") -> str:
+    """Return the words of a related pin's reason; "popular" of a category only where the pin asked for has one."""
+    if name == "popular" and subject is not None and not subject.category:
+        return "popular"
+    return RELATED.get(name, name)
 
 
 def boards(count: int) -> str:

@@ -76,7 +76,7 @@ def paired(pairs: DataFrame, known: Known) -> DataFrame:
         .join(_users(known), "user_id", "left")
         .join(follows.dropDuplicates(["user_id", "creator_id"]), ["user_id", "creator_id"], "left")
     )
-    share = F.coalesce(F.col("categories")[F.col("category")], F.lit(0.0))
+    share = F.coalesce(F.col("categories")[F.coalesce("category", F.lit(""))], F.lit(0.0))
     ready = joined.withColumns(
         {
             "category_share": F.when(F.col("categories").isNotNull(), share),

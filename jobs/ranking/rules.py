@@ -56,8 +56,8 @@ SINGLE = (
     Rule("blocked", "The user blocks the creator, or the creator the user.", "blocked"),
     Rule(
         "creator_inactive",
-        "The creator's account is suspended, deactivated or gone.",
-        "creator_status IS NULL OR creator_status <> 'active'",
+        "The creator's account is suspended, deactivated or gone; a pin without a creator has none to lose.",
+        "creator_id IS NOT NULL AND (creator_status IS NULL OR lower(creator_status) <> 'active')",
     ),
     Rule("saved_image", "The user has the same picture on a board already, or a near-duplicate of it.", "image_saved"),
 )
@@ -121,7 +121,9 @@ def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
     ways = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
     pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in ways]
     blocked = pairs[0].union(pairs[1]).distinct().withColumn("blocked", F.lit(True))
-    status = facts.app_users.select(F.col("id").alias("creator_id"), F.col("status").alias("creator_status"))
+    status = facts.app_users.select(
+        F.col("id").alias("creator_id"), F.coalesce("status", F.lit("active")).alias("creator_status")
+    )
     return (
         candidates.join(signals, ["user_id", "pin_id"], "left")
         .join(images, ["user_id", "image_signature"], "left")

@@ -8,7 +8,7 @@ moment stay as they were told. What would be written is held against the source 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ from jobs.lake.checkpoints import newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.lake.frames import nullable, struct_of
 from jobs.lake.job import Job, Outcome, Work
-from jobs.lake.ledger import newest, source_fields, typed
+from jobs.lake.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.lake.life import Life, life_of
 from jobs.lake.ops import CHECKPOINTS
 from jobs.lake.sources import LEDGER
@@ -95,10 +95,10 @@ def run(work: Work) -> Outcome:
     struct = nullable(struct_of(LEDGER))
     frame = lake.spark.createDataFrame([tuple(row.get(f.name) for f in struct.fields) for row in changes], struct)
     live = typed(frame.where("op = 'I'"), schema)
-    _require_same(rows, Silver(live, source.key, fields, source.by_number), fields, table.silver)
+    _require_same(rows, Silver(source_rows(live, schema), source.key, fields, source.by_number), fields, table.silver)
     work.judge_table(table.silver, live)
     _write(work, changes, frame)
-    applied = put(lake, replace(table, key=tuple(past["keys"])), typed(frame, schema))
+    applied = put(lake, table.silver, silver_names(schema, past["keys"]), typed(frame, schema))
     _note(work, past, len(changes), applied)
     return Outcome(applied, {"read": len(changes), "applied": applied, "superseded": len(changes) - applied})
 
@@ -128,7 +128,7 @@ def _fields(source: Database, plan: Repair, past: Mapping[str, Any], schema: Str
             f"{source.name} is no TiDB, which can be read as it was at the checkpoint. If it has every change up to it "
             "and nobody writes to it now, say so: --settled. Else older rows could take the place of newer ones."
         )
-    lacking = [field.name for field in source_fields(schema) if field.name not in kinds]
+    lacking = [name for name in map(source_name, source_fields(schema)) if name not in kinds]
     if lacking:
         raise TableError(f"{source.name} has no {', '.join(lacking)}, which silver has: whole rows cannot be told.")
     if set(source.key) != set(past["keys"]):

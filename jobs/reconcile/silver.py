@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from jobs.reconcile.compare import Key, Range, Row, Sum
 from jobs.reconcile.database import chunk_in_sql, within_sql
-from jobs.reconcile.texts import Field, checksum_in_spark, in_spark
+from jobs.reconcile.texts import Field, checksum_in_spark, in_spark, quoted
 
 
 class Silver:
@@ -27,7 +27,10 @@ class Silver:
         self._texts = [texts[one.name] for one in fields]
         self._keys = [texts[name] for name in key]
         self._by_number = by_number
-        self._frame = frame.withColumn("_place", F.col(f"`{key[0]}`") if by_number else self._hash())
+        self._place = "_place"
+        while self._place in (name.lower() for name in frame.columns):
+            self._place += "_"
+        self._frame = frame.withColumn(self._place, F.col(quoted(key[0])) if by_number else self._hash())
 
     def _hash(self) -> Column:
         digest = F.md5(F.concat_ws(",", *self._keys).cast("binary"))
@@ -37,12 +40,12 @@ class Silver:
         """Return the places there are rows at."""
         if not self._by_number:
             return Range(0, 1 << 32)
-        row = self._frame.agg(F.min("_place").alias("low"), F.max("_place").alias("high")).first()
+        row = self._frame.agg(F.min(self._place).alias("low"), F.max(self._place).alias("high")).first()
         return None if row is None or row["low"] is None else Range(int(row["low"]), int(row["high"]) + 1)
 
     def sums(self, ranges: Sequence[Range]) -> dict[Range, Sum]:
         """Return what each range holds."""
-        chunk = F.expr(chunk_in_sql("_place", ranges)).cast("int").alias("chunk")
+        chunk = F.expr(chunk_in_sql(self._place, ranges)).cast("int").alias("chunk")
         found = self._within(ranges).groupBy(chunk)
         sums = found.agg(F.count(F.lit(1)).alias("rows"), checksum_in_spark(self._texts).alias("sum"))
         told = sums.collect()  # bounded: a row a range
@@ -65,4 +68,4 @@ class Silver:
 
     def _within(self, ranges: Sequence[Range]) -> DataFrame:
         # as SQL: an unsigned key may be beyond what a literal of Java's holds
-        return self._frame.where(within_sql("_place", ranges))
+        return self._frame.where(within_sql(self._place, ranges))

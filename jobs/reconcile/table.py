@@ -85,25 +85,29 @@ def against_lake(
         SourceError: the source cannot be read.
     """
     from jobs.ingest.tables.history import named as source_table
-    from jobs.lake.checkpoints import newest_checkpoints
-    from jobs.lake.ledger import source_fields, state_at
+    from jobs.lake.checkpoints import lacks_silver, newest_checkpoints
+    from jobs.lake.ledger import source_rows, state_at
     from jobs.reconcile.silver import Silver
 
     table = asked.table
     past = newest_checkpoints(lake).get(table)
     if past is None:
         raise TableError(f"{table} has not been ingested: `pinlake ingest --status` lists what has.")
+    if lacks_silver(past):
+        raise TableError(f"{table} cannot be compared: {past['held']}")
     moment, silver = asked.at or past["checkpoint_ts"], source_table(table).silver
     if moment > past["checkpoint_ts"]:
         raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")
     frame = lake.scan(silver)
+    schema = frame.schema
     if moment == past["checkpoint_ts"]:
         frame = frame.where("not _deleted")
     else:
-        frame = state_at(lake.scan("bronze.ledger"), frame.schema, moment + 1, table)
+        frame = state_at(lake.scan("bronze.ledger"), schema, moment + 1, table)
     source = Database(address, asked.named or table, moment)
     try:
-        names = [one.name for one in source_fields(frame.schema) if one.name not in asked.masked]
+        frame = source_rows(frame, schema)
+        names = [name for name in frame.columns if name not in asked.masked]
         if not set(source.key) <= set(names):
             raise TableError(f"{table}: {', '.join(source.key)}, its key, is masked in the lake: rows cannot be told.")
         fields, left_out = _shared(source.fields, names)

@@ -88,7 +88,7 @@ def in_ledger(field: Field) -> str:
 
 def in_spark(field: Field, kind: DataType) -> Column:
     """Return the text of a column of silver."""
-    column = F.col(f"`{field.name}`")
+    column = F.col(quoted(field.name))
     if isinstance(kind, BinaryType):
         return F.lower(F.hex(column))
     if isinstance(kind, FloatType | DoubleType):

@@ -116,5 +116,5 @@ def sample_related(view: "View", feed: "Feed | None", album: Album) -> Beside | 
         if related is not None and related.items:
             items = related.items[:BESIDE]
             tiles = Tiles(view.cards([item.pin_id, *(one.pin_id for one in items)]), album)
-            return Beside(tiles.plain(item.pin_id), [tiles.of_related(one) for one in items])
+            return Beside(tiles.plain(item.pin_id), [tiles.of_related(one, item.pin_id) for one in items])
     return None

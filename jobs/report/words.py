@@ -39,6 +39,7 @@ GATE = {
     "coverage": "active users with a feed",
     "short_feeds": "feeds that are short",
     "rule_violations": "rows that break a rule",
+    "fallback_pins": "pins shown to users without a feed of their own",
     "related_coverage": "public pins with related pins",
     "churn": "top places that changed since the served generation",
     "popularity_shift": "change of the mean popularity of what is shown",

@@ -19,7 +19,7 @@ from jobs.world.clock import Clock, clock, tso
 from jobs.world.database import Progress, write_export, write_feed
 from jobs.world.history import Change, Source, time_column
 from jobs.world.output import Output, WorldSummary
-from jobs.world.pairs import Interactions, Layout, read_interactions
+from jobs.world.pairs import Asked, Interactions, Layout, read_interactions
 from jobs.world.rng import DAY, SECOND, Array, mix, ranges, unit
 from jobs.world.schema import BLOCKS, BOARD_FOLLOWS, BOARD_PINS, BOARDS, PINS, USER_FOLLOWS, USERS
 from jobs.world.text import hexed, join, string
@@ -28,6 +28,8 @@ from jobs.world.ticdc import INSERT
 SNAPSHOT_SHARE = 0.8
 """Share of the saves, by time, that the snapshot holds."""
 _TOPICS = ("secor/pin_events", "connect/topics/searches", "connect/topics/pin_embeddings")
+_READER = 2
+"""Raised when the same file begins to be read otherwise: a world of before is then written again."""
 _LARGEST = 2**31
 """Ids below this can be paired in one 64-bit key."""
 
@@ -44,37 +46,59 @@ class _Pairs:
 
 
 def write_interactions(
-    file: Path, settings: Settings, out: Path, progress: Progress | None = None, layout: str = "auto"
+    file: Path,
+    settings: Settings,
+    out: Path,
+    progress: Progress | None = None,
+    layout: str = "auto",
+    asked: Asked | None = None,
 ) -> WorldSummary:
-    """Write the pairs of `file` as source files below `out`; a folder with the same file's world is left as it is.
+    """Write the saves of `file` as source files below `out`; a folder with the same file's world is left as it is.
 
-    Lines are `user item [timestamp]` (blanks, tabs or commas; .gz too), `user item rating timestamp`, or lists
-    `user item item …`; `layout` is pairs, lists or auto. Timestamps are seconds or milliseconds since 1970; without
-    them each user's saves are spread evenly over `world.days`, in the order of the file. A repeated pair is one save,
-    the first. Raises SourceError for a file that cannot be read and ConfigError if `out` holds something else.
+    Without times each user's saves are spread evenly over `world.days`, in the order of the file. A repeated pair is
+    one save, the first. What was understood of the file is in the summary.
+
+    Args:
+        file: of interactions, as `read_interactions` reads it.
+        settings: world.days.
+        out: folder.
+        progress: told of each step.
+        layout: pairs, lists or auto.
+        asked: what the columns are and from which rating on a row is a save; None: as the file says.
+
+    Raises:
+        SourceError: the file cannot be read; nothing is written.
+        ConfigError: `out` holds something else.
     """
-    show = progress or _silent
+    show, asked = progress or _silent, asked or Asked()
     if not file.is_file():
         raise SourceError(f"{file} is no file; name a file of `user item [timestamp]` lines.")
     world = settings.world
     parameters = {"interactions": _digest(file), "layout": layout, "days": world.days, "end": clock(world).end}
+    parameters |= {"reader": _READER, "columns": asked.columns, "min_rating": asked.min_rating}
     output = Output(out, parameters)
     there = output.found()
     if there:
         return there
     show("reading", 0, 1)
-    read = read_interactions(file, Layout(layout))
+    read = read_interactions(file, Layout(layout), asked)
     when, at = _times(read, settings)
     pairs = _distinct(file, read, at)
     when = Clock(when.era, when.start, _cut(pairs.at, when), when.end, when.end)
-    output.begin()
+    with output.writing():
+        summary = _written(out, pairs, when, _told(read, pairs), show)
+        output.finish(summary)
+    return summary
+
+
+def _written(out: Path, pairs: "_Pairs", when: Clock, told: tuple[str, ...], show: Progress) -> WorldSummary:
     for topic in _TOPICS:
         (out / "kafka" / topic).mkdir(parents=True)
     tables = _sources(pairs, when.start)
     write_export(out / "dumpling", tables, when, show)
     write_feed(out / "ticdc", tables, when, 0, show)
     accounts = len(pairs.users) + len(pairs.items)
-    summary = WorldSummary(
+    return WorldSummary(
         users=accounts,
         boards=accounts,
         pins=len(pairs.items),
@@ -85,9 +109,19 @@ def write_interactions(
         snapshot_tso=tso(when.snapshot),
         checkpoint_tso=tso(when.end),
         as_of=when.as_of,
+        told=told,
     )
-    output.finish(summary)
-    return summary
+
+
+def _told(read: Interactions, pairs: "_Pairs") -> tuple[str, ...]:
+    """Return what was understood, a sentence each."""
+    saves = f"{len(pairs.at):,} saves of {len(pairs.users):,} users and {len(pairs.items):,} items"
+    repeated = len(read.user) - len(pairs.at)
+    more = (f"{repeated:,} pairs stand more than once: each is one save, the first",) if repeated else ()
+    if not _timed(read):
+        return (*read.told, saves, *more, "no times: each user's saves are spread evenly over world.days")
+    first, last = (np.datetime64(int(at), "ms").astype("datetime64[s]") for at in (pairs.at.min(), pairs.at.max()))
+    return (*read.told, saves, *more, f"from {first} to {last} UTC")
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -101,14 +135,17 @@ def _digest(file: Path) -> str:
 
 def _times(read: Interactions, settings: Settings) -> tuple[Clock, Array]:
     """Return the clock and each pair's time, in ms: the file's, or spread where the file has none."""
-    if read.ts.min() == read.ts.max():
+    if not _timed(read):
         when = clock(settings.world)
         return when, when.start + _spread(read.user, when.end - when.start)
-    at = np.where(read.ts > 10**11, read.ts, read.ts * SECOND)
-    at = np.maximum(at, DAY)  # MySQL's TIMESTAMP begins with 1970
+    at = read.ts
     end = int(at.max() // DAY + 1) * DAY
     start = int(at.min() // DAY) * DAY
     return Clock(start, start, start, end, end), at
+
+
+def _timed(read: Interactions) -> bool:
+    return bool(read.ts.min() != read.ts.max())
 
 
 def _spread(user: Array, span: int) -> Array:

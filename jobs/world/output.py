@@ -1,6 +1,8 @@
 """The folder a world is written to: begun, finished, found again, cleaned up after a killed run."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -38,6 +40,8 @@ class WorldSummary:
     repeated_events: int = 0
     bad_feed_rows: int = 0
     bad_event_rows: int = 0
+    told: tuple[str, ...] = ()
+    """What was understood of a file of interactions, a sentence each."""
     found: bool = False
     """True if the world was there already and nothing was written."""
 
@@ -60,7 +64,7 @@ class Output:
             if said["parameters"] != self._parameters:
                 return None
             summary = said["summary"] | {"as_of": date.fromisoformat(said["summary"]["as_of"]), "found": True}
-            return WorldSummary(**summary)
+            return WorldSummary(**summary | {"told": tuple(summary.get("told", ()))})
         except (ValueError, KeyError, TypeError):
             return None  # unreadable: write the world again
 
@@ -76,6 +80,22 @@ class Output:
         (self._folder / MARKER).unlink(missing_ok=True)
         for part in present:
             shutil.rmtree(self._folder / part)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Begin; should the body fail, remove what it wrote: half a world looks like a whole one."""
+        made = not self._folder.exists()
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            for part in _PARTS:
+                shutil.rmtree(self._folder / part, ignore_errors=True)
+            for name in (f"{MARKER}.tmp", _BEGUN):
+                (self._folder / name).unlink(missing_ok=True)
+            if made and not any(self._folder.iterdir()):
+                self._folder.rmdir()
+            raise
 
     def finish(self, summary: WorldSummary) -> None:
         """Write the marker, by rename."""

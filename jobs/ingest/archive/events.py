@@ -1,22 +1,23 @@
-"""From messages to event tables: JSON read by the registry's columns, bad ones set aside, duplicates removed.
+"""From messages to event tables: each read by the registry's columns, bad ones set aside, repetitions left out.
 
-In: rows of bronze.kafka of one topic. Out: rows of its silver table, and the messages that cannot be used,
-with the reason. A message is a JSON object with the table's columns as fields; `ts` is in milliseconds since 1970,
-`embedding` is base64.
+In: rows of bronze.kafka of one topic. Out: rows of its silver table, and the messages that cannot be used, with the
+reason. Which message is good is fields.py's matter, the same for all sources. One key is one row, whatever day and run
+its messages came with: the one that silver has stays; of those that come together, the first by file and line.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.config.ingest import Ingest, TopicRules
 from jobs.errors import ConfigError
-from jobs.ingest.archive.layouts import EPOCH
-from jobs.ingest.archive.payloads import with_text
-from jobs.lake.columns import DS
+from jobs.ingest.archive.fields import PLACE, MessageReader
+from jobs.lake.columns import TS
 from jobs.lake.sources import SILVER
 from jobs.lake.table import Table, Time
 
@@ -25,13 +26,8 @@ TOPICS: dict[str, Table] = {
 }
 """Topic -> the table its messages go to, unless told otherwise. Other topics stay in bronze."""
 
-_LATEST = 4_102_444_800_000
-"""2100-01-01 in milliseconds: a later `ts` is no time."""
-_CORRUPT = "_corrupt"
-_FINITE = "^(?:..(?![7F][C-F])..)*$"
-"""Little-endian float16 in hexadecimal digits: all ones in the exponent is NaN or infinite."""
-_ZERO = "^(?:00[08]0)*$"
-_PLACE = ("object", "row_no")
+_BROADCAST = 1_000_000
+"""New keys that every executor is given at once; more of them are shuffled, and silver's with them."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,21 @@ class Parsed:
 
     def bad(self) -> DataFrame:
         """Return the messages that cannot be used: object, row_no, value, reason, detail."""
-        return self.rows.where(F.col("reason").isNotNull()).select(*_PLACE, "value", "reason", "detail")
+        return self.rows.where(F.col("reason").isNotNull()).select(*PLACE, "value", "reason", "detail")
+
+    def good(self) -> DataFrame:
+        """Return the messages that can be used."""
+        return self.rows.where(F.col("reason").isNull())
 
     def unique(self) -> DataFrame:
         """Return the good rows, one per key: of repetitions the one that stands first, by file and line."""
-        first = Window.partitionBy(*self.table.keys).orderBy(*_PLACE)
-        good = self.rows.where(F.col("reason").isNull()).withColumn("_place", F.row_number().over(first))
-        return good.where(F.col("_place") == 1).select(*[column.name for column in self.table.columns])
+        first = Window.partitionBy(*self.table.keys).orderBy(*PLACE)
+        return (
+            self.good()
+            .withColumn("_place", F.row_number().over(first))
+            .where(F.col("_place") == 1)
+            .select(*[column.name for column in self.table.columns])
+        )
 
 
 def topic_tables(settings: Ingest) -> dict[str, Table]:
@@ -81,79 +85,43 @@ def parse(messages: DataFrame, table: Table, rules: TopicRules | None = None) ->
     Raises:
         ConfigError: a schema of its messages is not there.
     """
-    rules = rules or TopicRules()
-    told = with_text(messages.select(*_PLACE, "value"), rules)
-    schema = _message_schema(table, rules)
-    body = F.from_json("text", schema, {"columnNameOfCorruptRecord": _CORRUPT})
-    rows = told.select(*_PLACE, "value", "unread", body.alias("m"))
-    for column in table.columns:
-        rows = rows.withColumn(column.name, _value(column.name, column.type))
-    reason, detail = _judged(table, rules)
-    return Parsed(rows.withColumn("reason", reason).withColumn("detail", detail).drop("m", "unread"), table)
+    reader = MessageReader(table, rules or TopicRules())
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield reader.batch(batch)
+
+    return Parsed(messages.select(*PLACE, "layout", "value").mapInArrow(run, reader.layout), table)
 
 
-def new_rows(rows: DataFrame, table: Table, silver: DataFrame, days: Iterable[date]) -> DataFrame:
-    """Return the rows, of these days, whose key silver does not hold; only its files of these days are looked at."""
-    there = silver.where(F.col("ds").isin(list(days))).select(*table.keys)
-    return rows.join(there, list(table.keys), "left_anti")
+@dataclass(frozen=True)
+class Reach:
+    """Where in silver the keys of new rows can be."""
+
+    rows: int
+    """How many good messages there are."""
+    days: list[date]
+    first: Any
+    """Least value of the table's first key column."""
+    last: Any
 
 
-def _message_schema(table: Table, rules: TopicRules) -> str:
-    kinds = {"timestamp": "bigint", "binary": "string"}
-    fields = [f"`{c.name}` {kinds.get(c.type, c.type)}" for c in table.columns if c.name != DS.name]
-    if rules.type_field and rules.type_field not in {c.name for c in table.columns}:
-        fields.append(f"`{rules.type_field}` string")
-    return ", ".join([*fields, f"{_CORRUPT} string"])
+def new_rows(parsed: Parsed, silver: DataFrame, reach: Reach) -> DataFrame:
+    """Return the good rows, one per key, whose key silver does not hold on any day.
 
+    Of silver only the key columns are read, of files whose range of keys meets the new ones: of ids that grow with time
+    (ULID, Snowflake), few. Where time is part of the key, only its days are.
 
-def _value(name: str, kind: str) -> Column:
-    if name == DS.name:
-        return F.to_date("ts")
-    field = F.col(f"m.{name}")
-    if kind == "timestamp":
-        return F.timestamp_millis(F.when(field.between(1, _LATEST), field))
-    if kind == "binary":
-        return F.try_to_binary(field, F.lit("base64"))
-    return field
-
-
-def _judged(table: Table, rules: TopicRules) -> tuple[Column, Column]:
-    """Return the columns reason and detail: the first fault of a message, null where it has none."""
-    required = [c.name for c in table.columns if not c.nullable and c.name != DS.name]
-    lacking = F.concat_ws(", ", *[F.when(F.col(name).isNull(), F.lit(name)) for name in required])
-    faults: list[tuple[Column, Column | str, Column]] = [
-        (F.col("object").contains(f"dt={EPOCH}/"), "epoch_directory", F.lit("Secor could not tell the message's time")),
-        (F.col("value").isNull(), "tombstone", F.lit("a message without a value: events have nothing to delete")),
-        (F.col("unread").isNotNull(), F.col("unread.reason"), F.col("unread.detail")),
-        *_unreadable(rules),
-        (
-            F.col("m").isNull() | F.col(f"m.{_CORRUPT}").isNotNull(),
-            "bad_json",
-            F.lit("no JSON object, or a field of another type than the table's column"),
-        ),
-        (lacking != "", "missing_field", F.concat(F.lit("missing or out of range: "), lacking)),
-    ]
-    if "embedding" in required:
-        wrong = (F.length("embedding") != 2 * F.col("dim")) | (F.col("dim") <= 0)
-        faults.append((wrong, "bad_embedding", F.lit("embedding must be dim float16 values, two bytes each")))
-        digits = F.hex("embedding")
-        infinite, zero = ~digits.rlike(_FINITE), digits.rlike(_ZERO)
-        faults.append((infinite, "bad_embedding", F.lit("embedding must be finite: a value of it is NaN or infinite")))
-        faults.append((zero, "bad_embedding", F.lit("embedding must not be all zero: it has no direction")))
-    reason, detail = F.lit(None).cast("string"), F.lit(None).cast("string")
-    for condition, name, text in reversed(faults):
-        why = F.lit(name) if isinstance(name, str) else name
-        reason, detail = F.when(condition, why).otherwise(reason), F.when(condition, text).otherwise(detail)
-    return reason, detail
-
-
-def _unreadable(rules: TopicRules) -> Iterator[tuple[Column, str, Column]]:
-    """Yield the faults that go by what the topic's messages are."""
-    if rules.format == "json":
-        yield ~F.is_valid_utf8(F.col("value").cast("string")), "bad_utf8", F.lit("the message is not UTF-8")
-    if rules.types:
-        kind = F.col(f"m.`{rules.type_field}`")
-        # before a fault of form: what an unknown type looks like is not known either. Without a type it is no JSON, or
-        # lacks a field
-        said = F.concat(F.lit(f"{rules.type_field} is "), kind, F.lit(f"; known are {', '.join(rules.types)}"))
-        yield ~kind.isin(*rules.types), "unknown_event_type", said
+    Args:
+        parsed: a topic's messages.
+        silver: rows of its table.
+        reach: of the messages.
+    """
+    keys = list(parsed.table.keys)
+    there = silver.where(F.col(keys[0]).between(reach.first, reach.last))
+    if TS.name in keys:
+        there = there.where(F.col("ds").isin(reach.days))
+    fresh = parsed.good().select(*keys)
+    # silver is the larger side: it stays where it is
+    known = there.select(*keys).join(F.broadcast(fresh) if reach.rows <= _BROADCAST else fresh, keys, "left_semi")
+    return parsed.unique().join(known, keys, "left_anti")

@@ -1,56 +1,25 @@
-"""What the bytes of a topic's messages are: JSON as it stands, or Avro, which becomes the JSON of its fields.
+"""What the bytes of a topic's messages are where they are no JSON: Avro, whose records become the JSON of their fields.
 
-In: rows of bronze.kafka. Out: the same rows with `text`, the message as JSON, and `unread`, why there is none. Avro is
-decoded on the executors, a datum at a time, by fastavro: which schema wrote it may differ from message to message, and
-one that cannot be read is set aside by itself (docs/adr/0015).
+Avro is decoded on the executors, a datum at a time, by fastavro: which schema wrote it may differ from message to
+message, and one that cannot be read is set aside by itself (docs/adr/0015).
 """
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import fastavro
-import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from jobs.config.ingest import TopicRules
 from jobs.errors import ConfigError
-from jobs.ingest.archive.typed_records import as_json
+from jobs.ingest.archive.strict import Unreadable
 from jobs.settings import conf_dir
 
 _MAGIC = b"\x00"
 """What begins a message in Confluent's wire format; four bytes with the schema's id follow."""
 FOLDER = "schemas"
-
-
-class Unreadable(ValueError):
-    """A datum that is not what its schema says: reason, detail."""
-
-
-def with_text(messages: DataFrame, rules: TopicRules) -> DataFrame:
-    """Return the messages with `text` and `unread` (a struct of reason and detail, null where there is none).
-
-    Args:
-        messages: rows with `value`.
-        rules: what the topic's messages are.
-
-    Raises:
-        ConfigError: a schema's file is not there or holds none.
-    """
-    if rules.format == "json":
-        nothing = F.lit(None).cast("struct<reason:string,detail:string>")
-        return messages.withColumns({"text": F.col("value").cast("string"), "unread": nothing})
-    decode = decoder(rules)
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield _decoded(batch, decode)
-
-    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in messages.schema.fields)
-    return messages.mapInArrow(run, f"{columns}, text string, unread struct<reason:string,detail:string>")
 
 
 def decoder(rules: TopicRules) -> Callable[[bytes], Any]:
@@ -82,23 +51,6 @@ def _datum(value: bytes, schema: Any) -> Any:
         left = len(value) - stream.tell()
         raise Unreadable("bad_avro", f"not a datum of the schema: {left} bytes are left after it")
     return record
-
-
-def _decoded(batch: pa.RecordBatch, decode: Callable[[bytes], Any]) -> pa.RecordBatch:
-    texts: list[str | None] = []
-    faults: list[dict[str, str] | None] = []
-    for value in batch.column("value").to_pylist():
-        text, fault = None, None
-        if value is not None:
-            try:
-                text = as_json(decode(value)).decode()
-            except Unreadable as error:
-                fault = {"reason": error.args[0], "detail": error.args[1]}
-        texts.append(text)
-        faults.append(fault)
-    kind = pa.struct([("reason", pa.string()), ("detail", pa.string())])
-    arrays = [*batch.columns, pa.array(texts, pa.string()), pa.array(faults, kind)]
-    return pa.RecordBatch.from_arrays(arrays, names=[*batch.schema.names, "text", "unread"])
 
 
 def _schema(file: str) -> Any:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import cramjam
 import google_crc32c
-import zstandard
 
 from jobs.ingest.archive.message import Broken, Message
+from jobs.ingest.intake.codecs import XERIAL, snappy_block, unxerial, unzstd
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 """baseOffset, length, leaderEpoch, magic, crc, attributes, lastOffsetDelta, baseTimestamp, maxTimestamp, producerId,
@@ -25,7 +25,6 @@ _CHECKED = 21
 """Where the bytes begin that the checksum covers."""
 _CODEC, _APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 """Bits of a batch's attributes."""
-_XERIAL = b"\x82SNAPPY\x00"
 
 
 def messages(content: bytes) -> Iterator[Message]:
@@ -125,21 +124,9 @@ def _decompressed(codec: int, body: bytes) -> bytes:
     if codec == 1:
         return gzip.decompress(body)
     if codec == 2:
-        return _unsnapped(body)
+        return unxerial(body) if body.startswith(XERIAL) else snappy_block(body)
     if codec == 3:
         return bytes(cramjam.lz4.decompress(body))
     if codec == 4:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+        return unzstd(body)
     raise ValueError(f"codec {codec} is not one of Kafka's")
-
-
-def _unsnapped(body: bytes) -> bytes:
-    """Return what Java's snappy stream holds: a header, then blocks with their lengths; or one block alone."""
-    if not body.startswith(_XERIAL):
-        return bytes(cramjam.snappy.decompress_raw(body))
-    parts, at = [], 16
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 4], "big")
-        parts.append(bytes(cramjam.snappy.decompress_raw(body[at + 4 : at + 4 + size])))
-        at += 4 + size
-    return b"".join(parts)

@@ -9,11 +9,10 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 
-import cramjam
 import msgspec
-import zstandard
 
 from jobs.ingest.archive.message import Broken, Message
+from jobs.ingest.intake.codecs import hadoop_framed, lz4_block, snappy_block, unzstd
 
 _LONG, _BYTES = "org.apache.hadoop.io.LongWritable", "org.apache.hadoop.io.BytesWritable"
 _CODECS = "org.apache.hadoop.io.compress."
@@ -147,26 +146,11 @@ def _codec(name: str) -> Callable[[bytes], bytes]:
         "DeflateCodec": zlib.decompress,
         "GzipCodec": gzip.decompress,
         "BZip2Codec": bz2.decompress,
-        "SnappyCodec": lambda data: _framed(data, lambda part: bytes(cramjam.snappy.decompress_raw(part))),
-        "ZStandardCodec": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+        "SnappyCodec": lambda data: hadoop_framed(data, snappy_block),
+        "Lz4Codec": lambda data: hadoop_framed(data, lz4_block),
+        "ZStandardCodec": unzstd,
     }
     found = codecs.get(name.removeprefix(_CODECS))
     if found is None:
         raise ValueError(f"compressed by {name}; {', '.join(codecs)} can be read")
     return found
-
-
-def _framed(data: bytes, decompress: Callable[[bytes], bytes]) -> bytes:
-    """Return what Hadoop's framing holds: length of the whole, then chunks with theirs (BlockDecompressorStream)."""
-    parts, at = [], 0
-    while at < len(data):
-        left = int.from_bytes(data[at : at + 4], "big")
-        at += 4
-        while left > 0:
-            size = int.from_bytes(data[at : at + 4], "big")
-            part = decompress(data[at + 4 : at + 4 + size])
-            parts.append(part)
-            at, left = at + 4 + size, left - len(part)
-            if not size:
-                raise ValueError("an empty chunk")
-    return b"".join(parts)

@@ -90,6 +90,12 @@ def _sort(export: Export, file: StoredFile, is_left_out: Callable[[TableName], b
         export.unknown[file.path] = (file.size, "unknown_path", "no rule of Dumpling's file names fits")
 
 
+def table_of(path: str) -> TableName | None:
+    """Return the table whose data a file of an export holds, by its name; None where that tells none."""
+    match = _DATA.fullmatch(plain_name(path))
+    return None if match is None else (unquote(match[1]), unquote(match[2]))
+
+
 def _keep_create(export: Export, file: StoredFile, table: TableName) -> None:
     export.paths[table] = file.path
     try:

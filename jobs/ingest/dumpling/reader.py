@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.dumpling import csv, parquet, sql
+from jobs.ingest.dumpling.computed import computed
 from jobs.ingest.dumpling.csv import SETTINGS, Parsed
 from jobs.ingest.dumpling.records import Dialect
 from jobs.ingest.intake.quotes import WRONG_DIALECT, contradictions, of_another_dialect
@@ -18,6 +19,7 @@ from jobs.ingest.intake.records import SCHEMA, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
 from jobs.ingest.intake.values import Faults, from_dump
+from jobs.ingest.tables.mysql import SourceColumn
 
 _PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, Bad], Parsed]] = {
     "csv": csv.parse,
@@ -39,6 +41,8 @@ class DumpSpec:
     dialect: Dialect
     format: str = "csv"
     """One of FORMATS."""
+    computed: tuple[SourceColumn, ...] = ()
+    """STORED generated columns, which the files lack, and which are computed."""
 
 
 def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
@@ -81,6 +85,10 @@ def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Bad) -> 
         piece,
         lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary, column.name in spec.rows.key),
     )
+    for column in spec.computed:
+        values, found = computed(column, columns)
+        columns[column.name] = spec.rows.masks.covered(column.name, values)
+        faults |= found
     if spec.format != "parquet":
         faults = _rounded(spec.rows, columns) | faults
     faults |= {place - rows.start: odd[place] for place in odd if rows.start <= place < rows.stop}

@@ -1,20 +1,19 @@
-"""A folder or a tar of pictures in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
+r"""A folder or a tar of pictures in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
 
 VECTORS.npy holds float16 [n, dim], rows of length one; VECTORS.names.parquet says which picture each row is;
-VECTORS.quarantine.parquet what could not be embedded, and why, if anything. All take their names once they are whole,
-the vectors last: where VECTORS.npy lies, the others are of the same run.
+VECTORS.quarantine.parquet what could not be embedded, and why, if anything. A name that is not UTF-8 has its bytes in
+name_bytes, and stands in name with \xe9 for such a byte. All take their names once they are whole, the vectors last:
+where VECTORS.npy lies, the others are of the same run.
 """
 
 import io
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +21,17 @@ import pyarrow.parquet as pq
 
 from jobs.config.ingest import Pictures
 from jobs.errors import ConfigError, SourceError
+from jobs.ingest.embeddings.alike import Alike
+from jobs.ingest.embeddings.folders import of_folder
+from jobs.ingest.embeddings.listing import Listing
 from jobs.ingest.embeddings.model import Model
-from jobs.ingest.embeddings.pictures import Embedded, Read, embedded
-from jobs.ingest.pictures.decode import Unusable
+from jobs.ingest.embeddings.pictures import Embedded, embedded
+from jobs.ingest.embeddings.tars import normal, of_tar
+from jobs.ingest.pictures.names import text_of
 
-NAMES = pa.schema([("row", pa.int64()), ("name", pa.string())])
-QUARANTINE = pa.schema([("name", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+_NAME = [("name", pa.string()), ("name_bytes", pa.binary())]
+NAMES = pa.schema([("row", pa.int64()), *_NAME])
+QUARANTINE = pa.schema([*_NAME, ("reason", pa.string()), ("detail", pa.string())])
 Progress = Callable[[int, int | None], None]
 """Told how many pictures are done, and of how many where that is known."""
 
@@ -44,6 +48,10 @@ class Summary:
     """Why the model did not run on a GPU where one was to be taken if there."""
     quarantined: dict[str, int] = field(default_factory=dict)
     """Pictures without a vector, by reason."""
+    hidden: int = 0
+    """Files and folders that were passed over, for their name begins with a dot."""
+    warning: str = ""
+    """What is suspect of the vectors; empty where nothing is."""
 
 
 def names_of(out: Path) -> Path:
@@ -65,6 +73,8 @@ def require_place(out: Path) -> None:
 def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads: int, say: Progress) -> Summary:
     """Embed every file of a folder or tar but hidden ones, by name in a folder, in its order in a tar.
 
+    A tar's links come behind its files, each with the vector of the file it leads to.
+
     Args:
         source: folder, looked through to the bottom, or tar of any compression.
         model: opened.
@@ -77,65 +87,32 @@ def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads
         SourceError: neither folder nor tar, one without files, or a tar that ends early.
         ConfigError: the model fails.
     """
-    total, files = _files(source, limits.most_mb << 20)
-    done, made = (
-        0,
-        Summary(dim=model.dim, model=model.version, device=model.device.name, fallback=model.device.fallback),
-    )
+    listing = _listed(source, limits.most_mb << 20)
+    if not listing.total:
+        shown = text_of(str(source))[0]
+        hidden = f" but {listing.hidden:,} whose name begins with a dot" if listing.hidden else ""
+        raise SourceError(f"{shown} must hold pictures, and holds no file{hidden}. Name a folder or a tar of pictures.")
+    made = Summary(dim=model.dim, model=model.version, device=model.device.name, fallback=model.device.fallback)
+    made.hidden = listing.hidden
     with ExitStack() as stack, ThreadPoolExecutor(threads, "decode") as pool:
         results = stack.enter_context(_Results(out, model))
-        while batch := list(islice(files, model.wish.batch)):
-            found = embedded([read for _, read in batch], model, limits, pool.map)
-            results.add([name for name, _ in batch], found, made)
-            done += len(batch)
-            say(done, total)
-        if not done:
-            raise SourceError(f"{source} must hold pictures, and holds no file. Name a folder or a tar of pictures.")
+        while batch := list(islice(listing.files, model.wish.batch)):
+            results.take(listing, [name for name, _ in batch], embedded([r for _, r in batch], model, limits, pool.map))
+            say(results.done, listing.total)
+        if listing.links:
+            results.take_links(listing, model.wish.batch)
+            say(results.done, listing.total)
+        made.vectors, made.quarantined, made.warning = results.rows, results.faults, results.alike.warning()
         results.keep()
     return made
 
 
-def _files(source: Path, most: int) -> tuple[int | None, Iterator[tuple[str, Read]]]:
-    """Return how many files there are, if that is known, and each with its name."""
+def _listed(source: Path, most: int) -> Listing:
     if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.is_file() and not _hidden(path.relative_to(source)))
-        return len(paths), ((str(path.relative_to(source)), partial(_from_disk, path, most)) for path in paths)
+        return of_folder(source, most)
     if not source.is_file():
-        raise SourceError(f"{source}: there is no such folder or tar. Name one that holds pictures.")
-    return None, _from_tar(source, most)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _from_disk(path: Path, most: int) -> bytes:
-    try:
-        if path.stat().st_size > most:
-            raise Unusable("file_too_large", f"more than {most:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable("unreadable_file", str(error)[:300]) from error
-
-
-def _from_tar(source: Path, most: int) -> Iterator[tuple[str, Read]]:
-    try:
-        with tarfile.open(source, "r|*") as archive:  # a stream: nothing is looked for twice
-            for member in archive:
-                if member.isfile() and not _hidden(Path(member.name)):
-                    large = member.size > most
-                    file = None if large else archive.extractfile(member)
-                    yield member.name, partial(_kept, file.read() if file else None, most)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise SourceError(
-            f"{source} must be a whole tar: {error}. Make it anew, or unpack it into a folder."
-        ) from error
-
-
-def _kept(raw: bytes | None, most: int) -> bytes:
-    if raw is None:
-        raise Unusable("file_too_large", f"more than {most:,} bytes")
-    return raw
+        raise SourceError(f"{text_of(str(source))[0]}: there is no such folder or tar. Name one that holds pictures.")
+    return of_tar(source, most)
 
 
 class _Results:
@@ -147,12 +124,19 @@ class _Results:
         told = {b"model": model.version.encode()}
         self._stack = ExitStack()
         self._tables = [
-            self._stack.enter_context(pq.ParquetWriter(part, schema.with_metadata(told), compression="zstd"))
+            self._stack.enter_context(
+                pq.ParquetWriter(self._opened(part), schema.with_metadata(told), compression="zstd")
+            )
             for part, schema in zip(self._parts, (QUARANTINE, NAMES), strict=False)
         ]
-        self._vectors: IO[bytes] = self._stack.enter_context(self._parts[2].open("wb"))
+        self._vectors = self._opened(self._parts[2])
         self._vectors.write(_header(0, model.dim))
-        self._bad = 0
+        self.rows, self.done, self.alike = 0, 0, Alike()
+        self.faults: dict[str, int] = {}
+        self._linked: dict[str, Embedded] = {}
+
+    def _opened(self, part: Path) -> IO[bytes]:
+        return self._stack.enter_context(part.open("wb"))
 
     def __enter__(self) -> "_Results":
         return self
@@ -162,32 +146,46 @@ class _Results:
         for part in self._parts:
             part.unlink(missing_ok=True)
 
-    def add(self, names: list[str], found: list[Embedded], made: Summary) -> None:
-        """Write what became of a batch, and count it."""
-        good = [(name, one.vector) for name, one in zip(names, found, strict=True) if one.vector is not None]
-        bad = [(name, one.fault) for name, one in zip(names, found, strict=True) if one.fault is not None]
-        rows = range(made.vectors, made.vectors + len(good))
-        told = [{"row": row, "name": name} for row, (name, _) in zip(rows, good, strict=True)]
-        faults = [{"name": name, "reason": fault.reason, "detail": str(fault)} for name, fault in bad]
-        for table, some in zip(self._tables, (faults, told), strict=True):
+    def take(self, listing: Listing, names: list[str], found: list[Embedded]) -> None:
+        """Write what became of a batch, and hold on to what links lead to."""
+        whole = list(zip(names, found, strict=True))
+        if listing.links:
+            self._linked |= {normal(name): one for name, one in whole if normal(name) in listing.links}
+        self._add([(name, one) for name, one in whole if normal(name) not in listing.unlisted])
+        self.alike.add(found)
+
+    def take_links(self, listing: Listing, batch: int) -> None:
+        """Write the links, each with what became of the file it leads to."""
+        links = ((name, self._linked[target]) for target, names in listing.links.items() for name in names)
+        while some := list(islice(links, batch)):
+            self._add(some)
+
+    def _add(self, found: list[tuple[str, Embedded]]) -> None:
+        names: list[dict[str, Any]] = []
+        bad: list[dict[str, Any]] = []
+        for name, one in found:
+            text, raw = text_of(name)
+            told: dict[str, Any] = {"name": text, "name_bytes": raw}
+            if one.fault is not None:
+                bad.append(told | {"reason": one.fault.reason, "detail": str(one.fault)})
+                self.faults[one.fault.reason] = self.faults.get(one.fault.reason, 0) + 1
+            elif one.vector is not None:
+                names.append(told | {"row": self.rows})
+                self._vectors.write(one.vector.astype("<f2").tobytes())
+                self.rows += 1
+        for table, some in zip(self._tables, (bad, names), strict=True):
             if some:
                 table.write_table(pa.Table.from_pylist(some, table.schema))
-        for _, vector in good:
-            self._vectors.write(vector.astype("<f2").tobytes())
-        made.vectors += len(good)
-        self._bad += len(bad)
-        for _, fault in bad:
-            made.quarantined[fault.reason] = made.quarantined.get(fault.reason, 0) + 1
-        self._rows = made.vectors
+        self.done += len(found)
 
     def keep(self) -> None:
         """Give the files their names."""
         self._vectors.seek(0)
-        self._vectors.write(_header(self._rows, self._dim))
+        self._vectors.write(_header(self.rows, self._dim))
         self._stack.close()
         self._out.unlink(missing_ok=True)  # first: never old vectors beside new names
         names = (quarantine_of(self._out), names_of(self._out), self._out)
-        if not self._bad:
+        if not self.faults:
             names[0].unlink(missing_ok=True)
             self._parts[0].unlink()
         for part, path in zip(self._parts, names, strict=True):

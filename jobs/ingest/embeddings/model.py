@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from jobs.config.ingest import Embeddings
 from jobs.errors import ConfigError, EnvironmentMissing, SourceError
 from jobs.ingest.embeddings.recipe import Input, Recipe, recipe_of
+from jobs.ingest.embeddings.weights import external_paths
+from jobs.ingest.pictures.names import text_of
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +54,17 @@ class Model:
             SourceError: there is no such file.
             ConfigError: it is no model, not the one whose SHA-256 was given, or none from pictures to vectors.
         """
-        self.shown, self.wish = shown or str(path), wish
+        self.shown, self.wish = text_of(shown or str(path))[0], wish
         sha = digest_of(path, self.shown, wish)
+        weights = external_paths(path, self.shown)
+        if weights:  # one digest of all: onnxruntime reads them wherever they come from
+            whole = [sha, *(f"{name} {_digest(file)}" for name, file in weights)]
+            sha = hashlib.sha256("\n".join(whole).encode("utf-8", "surrogateescape")).hexdigest()
         self.session, self.device = _session(path, self.shown, wish)
         self.input, self.recipe = _input(self.session, self.shown, wish)
         self.output = _output([one.name for one in self.session.get_outputs()], self.shown, wish)
         self.version = f"{wish.name or Path(self.shown).stem.replace('@', '-')}@{sha[:12]}.{self.recipe.digest}"
-        """Name in silver.pin_embeddings: other weights or another preparation make another model."""
+        """Name in silver.pin_embeddings: other weights, in whatever file, or another preparation make another model."""
         fixed = self.input.shape[0]
         self._together = fixed if isinstance(fixed, int) and fixed > 0 else None
         self.dim = self._probed()
@@ -124,15 +130,19 @@ def digest_of(path: Path, shown: str, wish: Embeddings) -> str:
         ConfigError: it is another file.
     """
     if not path.is_file():
-        raise SourceError(f"Model {shown}: there is no such file. Name an ONNX file, exported with its weights inside.")
-    with path.open("rb") as file:
-        sha = hashlib.file_digest(file, "sha256").hexdigest()
+        raise SourceError(f"Model {shown}: there is no such file. Name an ONNX file.")
+    sha = _digest(path)
     if wish.sha256 and sha != wish.sha256:
         raise ConfigError(
             f"Model {shown} must have the SHA-256 that ingest.embeddings.sha256 states, {wish.sha256}, got {sha}: it "
             "is another file, or not whole. Fetch it again, or change the setting."
         )
     return sha
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def library() -> Any:
@@ -159,7 +169,9 @@ def _session(path: Path, shown: str, wish: Embeddings) -> tuple[Any, Device]:
 
     def opened(providers: list[str]) -> Any:
         try:
-            return ort.InferenceSession(str(path), options, providers=providers)
+            # a name that is not UTF-8 is none to onnxruntime: the file's bytes are
+            given = str(path) if text_of(str(path))[1] is None else path.read_bytes()
+            return ort.InferenceSession(given, options, providers=providers)
         except Exception as error:
             raise ConfigError(
                 f"Model {shown} must be an ONNX model with its weights inside, got: {_line(error)}. Export it anew."

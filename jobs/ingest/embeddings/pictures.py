@@ -4,6 +4,7 @@ Memory is bounded by `batch` pictures in the model's shape, a megabyte of each o
 the job's executors and by `pinlake embed`.
 """
 
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class Embedded:
     fault: Unusable | None = None
     raw: bytes = b""
     """The file's first bytes, where there is a fault."""
+    pixels: int = 0
+    """Digest of the picture in the model's shape: other pixels, another one."""
 
 
 def embedded(reads: Iterable[Read], model: Model, limits: Pictures, each: Mapper = map) -> list[Embedded]:
@@ -65,7 +68,9 @@ def embedded(reads: Iterable[Read], model: Model, limits: Pictures, each: Mapper
 
 
 def _made(one: Shaped, vector: NDArray[np.float16], fault: str | None) -> Embedded:
-    return Embedded(None, Unusable(fault, FAULTS[fault]), one.raw) if fault else Embedded(vector)
+    if fault:
+        return Embedded(None, Unusable(fault, FAULTS[fault]), one.raw)
+    return Embedded(vector, pixels=zlib.crc32(one.pixels.tobytes()) if one.pixels is not None else 0)
 
 
 def _shaped(read: Read, frame: Frame, most_pixels: int) -> Shaped:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.ingest import Embeddings
+from jobs.config.ingest import Embeddings, Triple, off_scale
 from jobs.errors import ConfigError
 from jobs.ingest.pictures.decode import Frame
 
-Triple = tuple[float, float, float]
 KINDS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 RANGES: dict[str, tuple[Triple, Triple]] = {
     "NominalRange_0_255": ((0.0,) * 3, (1 / 255,) * 3),
@@ -139,10 +138,7 @@ def _normal(model: str, told: Mapping[str, str], wish: Embeddings) -> tuple[Trip
             "ingest.embeddings.mean and std and export it without."
         )
     mean, std = RANGES[span]
-    mean, std = wish.mean or _triple(model, "mean", told) or mean, wish.std or _triple(model, "std", told) or std
-    if min(std) <= 0 or not np.isfinite([*mean, *std]).all():
-        raise ConfigError(f"Model {model}: mean must be numbers and std above 0, got {mean} and {std}: correct them.")
-    return mean, std
+    return wish.mean or _triple(model, "mean", told) or mean, wish.std or _triple(model, "std", told) or std
 
 
 def _triple(model: str, what: str, told: Mapping[str, str]) -> Triple | None:
@@ -155,4 +151,6 @@ def _triple(model: str, what: str, told: Mapping[str, str]) -> Triple | None:
             f"Model {model}: {what} in its metadata must be three numbers, such as 0.485,0.456,0.406, got "
             f"{told[what]!r}: set ingest.embeddings.{what} (--{what})."
         ) from None
+    if fault := off_scale(what, (red, green, blue)):
+        raise ConfigError(f"Model {model}: {what} in its metadata {fault}. Set ingest.embeddings.{what} (--{what}).")
     return red, green, blue

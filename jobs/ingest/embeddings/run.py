@@ -6,12 +6,14 @@ embed, each Python worker with one session; the driver learns counts. A picture 
 SHA-256 and preparation): other pictures, another model. Killed anywhere, run again: nothing stands twice.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,6 +21,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.config.ingest import Pictures
 from jobs.errors import ConfigError
+from jobs.ingest.embeddings.alike import warning_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.pictures import FAULTS as MODEL_FAULTS
 from jobs.ingest.embeddings.pictures import embedded
@@ -39,6 +42,8 @@ from jobs.lake.images import IMAGE_EMBEDDINGS
 from jobs.lake.job import Outcome, Work
 from jobs.lake.sources import PINS
 
+log = logging.getLogger(__name__)
+
 COUNTS = ("embedded", "missing", "quarantined", "on_gpu", "pins")
 _FOUND = pa.schema(
     [("image_signature", pa.string()), ("object", pa.string()), ("embedding", pa.binary()), ("device", pa.string()),
@@ -46,7 +51,9 @@ _FOUND = pa.schema(
 )  # fmt: skip
 _DDL = f"image_signature string, object string, embedding binary, device string, {FAULTS_DDL}"
 _SUSPECT = 10
-"""Pictures from which on a model that makes no vector of any is itself at fault."""
+"""Pictures from which on a model that makes no vector of any, or one of all, is itself at fault."""
+_COMPARED = 256
+"""Vectors of a run that are compared with its first one."""
 
 
 def run(work: Work) -> Outcome:
@@ -94,6 +101,7 @@ def _embed(work: Work, signatures: DataFrame, rows: Any, sent: Shipped) -> dict[
         bad = sum(count for fault, count in counts.items() if fault not in {None, MISSING})
         if bad:
             set_aside(work, whole)
+        _warn_of_one_vector(work, found, sent)
         kept = whole.select(*[column.name for column in IMAGE_EMBEDDINGS.columns])
         work.judge_table(IMAGE_EMBEDDINGS.name, kept)
         work.lake.append(IMAGE_EMBEDDINGS.name, kept.coalesce(max(1, sum(counts.values()) // 200_000)))
@@ -112,6 +120,14 @@ def _refuse_broken(counts: dict[str | None, int], sent: Shipped) -> None:
             f"Model {sent.version} must make vectors of pictures, and made none of any: {told}. Nothing was kept: "
             "check ingest.embeddings.mean, std and output, and how it was exported."
         )
+
+
+def _warn_of_one_vector(work: Work, found: DataFrame, sent: Shipped) -> None:
+    good = found.where(F.col("fault").isNull()).select("embedding").limit(_COMPARED)
+    vectors = np.frombuffer(b"".join(r[0] for r in good.collect()), "<f2").reshape(-1, sent.dim)  # bounded: _COMPARED
+    if len(vectors) >= _SUSPECT and (warning := warning_of(vectors)):
+        log.warning("Model %s: %s.", sent.version, warning)
+        work.progress(f"Warning: {warning}.")
 
 
 def _rows(root: str, limits: Pictures, sent: Shipped, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

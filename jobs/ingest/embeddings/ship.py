@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.config.ingest import Embeddings
 from jobs.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.model import Model
+from jobs.ingest.embeddings.weights import external_files
 from jobs.ingest.intake.storage import read_raw
 from jobs.lake.job import Work
 
@@ -44,6 +45,11 @@ def shipped(work: Work, uri: str, wish: Embeddings) -> Shipped:
         ) from error
     sha = hashlib.sha256(raw).hexdigest()
     path = _kept(work, raw, sha)
+    if beside := external_files(path):
+        raise ConfigError(
+            f"ingest.embeddings.model is {uri}, which keeps weights in a second file ({', '.join(beside)}); executors "
+            "get one file: export it with its weights inside, onnx.save_model(model, FILE)."
+        )
     # the driver may have no GPU: where executors run the model is theirs to find out
     model = Model(path, wish.model_copy(update={"backend": "cpu"}), uri)
     work.spark.sparkContext.addFile(str(path))

@@ -7,10 +7,13 @@ Transaction numbers carry the run's id and are never used for other content.
 """
 
 import math
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby, islice
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -18,15 +21,20 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.errors import TableError
-from jobs.ingest.intake.blocks import Cut, cut_of, read_in_blocks
+from jobs.ingest.intake.blocks import cut_of, read_in_blocks
 from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
-from jobs.ingest.intake.replay import Replay
+from jobs.ingest.intake.replay import Replay, forget_files
 from jobs.ingest.intake.storage import read
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
-from jobs.ingest.intake.tolerance import refuse_excess
+from jobs.ingest.intake.tolerance import tolerance
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
+READER_ERROR = "reader_error"
+"""Why a whole file is in quarantine that a reader broke down on: a bug."""
+
+_PROBED = 20
+"""Files of one table that are looked at again in each run, where nothing of them could be read."""
 Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
 
 
@@ -65,29 +73,62 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         items: every file of this kind that may be read now, taken before or not.
         replay: rows in quarantine to be read once more.
 
-    Raises:
-        SourceError: too many rows of a table cannot be read; nothing of their batch was committed.
     """
     taken = Taken()
     listed = {(item.task.source, item.task.object): item for item in items}
-    sources = {item.task.source for item in items}
+    settle_vanished(work, intake, manifest, items)
     for (run_id, number), keys in sorted(manifest.unfinished().items()):
-        vanished(work, [key for key in keys if key not in listed and key[0] in sources], run_id, number)
         again = [listed[key] for key in keys if key in listed]
         if again:
             work.progress(f"finishing batch {number} of an interrupted run: {len(again)} files")
-            _take(work, intake, _Batch(again, run_id, number, planned=True), taken)
+            _take(work, intake, _Batch(again, run_id, number, planned=True), taken, manifest)
     new = manifest.new(items)
     taken.overwritten = sum(manifest.overwritten(item) for item in new)
+    new += _mended(work, intake, manifest, items)
+    flawed = {key for key, entry in manifest.entries.items() if entry.bad}
     once_more = replay.among(items, new) if replay else []
     for some, only in ((new, None), (once_more, replay)):
         for files in _batches(some, work.context.settings.ingest.batch_mb << 20):
             manifest.last += 1
-            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken)
+            _take(work, intake, _Batch(files, work.run_id, manifest.last, replay=only), taken, manifest)
             work.progress(f"{taken.files} of {len(new) + len(once_more)} files in {intake.bronze}, {taken.read:,} rows")
     if replay:
         replay.done(work)
+    forget_files(work, [key for item in new if (key := (item.task.source, item.task.object)) in flawed])
     return taken
+
+
+def _mended(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> list[Item]:
+    """Return the files of which no row could be read and some can now: a schema file or a setting was mended.
+
+    Of each table only its smallest files are looked at; where one of them is better, all are read again.
+    """
+    settings = work.context.settings.ingest
+    stuck = [item for item in items if manifest.is_unreadable(item) and tolerance(settings, item.task.table).ratio < 1]
+    stuck.sort(key=lambda item: (item.task.table, item.file.size, item.task.object))
+    some = [item for _, mine in groupby(stuck, key=lambda item: item.task.table) for item in islice(mine, _PROBED)]
+    if not some:
+        return []
+    counts = _counts(_stream(work, intake, [item.task for item in some]))
+    better = {item.task.table for item in some if (count := counts.get(item.task.object)) and count.bad < count.found}
+    return [item for item in stuck if item.task.table in better]
+
+
+def settle_vanished(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> None:
+    """Find out what became of files that an interrupted run had begun with and that are gone.
+
+    Args:
+        work: lake and run id.
+        intake: which bronze table they went to.
+        manifest: the files known.
+        items: every file of this kind that is there.
+    """
+    listed = {(item.task.source, item.task.object) for item in items}
+    sources = {item.task.source for item in items}
+    for (_, number), keys in sorted(manifest.unfinished().items()):
+        gone = [key for key in keys if key not in listed and key[0] in sources]
+        if gone:
+            vanished(work, manifest, intake.bronze, gone, number)
 
 
 def _batches(items: list[Item], limit: int) -> Iterator[list[Item]]:
@@ -117,18 +158,18 @@ class _Batch:
     """Which rows to keep, where only some are wanted."""
 
 
-def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken) -> None:
+def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken, manifest: Manifest) -> None:
     stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
     try:
         counts = _counts(stream)
-        wanted = batch.replay.rows(stream) if batch.replay else stream
+        kept_stream = _without_broken(stream, counts)
+        wanted = batch.replay.rows(kept_stream) if batch.replay else kept_stream
         kept = _counts(wanted, whole=False) if batch.replay else counts
         if not batch.planned:
-            # once its rows are planned a batch will be committed: what stops a run comes before
-            refuse_excess(work.context.settings.ingest, batch.items, kept, stream)
             note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
         _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
         note(work, batch.items, counts, TAKEN, batch.run_id, batch.number)
+        manifest.taken(batch.items, counts, batch.run_id, batch.number)
     finally:
         stream.unpersist()
     for item in batch.items:
@@ -183,27 +224,33 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
 
 
 def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+    bad = Bad()
     cut = cut_of(task.spec) if task.size > limit else None
-    if cut is not None:
-        yield from _blocks(task, reader, cut, schema, limit)
-        return
     try:
-        content = read(task.root, task.object)
-    except OSError as error:
-        bad = Bad()
-        bad.add(None, "unreadable_file", str(error), None)
-        yield from ending(schema, task, 1, bad)
+        if cut is not None:
+            yield from read_in_blocks(task, reader, cut, limit)
+        else:
+            yield from reader(task, read(task.root, task.object))
         return
-    yield from reader(task, content)
+    except OSError as error:  # of a file read in blocks, what came before is good
+        bad.add(None, "unreadable_file", str(error), None)
+    except Exception as error:  # noqa: BLE001 - a reader that breaks down on one file does not end the others' batch
+        bad.add(None, READER_ERROR, _bug(error), None)
+    yield from ending(schema, task, 1, bad)
 
 
-def _blocks(task: Task, reader: Reader, cut: Cut, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from read_in_blocks(task, reader, cut, limit)
-    except OSError as error:  # what came before is good
-        bad = Bad()
-        bad.add(None, "unreadable_file", str(error), None)
-        yield from ending(schema, task, 1, bad)
+def _bug(error: Exception) -> str:
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(at.filename).name}, line {at.lineno}"
+    return f"{type(error).__name__}: {error} ({place}). This is a bug of the reader: report it, then replay the file."
+
+
+def _without_broken(stream: DataFrame, counts: Mapping[str, Count]) -> DataFrame:
+    """Return the stream without what readers handed back of files that they then broke down on."""
+    broken = [name for name, count in counts.items() if count.broken]
+    if not broken:
+        return stream
+    return stream.where(~F.col("object").isin(broken) | (F.col("reason") == READER_ERROR))
 
 
 def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
@@ -215,10 +262,14 @@ def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
     """
     kind = F.col("kind")
     sums = [F.count_if(kind == k).alias(name) for k, name in ((CHANGE, "good"), (BAD, "bad"))]
+    sums.append(F.count_if(F.col("reason") == READER_ERROR).alias("broken"))
     told = F.sum(F.when(kind == FILE, F.col("rows"))).alias("told")
     counts: dict[str, Count] = {}
     for row in stream.groupBy("object").agg(*sums, told).collect():  # bounded: a row a file of the batch
         found = row["good"] + row["bad"]
+        if row["broken"]:  # the file counts as one row, whatever came of it
+            counts[row["object"]] = Count(1, 1, broken=True)
+            continue
         if whole and row["told"] != found:
             raise TableError(
                 f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "

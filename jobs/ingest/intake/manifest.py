@@ -13,9 +13,12 @@ from jobs.ingest.intake.storage import StoredFile
 from jobs.ingest.intake.stream import Task
 from jobs.lake.delta import Lake
 from jobs.lake.job import Work
-from jobs.lake.ops import OBJECTS, QUARANTINE
+from jobs.lake.ops import AWAITED, OBJECTS, QUARANTINE
 
 PLANNED, TAKEN = "planned", "taken"
+COVERED = "covered"
+"""A later snapshot stands in for a file that is lost or cannot be read."""
+_ORDER = {PLANNED: 0, AWAITED: 1, TAKEN: 2, COVERED: 3}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Count:
 
     found: int
     bad: int
+    broken: bool = False
+    """Whether a reader broke down on it: it is in quarantine whole."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,15 @@ class Entry:
     batch: int
     run_id: str
     etag: str | None = None
+    """Of an awaited file the checkpoint at which it was first looked for."""
+    rows: int = 0
+    bad: int = 0
+    """Rows of it that cannot be used."""
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Return whether it was read, and no row of it can be used."""
+        return self.status == TAKEN and 0 < self.rows == self.bad
 
 
 class Manifest:
@@ -56,15 +70,20 @@ class Manifest:
         self._load()
 
     def _load(self) -> None:
-        rows = self._lake.rows(OBJECTS.name, "source", "object", "size", "status", "batch", "run_id", "etag")
-        rows.sort(key=lambda row: (row["batch"], row["status"] == TAKEN))  # a row a file, as the listing is
+        names = ("source", "object", "size", "status", "batch", "run_id", "etag", "rows", "quarantined")
+        rows = self._lake.rows(OBJECTS.name, *names)
+        rows.sort(key=lambda row: (row["batch"], _ORDER[row["status"]]))  # a row a file, as the listing is
         for row in rows:
-            entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"])
+            rows_bad = (row["rows"] or 0, row["quarantined"] or 0)
+            entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"], *rows_bad)
             self.entries[row["source"], row["object"]] = entry
             self.last = max(self.last, entry.batch)
 
     def new(self, items: Iterable[Item]) -> list[Item]:
-        """Return the files not taken yet, or taken with another size; empty files are looked at again next time."""
+        """Return the files not taken yet, or taken with another size; empty files are looked at again next time.
+
+        A file of which nothing could be read is read again as soon as it was written again.
+        """
         return [item for item in items if item.file.size and not self._has(item)]
 
     def overwritten(self, item: Item) -> bool:
@@ -87,7 +106,21 @@ class Manifest:
 
     def _has(self, item: Item) -> bool:
         entry = self.entries.get((item.task.source, item.task.object))
-        return entry is not None and entry.size == item.file.size
+        if entry is None or entry.size != item.file.size:
+            return False
+        return not (entry.is_unreadable and entry.etag != item.file.etag)
+
+    def is_unreadable(self, item: Item) -> bool:
+        """Return whether the file was taken in as it is, and nothing of it could be read."""
+        entry = self.entries.get((item.task.source, item.task.object))
+        return entry is not None and entry.is_unreadable and self._has(item)
+
+    def taken(self, items: Iterable[Item], counts: Mapping[str, Count], run_id: str, number: int) -> None:
+        """Know of files that a batch has brought in."""
+        for item in items:
+            count, file = counts.get(item.task.object, Count(0, 0)), item.file
+            entry = Entry(file.size, TAKEN, number, run_id, file.etag, count.found, count.bad)
+            self.entries[item.task.source, item.task.object] = entry
 
 
 def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
@@ -109,14 +142,26 @@ def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tu
     return len(new)
 
 
-def vanished(work: Work, keys: list[tuple[str, str]], run_id: str, number: int) -> None:
-    """Note files of an interrupted batch that are no longer there: whether their rows arrived is in bronze."""
-    now = datetime.now(UTC)
-    detail = "the file was gone when its interrupted batch was finished; bronze has its rows if they were committed"
+def vanished(work: Work, manifest: Manifest, bronze: str, keys: list[tuple[str, str]], number: int) -> None:
+    """Note files of an interrupted batch that are no longer there: taken if their rows arrived, else they are missed.
+
+    Args:
+        work: lake and run id.
+        manifest: what is known of them.
+        bronze: table that the batch went to, by one commit.
+        keys: source and path of each.
+        number: of the batch.
+    """
+    arrived = work.lake.exists(bronze) and not work.lake.scan(bronze).where(f"batch = {number}").isEmpty()
+    detail = "the file was gone when its interrupted batch was finished, " + (
+        "bronze has its rows" if arrived else "and its rows had not come to bronze"
+    )
+    at = datetime.now(UTC)
+    rows = [{"source": source, "object": path, "run_id": work.run_id, "at": at} for source, path in keys]
+    work.lake.append_rows(QUARANTINE.name, [row | {"reason": "vanished", "detail": detail} for row in rows])
     for source, path in keys:
-        common = {"source": source, "object": path, "run_id": run_id, "at": now}
-        work.lake.append_rows(QUARANTINE.name, [common | {"reason": "vanished", "detail": detail}])
-        work.lake.append_rows(OBJECTS.name, [common | {"status": TAKEN, "batch": number}])
+        # awaited from the beginning on: a feed's table stops before it now
+        note_status(work, manifest, source, [path], TAKEN if arrived else AWAITED, None if arrived else "0")
 
 
 def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str, run_id: str, number: int) -> None:
@@ -129,4 +174,18 @@ def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str
         row |= {"status": status, "batch": number, "run_id": run_id, "at": now}
         row |= {"rows": count.found if count else None, "quarantined": count.bad if count else None}
         rows.append(row)
+    work.lake.append_rows(OBJECTS.name, rows)
+
+
+def note_status(
+    work: Work, manifest: Manifest, source: str, paths: Iterable[str], status: str, etag: str | None
+) -> None:
+    """Write into the manifest what is known of files that are not read, after what was known before."""
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        before = manifest.entries.get((source, path), Entry(0, status, 0, work.run_id))
+        entry = Entry(before.size, status, before.batch, work.run_id, etag)
+        manifest.entries[source, path] = entry
+        row = {"source": source, "object": path, "size": entry.size, "etag": etag, "status": status}
+        rows.append(row | {"batch": entry.batch, "run_id": work.run_id, "at": datetime.now(UTC)})
     work.lake.append_rows(OBJECTS.name, rows)

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.ingest.intake.manifest import Item
+from jobs.lake.delta import Lake
 from jobs.lake.job import Work
 from jobs.lake.ops import QUARANTINE
 
@@ -87,9 +88,33 @@ def chosen(rows: DataFrame, asked: Wanted) -> DataFrame:
     return rows
 
 
+def reasons_in(lake: Lake, tables: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return how many rows of each table are in quarantine, by class of fault."""
+    found: dict[str, dict[str, int]] = {table: {} for table in tables}
+    if found and lake.exists(QUARANTINE.name):
+        rows = lake.scan(QUARANTINE.name).where(F.col("table").isin(list(found))).groupBy("table", "reason").count()
+        for row in rows.collect():  # bounded: a row a table and class of fault
+            found[row["table"]][row["reason"]] = row["count"]
+    return found
+
+
 def forget(work: Work, places: DataFrame) -> None:
     """Delete rows of quarantine by their places."""
     same = " AND ".join(f"q.{name} <=> p.{name}" for name in _PLACE)
     merge = work.lake.delta(QUARANTINE.name).alias("q").merge(places.distinct().alias("p"), same)
     with work.lake.committing(QUARANTINE.name):
         merge.whenMatchedDelete().execute()
+
+
+def forget_files(work: Work, files: list[tuple[str, str]]) -> None:
+    """Delete the rows of quarantine that earlier runs found in files that this run has read again.
+
+    Args:
+        work: lake and run id.
+        files: source and path of each.
+    """
+    if not files or not work.lake.exists(QUARANTINE.name):
+        return
+    mine = F.broadcast(work.spark.createDataFrame(files, "source string, object string"))
+    earlier = work.lake.scan(QUARANTINE.name).where(F.col("run_id") != work.run_id)
+    forget(work, earlier.join(mine, ["source", "object"], "left_semi").select(*_PLACE))

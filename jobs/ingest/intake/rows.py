@@ -38,11 +38,13 @@ class RowSpec:
     zone: str = "UTC"
     masks: Masks = field(default_factory=Masks)
     """Columns that are covered."""
+    append: bool = False
+    """Whether the table has no key and is taken append-only: `key` is empty then."""
 
     @property
     def required(self) -> frozenset[str]:
-        """Return the columns every full row has: generated ones may be missing."""
-        return frozenset(column.name for column in self.columns if not column.generated)
+        """Return the columns every full row has: virtual generated ones may be missing."""
+        return frozenset(column.name for column in self.columns if not column.virtual) | frozenset(self.key)
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -134,6 +136,8 @@ def _repeated(texts: list[str], times: int) -> pa.Array:
 
 def key_texts(spec: RowSpec, columns: dict[str, pa.Array]) -> pa.Array:
     """Return each row's key as `key_text` writes it; null where a key column is NULL, in the source or in silver."""
+    if spec.append:  # rows get ids of their own later
+        return pa.repeat(pa.scalar("[]"), len(next(iter(columns.values()))))
     known = {column.name: column for column in spec.columns}
     parts = [columns[n] if n in spec.masks.columns else in_key(known[n], columns[n]) for n in spec.key]
     if not all(known[name].kind in _PLAIN_KEYS or name in spec.masks.columns for name in spec.key):

@@ -3,15 +3,18 @@
 In: a root URI. Out: the files below it, and their bytes. Used by the driver to list and by executors to read.
 """
 
-import gzip
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.errors import SourceError
+from jobs.ingest.intake.codecs import HEAD, codec_of, decompress, plain_name
 
-_CODECS = {".gz": "gzip", ".zst": "zstd"}
+__all__ = ["StoredFile", "listing", "open_stream", "plain_name", "read", "read_head", "read_raw"]
+
+_STREAMED = {"gzip": "gzip", "zstd": "zstd", "bzip2": "bz2"}
+"""Codecs that Arrow reads piece by piece -> its names for them."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +53,42 @@ def listing(root: str, what: str) -> list[StoredFile]:
     return sorted(files, key=lambda file: file.path)
 
 
+def stat(root: str, paths: list[str]) -> list[StoredFile]:
+    """Return those of the files below `root` that are there now."""
+    from pyarrow.fs import FileType
+
+    system, base = _open(root, "source")
+    found = system.get_file_info([f"{base.rstrip('/')}/{path}" for path in paths])
+    pairs = zip(paths, found, strict=True)
+    return [StoredFile(path, info.size, _etag(info)) for path, info in pairs if info.type is FileType.File]
+
+
 def read(root: str, path: str) -> bytes:
-    """Return the bytes of one file; those of .gz, .zst and .snappy files are decompressed.
+    """Return the bytes of one file, decompressed.
 
     Raises:
         OSError: the file is gone, cannot be read, or is not what its name says.
     """
-    raw = read_raw(root, path)
     try:
-        return _decompress(path, raw)
-    except Exception as error:  # each codec has errors of its own
+        return decompress(path, read_raw(root, path))
+    except ValueError as error:
         raise OSError(f"cannot be decompressed: {error}") from error
 
 
 def open_stream(root: str, path: str) -> Any:
     """Return a stream of one file's bytes, decompressed as it is read; OSError as `read`."""
-    if path.endswith(".snappy"):
-        return io.BytesIO(read(root, path))
+    from pyarrow import CompressedInputStream
+
     system, base = _open(root, "source")
-    codec = next((codec for suffix, codec in _CODECS.items() if path.endswith(suffix)), None)
-    return system.open_input_stream(f"{base.rstrip('/')}/{path}", compression=codec)
+    file = system.open_input_file(f"{base.rstrip('/')}/{path}")
+    codec = codec_of(path, file.read(HEAD))
+    file.seek(0)
+    if codec is None:
+        return file
+    if codec in _STREAMED:
+        return CompressedInputStream(file, _STREAMED[codec])
+    file.close()
+    return io.BytesIO(read(root, path))
 
 
 def read_head(root: str, path: str, limit: int) -> bytes:
@@ -86,30 +105,6 @@ def read_raw(root: str, path: str) -> bytes:
     system, base = _open(root, "source")
     with system.open_input_file(f"{base.rstrip('/')}/{path}") as file:
         return bytes(file.read())
-
-
-def plain_name(path: str) -> str:
-    """Return the path without the suffix of its compression."""
-    for suffix in (*_CODECS, ".snappy"):
-        path = path.removesuffix(suffix)
-    return path
-
-
-def _decompress(path: str, raw: bytes) -> bytes:
-    if raw[:4] == b"PAR1":  # Parquet names its own codec in the same way
-        return raw
-    if path.endswith(".snappy"):
-        import cramjam
-
-        return bytes(cramjam.snappy.decompress(raw))
-    if path.endswith(".gz"):
-        return gzip.decompress(raw)
-    if path.endswith(".zst"):
-        import zstandard
-
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True) as reader:
-            return bytes(reader.read())
-    return raw
 
 
 def _open(root: str, what: str) -> tuple[Any, str]:

@@ -1,15 +1,64 @@
-"""When so much of a table cannot be read that a run should stop: something is wrong with the source, or with us."""
+"""When so much of a table cannot be read that it must be held: something is wrong with the source, or with us.
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+In: what the manifest knows of each file. Out: the tables that are held for it, each with the files concerned. Rows that
+cannot be read are in quarantine by then, what can be read is in bronze and waits. A table is held until its files are
+read again with a better end, or the settings let the rows go.
+"""
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 
 from jobs.config.ingest import Ingest, TableRules, Tolerance
-from jobs.errors import SourceError
-from jobs.ingest.intake.manifest import Count, Item
-from jobs.ingest.intake.stream import BAD
+from jobs.ingest.intake.manifest import TAKEN, Entry
+
+_AT_MOST = 1_000_000_000
+"""Rows that a file is taken for."""
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """What was read of one file."""
+
+    source: str
+    path: str
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Files of a table, or messages of a topic, of which too much cannot be read."""
+
+    table: str
+    allowed: Tolerance
+    bad: int
+    found: int
+    files: tuple[tuple[str, str], ...] = ()
+    """Source and path."""
+    more: str = ""
+    """Which files cannot be read as a whole."""
+
+    def clause(self, reasons: Mapping[str, int]) -> str:
+        """Return what is wrong.
+
+        Args:
+            reasons: rows of quarantine by class of fault.
+        """
+        why = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(reasons.items(), key=lambda pair: -pair[1]))
+        return (
+            f"{self.bad:,} of {self.found:,} rows ({self.bad / self.found:.0%}) cannot be read: {why or 'see there'}"
+            f"{self.more}. ingest.quarantine allows fewer (rows: {self.allowed.rows:,}, ratio: {self.allowed.ratio:g}, "
+            f"never a whole file); they are in quarantine, what can be read waits in bronze"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """Return what a person can do."""
+        return (
+            f"Look: `pinlake quarantine show --table {self.table}`. Mend the source and run again, or mend the "
+            f"settings and `pinlake quarantine replay --table {self.table}`, or let the rows go: "
+            f"ingest.tables.{self.table}.quarantine.ratio: 1."
+        )
 
 
 def tolerance(settings: Ingest, table: str) -> Tolerance:
@@ -22,35 +71,70 @@ def is_excess(allowed: Tolerance, bad: int, found: int) -> bool:
     return bad > allowed.rows and bad > allowed.ratio * found
 
 
-def excess(table: str, allowed: Tolerance, bad: int, found: int, reasons: Mapping[str, int]) -> SourceError:
-    """Return the error that says so."""
-    why = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(reasons.items(), key=lambda pair: -pair[1]))
-    return SourceError(
-        f"{table}: {bad:,} of {found:,} rows ({bad / found:.0%}) cannot be read: {why}. More than "
-        f"ingest.quarantine allows (rows: {allowed.rows:,}, ratio: {allowed.ratio:g}); nothing of them was committed. "
-        f"Mend the source, or let them go to quarantine: ingest.tables.{table}.quarantine.ratio: 1."
-    )
+def excesses(
+    settings: Ingest, tables: Mapping[tuple[str, str], str], entries: Mapping[tuple[str, str], Entry]
+) -> dict[str, Excess]:
+    """Return the tables, or topics, of which too much cannot be read.
 
-
-def refuse_excess(settings: Ingest, items: Iterable[Item], counts: Mapping[str, Count], stream: DataFrame) -> None:
-    """Raise SourceError if too many rows of any table in a batch are bad.
+    A batch is judged by itself: what comes later does not make up for it.
 
     Args:
         settings: what is allowed.
-        items: the batch's files.
-        counts: rows by file.
-        stream: what the readers handed back, for the reasons.
+        tables: source and path of each file -> its table.
+        entries: what the manifest knows of them.
     """
-    found: Counter[str] = Counter()
-    bad: Counter[str] = Counter()
-    for item in items:
-        count = counts.get(item.task.object, Count(0, 0))
-        found[item.task.table] += count.found
-        bad[item.task.table] += count.bad
-    for table in sorted(found):
-        allowed = tolerance(settings, table)
-        if is_excess(allowed, bad[table], found[table]):
-            mine = stream.where((F.col("kind") == BAD) & (F.col("table") == table))
-            rows = mine.groupBy("reason").count().collect()  # bounded: a row a class of fault
-            reasons = {row["reason"]: row["count"] for row in rows}
-            raise excess(table, allowed, bad[table], found[table], reasons)
+    counts = [
+        (table, FileCount(*key, entries[key]))
+        for key, table in tables.items()
+        if key in entries and entries[key].status == TAKEN and entries[key].rows
+    ]
+    counts.sort(key=lambda pair: pair[0])
+    found = {}
+    for table, pairs in groupby(counts, key=lambda pair: pair[0]):
+        excess = _excess(table, tolerance(settings, table), [count for _, count in pairs])
+        if excess is not None:
+            found[table] = excess
+    return found
+
+
+def _excess(table: str, allowed: Tolerance, files: list[FileCount]) -> Excess | None:
+    if allowed.ratio >= 1:
+        return None
+    density = _rows_a_byte(files)
+    too_much: list[FileCount] = []
+    for batch in _batches(files):
+        rows = {count.path: _rows(count, density) for count in batch}
+        bad = sum(rows[c.path] if c.entry.is_unreadable else c.entry.bad for c in batch)
+        if is_excess(allowed, bad, sum(rows.values())):
+            too_much += [count for count in batch if count.entry.bad]
+        else:
+            too_much += [count for count in batch if count.entry.is_unreadable]
+    if not too_much:
+        return None
+    whole = [count for count in too_much if count.entry.is_unreadable]
+    guessed = [count for count in whole if _rows(count, density) > count.entry.rows]
+    bad = sum(_rows(c, density) if c.entry.is_unreadable else c.entry.bad for c in files)
+    more = f"; {len(whole)} of {len(files)} files as a whole ({whole[0].path} …)" if whole else ""
+    more += ", their rows estimated from their size" if guessed else ""
+    found = sum(_rows(count, density) for count in files)
+    return Excess(table, allowed, bad, found, tuple((count.source, count.path) for count in too_much), more)
+
+
+def _batches(files: list[FileCount]) -> Iterator[list[FileCount]]:
+    ordered = sorted(files, key=lambda count: count.entry.batch)
+    return (list(some) for _, some in groupby(ordered, key=lambda count: count.entry.batch))
+
+
+def _rows_a_byte(files: list[FileCount]) -> float:
+    """Return how many rows a byte of the table's readable files holds; 0 where there are none."""
+    readable = [count.entry for count in files if not count.entry.is_unreadable]
+    size = sum(entry.size for entry in readable)
+    return sum(entry.rows for entry in readable) / size if size else 0.0
+
+
+def _rows(count: FileCount, density: float) -> int:
+    """Return the rows of a file: one that could not even be opened counts as one row, and holds more."""
+    entry = count.entry
+    if not count.entry.is_unreadable or entry.rows > 1:
+        return entry.rows
+    return max(entry.rows, min(round(entry.size * density), _AT_MOST))

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.ingest.pictures.colours import on_white
+from jobs.ingest.pictures.metadata import PNG, bare, orientation, orientation_of_xmp
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What pins carry; each other decoder is a risk without a use."""
 KEEP = 1 << 20
@@ -79,12 +82,13 @@ def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
 
 def _upright(raw: bytes, most_pixels: int) -> Any:
     """Return the picture as Pillow's, in red, green, blue."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
+    pixels, turned = bare(raw)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own bound on pixels is the one that counts
-            opened = Image.open(io.BytesIO(raw), formats=FORMATS)
+            opened = Image.open(io.BytesIO(pixels), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise Unusable("unknown_image", f"none of {', '.join(FORMATS)}: begins with {raw[:8]!r}") from error
     except Image.DecompressionBombError as error:  # Pillow's own bound, on what the header says
@@ -97,18 +101,26 @@ def _upright(raw: bytes, most_pixels: int) -> Any:
             raise Unusable("too_many_pixels", f"{width} x {height}, more than {most_pixels:,}")
         try:
             image.load()
-            return _on_white(ImageOps.exif_transpose(image))
+            if image.format == "WEBP":  # its metadata is apart from its pixels: nothing has to be taken out
+                told = image.info.get
+                turned = orientation(told("exif") or b"") if told("exif") else orientation_of_xmp(told("xmp") or b"")
+            return _turned(on_white(image, _depth(pixels)), turned)
         except Exception as error:
             reason = "truncated_image" if "truncated" in str(error) else "bad_image"
             raise Unusable(reason, f"{type(error).__name__}: {error}"[:300]) from error
 
 
-def _on_white(image: Any) -> Any:
-    if image.mode == "RGB":
-        return image
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image.convert("RGB")
+def _depth(raw: bytes) -> int:
+    """Return the bits of a PNG's samples, 8 for others: its transparent colour is stated in these."""
+    return raw[24] if raw.startswith(PNG) and len(raw) > 24 else 8
+
+
+def _turned(image: Any, orientation: int) -> Any:
     from PIL import Image
 
-    layers = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+    turn = Image.Transpose
+    turns = (
+        turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM, turn.TRANSPOSE, turn.ROTATE_270, turn.TRANSVERSE,
+        turn.ROTATE_90,
+    )  # fmt: skip
+    return image if orientation == 1 else image.transpose(turns[orientation - 2])

@@ -22,6 +22,10 @@ class Alter:
     """New name -> old name."""
     added: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
+    modified: set[str] = field(default_factory=set)
+    """Defined anew by MODIFY or CHANGE, by their new names."""
+    perhaps: set[str] = field(default_factory=set)
+    """Those of `added` that are added IF NOT EXISTS."""
 
 
 def alterations(sql: str) -> Alter:
@@ -56,7 +60,7 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
         old, start = qualified(words, 2, schema)
         for spec in parts(words[start:]):
             said = [str(token) for token in spec[:2]]
-            if said[:1] == ["RENAME"] and said[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]):
+            if len(spec) > 1 and said[:1] == ["RENAME"] and said[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]):
                 skip = 2 if said[1:] in (["TO"], ["AS"]) or spec[1].value == "=" else 1
                 return [(old, qualified(spec, skip, schema)[0])]
     return []
@@ -65,20 +69,27 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
 def _note(found: Alter, spec: list[Token]) -> None:
     said = [str(token) for token in spec]
     verb, rest = said[0], 1
-    if verb not in {"RENAME", "CHANGE", "ADD", "DROP"}:
+    if verb not in {"RENAME", "CHANGE", "MODIFY", "ADD", "DROP"}:
         return
     column = said[1:2] == ["COLUMN"]
     rest += column
+    perhaps = said[rest : rest + 1] == ["IF"]
     while said[rest : rest + 1] and said[rest] in {"IF", "NOT", "EXISTS"}:
         rest += 1
-    if not column and said[rest] in _NOT_COLUMNS:
+    if len(spec) <= rest or (not column and said[rest] in _NOT_COLUMNS):
         return
     names = [token.value.lower() for token in spec[rest:]]
+    if len(names) < {"RENAME": 3, "CHANGE": 2}.get(verb, 1):
+        return
     if verb == "RENAME" and column:
         found.renames[names[2]] = names[0]
-    elif verb == "CHANGE" and names[0] != names[1]:
-        found.renames[names[1]] = names[0]
+    elif verb in {"CHANGE", "MODIFY"}:
+        found.modified.add(names[verb == "CHANGE"])
+        if verb == "CHANGE" and names[0] != names[1]:
+            found.renames[names[1]] = names[0]
     elif verb == "DROP":
         found.dropped.add(names[0])
     elif verb == "ADD":
-        found.added |= {part[0].value.lower() for part in parts(spec[rest + 1 : -1])} if names[0] == "(" else {names[0]}
+        fresh = {part[0].value.lower() for part in parts(spec[rest + 1 : -1])} if names[0] == "(" else {names[0]}
+        found.added |= fresh
+        found.perhaps |= fresh if perhaps else set()

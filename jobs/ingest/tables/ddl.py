@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, replace
 
 from jobs.errors import SourceError
+from jobs.ingest.tables.definitions import Index, column_definition, definitions, outside
+from jobs.ingest.tables.keys import key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.tables.partitions import Layout, layout_in
 from jobs.ingest.tables.words import Token, group, tokens
@@ -20,14 +22,11 @@ class CreateTable:
 
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]
-    """Columns of the primary key, else of the first unique key without nullable columns; in column order."""
+    """Columns of the primary key, else of the unique index that identifies rows; in column order."""
+    indexes: tuple[Index, ...] = ()
+    """All its indexes, oldest first."""
     layout: Layout | None = None
     """Its partitions; None where it has none, or they are not of a kind that can be followed."""
-
-
-def is_create_table(sql: str) -> bool:
-    """Return whether the statement creates a table by its columns."""
-    return re.match(r"\s*(/\*.*?\*/\s*;?\s*)*CREATE\s+TABLE\b(?!.*\sLIKE\s+`)", sql, re.I | re.S) is not None
 
 
 def parse_create(sql: str, place: str) -> CreateTable:
@@ -47,14 +46,9 @@ def parse_create(sql: str, place: str) -> CreateTable:
     columns = tuple(_column(item, place) for item in items if not _is_key(item))
     if not columns:
         raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
-    return CreateTable(columns, _key(items, columns), layout_in(sql[start.end() :]))
-
-
-def members_in(sql: str, column: str) -> tuple[str, ...]:
-    """Return the names of an ENUM or SET column that an ALTER TABLE defines, empty if it defines none."""
-    name = re.escape(column)
-    match = re.search(rf"(?:`{name}`|\b{name})\s+(?:ENUM|SET)\s*(\(.*)", sql, re.I | re.S)
-    return _texts(group(list(tokens(match[1])), 0)) if match else ()
+    indexes = definitions(items).indexes
+    key = primary_key(indexes, columns) or key_of(indexes, columns)
+    return CreateTable(columns, key, indexes, layout_in(sql[start.end() :]))
 
 
 def _items(tokens: list[Token]) -> list[list[Token]]:
@@ -78,17 +72,21 @@ def _column(item: list[Token], place: str) -> SourceColumn:
     name, words = item[0].value, [str(token) for token in item]
     if len(item) < 2:
         raise SourceError(f"{place}: column {name!r} has no type. Export the table's schema again.")
+    attributes = [str(token) for token in outside(item)]
     kind = "DOUBLE PRECISION" if words[1:3] == ["DOUBLE", "PRECISION"] else words[1]
-    unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(words) else ""
+    unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(attributes) else ""
     kind, is_unsigned = base_type(kind + unsigned, f"{place}, column {name}")
     arguments = group(item, 2) if len(item) > 2 and item[2].value == "(" else []
+    defined = column_definition(item)
     column = SourceColumn(
         name,
-        _binary_char(kind, words),
+        _binary_char(kind, attributes),
         is_unsigned,
-        nullable=not _has(words, "NOT", "NULL") and not _has(words, "PRIMARY"),
+        nullable=not _has(attributes, "NOT", "NULL") and not _has(attributes, "PRIMARY"),
         default=_default(item, words),
-        generated="AS" in words[2:],
+        generated=defined.generation is not None,
+        stored=defined.generation is not None and defined.generation.stored,
+        expression=defined.generation.expression if defined.generation else "",
     )
     if kind in {"ENUM", "SET"}:
         return replace(column, members=_texts(arguments))
@@ -119,27 +117,3 @@ def _default(item: list[Token], words: list[str]) -> str | None:
 
 def _texts(tokens: list[Token]) -> tuple[str, ...]:
     return tuple(token.value for token in tokens if token.kind == "text")
-
-
-def _key(items: list[list[Token]], columns: tuple[SourceColumn, ...]) -> tuple[str, ...]:
-    nullable = {column.name for column in columns if column.nullable}
-    primary: list[tuple[str, ...]] = []
-    unique: list[tuple[str, ...]] = []
-    for item in items:
-        words = [str(token) for token in item]
-        named = _key_columns(item) if _is_key(item) else (item[0].value,)
-        if _has(words, "PRIMARY", "KEY") or (not _is_key(item) and "PRIMARY" in words):
-            primary.append(named)
-        elif "UNIQUE" in words and named and not nullable & set(named):
-            unique.append(named)
-    chosen = set((primary or unique or [()])[0])
-    return tuple(column.name for column in columns if column.name in chosen)
-
-
-def _key_columns(item: list[Token]) -> tuple[str, ...]:
-    inside = group(item, 0)
-    if Token("sign", "(") in inside:  # a prefix of a column, or an expression, does not name a row
-        return ()
-    return tuple(
-        token.value for token in inside if token.kind in {"name", "word"} and str(token) not in {"ASC", "DESC"}
-    )

@@ -2,15 +2,18 @@
 
 In: silver's columns so far and the columns of a new schema file, with its statement. Out: silver's columns after it, or
 the reason why older rows cannot be told. A column is followed by ColumnId where the feed has it, else by the statement:
-RENAME and CHANGE keep it, DROP ends it, ADD begins another one even under an old name.
+RENAME and CHANGE keep it, DROP ends it, ADD begins another one even under an old name. A change of type that rewrites
+rows gives a column another ColumnId: an unknown id is a new column only where the statement adds one.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from jobs.ingest.tables.alter import Alter, alterations
-from jobs.ingest.tables.mysql import SourceColumn, implicit_default
+from jobs.ingest.tables.defaults import Computed, default_in
+from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tables.retyped import steps_between
+from jobs.lake.conversions import Step, keeps_text
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Column:
     since: int | None = None
     """commit_ts of the DDL that added it; rows before it have `default`. None: it was always there."""
     default: str | None = None
+    casts: tuple[tuple[int, tuple[Step, ...]], ...] = ()
+    """Changes of its type, oldest first: commit_ts, and what values from before it go through."""
 
     @classmethod
     def first(cls, column: SourceColumn) -> "Column":
@@ -44,129 +49,127 @@ class Underivable(Exception):
     """What older rows have cannot be told from the ledger; the message says why."""
 
 
+_HIDDEN = "_v$_"
+"""What the names of the columns begin with that TiDB makes for an index of an expression."""
+
+
 def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
-    """Return the columns that rows carry: generated ones are left to whoever reads."""
-    return tuple(column for column in columns if not column.generated)
+    """Return the columns of silver: virtual generated ones, which rows lack, are left to whoever reads."""
+    solid = (column for column in columns if not column.virtual and not column.left_out)
+    return tuple(column for column in solid if not column.name.lower().startswith(_HIDDEN))
 
 
-def evolved(before: tuple[Column, ...], after: Iterable[SourceColumn], query: str, version: int) -> tuple[Column, ...]:
+@dataclass(frozen=True)
+class Statement:
+    """One DDL of a table."""
+
+    query: str
+    """Empty where the schema file was written without one."""
+    version: int
+    """Its commit_ts."""
+    action: int = 0
+    """TiDB's code of it."""
+
+
+MODIFIES, MAY_ADD = 12, {0, 5, 37, 61}
+"""TiDB's codes: changes a column; may add one, which 0 stands for where no statement is known."""
+
+
+def evolved(
+    before: tuple[Column, ...],
+    after: Iterable[SourceColumn],
+    statement: Statement,
+    key: Container[str] = (),
+    hashed: Container[str] = (),
+) -> tuple[Column, ...]:
     """Return silver's columns after one DDL.
 
     Args:
         before: silver's columns so far.
-        after: columns of the new schema file, generated ones left out.
-        query: the statement; empty where the file was written without one.
-        version: its commit_ts.
+        after: columns of the new schema file, virtual generated ones left out.
+        statement: what was done.
+        key: names of the key's columns so far.
+        hashed: names of columns of which the ledger has hashes.
 
     Raises:
-        Underivable: a column changed in a way that depends on its rows, or has a computed default.
+        Underivable: a column changed in a way that cannot be followed, or has a computed default.
     """
-    said = alterations(query)
-    return tuple(_column(before, column, said, query, version) for column in after)
+    columns, said = tuple(after), alterations(statement.query)
+    ids = {column.id: column for column in columns if column.id}
+    known = {column.now.id: column for column in before if column.now.id in ids}
+    # those that no id finds again are told apart by name
+    rest = [column for column in before if column.now.id not in known]
+    found = []
+    for column in columns:
+        old = known.get(column.id) or _named(rest, column, said, statement)
+        if old is None:
+            _require_added(rest, columns, column, said, statement)
+            found.append(_added(column, statement))
+        else:
+            found.append(_changed(old, column, statement.version, old.name in key, old.name in hashed))
+    return tuple(found)
 
 
-def _column(before: tuple[Column, ...], now: SourceColumn, said: Alter, query: str, version: int) -> Column:
-    old = _origin(before, now, said)
-    if old is None:
-        if _is_computed(now, query):
-            raise Underivable(f"computes the default of {now.name}")
-        default = now.default if now.default is not None else implicit_default(now)
-        return Column(now, ((0, now.name),), version, default)
-    _require_derivable(old.now, now)
+def _added(now: SourceColumn, statement: Statement) -> Column:
+    if now.stored:
+        raise Underivable(f"computes the STORED column {now.name} of older rows")
+    try:
+        return Column(now, ((0, now.name),), statement.version, default_in(now, statement.query))
+    except Computed as computed:
+        raise Underivable(str(computed)) from computed
+
+
+def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed: bool) -> Column:
+    if now.stored and now.expression != old.now.expression:
+        raise Underivable(f"computes the STORED column {now.name} of older rows")
+    steps = _steps(old, now, of_key, hashed)
     names = old.names if old.name == now.name else (*old.names, (version, now.name))
-    return replace(old, now=now, names=names)
+    casts = (*old.casts, (version, steps)) if steps else old.casts
+    return replace(old, now=now, names=names, casts=casts)
 
 
-def _origin(before: tuple[Column, ...], now: SourceColumn, said: Alter) -> Column | None:
-    """Return the column that `now` was, None where it is a new one."""
-    if now.id and any(column.now.id for column in before):
-        return next((column for column in before if column.now.id == now.id), None)
+def _named(before: list[Column], now: SourceColumn, said: Alter, statement: Statement) -> Column | None:
+    """Return the column that `now` was by its name, None where it is a new one."""
     name = now.name.lower()
     origin = said.renames.get(name, name)
     renamed_away = origin in said.renames.values() and name not in said.renames
-    if name in said.added or renamed_away:
-        return None
-    return next((column for column in before if column.name.lower() == origin), None)
+    # a column that is there already stays the same one where ADD COLUMN IF NOT EXISTS names it
+    added = name in said.added and (name not in said.perhaps or name in said.dropped)
+    old = None if added or renamed_away else next((c for c in before if c.name.lower() == origin), None)
+    if old is None or not now.id or not old.now.id:
+        return old
+    if name in said.modified or name in said.renames or (statement.action == MODIFIES and not statement.query):
+        return old  # its rows were rewritten
+    raise Underivable(f"gives column {now.name} another ColumnId and does not say why")
 
 
-_ORDER = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT")
-
-
-def _require_derivable(old: SourceColumn, now: SourceColumn) -> None:
-    """Raise Underivable unless the text of every older value reads as the value that the new type has."""
-    what = f"column {now.name}" if old.name == now.name else f"column {old.name}, now {now.name},"
-    if old.kind == now.kind:
-        if _narrower(old, now):
-            raise Underivable(f"narrows {what} from {old.sql} to {now.sql}")
+def _require_added(
+    before: list[Column], after: tuple[SourceColumn, ...], now: SourceColumn, said: Alter, statement: Statement
+) -> None:
+    """Raise Underivable unless a column that was not there can be nothing but a new one."""
+    name = now.name.lower()
+    if name in said.added:
         return
-    # unsigned numbers may be ZEROFILL, which no schema file says: their text would have zeros in front
-    number = old.kind in {"int", "decimal"} and not old.unsigned
-    to_text = (
-        now.kind == "text" and now.type not in {"JSON", "CHAR"} and (number or old.kind in {"enum", "set", "date"})
-    )
-    room = now.length is None or now.length >= _widest(old) or now.type.endswith("TEXT")
-    widened = old.kind == "int" and now.kind == "decimal" and (now.length or 10) - (now.scale or 0) >= 20
-    if not ((to_text and room) or widened):
-        raise Underivable(f"changes {what} from {old.sql} to {now.sql}")
+    kept = {column.name.lower() for column in after if column is not now} | said.dropped | set(said.renames.values())
+    lost = [column.name for column in before if column.name.lower() not in kept]
+    if lost:
+        raise Underivable(f"takes away {', '.join(lost)}, has a column {now.name}, and does not say which one that was")
+    if name in said.renames:
+        raise Underivable(f"renames column {said.renames[name]}, which is not known, to {now.name}")
+    if statement.action not in MAY_ADD:
+        raise Underivable(f"has a new column {now.name} and does not add it")
 
 
-def _widest(column: SourceColumn) -> int:
-    """Return the most characters that a value's text has."""
-    if column.kind in {"enum", "set"}:
-        return len(",".join(column.members)) if column.members else 1 << 30
-    return {"int": 20, "date": 10}.get(column.kind, (column.length or 10) + 2)
-
-
-def _narrower(old: SourceColumn, now: SourceColumn) -> bool:
-    """Return whether a value of the old type may read otherwise in the new one, of the same kind."""
-    judge = _JUDGES.get(old.kind)
-    return judge(old, now) if judge else False
-
-
-def _int(old: SourceColumn, now: SourceColumn) -> bool:
-    wider = _ORDER.index(now.type) - _ORDER.index(old.type)
-    return wider < 0 or (old.unsigned != now.unsigned and (now.unsigned or wider == 0))
-
-
-def _decimal(old: SourceColumn, now: SourceColumn) -> bool:
-    whole, kept = ((c.length or 10) - (c.scale or 0) for c in (old, now))
-    moved = (now.scale or 0) < (old.scale or 0) or (now.spark == "string" and now.scale != old.scale)
-    return kept < whole or moved or (now.unsigned and not old.unsigned)
-
-
-def _text(old: SourceColumn, now: SourceColumn) -> bool:
-    """Tell whether values are cut, padded (BINARY), stripped (CHAR) or made JSON."""
-    if now.type == "BINARY":
-        return (old.type, old.length) != (now.type, now.length)
-    reshaped = old.type != now.type and (now.type in {"CHAR", "JSON"} or old.type == "JSON")
-    return reshaped or (now.length or 0) < (old.length or 0)
-
-
-def _set(old: SourceColumn, now: SourceColumn) -> bool:
-    """Tell whether names are missing or listed in another order: values follow the order of the definition."""
-    return [name for name in now.members if name in old.members] != list(old.members)
-
-
-_JUDGES: dict[str, Callable[[SourceColumn, SourceColumn], bool]] = {
-    "int": _int,
-    "decimal": _decimal,
-    "text": _text,
-    "binary": _text,
-    "bit": _text,
-    "set": _set,
-    "enum": lambda old, now: not set(old.members) <= set(now.members),
-    # text in silver, with as many digits as the type has
-    "time": lambda old, now: now.scale != old.scale,
-    # a FLOAT's shortest text is not the DOUBLE that it becomes
-    "float": lambda old, now: old.type != now.type,
-    "datetime": lambda old, now: (now.scale or 0) < (old.scale or 0),
-    "timestamp": lambda old, now: (now.scale or 0) < (old.scale or 0),
-}
-
-
-def _is_computed(column: SourceColumn, query: str) -> bool:
-    if column.default is None:
-        return False
-    if column.kind in {"binary", "bit"} or column.default.upper().startswith("CURRENT_TIMESTAMP"):
-        return True
-    return re.search(rf"{re.escape(column.name)}`?\s[^,]*\bDEFAULT\s*(?:\(|\w+\s*\()", query, re.I) is not None
+def _steps(old: Column, now: SourceColumn, of_key: bool, hashed: bool) -> tuple[Step, ...]:
+    """Return what older values of a column go through."""
+    before = old.now
+    what = f"column {now.name}" if before.name == now.name else f"column {before.name}, now {now.name},"
+    change = f"changes {what} from {before.sql} to {now.sql}"
+    steps = steps_between(before, now)
+    if steps is None:
+        raise Underivable(f"{change}: what becomes of its values is not known")
+    if steps and hashed:
+        raise Underivable(f"{change}: whether its values fit cannot be told from their hashes")
+    if of_key and not keeps_text(steps):
+        raise Underivable(f"{change}: rows cannot be told apart from older ones by a key that is written otherwise")
+    return steps

@@ -1,8 +1,9 @@
 """One table while its DDL is replayed: what each statement makes of its columns, its rows and its partitions."""
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
-from jobs.ingest.tables.evolution import Column, Underivable, evolved, plain
+from jobs.ingest.tables.evolution import Column, Statement, Underivable, evolved, plain
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.partitions import Layout, altered, emptied, emptying
 from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
@@ -53,12 +54,31 @@ class FollowedTable:
         if [c.name for c in columns] == [c.name for c in self.columns]:
             self.columns = tuple(Column.first(column) for column in columns)
 
-    def change(self, file: SchemaFile, version: Version) -> None:
+    def ended(self, version: int) -> "FollowedTable":
+        """Return a copy of the table as it was until a statement took its rows away."""
+        segments = [*self.segments[:-1], replace(self.segments[-1], end=version)]
+        copy = replace(self, segments=segments, floors=list(self.floors), emptied=list(self.emptied))
+        copy.knowledge = deepcopy(self.knowledge)
+        return copy
+
+    def resume(self, name: TableName, file: SchemaFile) -> None:
+        """Go on, under a name, with a table that had ended: its rows are those from before its end.
+
+        Args:
+            name: that it has now.
+            file: what brings it back.
+        """
+        self.segments.append(Segment(".".join(name), file.version, None))
+        if file.columns:
+            self.evolve(file, self.knowledge.version(file))
+
+    def change(self, file: SchemaFile, version: Version, unfit: str | None = None) -> None:
         """Go through one statement.
 
         Args:
             file: its schema file.
             version: the columns there are after it.
+            unfit: which values of the table do not fit a type that the statement gives, None where all do.
         """
         before, self.layout = self.layout, altered(self.layout, file.query)
         said = emptying(file.query)
@@ -74,9 +94,23 @@ class FollowedTable:
             if said is not None:
                 masked = self.knowledge.rules.mask
                 self.emptied.append(emptied(before, said.names, self.columns, masked, file.version))
-            columns = evolved(self.columns, plain(version.columns), file.query, file.version)
+            if unfit is not None:
+                raise Underivable(unfit)
+        except Underivable as underivable:
+            self.hold(file.version, message(file, str(underivable)))
+            return
+        self.evolve(file, version)
+
+    def evolve(self, file: SchemaFile, version: Version) -> None:
+        """Take a version's columns for the table's, each for the one that it was before the statement."""
+        if self.barrier is not None:
+            return
+        statement = Statement(file.query, file.version, file.action)
+        hashed = {name for name, how in self.knowledge.rules.mask.items() if how == "hash"}
+        try:
+            columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
-            self.columns, self.key = columns, version.key or self.key
+            self.columns, self.key = columns, version.key
         except Underivable as underivable:
             self.hold(file.version, message(file, str(underivable)))
 
@@ -84,8 +118,14 @@ class FollowedTable:
         """Raise Underivable if rows would have another key than before: they cannot be told apart from older ones."""
         before = [column.identity for column in self.columns if column.name in self.key]
         now = [column.identity for column in columns if column.name in key]
-        if key and now != before:
-            raise Underivable(f"changes the key from {', '.join(self.key)} to {', '.join(key)}")
+        if now == before or not (key or self.key):
+            return
+        kept = {column.identity for column in columns}
+        lost = [column.name for column in self.columns if column.name in self.key and column.identity not in kept]
+        dropped = f"drops {', '.join(lost)} of the key and " if lost else ""
+        if not key:
+            raise Underivable(f"{dropped}leaves no key after {', '.join(self.key)}")
+        raise Underivable(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
 
     def told(self, name: TableName, end: int | None = None) -> SourceTable:
         """Return what a run is to know of the table.
@@ -106,21 +146,23 @@ class FollowedTable:
             held=self.held if end is None else None,
             ended=end,
         )
-        return told if told.key or told.barrier is not None or end is not None else _keyless(told)
+        return told if told.key or end is not None else _keyless(told)
 
 
 def message(file: SchemaFile, reason: str) -> str:
     """Return what to say of a table that a statement holds."""
     ddl = file.query or f"the new schema of version {file.version}"
     return (
-        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}, which cannot be derived from its "
-        "changes. Later ones wait in bronze; take a new snapshot of the table."
+        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}. What its rows are then cannot be "
+        "derived from its changes: later ones wait in bronze; take a new snapshot of the table."
     )
 
 
 def _keyless(table: SourceTable) -> SourceTable:
     return table.hold(
         table.segments[0].start,
-        f"{table.full_name} is held: it has no primary key and no unique key without nullable columns. "
-        f"Name its key columns in conf: ingest.tables.{table.full_name}.keys.",
+        f"{table.full_name} is held: it has no primary key and no unique key of whole columns that are NOT NULL and in "
+        "rows, as far as its definition is known. "
+        f"Name its key columns in conf: ingest.tables.{table.full_name}.keys; or take its inserts as they come: "
+        f"ingest.tables.{table.full_name}.keyless: append.",
     )

@@ -6,6 +6,7 @@ from jobs.ingest.tables.evolution import Column
 from jobs.ingest.tables.versions import Snapshot, Version
 from jobs.lake.emptied import Emptied
 from jobs.lake.life import Life, Segment
+from jobs.lake.names import silver_columns, silver_table
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,18 @@ class SourceTable:
     @property
     def silver(self) -> str:
         """Return the name of the silver table."""
-        return f"silver.{self.schema}_{self.name}"
+        return silver_table(self.full_name)
+
+    @property
+    def silver_columns(self) -> dict[str, str]:
+        """Return the name in silver of each column, by its name at the source."""
+        return silver_columns(column.name for column in self.columns)
+
+    @property
+    def silver_key(self) -> tuple[str, ...]:
+        """Return the key's columns as silver names them."""
+        names = self.silver_columns
+        return tuple(names.get(name, name) for name in self.key)
 
     @property
     def life(self) -> Life:

@@ -12,25 +12,59 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobs.config.ingest import TableRules
-from jobs.ingest.tables.alter import alterations, renamed_tables
-from jobs.ingest.tables.followed import FollowedTable, message
+from jobs.ingest.tables.alter import renamed_tables
+from jobs.ingest.tables.definitions import created
+from jobs.ingest.tables.followed import TRUNCATES, FollowedTable, message
 from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.partitions import layout_in
-from jobs.ingest.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tables.recovered import (
+    DROPPED,
+    TRUNCATED,
+    WITH_DATABASE,
+    Ended,
+    Untold,
+    chosen,
+    chosen_database,
+    databases_of,
+    require_whole,
+    source_of,
+)
+from jobs.ingest.tables.versions import Knowledge, Shapes, Snapshot, Version
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.schemafile import SchemaFile
 from jobs.lake.life import Segment
 
 CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2
+RECOVERS, FLASHES_CLUSTER, FLASHES_SCHEMA = {25, 63}, 62, 63
 
 
 class Lives:
-    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended, by name and version."""
+    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended."""
 
-    def __init__(self, snapshots: Mapping[TableName, Snapshot], rules: Callable[[TableName], TableRules]) -> None:
-        self.rules = rules
+    def __init__(
+        self,
+        snapshots: Mapping[TableName, Snapshot],
+        rules: Callable[[TableName], TableRules],
+        unfit: Mapping[tuple[TableName, int], str] | None = None,
+        shapes: Shapes | None = None,
+    ) -> None:
+        """Begin with the tables of the snapshot.
+
+        Args:
+            snapshots: what the feed goes on from.
+            rules: what a table needs.
+            unfit: values that do not fit the type that a statement gives, by table and version of the statement.
+            shapes: what rows of each version carry.
+        """
+        self.rules, self.unfit, self.shapes = rules, unfit or {}, shapes
         self.tables: dict[TableName, FollowedTable] = {}
-        self.gone: list[tuple[TableName, int, FollowedTable]] = []
+        self.gone: list[Ended] = []
+        self.dropped: dict[str, list[int]] = {}
+        """Versions at which databases were dropped."""
+        self.doubtful: dict[str | None, tuple[int, str]] = {}
+        """Databases, None for all, of which tables came back that are not known; since when, and the statement."""
+        self.whole = bool(snapshots)
+        """Whether tables from before the feed are in a snapshot."""
         self.versions: dict[TableName, dict[int, Version]] = {}
         self.lost: dict[TableName, tuple[int, str]] = {}
         """Tables that are not there yet, and the statement about them that cannot be read."""
@@ -103,11 +137,86 @@ class Lives:
     def _step(self, version: int, files: list[SchemaFile]) -> None:
         self._rename(version, files)
         for file in files:
-            if file.table:
-                self._one(file)
-            elif file.action == DROP_SCHEMA:
+            if file.action == FLASHES_CLUSTER:
+                self._doubt(None, file, "turns the cluster back")
+            elif not file.table and file.action == DROP_SCHEMA:
+                self.dropped.setdefault(file.schema, []).append(version)
                 for name in [name for name in self.tables if name[0] == file.schema]:
-                    self._end(name, version)
+                    self._end(name, version, WITH_DATABASE)
+            elif not file.table and file.action == FLASHES_SCHEMA:
+                self._recover_database(file)
+        said: set[TableName] = set()
+        for file in files:
+            if file.table and file.action != FLASHES_CLUSTER and not (file.query and (file.schema, file.table) in said):
+                self._one(file)
+                # where tables have ids for paths, a statement may stand below several of them
+                said |= {(file.schema, file.table)} if file.query else set()
+
+    def _recover_database(self, file: SchemaFile) -> None:
+        """Take up the tables that were dropped with a database."""
+        old, new = databases_of(file.query, file.schema)
+        try:
+            back = chosen_database(self.gone, old, self.dropped.get(old, ()), file.version)
+        except Untold as untold:
+            self._doubt(new, file, str(untold))
+            return
+        for one in back:
+            mine = replace(file, schema=new, table=one.name[1], columns=())
+            if (new, one.name[1]) in self.tables:
+                self._hold_unknown(mine, "brings back a table that is there")
+                continue
+            try:
+                require_whole(one, self.whole)
+                self._resume(one, mine)
+            except Untold as untold:
+                self._hold_unknown(mine, str(untold))
+
+    def _doubt(self, schema: str | None, file: SchemaFile, why: str) -> None:
+        """Hold all tables of a database, or all there are, and those that turn up in it without a CREATE."""
+        self.doubtful[schema] = file.version, f"{file.query!r} {why}"
+        for name in [name for name in self.tables if schema in {None, name[0]}]:
+            if self._follows(name, file.version):
+                told = replace(file, schema=name[0], table=name[1])
+                self.tables[name].hold(file.version, message(told, why))
+
+    def _recover(self, file: SchemaFile) -> None:
+        """Take up the table that a statement brings back; where nobody can tell which, hold it."""
+        name = (file.schema, file.table)
+        with_database = file.action == FLASHES_SCHEMA
+        said = source_of(file.query, file.schema)
+        if with_database:
+            said = databases_of(file.query, file.schema)[0], file.table
+        try:
+            one = chosen(self.gone, said or name, file.version, said is not None, with_database)
+            lost = [self.lost[n] for n in {name, one.name} if n in self.lost and self.lost[n][0] > one.version]
+            if lost:
+                raise Untold(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
+            require_whole(one, self.whole)
+            self._resume(one, file)
+        except Untold as untold:
+            self._hold_unknown(file, str(untold))
+
+    def _hold_unknown(self, file: SchemaFile, why: str) -> None:
+        """Hold a table from a statement on, of whose rows from before it nothing is known."""
+        name = (file.schema, file.table)
+        if name not in self.tables:
+            table = self._new(name, file.version)
+            version = table.knowledge.version(file)
+            self.versions.setdefault(name, {})[file.version] = version
+            table.begin(version)
+        if self._follows(name, file.version):
+            self.tables[name].hold(file.version, message(file, why))
+
+    def _resume(self, one: Ended, file: SchemaFile) -> None:
+        """Go on with a table that had ended."""
+        name = (file.schema, file.table)
+        one.back = True
+        table = one.table.ended(one.version)
+        table.resume(name, file)
+        self.tables[name] = table
+        now = tuple(column.now for column in table.columns)
+        version = table.knowledge.version(file) if file.columns else Version(file.version, now, table.key)
+        self.versions.setdefault(name, {})[file.version] = version
 
     def _rename(self, version: int, files: list[SchemaFile]) -> None:
         """Move all tables that one statement renames at once: names may be swapped."""
@@ -125,35 +234,52 @@ class Lives:
         table = self.tables.get(name)
         return table is not None and (table.snapshot is None or version > table.snapshot.tso)
 
-    def _end(self, name: TableName, version: int) -> None:
+    def _end(self, name: TableName, version: int, how: str = DROPPED) -> None:
         if not self._follows(name, version):
             return
-        table = self.tables.pop(name)
-        table.segments[-1] = replace(table.segments[-1], end=version)
-        self.gone.append((name, version, table))
+        self.gone.append(Ended(name, version, self.tables.pop(name).ended(version), how))
 
     def _one(self, file: SchemaFile) -> None:
         name = (file.schema, file.table)
         if file.action in CREATES and self._follows(name, file.version):
             self._end(name, file.version)
-        fresh = name not in self.tables
+        fresh, model = name not in self.tables, self._model(file)
         if fresh and file.action in DROPS:
             self.lost.pop(name, None)
+            return
+        if fresh and file.action in RECOVERS:
+            self._recover(file)
             return
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
         table = self.tables[name] if not fresh else self._new(name, start)
-        table.knowledge.rename(alterations(file.query).renames, file.columns)
-        version = table.knowledge.version(file)
+        version = table.knowledge.version(file, self.shapes, model.knowledge if model is not None else None)
         self.versions.setdefault(name, {})[file.version] = version
         if file.action in DROPS:
             self._end(name, file.version)
         elif fresh:
             self._first(table, file, version)
+            table.layout = model.layout if model is not None else table.layout
+        elif file.action in RECOVERS and table.segments[-1].start == file.version:
+            table.evolve(file, version)  # its database has brought it back
         elif self._follows(name, file.version):
-            table.change(file, version)
+            if file.action in TRUNCATES:
+                self.gone.append(Ended(name, file.version, table.ended(file.version), TRUNCATED))
+            table.change(file, version, self.unfit.get((name, file.version)))
         else:
             table.settle(version)
+        if version.fault and self._follows(name, file.version):
+            where = f"ingest.tables.{'.'.join(name)}.generated"
+            table.hold(file.version, f"{'.'.join(name)} is held at {file.version}: {version.fault}: {where}.")
+
+    def _model(self, file: SchemaFile) -> FollowedTable | None:
+        """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
+        made = created(file.query, file.schema)
+        if made is None or made.like is None:
+            return None
+        same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
+        # a name without its schema is one of the session's, which nobody knows
+        return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
     def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
@@ -163,12 +289,17 @@ class Lives:
             table.hold(lost[0], f"{file.schema}.{file.table} is held at {lost[0]}: {lost[1]}")
         if file.action in RENAMES:
             table.hold(file.version, message(file, "renames a table that the feed does not know"))
+        for schema in (None, file.schema):
+            if schema in self.doubtful and file.action not in CREATES:
+                at, why = self.doubtful[schema]
+                table.hold(at, f"{file.schema}.{file.table} is held at {at}: {why}. Take a new snapshot of the table.")
 
     def _seen(self) -> dict[str, SourceTable]:
         found = {".".join(name): SourceTable(*name).hold(at, f"{'.'.join(name)} is held at {at}: {why}")
                  for name, (at, why) in self.lost.items()}  # fmt: skip
         found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
-        return found | {f"{'.'.join(name)}@{end}": table.told(name, end) for name, end, table in self.gone}
+        ended = [one for one in self.gone if one.how != TRUNCATED and not one.back]
+        return found | {f"{'.'.join(one.name)}@{one.version}": one.table.told(one.name, one.version) for one in ended}
 
 
 def _net(pairs: Iterable[tuple[TableName, TableName]]) -> list[tuple[TableName, TableName]]:

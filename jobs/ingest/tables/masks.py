@@ -69,4 +69,5 @@ def _covered(column: Column, masks: Masks) -> Column:
     if masks.columns.get(column.name) != "hash":
         return column
     now = replace(column.now, type="CHAR", unsigned=False, length=64, scale=None, members=())
-    return replace(column, now=now, default=None if column.default is None else masks.digest(column.default))
+    default = None if column.default is None else masks.digest(column.default)
+    return replace(column, now=now, default=default, casts=())

@@ -27,8 +27,20 @@ class SourceColumn:
     members: tuple[str, ...] = ()
     """Names of an ENUM or SET, in order; empty where they are not known."""
     generated: bool = False
+    """Whether it is a generated column: an export never has it."""
+    stored: bool = False
+    """Whether a generated column is STORED: the feed's rows have it, as those of a VIRTUAL one they do not."""
+    expression: str = ""
+    """What a generated column computes, where that is known."""
+    left_out: bool = False
+    """Whether conf leaves it out of silver (ingest.tables.<name>.generated)."""
     id: str = ""
     """TiDB's ColumnId, where the feed has it (output-column-id)."""
+
+    @property
+    def virtual(self) -> bool:
+        """Return whether the feed's rows lack it."""
+        return self.generated and not self.stored
 
     @property
     def kind(self) -> str:
@@ -100,14 +112,3 @@ def base_type(text: str, place: str) -> tuple[str, bool]:
             "Exclude the table in conf (ingest.tables) to go on without it."
         )
     return name, unsigned
-
-
-def implicit_default(column: SourceColumn) -> str | None:
-    """Return what MySQL fills older rows with when a NOT NULL column comes without a default."""
-    if column.nullable:
-        return None
-    if column.kind == "enum":
-        return column.members[0] if column.members else ""
-    zeros = {"int": "0", "decimal": "0", "float": "0", "bit": "0", "year": "0", "time": "00:00:00"}
-    zeros |= {"date": "0000-00-00", "datetime": "0000-00-00 00:00:00", "timestamp": "0000-00-00 00:00:00"}
-    return zeros.get(column.kind, "")

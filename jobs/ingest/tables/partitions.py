@@ -209,7 +209,7 @@ def _column(name: str, columns: Iterable[Column], masked: set[str]) -> Column:
     found = next((column for column in columns if column.name.lower() == name.lower()), None)
     if found is None:
         raise Underivable(f"empties partitions by {name}, which is no column that rows carry")
-    if found.since is not None or len(found.names) > 1 or found.name in masked:
+    if found.since is not None or len(found.names) > 1 or found.casts or found.name in masked:
         raise Underivable(f"empties partitions by {name}, whose older values cannot be told")
     if found.now.kind not in {"int", "date", "datetime"}:
         raise Underivable(f"empties partitions by {name}, of a type that compares in ways of its own")

@@ -76,7 +76,8 @@ def parts(words: list[Token]) -> Iterator[list[Token]]:
             if token.value == ";":
                 break
             if token.value == "," and depth == 0:
-                yield part
+                if part:
+                    yield part
                 part = []
                 continue
         part.append(token)
@@ -85,14 +86,15 @@ def parts(words: list[Token]) -> Iterator[list[Token]]:
 
 
 def qualified(words: list[Token], at: int, schema: str) -> tuple[TableName, int]:
-    """Return the table named at `at`, and the place after it."""
-    while str(words[at]) in {"IF", "EXISTS"}:
+    """Return the table named at `at`, and the place after it; an empty name where the statement ends before."""
+    while at < len(words) and str(words[at]) in {"IF", "EXISTS"}:
         at += 1
+    words = [*words, *[Token("sign", "")] * (at + 3)]
     name = words[at].value
     if words[at].kind == "word" and "." in name.strip("."):
         owner, _, table = name.partition(".")
         return (owner, table), at + 1
-    follow = words[at + 1].value if at + 1 < len(words) else ""
+    follow = words[at + 1].value
     if follow == ".":
         return (name, words[at + 2].value), at + 3
     if follow.startswith(".") and words[at + 1].kind == "word":

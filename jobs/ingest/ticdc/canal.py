@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.ingest.intake.keyless import not_inserts
 from jobs.ingest.intake.records import SCHEMA, good_rows
 from jobs.ingest.intake.rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
 from jobs.ingest.intake.stream import BATCH_ROWS, CHANGE, Bad, Task, batch, ending
@@ -143,7 +144,7 @@ def _put_out(task: Task, changes: _Changes, line: Callable[[int], bytes], bad: B
     spec: RowSpec = task.spec
     befores, faults = clean_side(spec, changes.before)
     afters, more = clean_side(spec, changes.after)
-    faults |= more
+    faults |= more | not_inserts(spec, changes.op)
     keys = _keys(spec, changes, befores, afters)
     for at in np.flatnonzero(keys.is_null()):
         faults.setdefault(int(at), NULL_KEY)

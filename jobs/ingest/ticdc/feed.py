@@ -7,22 +7,24 @@ held.
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from jobs.errors import SourceError
-from jobs.ingest.intake.storage import StoredFile, listing, read_raw
+from jobs.ingest.intake.storage import StoredFile, listing, read_raw, stat
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.changefeed import Changefeed
 from jobs.ingest.ticdc.detect import Named, date_separator, settled
+from jobs.ingest.ticdc.numbering import Numbered
 from jobs.ingest.ticdc.schemafile import SchemaFile, parse_schema_file
 from jobs.ingest.ticdc.tree import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
+from jobs.ingest.ticdc.twice import told_once
 
 WHAT = "TiCDC storage sink"
-_VIEWS = {21, 24}
 _READERS = 16
 T = TypeVar("T")
 
@@ -47,8 +49,8 @@ class Feed:
     """Data files that no index names yet."""
     unnamed: list[str] = field(default_factory=list)
     """Data files below a table id that no schema file gives a name; they wait."""
-    missing: list[str] = field(default_factory=list)
-    """Folders whose index names a file that is not there."""
+    folders: list[Numbered] = field(default_factory=list)
+    """Data files by folder and number: what of them is missing is told by what was taken in before."""
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Objects that fit no rule: size, reason, detail."""
 
@@ -56,13 +58,28 @@ class Feed:
         """Return the versions at which a partition was exchanged: they concern two tables, and name one."""
         return {file.version for files in self.schemas.values() for file in files if file.action == 42}
 
+    def start(self) -> int | None:
+        """Return the commit_ts that the feed seems to begin at; None where its files do not tell.
 
-def read_feed(root: str, named: Named | None = None) -> Feed:
+        Of a table that was there before, the first schema file has no statement and the version that its changes begin
+        at: the feed's start-ts, or later where a changefeed was taken up again before the table's first change. So only
+        the first file of all tells, and none where statements were written before or with it.
+        """
+        told = [file for files in self.schemas.values() for file in files] + self.databases
+        versions = [file.version for file in told] + [path.version for path, _ in self.broken]
+        earliest = min([*versions, *(mine.folder.version for mine in self.folders)], default=None)
+        first = [file for file in told if file.version == earliest]
+        plain = [not file.query and file.action == 0 for file in first]
+        return earliest if plain and all(plain) else None
+
+
+def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Feed:
     """Return what the sink at `root` holds.
 
     Args:
         root: path or URI of the changefeed's root folder.
         named: the changefeed's own file, where it was given.
+        patience: seconds to wait for files that an index names and that are not there: they may be on their way.
 
     Raises:
         SourceError: the folder, or its `metadata`, is missing or unreadable; or the feed is of a kind that cannot be
@@ -73,14 +90,19 @@ def read_feed(root: str, named: Named | None = None) -> Feed:
     separator = date_separator((file.path for file in files), named)
     found = [(file, classify(file.path, separator)) for file in files]
     indexes = _of(found, Index)
-    numbers = _parallel(lambda entry: index_number(read_raw(root, entry[0].path).decode("utf-8", "replace")), indexes)
-    limits = {entry[1].folder: number for entry, number in zip(indexes, numbers, strict=True) if number is not None}
+    contents = _parallel(lambda entry: read_raw(root, entry[0].path).decode("utf-8", "replace"), indexes)
     schema_files = _of(found, SchemaPath)
     for (_, path), parsed in zip(schema_files, _parallel(lambda e: _schema(root, *e), schema_files), strict=True):
         _keep_schema(feed, path, parsed)
-    _sort_data(feed, _of(found, Data), limits)
+    data = _of(found, Data)
+    folders = _numbered(data, [(*entry, text) for entry, text in zip(indexes, contents, strict=True)])
+    data += _come_since(root, folders, patience)
+    _sort_data(feed, data, folders)
     _name_folders(feed)
     feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
+    for name, schemas in feed.schemas.items():
+        feed.schemas[name], contradictory = told_once(schemas)
+        feed.broken += contradictory
     feed.changefeed = settled(root, feed.data, named, lambda folder: _columns_of(feed, folder))
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
@@ -115,18 +137,48 @@ def _parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
         return list(pool.map(function, items))
 
 
-def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], limits: dict[Folder, int]) -> None:
-    greatest: dict[Folder, int] = {}
+def _numbered(
+    data: list[tuple[StoredFile, Data]], indexes: list[tuple[StoredFile, Index, str]]
+) -> dict[Folder, Numbered]:
+    """Return the data files by folder and number, and how far each folder's index goes."""
+    folders: dict[Folder, Numbered] = {}
     for file, what in data:
-        greatest[what.folder] = max(greatest.get(what.folder, 0), what.number)
-        if what.number <= limits.get(what.folder, 0):
+        folders.setdefault(what.folder, Numbered(what.folder)).add(what.number, file)
+    for file, index, text in indexes:
+        number = index_number(text)
+        if number is not None:
+            mine = folders.setdefault(index.folder, Numbered(index.folder))
+            mine.limit, mine.named_at = number, file.etag
+            mine.sample = f"{file.path.rpartition('/meta/')[0]}/{text.strip()}"
+    return folders
+
+
+def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> list[tuple[StoredFile, Data]]:
+    """Return the newest files that were not there yet when their folder was listed, and were when its index was read.
+
+    The classic writer writes the index first: what is still not there is looked for once more.
+    """
+    come = []
+    for wait in (0.0, patience):
+        wanted = {path: mine for mine in folders.values() for path in mine.newest_absent()}
+        if not wanted:
+            break
+        time.sleep(wait)
+        for file in stat(root, list(wanted)):
+            what = classify(file.path)
+            if isinstance(what, Data) and file.size:
+                wanted[file.path].add(what.number, file)
+                come.append((file, what))
+    return come
+
+
+def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], folders: dict[Folder, Numbered]) -> None:
+    feed.folders = list(folders.values())
+    for file, what in sorted(data, key=lambda entry: entry[0].path):
+        if what.number <= folders[what.folder].limit:
             feed.data.append((file, what))
         else:
             feed.waiting.append(file.path)
-    for folder, number in limits.items():
-        if number > greatest.get(folder, 0):
-            owner = str(folder.table_id) if folder.table_id else f"{folder.schema}/{folder.table}"
-            feed.missing.append(f"{owner}/{folder.version}/{folder.date}")
 
 
 def _name_folders(feed: Feed) -> None:
@@ -141,19 +193,18 @@ def _name_folders(feed: Feed) -> None:
     for path, _ in feed.broken:
         if not path.table and path.schema.isdigit():
             by_id.setdefault(int(path.schema), {})[path.version] = None
-    named: list[tuple[StoredFile, Data]] = []
-    for stored, data in feed.data:
-        folder = data.folder
+
+    def named(folder: Folder) -> Folder | None:
         if not folder.table_id:
-            named.append((stored, data))
-            continue
+            return folder
         known = {version: file for version, file in by_id.get(folder.table_id, {}).items() if version <= folder.version}
         newest = known[max(known)] if known else None
-        if newest is None:
-            feed.unnamed.append(stored.path)
-        else:
-            named.append((stored, replace(data, folder=replace(folder, schema=newest.schema, table=newest.table))))
-    feed.data = named
+        return None if newest is None else replace(folder, schema=newest.schema, table=newest.table)
+
+    feed.folders = [replace(mine, folder=named(mine.folder) or mine.folder) for mine in feed.folders]
+    found = [(file, data, named(data.folder)) for file, data in feed.data]
+    feed.unnamed = [file.path for file, _, folder in found if folder is None]
+    feed.data = [(file, replace(data, folder=folder)) for file, data, folder in found if folder is not None]
 
 
 def _owners(feed: Feed, root: str, path: SchemaPath) -> list[SchemaPath]:
@@ -197,7 +248,9 @@ def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | Sour
 def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
     if isinstance(parsed, SourceError):
         feed.broken.append((named, parsed))
+    elif parsed.no_table:
+        return
     elif not parsed.table:
         feed.databases.append(parsed)
-    elif parsed.action not in _VIEWS:
+    else:
         feed.schemas.setdefault((parsed.schema, parsed.table), []).append(parsed)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from jobs.ingest.intake.keyless import not_inserts
 from jobs.ingest.intake.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
 from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
 from jobs.ingest.intake.rows import RowSpec
@@ -50,7 +51,7 @@ class CsvSpec:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all fields. Virtual generated columns are in the header, and not in the rows."""
-        return self.fixed + tuple(column.name for column in self.rows.columns if not column.generated)
+        return self.fixed + tuple(column.name for column in self.rows.columns if not column.virtual)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     """
     spec: CsvSpec = task.spec
     bad = Bad()
-    body = _body(spec, content)
+    body = plain_body(content, spec.dialect)
     parsed = _fast(spec, body) or _slow(spec, body, bad)
     odd, wrong = _odd(spec, parsed)
     if wrong is not None:
@@ -98,7 +99,7 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
 
 def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
     """Return the records that contradict the dialect, and what shows that all of them do."""
-    columns = [column for column in spec.rows.columns if not column.generated]
+    columns = [column for column in spec.rows.columns if not column.virtual]
     rows = parsed.table.select([column.name for column in columns])
     odd: Faults = {}
     if parsed.is_quoted is not None:
@@ -111,12 +112,12 @@ def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
     return odd, wrong
 
 
-def _body(spec: CsvSpec, content: bytes) -> bytes:
+def plain_body(content: bytes, dialect: Dialect) -> bytes:
     """Return what follows the header; it is told by its name, since a file that was taken up again has one more."""
     start = (_META + _FIXED[0]).encode()
     if not content.startswith(start):
         return content
-    end = spec.dialect.line_end.search(content)
+    end = dialect.line_end.search(content)
     return content[end.end() :] if end else content
 
 
@@ -184,7 +185,8 @@ def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Bad) ->
         spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
-    faults |= wrong | odd
+    halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
+    faults |= wrong | odd | not_inserts(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made

@@ -14,6 +14,11 @@ from jobs.errors import SourceError
 from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.ticdc.tree import SchemaPath
 
+_NO_TABLES = {21, 24, 34, 35, 36}
+"""TiDB's codes of what is done to views (create, drop) and sequences (create, alter, drop)."""
+_OF_VIEWS = "UNSPECIFIED"
+"""Type of a view's columns."""
+
 
 @dataclass(frozen=True)
 class SchemaFile:
@@ -32,6 +37,8 @@ class SchemaFile:
     """Columns of the primary key in column order; empty where it has none."""
     table_id: int = 0
     """Of the folder it lies in, where tables have ids for paths."""
+    no_table: bool = False
+    """Whether it is of a view or a sequence: those have no rows of their own."""
 
 
 def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFile:
@@ -50,8 +57,9 @@ def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFil
         found = checksum(body)
         version = int(body["TableVersion"])
         entries = body["TableColumns"] or []
-        columns = tuple(_column(entry, path) for entry in entries)
         query, action = str(body["Query"]), int(body["Type"])
+        no_table = action in _NO_TABLES or any(entry["ColumnType"].upper() == _OF_VIEWS for entry in entries)
+        columns = () if no_table else tuple(_column(entry, path) for entry in entries)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{path}: not a TiCDC schema file ({error!r}). Restore it from the store.") from error
     if (found, version) != (named.checksum, named.version):
@@ -62,7 +70,8 @@ def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFil
     key = tuple(entry["ColumnName"] for entry in entries if entry.get("ColumnIsPk") == "true")
     by_id = not named.table and bool(body["Table"])
     schema, table = (body["Schema"], body["Table"]) if by_id else (named.schema, named.table)
-    return SchemaFile(path, schema, table, version, query, action, columns, key, int(named.schema) if by_id else 0)
+    table_id = int(named.schema) if by_id else 0
+    return SchemaFile(path, schema, table, version, query, action, columns, key, table_id, no_table)
 
 
 def checksum(body: dict[str, Any]) -> int:

@@ -43,9 +43,10 @@ def require_matrix(what: str, array: NDArray[np.floating], dim: int | None = Non
 
 
 def unusable(matrix: Floats) -> Rows:
-    """Return the rows that hold NaN or infinity or are all zero."""
+    """Return the rows that hold NaN or infinity, are all zero, or too long for the square of their length."""
     length = np.einsum("ij,ij->i", matrix, matrix)
-    return np.flatnonzero(~np.isfinite(length) | (length == 0))
+    odd = np.flatnonzero(~np.isfinite(length) | (length == 0))
+    return odd[~np.isfinite(length[odd]) | ~matrix[odd].any(axis=1)]  # 1e-23 has a direction, and a square of zero
 
 
 def rescore(vectors: Floats, queries: Floats, rows: Rows) -> Floats:

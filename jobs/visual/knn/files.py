@@ -1,6 +1,6 @@
-"""Neighbours from files to files: matrices of numpy in, Parquet out, whole or not at all."""
+"""Neighbours from files to files: matrices of numpy in, Parquet or CSV out, whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -31,10 +31,28 @@ def quarantine_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.quarantine{out.suffix or '.parquet'}")
 
 
-def require_place(out: Path) -> None:
-    """Fail before the work where its result could not be written."""
+FORMATS = {"": "Parquet", ".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV"}
+"""What a file of neighbours is written as, by the end of its name."""
+
+
+def require_place(out: Path, inputs: Sequence[Path] = ()) -> None:
+    """Fail before the work where its result could not be written, or would replace what it is made of.
+
+    Args:
+        out: the file to write.
+        inputs: those that are read.
+
+    Raises:
+        ConfigError: no folder to write into, an unknown format, or a file that is read.
+    """
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise ConfigError(f"--out must be a file in a folder that exists, got {out}: make the folder first.")
+    for path in (out, quarantine_of(out)):
+        same = next((one for one in inputs if one.exists() and path.exists() and path.samefile(one)), None)
+        if same is not None:
+            raise ConfigError(f"--out must not replace what is read, and {out} would write {path}, which is {same}.")
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--out must end in .parquet or .csv, the formats that are written, got {out}.")
 
 
 def write_neighbours(join: Join, out: Path) -> None:
@@ -43,12 +61,24 @@ def write_neighbours(join: Join, out: Path) -> None:
     Columns id, neighbour, score, rank from 1, by (id, rank). The file takes its name once it is whole; the rows in
     quarantine have a file if there are any, and one of an earlier run goes.
     """
+    with appearing(out) as file, _writer(out, file) as write:
+        for block in join.blocks():
+            write(table_of(block))
+        _write_quarantine(join.quarantine, quarantine_of(out))
+
+
+@contextmanager
+def _writer(out: Path, file: IO[bytes]) -> Iterator[Callable[[pa.Table], None]]:
+    if FORMATS[out.suffix.lower()] == "CSV":
+        from pyarrow.csv import CSVWriter, WriteOptions
+
+        with CSVWriter(file, SCHEMA, write_options=WriteOptions(quoting_style="none")) as lines:
+            yield lines.write_table
+        return
     # random ids and scores have no dictionary worth making; those of `id` and `rank` are short
     options = {"use_dictionary": ["id", "rank"], "compression": "zstd", "compression_level": 1}
-    with appearing(out) as file, pq.ParquetWriter(file, SCHEMA, **options) as writer:
-        for block in join.blocks():
-            writer.write_table(table_of(block), row_group_size=ROW_GROUP)
-        _write_quarantine(join.quarantine, quarantine_of(out))
+    with pq.ParquetWriter(file, SCHEMA, **options) as groups:
+        yield lambda table: groups.write_table(table, row_group_size=ROW_GROUP)
 
 
 def table_of(block: Block) -> pa.Table:
@@ -65,7 +95,13 @@ def _write_quarantine(quarantine: Quarantine, path: Path) -> None:
         return
     with appearing(path) as file:
         columns = [quarantine.ids, quarantine.rows, quarantine.reasons]
-        pq.write_table(pa.Table.from_arrays([pa.array(c) for c in columns], schema=QUARANTINE), file)
+        table = pa.Table.from_arrays([pa.array(c) for c in columns], schema=QUARANTINE)
+        if FORMATS[path.suffix.lower()] == "CSV":
+            from pyarrow.csv import write_csv
+
+            write_csv(table, file)
+        else:
+            pq.write_table(table, file)
 
 
 @contextmanager

@@ -21,11 +21,13 @@ from jobs.visual.knn.index import Device, Index, Wanted, choose, limit_threads, 
 from jobs.visual.knn.inverted import PER_CELL, means, nearest
 from jobs.visual.knn.listmajor import Lists
 from jobs.visual.knn.source import Quarantine, Source, prepare
-from jobs.visual.knn.tuning import SAMPLE, Recall, cell_ranks, fewest_probes, sample_of, true_neighbours
+from jobs.visual.knn.tuning import SAMPLE, cell_ranks, fewest_probes, recall_at, sample_of, true_neighbours
 from jobs.visual.knn.wish import Progress, Report, Wish
 
 Result = TypeVar("Result")
 
+AFFORDED = 3
+"""Times exact_below up to which all are compared where an index does not reach the recall."""
 ROUNDS = 4
 """Of k-means: ten find the same recall at the same probes, 0.985 for 0.984 at 64 of 4,000 cells."""
 
@@ -114,20 +116,26 @@ class Join:
             return self._timed("open", lambda: Exact(source, device.name))
         return self._inverted(source, wish.recall)
 
-    def _inverted(self, source: Source, target: float) -> Inverted:
+    def _inverted(self, source: Source, target: float) -> Searcher:
         n, wish, report = len(source), self.wish, self.report
         cells = int(4 * np.sqrt(n))
         drawn = sample_of(n, cells * PER_CELL, wish.seed)
         centroids = self._timed("train", lambda: means(source.take(drawn), cells, wish.seed, ROUNDS, self._threads))
-        report.probes, report.recall = self._timed("tune", lambda: self._tune(source, centroids, target))
+        ranks = self._timed("tune", lambda: self._ranks(source, centroids))
+        most = max(1, cells // 4)
+        reached = recall_at(ranks, most)
+        if reached.low < target and n <= AFFORDED * wish.exact_below:
+            return self._timed("open", lambda: Exact(source, "cpu"))
+        if reached.low < target and not wish.strict:
+            report.probes, report.recall, report.missed = most, reached, target
+        else:
+            report.probes, report.recall = fewest_probes(ranks, target, most)
         report.index, report.cells = "inverted", cells
         return self._timed("assign", lambda: self._lists(source, centroids, report.probes))
 
-    def _tune(self, source: Source, centroids: Floats, target: float) -> tuple[int, Recall]:
+    def _ranks(self, source: Source, centroids: Floats) -> Rows:
         sample = sample_of(len(source), SAMPLE, self.wish.seed + 1)
-        truth = true_neighbours(source, sample, self.columns)
-        ranks = cell_ranks(source, sample, truth, centroids)
-        return fewest_probes(ranks, target, max(1, len(centroids) // 4))
+        return cell_ranks(source, sample, true_neighbours(source, sample, self.columns), centroids)
 
     def _lists(self, source: Source, centroids: Floats, probes: int) -> Inverted:
         kind = np.uint16 if len(centroids) <= 1 << 16 else np.int32
@@ -152,6 +160,7 @@ class Join:
         """Yield the neighbours of all vectors, in the order of their ids."""
         begun, n = time.monotonic(), len(self.ids)
         parts = [slice(start, min(n, start + self.wish.block)) for start in range(0, n, self.wish.block)]
+        self._say("search", 0, n)  # the first block may take minutes
         with one_blas_thread():
             for part, block in zip(parts, self._each(self._block, parts), strict=True):
                 self.report.neighbours += len(block.neighbours)
@@ -225,6 +234,7 @@ def _report(source: Source, quarantined: int, wish: Wish, device: Device) -> Rep
     return Report(
         vectors=len(source), quarantined=quarantined, dim=source.dim, k=wish.k, metric=wish.metric,
         backend=device.name, fallback=device.fallback, gpu_fallbacks=int(bool(device.fallback)),
+        values=source.given.dtype.name,
     )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from jobs.visual.knn.exact import Floats, Rows
 STEP_BYTES = 16 << 20
 """Memory of the rows that are read at once."""
 METRICS = ("ip", "cosine")
+SHORT, LONG = 1e-12, 1e12
+"""Greatest value of a row below and above which it is scaled before it is brought to length one."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Source:
     def take(self, numbers: Rows | slice) -> Floats:
         """Return float32 [m, d], of length one where the metric is the cosine."""
         rows = numbers if self.order is None else self.order[numbers]
-        found = np.ascontiguousarray(self.given[rows], np.float32)
-        return unit(found) if self.cosine else found
+        given = self.given[rows]
+        return unit(scaled(given)) if self.cosine else np.ascontiguousarray(given, np.float32)
 
     def whole(self) -> Floats:
         """Return all rows; where nothing has to be changed, the memory given."""
@@ -70,6 +72,24 @@ class Source:
     def parts(self) -> list[slice]:
         """Return slices that cut the rows so that one of them takes little memory."""
         return steps(len(self), self.dim)
+
+
+def scaled(given: NDArray[Any]) -> Floats:
+    """Return rows as float32, very short and very long ones by a power of two nearer to one: their direction stays.
+
+    The squares of a row below 1e-19 or above 1e19 are none of float32's, and float64 goes far beyond both.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = np.ascontiguousarray(given, np.float32)
+    if given.dtype.kind != "f" or given.dtype.itemsize < 4:
+        return found
+    peak = np.abs(given).max(axis=1, initial=0)
+    odd = np.flatnonzero((peak > 0) & ((peak < SHORT) | (peak > LONG)))
+    if len(odd):
+        if np.may_share_memory(found, given):
+            found = found.copy()
+        found[odd] = np.ldexp(given[odd].astype(np.float64), -np.frexp(peak[odd].astype(np.float64))[1][:, None])
+    return found
 
 
 def steps(n: int, dim: int) -> list[slice]:
@@ -92,13 +112,9 @@ def prepare(vectors: Any, ids: Any = None, metric: str = "ip") -> tuple[Source, 
     if metric not in METRICS:
         raise ConfigError(f"The metric must be one of {', '.join(METRICS)}, got {metric!r}.")
     given = np.asanyarray(vectors)
-    if given.ndim != 2 or given.dtype.kind != "f" or given.dtype.itemsize > 8:
-        raise ConfigError(
-            f"The vectors must be float16, float32 or float64 of shape [n, d], got {given.dtype} "
-            f"{list(given.shape)}: save them with numpy.save(FILE, array.astype('float32'))."
-        )
+    require_vectors(given)
     named = np.arange(len(given)) if ids is None else checked_ids(np.asanyarray(ids), len(given))
-    bad, reasons = unfit(given)
+    bad, reasons = unfit(given, metric)
     order = None if ids is None else np.argsort(named, kind="stable")
     if order is not None:
         require_distinct(named, order)
@@ -113,9 +129,13 @@ def prepare(vectors: Any, ids: Any = None, metric: str = "ip") -> tuple[Source, 
 def checked_ids(ids: NDArray[Any], n: int) -> Rows:
     """Return ids as int64; they never pass through floats, which hold whole numbers up to 2^53 alone."""
     if ids.dtype.kind not in "iu" or ids.shape != (n,):
+        why = "floats would change ids above 2^53. Save them with numpy.save(FILE, array.astype('int64'))"
+        if ids.dtype.kind in "USO":
+            why = "texts are no ids here. Leave --ids out, which gives row numbers, and look the texts up by these"
+        elif ids.dtype.kind in "iu":
+            why = "another number of them. Save one a row of the vectors"
         raise ConfigError(
-            f"The ids must be whole numbers, one for each of {n} vectors, got {ids.dtype} {list(ids.shape)}: floats "
-            f"would change ids above 2^53. Save them with numpy.save(FILE, array.astype('int64'))."
+            f"The ids must be whole numbers, one for each of {n} vectors, got {ids.dtype} {list(ids.shape)}: {why}."
         )
     if ids.dtype.kind == "u" and len(ids) and int(ids.max()) >= 1 << 63:
         raise ConfigError(f"The ids must be below 2^63, got {int(ids.max())}: number the vectors otherwise.")
@@ -133,18 +153,55 @@ def require_distinct(ids: Rows, order: Rows) -> None:
         )
 
 
-def unfit(given: NDArray[np.floating]) -> tuple[Rows, list[str]]:
-    """Return the rows that have no direction, and why: by their squared length, so one too long is "infinite"."""
-    found = list(_unfit(given))
+def require_vectors(given: NDArray[Any]) -> None:
+    """Fail where an array is not a matrix of numbers that can be compared.
+
+    Raises:
+        ConfigError: another shape or type.
+    """
+    kind, size = given.dtype.kind, given.dtype.itemsize
+    if given.ndim == 2 and given.shape[1] and ((kind == "f" and size <= 8) or (kind in "iu" and size <= 2)):
+        return
+    hint = "save them with numpy.save(FILE, array.astype('float32'))"
+    if kind in "USOT":
+        hint = "these are texts or Python objects: make vectors of them first"
+    elif kind == "V" and given.dtype.names is None:
+        hint = "numpy has no such type (bfloat16?): save them as float32, in torch tensor.float().numpy()"
+    elif given.ndim == 1:
+        hint = "these are single values: save one row a vector, array.reshape(-1, DIM)"
+    elif given.ndim > 2 and kind in "fiu":
+        hint = "save one row a vector, array.reshape(len(array), -1)"
+    elif given.ndim == 2 and not given.shape[1]:
+        hint = "a vector has one value at least"
+    raise ConfigError(
+        f"The vectors must be float16, float32 or float64 of shape [n, d], or whole numbers of 8 or 16 bits, got "
+        f"{given.dtype} {list(given.shape)}: {hint}."
+    )
+
+
+def unfit(given: NDArray[Any], metric: str = "ip") -> tuple[Rows, list[str]]:
+    """Return the rows that cannot be searched, and why: "NaN", "infinite" or "zero".
+
+    With the inner product also a row whose square is beyond float32 is "infinite", and one that is zero there "zero".
+    """
+    found = list(_unfit(given, metric))
     rows = np.concatenate([np.zeros(0, np.int64), *[rows for rows, _ in found]])
     return rows, [reason for _, reasons in found for reason in reasons]
 
 
-def _unfit(given: NDArray[np.floating]) -> Iterator[tuple[Rows, list[str]]]:
+def _unfit(given: NDArray[Any], metric: str) -> Iterator[tuple[Rows, list[str]]]:
     for part in steps(*given.shape):
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             rows = np.asarray(given[part], np.float32)
             length = np.einsum("ij,ij->i", rows, rows)
-        bad = np.flatnonzero(~np.isfinite(length) | (length == 0))
-        told = ["NaN" if np.isnan(x) else "infinite" if np.isinf(x) else "zero" for x in length[bad]]
-        yield bad + part.start, told
+        odd = np.flatnonzero(~np.isfinite(length) | (length == 0))
+        if not len(odd):
+            continue
+        # few: their own values, not those of float32, say what they are
+        values = rows[odd] if metric == "ip" else np.asarray(given[part])[odd]
+        nan, long, some = (np.asarray(one.any(axis=1)) for one in (np.isnan(values), np.isinf(values), values != 0))
+        if metric == "ip":
+            long |= ~np.isfinite(length[odd]) & ~nan
+        bad = nan | long | ~some
+        told = ["NaN" if n else "infinite" if i else "zero" for n, i in zip(nan[bad], long[bad], strict=True)]
+        yield odd[bad] + part.start, told

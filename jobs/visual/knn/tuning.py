@@ -102,16 +102,17 @@ def fewest_probes(ranks: Rows, target: float, most: int) -> tuple[int, Recall]:
         ValidationFailed: `most` probes do not reach it.
     """
     low, high = 1, most
-    if (reached := _recall(ranks, high)).low < target:
+    if (reached := recall_at(ranks, high)).low < target:
         raise ValidationFailed(
             f"The recall must reach {target}, by the lower end of its interval; {most} probes, the most that are worth "
             f"it, reach {reached}. These vectors are not clustered enough: compare all (--recall 1), or ask for less."
         )
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _recall(ranks, middle).low >= target else (middle + 1, high)
-    return low, _recall(ranks, low)
+        low, high = (low, middle) if recall_at(ranks, middle).low >= target else (middle + 1, high)
+    return low, recall_at(ranks, low)
 
 
-def _recall(ranks: Rows, probes: int) -> Recall:
+def recall_at(ranks: Rows, probes: int) -> Recall:
+    """Return the recall of so many probes."""
     return Recall.of((ranks < probes).mean(axis=1))

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from jobs.config.visual import Visual
 from jobs.lake.job import Context, Tables
-from jobs.visual.related.fill import popular
+from jobs.visual.related.fill import with_popular
 from jobs.visual.related.job import facts
 from jobs.visual.related.lists import best_pairs, chosen, pooled
 from jobs.visual.related.measures import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
@@ -84,7 +84,7 @@ def listed(tables: Tables, queries: DataFrame, visual: Visual) -> DataFrame:
     mine = pairs.join(queries, "pin_id", "left_semi")
     asked = known.join(queries, "pin_id", "left_semi").select("pin_id", "signature", "twins", "category")
     alone = pooled(_each(mine, visual), known, "model", "pin_id").join(asked, "pin_id")
-    famous = asked.join(F.broadcast(popular(known, visual.related_length)), "category")
+    famous = with_popular(asked, known, visual.related_length).where("top is not null")
     kind = alone.schema["pool"].dataType
     famous = famous.withColumn("pool", F.col("top").cast(kind)).withColumn("model", F.lit(POPULAR))
     columns = ("model", "pin_id", "signature", "twins", "pool")

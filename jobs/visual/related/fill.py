@@ -1,6 +1,6 @@
 """What a pin gets that too little is known of: the list of its near-duplicate, then popular pins of its category.
 
-So that rare and famous pins have about as many to choose from.
+A pin without a category gets the popular ones of all. So that rare and famous pins have about as many to choose from.
 """
 
 from pyspark.sql import DataFrame, Window
@@ -10,6 +10,8 @@ from jobs.config.visual import Visual
 
 SCORE = 1e-4
 """Of the first that is filled in; the others have less. Below any score of a source that matters."""
+EVERYTHING = ""
+"""Category of pins that have none: they go with the popular ones of all."""
 ENTRY = (
     "place", "related_pin_id", "score", "similarity", "co_saves", "reason", "owner", "signature", "twins", "fresh"
 )  # fmt: skip
@@ -19,8 +21,8 @@ ENTRY = (
 def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
     """Return pin_id, signature, twins, pool of every pin with a pool.
 
-    A short one is followed by what a near-duplicate lends, then by popular pins of the category. A pin may come twice:
-    the choice takes its first place.
+    A short one is followed by what a near-duplicate lends, then by popular pins of the category (of all, for a pin
+    without one). A pin may come twice: the choice takes its first place.
 
     Args:
         pools: pin_id, pool (array of ENTRY, best first).
@@ -32,7 +34,7 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) 
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
     whole = whole.join(lent, "pin_id", "left")
-    whole = whole.join(F.broadcast(popular(facts, visual.related_length)), "category", "left")
+    whole = with_popular(whole, facts, visual.related_length)
     own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
     least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
     # of a pin's own score at most: a list's scores fall
@@ -61,10 +63,23 @@ def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
     return short.join(best, "picture").where(F.col("pairs") < F.col("most")).select("pin_id", "lender")
 
 
+def with_popular(pins: DataFrame, facts: DataFrame, length: int) -> DataFrame:
+    """Return pins (category and more) with top, the popular pins to fill up with; null where there are none."""
+    most = F.broadcast(popular(facts, length))
+    named = pins.withColumn("category", F.coalesce("category", F.lit(EVERYTHING)))
+    return named.join(most, "category", "left").drop("category")
+
+
 def popular(facts: DataFrame, length: int) -> DataFrame:
-    """Return category, top: its most popular pins; one row a category, so that it can be sent to every task."""
+    """Return category, top: its most popular pins; one row a category, so that it can be sent to every task.
+
+    The row '' has those of all categories, for pins without one.
+    """
     best = Window.partitionBy("category").orderBy(F.desc("popularity"), "pin_id")
-    known = facts.where("popularity > 0 and category is not null").withColumn("place", F.row_number().over(best))
+    saved = facts.where("popularity > 0")
+    own = saved.where(F.col("category") != EVERYTHING)  # null is left out
+    saved = own.unionByName(saved.withColumn("category", F.lit(EVERYTHING)))
+    known = saved.withColumn("place", F.row_number().over(best))
     # twice as many as wanted: some are left out by the rules
     few = known.where(F.col("place") <= 2 * length).withColumnRenamed("pin_id", "related_pin_id")
     score = F.round(F.lit(SCORE) / (1 + F.col("place")), 8).cast("float")

@@ -85,6 +85,18 @@ def test_people_count_once_and_expectation_is_the_rate_before_drawn_to_the_categ
     assert rows[NEW].observed == 12
 
 
+def test_pins_without_category_or_age_rise_too(spark):
+    pins = [{"pin_id": pin, "category": None, "age_days": None, "created_at": None} for pin in range(1, 20)]
+    tables = {
+        "gold.pin_stats": build(spark, "gold.pin_stats", pins),
+        "silver.pin_events": build(spark, "silver.pin_events", _opened(RISING, 12, 1)),
+        "silver.app_board_pins": build(spark, "silver.app_board_pins", []),
+        "silver.app_boards": build(spark, "silver.app_boards", BOARDS),
+    }
+    found = trending_pins(tables, Context(Settings(), date(2026, 11, 1))).collect()
+    assert [(row.category, row.pin_id) for row in found] == [("", RISING)]
+
+
 def test_the_largest_rise_ranks_first(rows):
     assert sorted(rows, key=lambda pin: rows[pin].rank) == sorted(rows, key=lambda pin: -rows[pin].score)
     assert sorted(row.rank for row in rows.values()) == [1, 2]

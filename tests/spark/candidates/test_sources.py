@@ -86,6 +86,24 @@ def test_shelves_are_handed_out_by_share_with_a_little_of_everything(spark):
     assert {r.pin_id: r.evidence_kind for r in rows}[319] == "none"
 
 
+def test_pins_without_a_category_have_a_shelf_of_their_own(spark):
+    """For those who save such pins, and in the little of everything that all get."""
+    tables = _tables(
+        spark,
+        gold__user_profile=[{"user_id": 1, "categories": {"": 0.5, "art": 0.5}}, {"user_id": 2, "categories": {}}],
+        gold__pin_stats=[{"pin_id": pin, "category": None if pin < 10 else "art"} for pin in (*range(1, 6), 11, 12)],
+        gold__trending=[
+            *({"category": "", "pin_id": pin, "score": 50.0 + pin} for pin in range(1, 6)),
+            *({"category": "art", "pin_id": pin, "score": float(pin)} for pin in (11, 12)),
+        ],
+    )
+    rows = trending(tables, _context("trending", per_user=4, explore=0.0)).orderBy("rank").collect()
+    assert [(r.pin_id, r.evidence_kind) for r in rows if r.user_id == 1] == [
+        (5, "none"), (4, "none"), (12, "category"), (11, "category")
+    ]  # fmt: skip
+    assert [r.pin_id for r in rows if r.user_id == 2] == [5, 4, 3, 2]
+
+
 def test_a_seen_pin_gives_its_place_on_the_shelf_to_the_next(spark):
     tables = _tables(
         spark,

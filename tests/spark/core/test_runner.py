@@ -100,6 +100,14 @@ def test_what_has_not_changed_is_not_run_again(run, rise, settings):
     assert len(rise.CALLS) == 3
 
 
+def test_a_warning_commits_and_is_told(run, rise, lake, expectations):
+    warned = SUITE["expectations"][0] | {"severity": "warning", "kwargs": {"column": "rank.min", "min_value": 2}}
+    (expectations / "gold" / "trending.json").write_text(json.dumps(SUITE | {"expectations": [warned]}))
+    (said,) = run().warnings
+    assert said.startswith("gold.trending: rank.min is 1")
+    assert lake.read("gold.trending").count() == 1
+
+
 def test_a_critical_failure_commits_nothing_and_is_remembered(run, rise, lake):
     rise.RANK[0] = 0
     with pytest.raises(ValidationFailed, match=r"gold\.trending.*rank\.min"):

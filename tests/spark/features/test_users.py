@@ -82,7 +82,7 @@ def test_shares_by_category_follow_decayed_weight(profiles):
     garden, food = 0.5 + 0.5 ** (5 / 30), 1 + 0.5 ** (10 / 30)
     shares = profiles[1].categories
     assert shares == pytest.approx({"food": food / (food + garden), "garden": garden / (food + garden)}, abs=1e-5)
-    assert profiles[5].categories == {}
+    assert profiles[5].categories == {"": 1.0}  # of pins without a category
 
 
 def test_taste_is_the_decayed_mean_of_one_model_at_unit_length(profiles):

@@ -16,7 +16,7 @@ from tests.unit.ingest.test_messages import record_batch
 
 pytestmark = pytest.mark.spark
 
-PARTS = ("applied", "superseded", "other_topics", "quarantined")
+PARTS = ("applied", "superseded", "other_topics", "pending", "quarantined")
 TS = 1_791_331_721_136  # 2026-10-07 UTC
 
 
@@ -34,7 +34,9 @@ def run(lake, ctx, tmp_path):
         roots = [str(root) for root in (tmp_path / "secor", tmp_path / "topics") if root.is_dir()]
         run_id = f"run-{next(numbers)}"
         work = Work(lake.spark, lake, ctx, run_id, nothing, nothing, nothing, options={"kafka": roots})
-        counts = kafka.run(work).counts
+        done = kafka.run(work)
+        counts = done.counts
+        ingest.detail = done.detail
         assert counts["read"] + counts["carried"] == sum(counts[name] for name in PARTS), counts
         return counts
 
@@ -47,8 +49,8 @@ def event(number, ts=TS, **more):
     return json.dumps(body | more).encode()
 
 
-def secor(tmp_path, name, *lines, topic="pin_events", day="2026-10-07"):
-    file = tmp_path / "secor" / topic / f"dt={day}" / f"1_0_{name:020d}.gz"
+def secor(tmp_path, name, *lines, topic="pin_events", day="dt=2026-10-07"):
+    file = tmp_path / "secor" / topic / day / f"1_0_{name:020d}.gz"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
 
@@ -66,38 +68,52 @@ def test_duplicates_are_removed_bad_messages_set_aside_and_late_files_picked_up(
         event(11, pin_id="x"),
         event(12, ts=-5),
         b"\xff" + event(13),
+        event(15) + event(16),
+        event(17, propensity=float("nan")),
+        event(18, ts=TS // 1_000_000),
     ]
     secor(tmp_path, 0, event(1), event(2), event(2), *broken)
-    secor(tmp_path, 2, event(2), event(3, ts=TS + 86_400_000))  # overlaps the file before
-    secor(tmp_path, 9, event(14), day="1970-01-01")
+    # overlaps the file before, below a prefix and the value of a field; seconds
+    secor(tmp_path, 2, event(2), event(3, ts=TS // 1000 + 86_400), topic="raw/pin_events/save")
+    secor(tmp_path, 9, event(14), day="19700101")
+    secor(tmp_path, 11, event(15), topic="raw/nobody/save")
     connect(tmp_path, "searches", 40, json.dumps({"event_id": "s1", "user_id": 5, "query": "é", "ts": TS}).encode())
     connect(tmp_path, "unheard_of", 0, b"anything", b"at all")
     counts = run()
     assert {name: counts[name] for name in ("read", *PARTS)} == {
-        "read": 14, "applied": 4, "superseded": 2, "other_topics": 2, "quarantined": 6,
+        "read": 17, "applied": 4, "superseded": 2, "other_topics": 2, "pending": 0, "quarantined": 9,
     }  # fmt: skip
+    assert (counts["unknown_files"], run.detail["other_topics"]) == (1, {"unheard_of": 2})
+    assert "ingest.topic_folder" in next(iter(run.detail["unknown_paths"].values()))
     events = {
         r["event_id"]: (r["user_id"], str(r["ts"]), str(r["ds"])) for r in lake.read("silver.pin_events").collect()
     }
     assert events == {
         "e1": (1, "2026-10-07 00:08:41.136000", "2026-10-07"),
         "e2": (2, "2026-10-07 00:08:41.136000", "2026-10-07"),
-        "e3": (3, "2026-10-08 00:08:41.136000", "2026-10-08"),
+        "e3": (3, "2026-10-08 00:08:41", "2026-10-08"),
     }
-    bad = {(r["row_no"], r["reason"], bytes(r["raw"])) for r in lake.read("ops.quarantine").collect()}
+    bad = lake.read("ops.quarantine").where("raw is not null").collect()
+    bad = {(r["row_no"], r["reason"], bytes(r["raw"])) for r in bad}
     assert {(number, reason) for number, reason, _ in bad} == {
-        (4, "bad_json"), (5, "missing_field"), (6, "bad_json"), (7, "missing_field"), (8, "bad_utf8"),
-        (1, "epoch_directory"),
+        (4, "bad_json"), (5, "missing_field"), (6, "bad_json"), (7, "implausible_time"), (8, "bad_utf8"),
+        (9, "bad_json"), (10, "bad_json"), (11, "implausible_time"), (1, "epoch_directory"),
     }  # fmt: skip
     assert {raw for *_, raw in bad} == {*broken, event(14)}
     (search,) = lake.read("bronze.kafka").where("topic = 'searches'").collect()
     assert (search["layout"], search["offset"], search["offset_quality"]) == ("connect", 40, "inferred")
 
     assert not any(run()[name] for name in ("read", "carried", "applied", "files")), "a second run changes nothing"
-    secor(tmp_path, 20, event(1), event(4), event(4))
+    # one event is one row on whatever day, in whatever archive and run it comes again: the first stays
+    connect(tmp_path, "pin_events", 0, event(1), event(4), event(4, ts=TS + 86_400_000))
+    secor(tmp_path, 20, event(2, ts=TS + 9 * 86_400_000), day="dt=2026-10-16")
+    secor(tmp_path, 21, event(3), event(0, ts=TS - 86_400_000))
     counts = run()
-    assert (counts["read"], counts["applied"], counts["superseded"]) == (3, 1, 2)
-    assert lake.read("silver.pin_events").count() == 4
+    assert (counts["read"], counts["applied"], counts["superseded"]) == (6, 2, 4)
+    rows = lake.read("silver.pin_events").selectExpr("event_id", "cast(ds as string) ds").collect()
+    days = {"e0": "2026-10-06", "e1": "2026-10-07", "e2": "2026-10-07", "e3": "2026-10-08", "e4": "2026-10-07"}
+    assert len(rows) == len(days)
+    assert {row["event_id"]: row["ds"] for row in rows} == days
 
 
 def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run, tmp_path):
@@ -129,7 +145,7 @@ def test_embeddings_keep_their_values_and_must_be_as_long_as_they_say(lake, run,
     assert {np.frombuffer(row["embedding"], "<f2").tolist() == vector.tolist() for row in rows} == {True}
     reasons = {r["row_no"]: r["reason"] for r in lake.read("ops.quarantine").collect()}
     bad = dict.fromkeys((4, 6, 7, 8, 9), "bad_embedding")
-    assert reasons == bad | {5: "missing_field"}
+    assert reasons == bad | {5: "bad_json"}
     details = {r["row_no"]: r["detail"] for r in lake.read("ops.quarantine").collect()}
     assert [details[row].split(":")[0] for row in (7, 8, 9)] == [
         "embedding must be finite",
@@ -142,9 +158,15 @@ def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run,
     secor(tmp_path, 0, event(1))
     (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000005.gz").write_bytes(b"not gzip")
     (tmp_path / "secor/pin_events/dt=2026-10-07/1_0_00000000000000000007.orc").write_bytes(b"ORC")
+    (tmp_path / "secor/pin_events-0-70.jsonl").write_bytes(event(70) + b"\n" + event(71))
+    (tmp_path / "topics").mkdir()
+    (tmp_path / "topics/part-0-0.json").write_bytes(event(80))
     counts = run()
-    assert (counts["applied"], counts["quarantined"], counts["unknown_files"]) == (1, 1, 1)
-    assert {r["reason"] for r in lake.read("ops.quarantine").collect()} == {"unreadable_file", "unsupported_format"}
+    assert (counts["pending"], counts["quarantined"], counts["unknown_files"]) == (3, 1, 2)
+    assert set(run.detail["held"]) == {"pin_events"}, "how many messages the file has nobody knows"
+    bad = {(r["reason"], r["table"]) for r in lake.read("ops.quarantine").collect()}
+    assert bad == {("unreadable_file", "pin_events"), ("unsupported_format", None), ("unknown_topic", None)}
+    assert run.detail["without_topic"] == [str(tmp_path / "topics")]
 
 
 def test_messages_of_kafkas_own_segments_come_with_exact_offsets_and_gaps_are_said(lake, run, tmp_path):

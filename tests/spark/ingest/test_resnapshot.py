@@ -30,8 +30,8 @@ def narrowed(root, version):
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": version, "Type": 12}
-    body |= {"Query": "ALTER TABLE t MODIFY v VARCHAR(5)", "TableColumnsTotal": 2}
-    body["TableColumns"] = [column, {"ColumnName": "v", "ColumnType": "VARCHAR", "ColumnPrecision": "5"}]
+    body |= {"Query": "ALTER TABLE t MODIFY v JSON", "TableColumnsTotal": 2}
+    body["TableColumns"] = [column, {"ColumnName": "v", "ColumnType": "JSON"}]
     (root / f"app/t/meta/schema_{version}_{checksum(body):010d}.json").write_text(json.dumps(body))
 
 

@@ -98,6 +98,20 @@ def test_each_rule_is_checked_and_each_offender_named(world):
     }
 
 
+def test_the_fallback_is_counted_and_held_to_the_rules(world, spark):
+    columns = "segment string, position int, pin_id bigint"
+    rows = [("all", 1, 11), ("all", 2, 12), ("art", 1, 999), ("art", 2, 21), ("art", 3, 21)]
+    tables = world(pins=[{"id": 12, "board_id": 2}])
+    fallback = spark.createDataFrame(rows, columns)
+    assert gate.fallback_rules(fallback, tables) == {
+        "fallback, not public": (1, "all, place 2: pin 12"),
+        "fallback, deleted": (1, "art, place 1: pin 999"),
+        "fallback, twice in a list": (1, "art, place 3: pin 21"),
+    }
+    for made, pins in ((fallback, 2.0), (fallback.where("segment = 'art'"), 0.0)):
+        assert gate.measure(tables, None, 2, 20, made).numbers["fallback_pins"] == pins
+
+
 def test_change_is_measured_against_the_served_feeds(world, spark):
     served = [
         (1, 1, 12),

@@ -101,3 +101,18 @@ def test_a_fallback_is_rising_then_popular_public_pins(spark):
         b"fb:all": [*rising, (45, "popular"), (44, "popular"), (20, "popular")],
     }
     assert decode_feed(b"fb:all", found[b"fb:all"], "g").fallback
+
+
+def test_a_fallback_needs_neither_category_nor_creator_nor_saves(spark):
+    """Pins without them are in the feed of everybody; spellings of one category are one segment."""
+    bare = [{"pin_id": i, "popularity": float(i), "category": (None, "", " ")[i % 3], "creator_id": None}
+            for i in range(1, 10)]  # fmt: skip
+    spelt = [{"pin_id": 20 + i, "popularity": 0.1 * i, "category": name, "creator_id": i}
+             for i, name in enumerate(("Art", "art ", "All"), 1)]  # fmt: skip
+    unsaved = [{"pin_id": 30, "age_days": 9.0}, {"pin_id": 31, "age_days": 2.0}, {"pin_id": 32, "age_days": None}]
+    stats = build(spark, "gold.pin_stats", bare + spelt + unsaved + [{"pin_id": 40, "visibility": "secret"}])
+    trending = build(spark, "gold.trending", [{"category": "", "pin_id": 4, "score": 9.0}])
+    found = pairs_of(rows.fallback_pairs(fallback_feed(stats, trending, Publish(fallback_length=20)), DAY))
+    lists = {key: [i.pin_id for i in decode_feed(key, value, "g").items] for key, value in found.items()}
+    assert lists == {b"fb:all": [4, 9, 8, 7, 6, 5, 3, 2, 1, 23, 22, 21, 31, 30, 32], b"fb:art": [22, 21]}
+    assert [i.reason for i in decode_feed(b"fb:all", found[b"fb:all"], "g").items][-3:] == ["fresh"] * 3

@@ -23,6 +23,8 @@ PINS = {
     21: (50, "public", "a"),
     22: (50, "public", "l"),
     23: (50, "public", None),
+    24: (None, "public", None),
+    25: (64, "public", None),
 }
 EXPECTED = {
     10: "saved",
@@ -39,6 +41,8 @@ EXPECTED = {
     21: "saved_image",
     22: None,
     23: None,
+    24: None,  # no creator
+    25: None,  # the creator's status is not known
 }
 
 
@@ -49,6 +53,7 @@ def facts(spark):
         for pin, (creator, visibility, image) in PINS.items()
     ]
     users = [{"id": user} for user in (ME, 50, 60, 61)] + [{"id": 62, "status": "suspended"}]  # 63 is gone
+    users += [{"id": 64, "status": None}]
     return Facts(
         interactions=build(
             spark,

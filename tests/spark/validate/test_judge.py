@@ -18,6 +18,7 @@ EXPECTATIONS = Path(__file__).resolve().parents[3] / "expectations"
 MAX, VALUES = "expect_column_max_to_be_between", "expect_column_values_to_be_between"
 GENERATION = {
     "rule_violations": 0,
+    "fallback_pins": 100,
     "coverage": 0.99,
     "short_feeds": 0.01,
     "related_coverage": 0.9,
@@ -179,7 +180,8 @@ def test_an_expectation_that_cannot_be_computed_is_a_configuration_error_not_a_p
 def test_the_gate_passes_a_good_generation_and_stops_a_leaking_or_thin_one(tmp_path):
     validator = Validator(EXPECTATIONS, Settings(), tmp_path)
     assert validator.check_numbers("generation", GENERATION).worst is None
-    for wrong in ({"rule_violations": 1}, {"coverage": 0.4}, {"coverage": None}, {"rule_violations": None}):
+    wrongs = [{"rule_violations": 1}, {"coverage": 0.4}, {"coverage": None}, {"rule_violations": None}]
+    for wrong in [*wrongs, {"fallback_pins": 0}, {"fallback_pins": None}]:
         report = validator.check_numbers("generation", GENERATION | wrong)
         with pytest.raises(ValidationFailed, match=next(iter(wrong))):
             report.raise_if_critical()

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from jobs import redaction
+from jobs.config.ingest import TableRules
 from jobs.redaction import know, masked, redacted
 
 PLANTED = "hunter2-planted"
@@ -35,6 +36,35 @@ def test_what_is_named_a_secret_is_covered(text):
 def test_what_is_no_secret_stays():
     text = "gold.home_feed: 3 rows, key user_id, version 7 at file:///data/lake; --as-of 2026-11-01"
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Redis at h:1 wants another password: set PINLAKE_PUBLISH__PASSWORD in the environment.",
+        "mysql://user@host:4000 (password: PINLAKE_SOURCE_PASSWORD) or airflow:CONNECTION.",
+        "the secret: give it as PINLAKE_INGEST__MASK_SECRET",
+        "Token: none is needed here",
+        "app.password_resets: 3,211 of 5,000 rows cannot be read",
+    ],
+)
+def test_our_own_words_stay(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize("text", ["password: letmein", "password: letmein\nnext: line", "password=letmein for you"])
+def test_a_word_may_be_a_secret(text):
+    assert "letmein" not in redacted(text)
+
+
+def test_rules_of_a_table_are_shown_whatever_it_is_called():
+    rules = TableRules(exclude=True)
+    assert masked("ingest.tables", {"app.tokens": rules}) == {"app.tokens": rules}
+
+
+def test_a_secret_that_is_a_word_is_not_covered_within_others():
+    know(["store"])
+    assert redacted("restored the store") == "restored the ***"
 
 
 def test_a_known_value_is_covered_wherever_it_stands():

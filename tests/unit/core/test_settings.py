@@ -114,3 +114,112 @@ def test_a_fingerprint_follows_its_sections_only():
     two = one.model_copy(update={"ranking": one.ranking.model_copy(update={"feed_length": 7})})
     assert fingerprint(one, ["features"]) == fingerprint(two, ["features"])
     assert fingerprint(one, ["ranking"]) != fingerprint(two, ["ranking"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("validation.parameters.generation.min_coverge=0.9", ["has no parameter 'min_coverge'", "mean min_coverage?"]),
+        ("validation.parameters.generatoin.min_coverage=0.9", ["no suite is called 'generatoin'", "mean generation?"]),
+        ("validation.parameters={gold.home_fed: {min_rows: 9}}", ["no suite", "gold.home_feed"]),
+        ("validation.parameters.generation.max_churn=80", ["share from 0 to 1", "80"]),
+        ("validation.parameters.generation.max_churn=.nan", ["finite"]),
+        ("ingest.tables.pin_evnts.exclude=true", ["ingest.tables.pin_evnts", "mean pin_events?"]),
+        ("ingest.tables.app.users.exclde=true", ["ingest.tables.app.users.exclude?"]),
+        ("ingest.topics.pin_evnts.type_field=kind", ["ingest.topics.pin_evnts", "mean pin_events?"]),
+        ("ingest.topics.clicks.table=pin_evnts", ["ingest.topics.clicks.table", "mean pin_events?"]),
+        ("platform.spark.conf.spark.hadop.fs.defaultFS=x", ["spark.hadop", "mean hadoop?"]),
+        ("platform.spark.conf.spark.sql.shufle.partitions=9", ["mean spark.sql.shuffle.partitions?"]),
+        ("platform.spark.conf.spark.executor.memmory=2g", ["mean spark.executor.memory?"]),
+        ("platform.spark.conf.sprk.ui.port=1", ["begin with 'spark.'"]),
+        ("ingest.brokers.properties.security.protocl=SSL", ["security.protocol?"]),
+        ("ingest.timezone=Europ/Berlin", ["mean Europe/Berlin?"]),
+        ("ingest.tables.app.users.timezone=UCT2", ["ingest.tables.app.users.timezone"]),
+        ("platform.log_level=WARN", ["'WARNING'"]),
+        ("ranking.arm_settings.divers.mmr_lambda=0.5", ["'divers'", "control, diverse"]),
+        ("ranking.feed_lenght=3", ["Did you mean ranking.feed_length?"]),
+        ("rankin.feed_length=3", ["Did you mean ranking?"]),
+        ("ranking.fallback_length=3", ["Did you mean publish.fallback_length?"]),
+        ("ranking.mmr_pool=10", ["ranking.mmr_pool = 10", "ranking.feed_length = 100"]),
+        ("visual.pool=10", ["visual.pool = 10", "visual.related_length = 30"]),
+        ("ranking.feed_length=500", ["ranking.feed_length = 500"]),
+        ("candidates.content.neighbours=90", ["visual.neighbours = 50"]),
+        ("features.trend_days=40", ["features.window_days = 28"]),
+    ],
+)
+def test_a_name_or_a_pair_that_cannot_be_meant_is_refused(given, words):
+    with pytest.raises(ConfigError) as caught:
+        load(ROOT / "conf", env="local", sets=[given])
+    assert all(word in str(caught.value) for word in ["--set", *words]), caught.value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spark.sql.session.timeZone",
+        "spark.executor.memoryOverheadFactor",
+        "spark.hadoop.fs.s3a.access.key",
+        "spark.sql.catalog.other.type",
+        "spark.kubernetes.driver.label.team",
+        "spark.ui.port",
+        "spark.plugins",
+        "spark.comet.enabled",
+        "spark.master",
+    ],
+)
+def test_properties_of_spark_and_of_plugins_are_taken(name):
+    loaded = load(ROOT / "conf", env="local", sets=[f"platform.spark.conf.{name}=x"])
+    assert loaded.settings.platform.spark.conf[name] == "x"
+
+
+def test_names_of_maps_may_have_dots_and_what_is_given_of_one_leaves_the_others(conf):
+    folder = conf("base/ingest.yaml", "tables: {app.pins: {mask: {title: null}}}\n")
+    given = ["ingest.tables.app.users.exclude=true", "platform.spark.conf.spark.ui.port=4041"]
+    given += ["validation.parameters.gold.home_feed.min_rows=9", "ingest.tables.pin_events.quarantine.ratio=1"]
+    settings = load(folder, sets=given).settings
+    assert settings.ingest.tables["app.users"].exclude
+    assert settings.ingest.tables["app.pins"].mask == {"title": "null"}
+    assert settings.ingest.tables["pin_events"].quarantine.ratio == 1
+    assert settings.platform.spark.conf == {"spark.ui.port": "4041"}
+    assert settings.validation.parameters == {"gold.home_feed": {"min_rows": 9}}
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-12-01", "007", "yes", "12:30", "1e3", "[x", "2026-12-01 10:00:00", "a: b", "a #b", "{x", "*"]
+)
+def test_a_text_is_taken_as_it_stands(conf, monkeypatch, text):
+    folder = conf("base/ranking.yaml", "feed_length: 10\n")
+    assert load(folder, sets=[f"ranking.arm_salt={text}"]).settings.ranking.arm_salt == text
+    monkeypatch.setenv("PINLAKE_RANKING__ARM_SALT", text)
+    assert load(folder).settings.ranking.arm_salt == text
+
+
+def test_a_text_in_a_file_needs_no_quotes(conf):
+    conf("base/ranking.yaml", "arm_salt: 2026-12-01\narms: {2026: 0.5, on: 0.5}\narm_settings: {}\n")
+    folder = conf("base/ingest.yaml", "kafka: kafka/secor\ndump: {'null': 007}\n")
+    settings = load(folder).settings
+    assert settings.ranking.arm_salt == "2026-12-01"
+    assert settings.ranking.arms == {"2026": 0.5, "on": 0.5}
+    assert settings.ingest.kafka == ("kafka/secor",)
+    assert settings.ingest.dump.null == "007"
+
+
+def test_variables_of_kubernetes_are_no_settings(conf, monkeypatch):
+    folder = conf("base/ranking.yaml", "feed_length: 10\n")
+    for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_80_TCP_ADDR", "PUBLISH_PORT", "HOME"):
+        monkeypatch.setenv(f"PINLAKE_{name}", "tcp://10.0.0.1:80")
+    assert load(folder).settings.ranking.feed_length == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("PINLAKE_PUBLISH_PASSWORD", "write PINLAKE_PUBLISH__PASSWORD"),
+        ("PINLAKE_RANKIN__FEED_LENGTH", "Did you mean ranking"),
+        ("PINLAKE_RANKING__FEED_LENGHT", "Did you mean ranking.feed_length"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_a_mistake(conf, monkeypatch, name, words):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigError, match=f"{name}.*{words}"):
+        load(conf("base/ranking.yaml", "feed_length: 10\n"))

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from jobs.ingest.archive.layouts import Archived, Refused, classify
+from jobs.ingest.archive.layouts import Archived, Refused, Topics, classify, is_epoch
 from jobs.ingest.archive.messages import read_messages
 from jobs.ingest.intake.stream import CHANGE, FILE, Task
 
+_UNKNOWN = "neither Secor, Kafka Connect, Aiven's connectors nor Kafka itself name files so"
 SECOR = "1_0_00000000000000000100"
 
 
@@ -26,11 +27,65 @@ SECOR = "1_0_00000000000000000100"
         ("t/dt=2026-10-02/_SUCCESS", None),
         (f"t/dt=2026-10-02/.{SECOR}.crc", None),
         ("s/tombstone/partition=1/s+1+0000000300.json", None),
-        ("readme.txt", Refused("unknown_path", "neither Secor nor Kafka Connect nor Kafka itself names files so")),
+        ("s/tombstone/partition=1/s+1+0000000300.keys.json", None),
+        ("readme.txt", Refused("unknown_path", _UNKNOWN)),
+        # a value of the field that Secor split by, a prefix, dates without one, or nothing that says more
+        (f"raw/pin_events/save/dt=2026-10-02/{SECOR}", Archived("secor", "pin_events", 0, None)),
+        (f"raw/pin_events/tombstone/dt=2026-10-02/{SECOR}", Archived("secor", "pin_events", 0, None)),
+        (f"pin_events/2026-10-02/07/{SECOR}", Archived("secor", "pin_events", 0, None)),
+        (f"t/2026-10-02/07/{SECOR}.bz2", Archived("secor", "t", 0, None)),
+        (f"t/20261002/{SECOR}.deflate", Archived("secor", "t", 0, None)),
+        (f"pin_events/dt=19700101/{SECOR}", Archived("secor", "pin_events", 0, None, True)),
+        ("pin_events-3-100.jsonl.gz", Archived("aiven", "pin_events", 3, 100)),
+        ("aiven/2026/10/02/pin_events-0000000003-00000000000000000100", Archived("aiven", "pin_events", 3, 100)),
+        ("pin_events-3-100.avro", Archived("aiven", "pin_events", 3, 100, format="avro")),
     ],
 )
 def test_a_path_says_what_the_object_is(path, expected):
-    assert classify(path) == expected
+    assert classify(path, Topics(frozenset({"pin_events", "searches"}))) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "topics", "reason", "said"),
+    [
+        (f"raw/t/save/dt=2026-10-02/{SECOR}", Topics(), "unknown_topic", "raw, save, t"),
+        (f"a/b/dt=2026-10-02/{SECOR}", Topics(frozenset({"a", "b"})), "unknown_topic", "ingest.topic_folder"),
+        (f"dt=2026-10-02/{SECOR}", Topics(), "unknown_topic", "none"),
+        (f"raw/t/dt=2026-10-02/{SECOR}", Topics(folder=3), "unknown_topic", "folder 3"),
+        ("part-0-100.jsonl", Topics(frozenset({"t"})), "unknown_topic", "part is no known topic"),
+        (f"t/dt=2026-10-02/{SECOR}.lzo", Topics(), "unsupported_format", "compressed by LZO"),
+        (f"t/dt=2026-10-02/{SECOR}.gz.gz", Topics(), "unsupported_format", "as .gz"),
+    ],
+)
+def test_a_file_whose_topic_or_codec_cannot_be_told_is_refused_and_says_what_to_do(path, topics, reason, said):
+    found = classify(path, topics)
+    assert isinstance(found, Refused)
+    assert found.reason == reason
+    assert said in found.detail
+
+
+def test_the_folder_of_the_topic_can_be_named_or_be_the_root_itself():
+    assert classify(f"raw/t/save/dt=2026-10-02/{SECOR}", Topics(folder=2)).topic == "t"
+    assert classify(f"dt=2026-10-02/{SECOR}", Topics(frozenset({"t"}), root="t")).topic == "t"
+    assert classify(f"save/dt=2026-10-02/{SECOR}", Topics(frozenset({"t"}), root="t")).topic == "t"
+
+
+EPOCHS = ("dt=1970-01-01", "1970-01-01", "dt=19700101", "dt=1970-01-01-00", "dt=1969-12-31/hr=16", "1970/01/01/00")
+EPOCHS += ("year=1970/month=01/day=01", "day_1970_01_01", "dt=1970010100", "dt=01-01-1970", "y=1970/m=1/d=1")
+
+
+def test_secors_folder_of_messages_without_a_time_is_known_in_every_format_and_zone():
+    for folder in EPOCHS:
+        assert is_epoch(f"pin_events/{folder}/{SECOR}"), folder
+    for folder in (
+        "dt=2026-01-01",
+        "dt=19701001",
+        "dt=1970-01-10",
+        "offset=19700101000",
+        "dt=2019-70-01",
+        "1970/12/31",
+    ):
+        assert not is_epoch(f"pin_events/{folder}/{SECOR}"), folder
 
 
 def test_the_key_names_of_confluents_tests_are_read(shared):

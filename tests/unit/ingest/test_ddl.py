@@ -3,7 +3,8 @@
 import pytest
 
 from jobs.errors import SourceError
-from jobs.ingest.tables.ddl import is_create_table, members_in, parse_create
+from jobs.ingest.tables.ddl import parse_create
+from jobs.ingest.tables.definitions import created, edits
 
 SHOWN = """/*!40014 SET FOREIGN_KEY_CHECKS=0*/;
 CREATE TABLE `pins` (
@@ -60,16 +61,15 @@ def test_a_charset_before_a_default_is_no_default():
 
 
 def test_members_are_found_in_an_alter():
-    sql = "ALTER TABLE `app`.`t` ADD COLUMN `kind` ENUM('a','b') NOT NULL DEFAULT _UTF8MB4'a'"
-    assert members_in(sql, "kind") == ("a", "b")
-    assert members_in(sql, "other") == ()
+    sql = "ALTER TABLE `app`.`t` ADD COLUMN `kind` ENUM('a','b') NOT NULL DEFAULT _UTF8MB4'a', ADD `n` INT"
+    assert {name: made.members for name, made in edits(sql).defined.items()} == {"kind": ("a", "b"), "n": ()}
 
 
 def test_only_a_create_by_columns_counts_as_one():
-    assert is_create_table(SHOWN)
-    assert is_create_table("create table t (a int)")
-    assert not is_create_table("CREATE TABLE `a`.`b` LIKE `a`.`c`")
-    assert not is_create_table("ALTER TABLE t ADD COLUMN a INT")
+    assert created(SHOWN).columns
+    assert created("create table t (a int)").columns
+    assert not created("CREATE TABLE `a`.`b` LIKE `a`.`c`").columns
+    assert created("ALTER TABLE t ADD COLUMN a INT") is None
 
 
 def test_what_cannot_be_read_is_named():

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from jobs.errors import SourceError
-from jobs.ingest.tables.mysql import SourceColumn, base_type, implicit_default
+from jobs.ingest.tables.defaults import implicit_default
+from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.ticdc.schemafile import checksum, parse_schema_file
 from jobs.ingest.ticdc.tree import SchemaPath, classify
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import StoreError
+from jobs.publish import codec, words
 from jobs.publish import format_pb2 as pb
 from jobs.publish.codec import (
     MAX_KEY,
@@ -206,3 +207,7 @@ def test_the_generated_code_is_that_of_the_proto():
         made = (Path(folder) / "jobs/publish/format_pb2.py").read_text()
     assert grpc_tools
     assert made == (root / "jobs/publish/format_pb2.py").read_text()
+
+
+def test_every_reason_there_are_words_for_has_a_number():
+    assert {*words.REASONS, *words.RELATED} <= set(codec._REASONS)

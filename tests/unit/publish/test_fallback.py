@@ -26,5 +26,15 @@ def test_a_creator_has_no_more_than_the_cap_over_both_sources():
     assert ids(pins, 4, 2) == [1, 2, 4]
 
 
+def test_pins_without_a_creator_have_no_cap_in_common():
+    pins = [pin(i, "popular", 10.0 - i) | {"creator_id": None} for i in range(1, 5)]
+    assert ids(pins, 4, 1) == [1, 2, 3, 4]
+
+
+def test_pins_that_nobody_saved_fill_what_is_left():
+    pins = [pin(1, "fresh", 0.9), pin(2, "fresh", 1.0), pin(3, "popular", 0.1)]
+    assert ids(pins, 2, 9) == [3, 2]
+
+
 def test_no_pins_make_an_empty_feed():
     assert chosen([], 10, 1) == []

@@ -134,6 +134,34 @@ def test_nothing_is_fetched_and_links_lead_to_web_pages_only(tmp_path):
     assert "default-src 'none'" in html
 
 
+@pytest.mark.parametrize("learned", [True, False, None])
+def test_a_learned_ranker_is_claimed_only_where_there_is_one(tmp_path, learned):
+    _, parsed = page(tmp_path, Served(), learned=learned)
+    assert ("a learned ranker put them in order" in parsed.text) is (learned is True)
+    assert ("too few labels" in parsed.text) is (learned is False)
+
+
+def test_a_fallback_claims_neither_a_ranker_nor_sources(tmp_path):
+    reader = Served()
+    reader.feed = Feed(Served.generation, DAY, "", True, FEED)
+    _, parsed = page(tmp_path, reader, learned=True)
+    assert "ranker" not in parsed.text
+    assert "sources proposed" not in parsed.text
+
+
+def test_a_maker_that_is_not_known_is_not_named(tmp_path):
+    cards = [PinCard(101, "t", "", "", "green", 0, "0" * 32)]
+    _, parsed = page(tmp_path, Served(cards=cards))
+    assert "user 0" not in parsed.text
+
+
+def test_nothing_is_cut_at_the_width_of_a_phone(tmp_path):
+    """Titles and reasons wrap, what was saved lately wraps to rows: nothing has to be scrolled sideways."""
+    html, _ = page(tmp_path, Served(), saved=[1])
+    assert "nowrap" not in html
+    assert "overflow-x" not in html
+
+
 def test_a_pin_without_related_pins_and_a_store_without_cards_still_make_a_page(tmp_path):
     _, parsed = page(tmp_path, Served(beside=(), cards=[card(999)]))
     assert "Beside one pin" not in parsed.text

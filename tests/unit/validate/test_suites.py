@@ -72,10 +72,10 @@ def test_a_suites_own_parameter_wins_over_the_default_and_over_other_sections(tm
     assert validator.parameters("gold.y")["feed_length"] == 7
 
 
-def test_the_gate_blocks_on_rule_violations_and_on_low_coverage_only():
+def test_the_gate_blocks_on_rule_violations_low_coverage_and_a_missing_fallback_only():
     suite = load_suite(EXPECTATIONS, "generation")
     critical = {item.figure for item in suite.expectations if item.severity == "critical"}
-    assert critical == {"rule_violations", "coverage"}
+    assert critical == {"rule_violations", "coverage", "fallback_pins"}
     assert {"churn", "popularity_shift", "short_feeds", "related_coverage", "ndcg_ratio_lower"} < set(suite.figures)
 
 

@@ -73,9 +73,9 @@ def test_layouts_are_told_apart(tmp_path, text, layout, wanted):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1 2\n3 abc\n", "line 2: fields must be whole numbers; it reads '3 abc'"),
+        ("1 2\n3 abc\n", "line 2: column 2, taken for the item .* must be a whole number, got 'abc'"),
         ("", "holds no pair"),
-        ("1 2 3 4\n5 6 7 8 9\n", "has 2 to 4 fields; one has 5"),
+        ("1 2 3 4\n5 6 7 8 9\n", "line 2 has 5 fields, others have 4"),
     ],
 )
 def test_files_that_cannot_be_read_are_refused_with_the_place(tmp_path, text, said):
@@ -95,7 +95,7 @@ def test_a_missing_file_and_too_large_ids_are_refused(tmp_path):
 
 
 def test_reading_in_blocks_loses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.world.pairs.BLOCK", 64)
+    monkeypatch.setattr("jobs.world.source_text.BLOCK", 64)
     file = tmp_path / "file"
     file.write_text("".join(f"{u} {u + 1} {u + 2} {u + 3} {u % 2}\n" for u in range(100)))
     read = read_interactions(file, Layout.LISTS)

@@ -1,0 +1,176 @@
+"""Odd names, colliding names, a table that cannot be written and a reader that breaks down: one run after another."""
+
+import json
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.config.maintenance import Maintenance
+from jobs.errors import ConfigError, TableError
+from jobs.ingest import cdc
+from jobs.ingest.export import export
+from jobs.ingest.intake.batches import Intake
+from jobs.ingest.status import status
+from jobs.ingest.ticdc.schemafile import checksum
+from jobs.lake.maintenance import maintain
+from jobs.lake.sources import LEDGER
+
+pytestmark = pytest.mark.spark
+
+ODD = ("a.b", "x(y);=,", "tab\there", "it's", 'q"q', "名前", "s", "t")
+TAKEN = ("_commit_ts", "_op_rank", "_deleted", "_change_type", "_metadata", "a`b", "_row_id_", "source_deleted", "_id")
+
+
+class Sink:
+    """A storage sink written table by table."""
+
+    def __init__(self, root):
+        self.root = root
+        self.files = 0
+
+    def schema(self, name, columns, version=5, query="", action=0):
+        """Write a schema file; the first column is the key."""
+        schema, table = name
+        body = {"Table": table, "Schema": schema, "Version": 1, "TableVersion": version, "Query": query, "Type": action}
+        body["TableColumns"] = [
+            {"ColumnName": c, "ColumnType": "VARCHAR", "ColumnPrecision": "20"}
+            | ({"ColumnNullable": "false", "ColumnIsPk": "true"} if c == columns[0] else {})
+            for c in columns
+        ]
+        body["TableColumnsTotal"] = len(columns)
+        self._write(f"{schema}/{table}/meta/schema_{version}_{checksum(body):010d}.json", json.dumps(body))
+
+    def rows(self, name, rows, version=5):
+        """Write (commit_ts, kind, row) as a file of their own."""
+        schema, table = name
+        self.files += 1
+        folder = f"{schema}/{table}/{version}"
+        lines = [
+            {"database": schema, "table": table, "type": kind, "data": [row], "old": None, "_tidb": {"commitTs": ts}}
+            for ts, kind, row in rows
+        ]
+        self._write(f"{folder}/CDC{self.files:06d}.json", "\r\n".join(json.dumps(line) for line in lines))
+        self._write(f"{folder}/meta/CDC.index", f"CDC{self.files:06d}.json\n")
+
+    def checkpoint(self, ts):
+        self._write("metadata", f'{{"checkpoint-ts":{ts}}}')
+
+    def _write(self, path, text):
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+
+def row(columns, key, value):
+    return {name: key if place == 0 else f"{value}{place}" for place, name in enumerate(columns)}
+
+
+def live(lake, silver):
+    return [r.asDict() for r in lake.scan(silver).where("not _deleted").collect()]
+
+
+def told(root):
+    return {one.table: one.held for one in status(str(root)) if one.held}
+
+
+@pytest.fixture
+def sink(tmp_path):
+    return Sink(tmp_path / "feed")
+
+
+SPACES, OWN, MAP, FIRST, LATER, FINE = (
+    ("my-db", "spaces"), ("my-db", "own"), ("my-db", "tag map's"), ("a_b", "c"), ("a", "b_c"), ("ok", "fine"),
+)  # fmt: skip
+SPACED, TAKING = ("first name", *ODD), ("_KEY_", *TAKEN)
+
+
+def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, tmp_path):
+    for name, columns in ((SPACES, SPACED), (OWN, TAKING), (MAP, ("id", "v")), (FIRST, ("id", "v"))):
+        sink.schema(name, columns)
+        sink.rows(name, [(10, "INSERT", row(columns, key, "x")) for key in ("k1", "k2", "k3")])
+    sink.checkpoint(100)
+    counts = cdc.run(work(ticdc=str(sink.root))).counts
+    assert (counts["read"], counts["applied"], counts["held"]) == (12, 12, 0)
+    (first, *_) = sorted(live(lake, "silver.my-db_own"), key=lambda r: r["source_KEY_"])
+    assert [first[name] for name in ("source_commit_ts", "source_op_rank", "source_deleted_", "source_deleted")] == [
+        "x1", "x2", "x3", "x8",
+    ]  # fmt: skip
+    assert (first["_id"], first["a_b"], first["_commit_ts"], first["_deleted"]) == ("x9", "x6", 10, False)
+    assert "_commit_ts of my-db.own" in lake.schema("silver.my-db_own")["source_commit_ts"].metadata["comment"]
+
+    # a later table wants a silver name that is taken; names change in the middle of the feed; rows change
+    sink.schema(LATER, ("id", "v"))
+    sink.rows(LATER, [(110, "INSERT", {"id": "k9", "v": "other"})])
+    sink.schema(MAP, ("id", "v", "two words"), 120, "ALTER TABLE `my-db`.`tag map's` ADD COLUMN `two words` CHAR(9)", 5)
+    sink.rows(MAP, [(121, "UPDATE", {"id": "k1", "v": "y", "two words": "w"})], 120)
+    sink.schema(FIRST, ("id", "_deleted"), 130, "ALTER TABLE `a_b`.`c` RENAME COLUMN `v` TO `_deleted`", 79)
+    sink.rows(FIRST, [(131, "UPDATE", {"id": "k1", "_deleted": "y"})], 130)
+    sink.rows(SPACES, [(140, "UPDATE", row(SPACED, "k1", "y")), (141, "DELETE", row(SPACED, "k2", "x"))])
+    sink.rows(OWN, [(140, "UPDATE", row(TAKING, "k1", "y")), (141, "DELETE", row(TAKING, "k2", "x"))])
+    sink.checkpoint(200)
+    counts = cdc.run(work(ticdc=str(sink.root))).counts
+    assert (counts["read"], counts["applied"], counts["pending"], counts["held"]) == (7, 6, 1, 1)
+    assert list(told(lake.root)) == ["a.b_c"]
+    assert "silver.a_b_c is that of a_b.c" in told(lake.root)["a.b_c"]
+    maintain(lake, Maintenance(spread=0))
+    wanted = {"k1": "y", "k3": "x"}
+    for silver, key, column in (("my-db_spaces", "first name", "x(y);=,"), ("my-db_own", "source_KEY_", "_id")):
+        values = {r[key]: r[column][0] for r in live(lake, f"silver.{silver}")}
+        assert values == wanted, silver
+        feed = lake.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 0)
+        assert feed.load(lake.path(f"silver.{silver}")).where(F.col("_change_type") == "insert").count() == 3
+    assert {r["id"]: r["two words"] for r in live(lake, "silver.my-db_tag map_s")} == {
+        "k1": "w",
+        "k2": None,
+        "k3": None,
+    }
+    assert {r["id"]: r["source_deleted"] for r in live(lake, "silver.a_b_c")} == {"k1": "y", "k2": "x1", "k3": "x1"}
+
+    export(lake, (), tmp_path / "out", "jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "out/my-db.own.jsonl").read_text().splitlines()]
+    assert [list(line) for line in lines] == [list(TAKING)] * 2, "under the source's own names"
+    lines = [json.loads(line) for line in (tmp_path / "out/my-db.spaces.jsonl").read_text().splitlines()]
+    assert [list(line) for line in lines] == [list(SPACED)] * 2
+    with pytest.raises(ConfigError, match=r"a\.b_c"):
+        export(lake, ["a.b_c"], tmp_path / "out", "jsonl")
+
+    # the first taker is dropped: its silver is emptied, then the other table has it
+    sink.schema(FIRST, ("id", "_deleted"), 210, "DROP TABLE `a_b`.`c`", 4)
+    sink.checkpoint(300)
+    cdc.run(work(ticdc=str(sink.root)))
+    cdc.run(work(ticdc=str(sink.root)))
+    assert [(r["id"], r["v"]) for r in live(lake, "silver.a_b_c")] == [("k9", "other")]
+    assert list(told(lake.root)) == ["a_b.c"], "gone"
+
+
+def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monkeypatch, tmp_path):
+    for name in (FINE, ("ok", "broken"), ("ok", "unread")):
+        sink.schema(name, ("id", "v"))
+        sink.rows(name, [(10, "INSERT", {"id": "k1", "v": "x"}), (11, "INSERT", {"id": "k2", "v": "x"})])
+    sink.checkpoint(100)
+    good = cdc.INTAKE.read
+
+    def breaks(task, content):
+        for batch in good(task, content):
+            yield batch
+            if task.table == "ok.unread":
+                raise KeyError("e")
+
+    in_the_way = tmp_path / "lake/silver/ok_broken"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("not a folder")
+    with monkeypatch.context() as patch:
+        patch.setattr(cdc, "INTAKE", Intake(LEDGER.name, cdc.INTAKE.fields, breaks))
+        with pytest.raises(TableError, match=r"silver\.ok_broken was not brought up to date"):
+            cdc.run(work(ticdc=str(sink.root)))
+    assert [r["id"] for r in live(lake, "silver.ok_fine")] == ["k1", "k2"]
+    assert lake.scan("silver.ok_unread").isEmpty()
+    (bad,) = lake.read("ops.quarantine").collect()
+    assert (bad["table"], bad["row_no"], bad["reason"]) == ("ok.unread", None, "reader_error")
+    assert "KeyError" in bad["detail"]
+    rows = {one.table: one for one in status(str(lake.root))}
+    assert (rows["ok.fine"].applied, rows["ok.broken"].pending, rows["ok.unread"].quarantined) == (2, 2, 1)
+    assert rows["ok.broken"].held.startswith("failed: silver.ok_broken")
+    in_the_way.unlink()
+    counts = cdc.run(work(ticdc=str(sink.root))).counts
+    assert (counts["carried"], counts["applied"]) == (2, 2)
+    assert told(lake.root) == {}

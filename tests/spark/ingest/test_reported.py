@@ -1,0 +1,108 @@
+"""Inputs after public bug reports, where the folder of reference data is at hand: the right rows, or the table blocked.
+
+Each input is read in a run of its own, on a lake of its own.
+"""
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.errors import PlatformError
+from jobs.ingest import cdc
+from jobs.lake.checkpoints import newest_checkpoints
+
+pytestmark = [pytest.mark.spark, pytest.mark.long]
+
+PARCELS = "silver.shop_parcels"
+
+
+RIGHT = {
+    "add-not-null-json": {"silver.app_t": ("id, j, tm, d", [("1", "null", "00:00:00.000", "0.000")])},
+    "column-id-double-to-decimal": ("id, size", ["1.50", "-20.13", "1000.00", "7.25"]),
+    "column-id-retyped": ("id, size", ["17", "-4", "2147483647", "3 kg"]),
+    "column-id-text-narrowed": ("id, size", ["small", "grün", "", "last"]),
+    "double-to-decimal": ("id, size", ["1.50", "-20.13", "1000.00", "7.25"]),
+    "text-narrowed": ("id, size", ["small", "grün", "", "last"]),
+    "create-table-like": {"silver.app_cpy": ("id, a", [("1", "1")]), "silver.app_ucpy": ("email, n", [("a", "1")])},
+    "csv-full-config": {"silver.app_t": ("id, name", [("1", "a|+|b\nc\\"), ("2", None)])},
+    "csv-stored-generated": {
+        "silver.shop_frames": ("id, note, area", [(str(i), f"n{i}", str((i + 1) * (i + 2))) for i in range(1, 41)])
+    },
+    "csv-terminator-and-header": {"silver.app_t": ("id, name", [("1", "one"), ("2", "two")])},
+    "ddl-written-twice": {"silver.app_t": ("id, b", None)},
+    "double-key": {"silver.app_d": ("k, v", [("1.0E16", "new"), ("1.5", "old"), ("2.0", "stay")])},
+    "dump-noquote-csv": {"silver.app_t": ("id, name, n", [("1", "a", "2"), ("2", None, "3"), ("3", "x,y", "4")])},
+    "dump-odd-csv": {"silver.app_t": ("id, name, n", [("1", "a", "2"), ("2", None, "3")])},
+    "generated-heuristics": {
+        "silver.app_multi": ("b", None), "silver.app_comm": ("nick", None), "silver.app_dropadd": ("g", None),
+        "silver.app_chk": ("code", [("12",)]), "silver.app_ine": ("id, a", None),
+        "silver.app_paren": ("id, a, b", None),
+    },
+    "partition-id-like-a-year": {"silver.app_t": ("id", None)},
+    "recover-table": {
+        "silver.app_t": ("id", [("1",), ("2",), ("3",)]), "silver.app_u2": ("id", [("1",), ("2",), ("3",)]),
+    },
+    "timestamp-key-zones": {"silver.app_e": ("id, v", [("1", "new")])},
+    "unique-key-dropped": {"silver.app_subs": ("slot", [("1",), ("2",), ("3",)])},
+    "unique-column-dropped": {"silver.app_subs": ("slot", [("1",), ("2",), ("3",)])},
+    "view": {"silver.shop_labels": ("id", None)},
+}  # fmt: skip
+"""Case -> table -> columns and rows as text, None for rows that are looked at elsewhere."""
+MAY_BE_BLOCKED = {"recover-table", "unique-key-dropped", "unique-column-dropped"}
+ALL_BLOCKED = {
+    "every-row-unreadable": {"shop.labels"}, "missing-file-in-the-middle": {"app.t", "app.idx"},
+    "gap-between-dump-and-feed": {"app.t"}, "csv-hex-binary": {"app.t"}, "csv-null-token": {"app.t"},
+    "dump-template": {"app.t"},
+}  # fmt: skip
+"""Cases of which every table named must be blocked, or the whole source refused."""
+
+
+def options(folder):
+    found = {name: folder / name for name in ("ticdc",)} | {"ticdc": folder / "feed", "dumpling": folder / "dump"}
+    if (folder / "ticdc").is_dir():
+        found["ticdc"] = folder / "ticdc"
+    found["changefeed"] = folder / "changefeed.toml"
+    return {name: str(path) for name, path in found.items() if path.exists()}
+
+
+def blocked(lake):
+    return {name: row["held"] for name, row in newest_checkpoints(lake).items() if row["held"]}
+
+
+@pytest.mark.parametrize("case", sorted(RIGHT))
+def test_a_reported_input_is_read_right(lake, work, shared, case):
+    folder = shared / "fixtures/reported" / case
+    counts = cdc.run(work(**options(folder))).counts
+    tables = RIGHT[case]
+    if isinstance(tables, tuple):
+        columns, sizes = tables
+        tables = {PARCELS: (columns, [(str(i), size) for i, size in enumerate(sizes, 1)])}
+    held = {f"silver.{name.replace('.', '_')}" for name in blocked(lake)}
+    assert not held or case in MAY_BE_BLOCKED, blocked(lake)
+    assert counts["quarantined"] == 0
+    for table, (columns, rows) in tables.items():
+        if table in held:
+            continue
+        found = (
+            lake.read(table)
+            .where("NOT _deleted")
+            .select(*[F.col(f"`{c}`").cast("string") for c in columns.split(", ")])
+        )
+        got = sorted((tuple(row) for row in found.collect()), key=str)
+        assert got if rows is None else got == sorted(rows, key=str), (table, got)
+
+
+@pytest.mark.parametrize("case", sorted(ALL_BLOCKED))
+def test_a_reported_input_that_cannot_be_read_is_blocked(lake, work, shared, case):
+    folder = shared / "fixtures/reported" / case
+    try:
+        cdc.run(work(**options(folder)))
+    except PlatformError:
+        return
+    found = blocked(lake)
+    assert ALL_BLOCKED[case] <= set(found) or (case.startswith("csv-") and right_csv(lake, case)), found
+
+
+def right_csv(lake, case):
+    """Return whether a CSV dialect was found out instead."""
+    rows = lake.read("silver.app_t").collect()
+    return all(None in tuple(row) for row in rows if row["id"] == 2) if case == "csv-null-token" else False

@@ -1,0 +1,115 @@
+"""The command line as a person meets it: help, options behind the command, pipes, names and limits; no Spark."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jobs.publish.rocks import RocksStore
+from tests.feeds import serve
+
+COMMANDS = """
+import json, sys
+from jobs.cli.app import main
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["pinlake", *command]
+    print("== " + " ".join(command), flush=True)
+    try:
+        main()
+    except SystemExit as end:
+        print("exit code", end.code or 0, flush=True)
+"""
+LINE = [sys.executable, "-c", COMMANDS]
+LINES = {
+    "world": ["world", "--help"],
+    "embed": ["embed", "--help"],
+    "config": ["config", "ingest.embeddings"],
+    "set": ["feed", "1", "--set", "publish.pointer_seconds=1", "--length", "2"],
+    "json": ["feed", "1", "--json", "--length", "1"],
+    "lake": ["config", "platform.lake", "--lake", "/behind"],
+    "zero": ["feed", "1", "--length", "0"],
+    "below": ["related", "1", "--length", "-3"],
+    "last": ["runs", "--last", "0"],
+    "limit": ["sql", "select 1", "--limit", "-1"],
+    "job": ["runs", "--job", "features.pin_statz"],
+    "run": ["run", "features.pin_statz"],
+    "back": ["rollback"],
+    "key": ["config", "rankingg"],
+    "name": ["feed", "1", "--set", "ranking.feed_lenght=3"],
+}
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory):
+    """Where commands work: a store with one generation, no lake."""
+    folder = tmp_path_factory.mktemp("commands")
+    serve(RocksStore(folder / "store"), "g1", {1: list(range(10, 30))})
+    places = {"PUBLISH__PATH": folder / "store", "PLATFORM__LAKE": folder / "lake", "PLATFORM__WORK": folder / "work"}
+    return os.environ | {f"PINLAKE_{k}": str(v) for k, v in places.items()} | {"PINLAKE_PORT": "tcp://10.0.0.1:80"}
+
+
+@pytest.fixture(scope="module")
+def said(env):
+    """What each command says and its exit code, all of one process."""
+    call = [*LINE, json.dumps(list(LINES.values()))]
+    text = subprocess.run(call, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    parts = text.split("== ")[1:]
+    return dict(zip(LINES, parts, strict=True))
+
+
+def test_help_keeps_what_stands_in_brackets(said):
+    assert "[timestamp]" in said["world"]
+    assert "[platform.sources]" in said["world"]
+    assert "[all]" in said["embed"]
+
+
+def test_keys_of_settings_are_whole_in_a_pipe(said):
+    assert "ingest.embeddings.backend " in said["config"]
+    assert "…" not in said["config"].replace("://…", "")
+
+
+def test_global_options_may_stand_behind_the_command(said):
+    assert "Feed of user 1" in said["set"]
+    assert "… and 18 more" in said["set"]
+    assert "/behind" in said["lake"]
+
+
+def test_json_is_as_long_as_asked(said):
+    found = json.loads(said["json"].partition("\n")[2].rpartition("exit code")[0])
+    assert [item["position"] for item in found["items"]] == [1]
+
+
+@pytest.mark.parametrize("name", ["zero", "below", "last", "limit"])
+def test_limits_are_at_least_one(said, name):
+    assert "greater than or equal to 1" in said[name]
+    assert "exit code 2" in said[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "code"),
+    [
+        ("job", "Did you mean features.pin_stats?", 2),
+        ("run", "Did you mean features.pin_stats?", 2),
+        ("key", "Did you mean ranking", 2),
+        ("name", "Did you mean ranking.feed_length?", 2),
+        ("back", "no previous generation, g1 is the only one", 7),
+    ],
+)
+def test_what_cannot_be_meant_says_what_there_is(said, name, words, code):
+    assert words in said[name]
+    assert f"exit code {code}" in said[name]
+    assert "Traceback" not in said[name]
+
+
+def test_a_pipe_that_is_closed_ends_without_a_trace(env):
+    ended = {}
+    for command in (("config", "--json"), ("feed", "1"), ("world", "--help")):
+        line = [sys.executable, "-m", "jobs.cli", *command]
+        ended[command] = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ended[command].stdout.close()
+    for process in ended.values():
+        _, errors = process.communicate(timeout=60)
+        assert errors == ""
+        assert process.returncode in {0, 141}
