@@ -1,6 +1,6 @@
 """Settings of the ingest stage: where the sources are and what their files cannot say of themselves."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -135,6 +135,8 @@ class Pictures(Section):
     """Hours before a picture whose file was missing is looked for again."""
 
 
+Channel = Annotated[float, Field(allow_inf_nan=True)]
+"""A number for red, green or blue; `off_scale` says better than a type what is wrong with NaN."""
 Triple = tuple[float, float, float]
 MOST_STD = 2.0
 """What values from 0 to 1 are divided by at most: their standard deviation is 0.5 at most, 1 leaves them."""
@@ -168,9 +170,9 @@ class Embeddings(Section):
     """Output of the model that is the embedding; empty takes the only one there is."""
     size: tuple[int, int] | None = None
     """Height and width that pictures are brought to; null: those of the model's input."""
-    mean: tuple[float, float, float] | None = None
+    mean: tuple[Channel, Channel, Channel] | None = None
     """Mean of red, green, blue (0 to 1) that is taken away; null: what the model's metadata says, else 0."""
-    std: tuple[float, float, float] | None = None
+    std: tuple[Channel, Channel, Channel] | None = None
     """What red, green, blue (0 to 1) are divided by, above 0; null: what the model's metadata says, else 1."""
     fit: Literal["crop", "stretch"] = "crop"
     """How a picture of another shape is brought to it: its middle, or the whole of it out of shape."""

@@ -49,7 +49,7 @@ from jobs.ingest.ticdc.detect import Named
 from jobs.ingest.ticdc.feed import Feed, read_feed
 from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.unfit import unfit_values
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.lake.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.frames import drift
 from jobs.lake.job import Outcome, Work
 from jobs.lake.sources import LEDGER, SILVER
@@ -294,7 +294,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
         if begun is None or table.ended is not None:
             continue
         if table.snapshot is None:
-            if begun["held"] and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+            waits = bool(begun["held"]) and not has_failed(begun)
+            if waits and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
                 reason = (
                     f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
                     "--dumpling."

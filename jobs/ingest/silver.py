@@ -145,7 +145,7 @@ def create(work: Work, table: SourceTable, schema: StructType | None = None) -> 
             f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is no column of it. "
             f"It has {', '.join(names)}."
         )
-    columns = [quoted(names[name]) for name in cluster]
+    columns = [name if name.isidentifier() else quoted(name) for name in (names[one] for one in cluster)]
     work.lake.create(table.silver, schema, comment=_comment(table), cluster=columns)
     return True
 

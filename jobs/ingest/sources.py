@@ -33,7 +33,6 @@ from jobs.ingest.ticdc.shapes import dialect_of_feed, shapes_of
 from jobs.lake.checkpoints import is_gone
 
 _SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
-_ROWS = re.compile(r"\.(csv|sql|parquet)$")
 NAMELESS = "table-id"
 """Stands for the schema of a table of which only the id is known."""
 

@@ -108,6 +108,9 @@ def _typed(field: StructField, value: Column) -> Column:
         # Spark has a year 0, which Python's dates and Parquet's readers have not
         real = F.when(~text.startswith("0000-"), text)
         return real.try_cast(field.dataType).alias(field.name)
+    # a row that was deleted before its column got another type may hold what does not fit it
+    if casts_of(field):
+        return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 
 

@@ -76,7 +76,7 @@ def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads
     A tar's links come behind its files, each with the vector of the file it leads to.
 
     Args:
-        source: folder, looked through to the bottom, or tar of any compression.
+        source: folder, looked through to the bottom, or tar, plain or packed by gzip, bzip2 or xz.
         model: opened.
         out: file to write.
         limits: bytes and pixels of a picture.

@@ -27,7 +27,7 @@ def of_tar(source: Path, most: int) -> Listing:
     """Return the files of a tar in its order, then what is no file in it.
 
     Args:
-        source: tar of any compression.
+        source: tar, plain or packed by gzip, bzip2 or xz.
         most: bytes of a file; a larger one cannot be used.
 
     Raises:

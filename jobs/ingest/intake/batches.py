@@ -229,13 +229,18 @@ def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator
     try:
         if cut is not None:
             yield from read_in_blocks(task, reader, cut, limit)
-        else:
-            yield from reader(task, read(task.root, task.object))
-        return
+            return
+        content = read(task.root, task.object)
     except OSError as error:  # of a file read in blocks, what came before is good
         bad.add(None, "unreadable_file", str(error), None)
     except Exception as error:  # noqa: BLE001 - a reader that breaks down on one file does not end the others' batch
         bad.add(None, READER_ERROR, _bug(error), None)
+    else:
+        try:
+            yield from reader(task, content)
+            return
+        except Exception as error:  # noqa: BLE001 - the same
+            bad.add(None, READER_ERROR, _bug(error), None)
     yield from ending(schema, task, 1, bad)
 
 

@@ -79,6 +79,9 @@ def _cleaned(
     column: SourceColumn, values: Any, clean: Callable[[Any], pa.Array], at: int, kept: list[pa.Array], faults: Faults
 ) -> None:
     """Clean values that begin at place `at`; where some are bad, halve until they are found."""
+    if not len(values):  # there is nothing to halve where a column cannot be read at all
+        kept.append(pa.nulls(0, pa.string()))
+        return
     try:
         kept.append(clean(values))
         return

@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass, replace
 
 from jobs.errors import SourceError
-from jobs.ingest.tables.definitions import Index, column_definition, definitions, outside
+from jobs.ingest.tables.definitions import column_definition, definitions
+from jobs.ingest.tables.indexes import Index
 from jobs.ingest.tables.keys import key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.tables.partitions import Layout, layout_in
-from jobs.ingest.tables.words import Token, group, tokens
+from jobs.ingest.tables.words import Token, group, outside, tokens
 
 _NOT_COLUMNS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}
 

@@ -6,13 +6,12 @@ column definition is parsed on its own: words inside texts, quoted names and par
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from jobs.ingest.tables.indexes import NOT_COLUMNS, Index, all_named, index_at_column, index_in
 from jobs.ingest.tables.words import TableName, Token, group, parts, qualified, tokens
 
 _OPEN = Token("sign", "(")
-_INDEX_WORDS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "VECTOR", "COLUMNAR"}
-_NOT_COLUMNS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "LIKE"}
 _STORED = {"STORED", "PERSISTENT"}
 
 
@@ -34,19 +33,6 @@ class Definition:
     generation: Generation | None = None
     members: tuple[str, ...] = ()
     """Names of an ENUM or SET."""
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index; names are in lower case."""
-
-    name: str
-    columns: tuple[str, ...]
-    """In the order of the index."""
-    unique: bool = False
-    whole: bool = True
-    """Whether it covers whole columns of all rows: no prefix, no expression, no condition."""
-    primary: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,17 +70,6 @@ def column_definition(words: Sequence[Token]) -> Definition:
     )
 
 
-def outside(words: Iterable[Token]) -> list[Token]:
-    """Return the words that stand outside parentheses."""
-    found, depth = [], 0
-    for word in words:
-        if word.kind == "sign" and word.value in "()":
-            depth += 1 if word.value == "(" else -1
-        elif depth == 0:
-            found.append(word)
-    return found
-
-
 def created(sql: str, schema: str = "") -> Created | None:
     """Return what a CREATE TABLE defines, None for any other statement.
 
@@ -121,11 +96,11 @@ def created(sql: str, schema: str = "") -> Created | None:
 
 def definitions(items: Sequence[Sequence[Token]]) -> Created:
     """Return what the parts between the parentheses of a CREATE TABLE define."""
-    columns = [item for item in items if item and str(item[0]) not in _NOT_COLUMNS]
-    found = [index for index in map(_index, items) if index is not None]
+    columns = [item for item in items if item and str(item[0]) not in NOT_COLUMNS]
+    found = [index for index in map(index_in, items) if index is not None]
     # TiDB numbers the constraints of the table before those that stand at their columns
-    found += [index for index in map(_column_index, columns) if index is not None]
-    return Created(tuple(column_definition(column) for column in columns), tuple(_named(found)))
+    found += [index for index in map(index_at_column, columns) if index is not None]
+    return Created(tuple(column_definition(column) for column in columns), tuple(all_named(found)))
 
 
 def edits(sql: str) -> Edits:
@@ -140,29 +115,9 @@ def edits(sql: str) -> Edits:
         _drop_index(found, words[2:])
     elif said[:1] == ["CREATE"] and "INDEX" in said[1:3] and "ON" in said:
         on = said.index("ON")
-        index = _index([*words[1:on], *words[qualified(words, on + 1, "")[1] :]])
+        index = index_in([*words[1:on], *words[qualified(words, on + 1, "")[1] :]])
         found.added_indexes += [index] if index is not None else []
     return found
-
-
-def named(index: Index, taken: Iterable[str]) -> Index:
-    """Return an index with the name that TiDB gives to one without: that of its first column, numbered from 2 on."""
-    if index.name:
-        return index
-    base = index.columns[0] if index.columns else "expression_index"
-    names, number, name = set(taken), 2, base
-    while name in names or name == "primary":
-        name, number = f"{base}_{number}", number + 1
-    return replace(index, name=name)
-
-
-def _named(indexes: Sequence[Index]) -> list[Index]:
-    taken = {index.name for index in indexes if index.name}
-    made = []
-    for index in indexes:
-        made.append(named(index, taken))
-        taken.add(made[-1].name)
-    return made
 
 
 def _statement(sql: str) -> list[Token]:
@@ -177,14 +132,14 @@ def _note(found: Edits, spec: Sequence[Token]) -> None:
     said = str(verb)
     if said not in {"ADD", "DROP", "MODIFY", "CHANGE", "RENAME"} or not rest:
         return
-    index = _index(rest) if said == "ADD" else None
+    index = index_in(rest) if said == "ADD" else None
     if index is not None:
         found.added_indexes.append(index)
     elif said == "RENAME" and str(rest[0]) in {"INDEX", "KEY"} and len(rest) > 3:
         found.renamed_indexes[rest[1].value.lower()] = rest[3].value.lower()
     elif said == "DROP" and str(rest[0]) in {"INDEX", "KEY", "CONSTRAINT"}:
         _drop_index(found, rest[1:], required=str(rest[0]) != "CONSTRAINT")
-    elif str(rest[0]) not in _NOT_COLUMNS | {"PARTITION", "STATS_EXTENDED", "PRIMARY", "TO", "AS"}:
+    elif str(rest[0]) not in NOT_COLUMNS | {"PARTITION", "STATS_EXTENDED", "PRIMARY", "TO", "AS"}:
         _note_column(found, said, rest)
 
 
@@ -202,9 +157,9 @@ def _note_column(found: Edits, verb: str, rest: list[Token]) -> None:
     for words in parts(group(rest)) if several else [rest[1:] if verb == "CHANGE" else rest]:
         if not words:
             continue
-        index = _index(words) or _column_index(words)
+        index = index_in(words) or index_at_column(words)
         found.added_indexes += [index] if index is not None else []
-        if str(words[0]) not in _NOT_COLUMNS:
+        if str(words[0]) not in NOT_COLUMNS:
             found.defined[words[0].value.lower()] = column_definition(words)
 
 
@@ -229,42 +184,3 @@ def _generation(words: list[Token]) -> Generation | None:
 def _expression(words: Iterable[Token]) -> str:
     quoted = {"text": "'", "name": "`"}
     return " ".join(f"{quoted.get(word.kind, '')}{word.value}{quoted.get(word.kind, '')}".lower() for word in words)
-
-
-def _index(words: Sequence[Token]) -> Index | None:
-    """Return the index that a part of CREATE or ALTER TABLE defines; None where it defines none."""
-    said = [str(word) for word in words]
-    at, symbol = 0, ""
-    if said[:1] == ["CONSTRAINT"]:
-        at = 1
-        if said[1:2] and said[1] not in {"PRIMARY", "UNIQUE", "CHECK", "FOREIGN"}:
-            at, symbol = 2, words[1].value
-    first = said[at : at + 2]
-    # VECTOR and COLUMNAR are words like any other where INDEX or KEY does not follow
-    if not first or first[0] not in _INDEX_WORDS or (first[0] in {"VECTOR", "COLUMNAR"} and first[1:] != ["INDEX"]):
-        return None
-    while said[at : at + 1] and said[at] in _INDEX_WORDS | {"IF", "NOT", "EXISTS"}:
-        at += 1
-    if at >= len(words):
-        return None
-    name = symbol or ("" if words[at] == _OPEN or said[at] in {"USING", "TYPE"} else words[at].value)
-    covered = list(parts(group(list(words), at)))
-    plain = [part for part in covered if [str(word) for word in part[1:]] in ([], ["ASC"], ["DESC"])]
-    plain = [part for part in plain if part[0].kind in {"name", "word"}]
-    condition = "WHERE" in [str(word) for word in outside(words)]
-    # a prefix in a primary key names the column all the same, as ColumnIsPk does
-    columns = [part[0].value.lower() for part in covered if part and part[0] != _OPEN]
-    primary = "PRIMARY" in first
-    whole = bool(plain) and len(plain) == len(covered) and not condition
-    return Index(name.lower(), tuple(columns), "UNIQUE" in first or primary, whole, primary)
-
-
-def _column_index(words: Sequence[Token]) -> Index | None:
-    """Return the index that a column definition asks for: PRIMARY KEY, KEY alone, which means the same, or UNIQUE."""
-    if not words or str(words[0]) in _NOT_COLUMNS:
-        return None
-    said = {str(word) for word in outside(words[1:])}
-    if not said & {"PRIMARY", "UNIQUE", "KEY"}:
-        return None
-    primary = "PRIMARY" in said or "UNIQUE" not in said
-    return Index("", (words[0].value.lower(),), True, True, primary)

@@ -111,8 +111,6 @@ def evolved(
 
 
 def _added(now: SourceColumn, statement: Statement) -> Column:
-    if now.stored:
-        raise Underivable(f"computes the STORED column {now.name} of older rows")
     try:
         return Column(now, ((0, now.name),), statement.version, default_in(now, statement.query))
     except Computed as computed:
@@ -120,8 +118,6 @@ def _added(now: SourceColumn, statement: Statement) -> Column:
 
 
 def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed: bool) -> Column:
-    if now.stored and now.expression != old.now.expression:
-        raise Underivable(f"computes the STORED column {now.name} of older rows")
     steps = _steps(old, now, of_key, hashed)
     names = old.names if old.name == now.name else (*old.names, (version, now.name))
     casts = (*old.casts, (version, steps)) if steps else old.casts

@@ -108,6 +108,8 @@ class FollowedTable:
         statement = Statement(file.query, file.version, file.action)
         hashed = {name for name, how in self.knowledge.rules.mask.items() if how == "hash"}
         try:
+            if version.computes:
+                raise Underivable(f"computes the STORED column {version.computes} of older rows")
             columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key

@@ -7,7 +7,7 @@ long as the key in use is one of them it stays: another one identifies the same 
 
 from collections.abc import Iterable, Sequence
 
-from jobs.ingest.tables.definitions import Index
+from jobs.ingest.tables.indexes import Index
 from jobs.ingest.tables.mysql import SourceColumn
 
 ROW_ID = "_row_id"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from jobs.config.ingest import TableRules
 from jobs.ingest.tables.alter import alterations
 from jobs.ingest.tables.ddl import CreateTable
-from jobs.ingest.tables.definitions import Created, Definition, Generation, Index, created, edits, named
+from jobs.ingest.tables.definitions import Created, Definition, Generation, created, edits
+from jobs.ingest.tables.indexes import Index, named
 from jobs.ingest.tables.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.tables.shape import RowShape, by_rows
@@ -40,6 +41,8 @@ class Version:
     key: tuple[str, ...]
     fault: str = ""
     """Why its rows cannot be read; empty where they can."""
+    computes: str = ""
+    """STORED generated columns that its statement adds or computes otherwise: older rows change without row events."""
 
 
 class Knowledge:
@@ -58,6 +61,7 @@ class Knowledge:
         self.keys = tuple(name.lower() for name in rules.keys)
         self.told = {name.lower() for name in rules.generated}
         """Keys and generated columns that conf names; they follow their columns through renames."""
+        self.computes: list[str] = []
         self.learnt: set[tuple[int, str]] = set()
         """Statements gone through: one may stand in two schema files."""
         self.snapshot = snapshot
@@ -87,12 +91,14 @@ class Knowledge:
         """
         if self.snapshot is not None and file.version <= self.snapshot.tso:
             return self._older(file, shapes, model)
+        self.computes = []
         self._learn(file, model)
         self.names = tuple(column.name.lower() for column in file.columns)
         fault = self._by_rows(file, shapes)
         columns = self._told(file.columns)
         self.key = self._key(columns, file.key)
-        return Version(file.version, self._with_id(columns), self.key, fault)
+        computes = ", ".join(name for name in self.computes if name not in self.told)
+        return Version(file.version, self._with_id(columns), self.key, fault, computes)
 
     def _older(self, file: SchemaFile, shapes: Shapes | None, model: "Knowledge | None") -> Version:
         """Return the version of a schema file that is not newer than the snapshot."""
@@ -140,6 +146,10 @@ class Knowledge:
         self.key = tuple(new.get(name.lower(), name) for name in self.key)
         self.keys = tuple(new.get(name, name) for name in self.keys)
         self.told = {new.get(name, name) for name in self.told}
+        for name, definition in done.defined.items():
+            now, old = definition.generation, self.generated.get(name)
+            if now is not None and now.stored and (old is None or old.expression != now.expression):
+                self.computes.append(name)
         self._define(done.defined)
         there = {index.name for index in self.indexes}
         lost = any(required and name not in there for name, required in done.dropped_indexes.items())

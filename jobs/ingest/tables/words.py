@@ -4,7 +4,7 @@ In: a statement as MySQL, TiDB or TiCDC writes it. Out: tokens.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 TableName = tuple[str, str]
@@ -83,6 +83,17 @@ def parts(words: list[Token]) -> Iterator[list[Token]]:
         part.append(token)
     if part:
         yield part
+
+
+def outside(words: Iterable[Token]) -> list[Token]:
+    """Return the words that stand outside parentheses."""
+    found, depth = [], 0
+    for word in words:
+        if word.kind == "sign" and word.value in "()":
+            depth += 1 if word.value == "(" else -1
+        elif depth == 0:
+            found.append(word)
+    return found
 
 
 def qualified(words: list[Token], at: int, schema: str) -> tuple[TableName, int]:

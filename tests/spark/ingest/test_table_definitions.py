@@ -25,9 +25,9 @@ def test_definitions_decide_what_silver_has(lake, work, ctx, tmp_path):
     add = "ALTER TABLE `app`.`gen` ADD COLUMN `b` INT DEFAULT 7, ADD COLUMN `g` INT AS (`id`), DROP COLUMN `v`"
     feed.ddl(5, "app.gen", add, ["id INT pk", "s INT", "b INT", "g INT"], 61)
     feed.rows(5, "app.gen", [("I", 6, {"id": 2, "s": 3, "b": 4})])
-    unique = "CREATE TABLE `app`.`uni` (`a` INT NOT NULL,`e` INT AS (`a`) NOT NULL,`b` INT NOT NULL,UNIQUE (`e`),UNIQUE (`a`),UNIQUE (`b`))"
+    unique = "`a` INT NOT NULL UNIQUE,`e` INT AS (`a`) NOT NULL UNIQUE,`b` INT NOT NULL UNIQUE"
     three = ["a INT !", "e INT !", "b INT !"]
-    feed.ddl(1, "app.uni", unique, three)
+    feed.ddl(1, "app.uni", f"CREATE TABLE `app`.`uni` ({unique})", three)
     feed.ddl(3, "app.uni2", "CREATE TABLE `app`.`uni2` LIKE `app`.`uni`", three)
     for version, table in ((1, "app.uni"), (3, "app.uni2")):
         feed.rows(version, table, [("I", 4, {"a": 1, "b": 1}), ("U", 5, {"a": 1, "b": 2}, {"a": 1, "b": 1})])

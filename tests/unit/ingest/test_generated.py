@@ -95,6 +95,15 @@ def test_a_stored_column_that_older_rows_lack_holds_the_table(feed):
     assert "computes the STORED column a of older rows" in sources_of(feed).tables["app.t"].held
 
 
+def test_a_stored_column_that_computes_what_it_did_is_the_same(feed):
+    create = "CREATE TABLE `app`.`t` (`id` INT PRIMARY KEY,`s` INT GENERATED ALWAYS AS (`id`+1) STORED)"
+    feed.ddl(1, "app.t", create, ["id INT pk", "s INT"])
+    same = "ALTER TABLE `app`.`t` CHANGE COLUMN `s` `r` INT AS (`id`+1) STORED COMMENT 'as before'"
+    feed.ddl(5, "app.t", same, ["id INT pk", "r INT"], 12)
+    feed.rows(5, "app.t", [("I", 6, {"id": 1, "r": 2})])
+    assert good(sources_of(feed)) == [("1", "2")]
+
+
 def test_a_table_like_another_has_what_its_model_had_then(feed, tmp_path):
     dumped = "CREATE TABLE `old` (`id` INT NOT NULL,`a` INT,`g` INT AS (`a`) VIRTUAL,PRIMARY KEY (`id`))"
     export = write_export(tmp_path / "dump", 1, {"app.old": (dumped, "", [])})

@@ -5,6 +5,8 @@ import pyarrow as pa
 import pytest
 
 from jobs.ingest.intake.rows import text_map
+from jobs.ingest.intake.values import from_canal
+from jobs.ingest.tables.mysql import SourceColumn
 
 COLUMNS = [pa.array(["1", "2", "3"]), pa.array([None, "é", ""]), pa.array(["x", "y", None])]
 NAMES = ["id", "naïve", "n"]
@@ -28,3 +30,8 @@ def test_a_key_that_a_row_lacks_is_left_out():
     found = text_map(NAMES, COLUMNS, present, np.arange(3), 3)
     found.validate(full=True)
     assert found.to_pylist() == [[("id", "1"), ("n", "x")], [], [("id", "3"), ("naïve", "")]]
+
+
+def test_no_values_of_a_column_that_cannot_be_read_are_none_at_all():
+    found, faults = from_canal(SourceColumn("kind", "ENUM"), [], "UTC")
+    assert (len(found), faults) == (0, {})
