@@ -101,13 +101,13 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 
-def as_failure(table: SourceTable, error: Exception) -> PlatformError:
+def as_failure(silver: str, source: str, error: Exception) -> PlatformError:
     """Return what to say of a table that could not be written: what is not expected is a bug, of this table alone."""
     if isinstance(error, PlatformError):
         return error
     cause = str(error).strip().split("\n", 1)[0][:500]
     told = TableError(
-        f"{table.silver} was not brought up to date: the changes of {table.full_name} wait in bronze, other tables are "
+        f"{silver} was not brought up to date: what came of {source} waits in bronze, other tables are "
         f"done. {type(error).__name__}: {cause}. Run it again; if it stays so, report this as a bug."
     )
     told.__cause__ = error
@@ -136,7 +136,7 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -
                 if not lacks_silver(before) and named(name).silver not in used:
                     clear(work.lake, named(name).silver)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
-                errors.append(as_failure(named(name), error))
+                errors.append(as_failure(named(name).silver, name, error))
                 continue
             work.progress(f"{name} is gone: dropped or renamed")
         row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}

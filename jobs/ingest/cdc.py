@@ -255,7 +255,7 @@ def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
         try:
             _bring_up(work, result)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
-            result.error = as_failure(result.mark.table, error)
+            result.error = as_failure(name, result.mark.table.full_name, error)
             work.progress(str(result.error))
             return result
         done += 1

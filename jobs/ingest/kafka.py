@@ -13,8 +13,8 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.errors import PlatformError, TableError
-from jobs.ingest.accounts import Tally
+from jobs.errors import TableError
+from jobs.ingest.accounts import Tally, as_failure
 from jobs.ingest.archive.events import TOPICS, topic_tables
 from jobs.ingest.archive.gaps import SHOWN, gaps
 from jobs.ingest.archive.messages import read_messages
@@ -132,8 +132,8 @@ def apply_messages(
     for topic in sorted((set(waiting) | set(held)) & set(tables)):
         try:
             done.append(step.apply(topic, past.get(topic, 0), waiting.get(topic, (0, 0))[1]))
-        except PlatformError as error:  # the other topics go on
-            failed.append(error)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one topic, the other topics go on
+            failed.append(as_failure(tables[topic].name, f"topic {topic}", error))
     others = {topic: waiting[topic][1] for topic in sorted(set(waiting) - set(tables))}
     step.note_others(set(waiting), others)
     if failed:
