@@ -7,7 +7,7 @@ way: it is awaited, and its table is held once the checkpoint has moved and it s
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from jobs.ingest.dumpling.export import table_of
@@ -56,7 +56,9 @@ class Absent:
 
     stops: list[Stop] = field(default_factory=list)
     awaited: list[str] = field(default_factory=list)
-    """Files that may be on their way: their tables go on."""
+    """Files that may be on their way: their tables go on, and count as complete up to them only."""
+    open: list[tuple[str, int]] = field(default_factory=list)
+    """Tables of these files, and the least commit_ts that each may hold."""
 
 
 def absent_files(sources: Sources, feed: Feed, entries: Mapping[tuple[str, str], Entry]) -> Absent:
@@ -78,6 +80,7 @@ def absent_files(sources: Sources, feed: Feed, entries: Mapping[tuple[str, str],
             last = gap.stop > mine.limit and not mine.unnamed()
             if last and not (mine.is_passed(sources.checkpoint) or _was_awaited(entries, path, sources.checkpoint)):
                 found.awaited += [path] if owners else []
+                found.open += [(name, at) for name, at, _ in _stops(feed, owners, mine, gap.start, "")]
                 continue
             what = "is empty" if gap.start in mine.files else "is missing"
             there = "the index of its folder names it" if last else "later files of its folder are there"
@@ -111,6 +114,7 @@ def _unnamed(
     first = first_commit_ts(feed.root, path, feed.changefeed)
     if first is None and not _was_awaited(entries, path, sources.checkpoint):
         found.awaited.append(path)
+        found.open += [(name, at) for name, at, _ in _stops(feed, owners, mine, numbers[0], "")]
     elif first is None or first <= sources.checkpoint:
         why = f"no index of its folder names {path}, which holds changes up to the checkpoint"
         for name, at, said in _stops(feed, owners, mine, numbers[0], why):
@@ -169,6 +173,13 @@ def hold(sources: Sources, stops: Iterable[Stop]) -> None:
     """Hold the tables, each at the earliest of its stops."""
     for stop in stops:
         sources.tables[stop.name] = sources.tables[stop.name].hold(stop.at, stop.reason)
+
+
+def leave_open(sources: Sources, absent: Absent) -> None:
+    """Let tables count as complete up to their awaited files only: one of them may be lost."""
+    for name, at in absent.open:
+        table = sources.tables[name]
+        sources.tables[name] = replace(table, open_from=min(at, table.open_from or at))
 
 
 def note_awaited(work: Work, manifest: Manifest, paths: Iterable[str], checkpoint: int) -> None:

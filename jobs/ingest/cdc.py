@@ -19,7 +19,17 @@ import pyarrow as pa
 from jobs.config.ingest import TableRules
 from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
-from jobs.ingest.absent import Absent, Stop, absent_files, cover, hold, note_awaited, tables_of, unreadable_files
+from jobs.ingest.absent import (
+    Absent,
+    Stop,
+    absent_files,
+    cover,
+    hold,
+    leave_open,
+    note_awaited,
+    tables_of,
+    unreadable_files,
+)
 from jobs.ingest.accounts import (
     Counts,
     arrived_in,
@@ -134,6 +144,7 @@ def run(work: Work) -> Outcome:
         sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
         _keep_first_snapshot(sources, past)
         hold(sources, absent.stops)
+    leave_open(sources, absent)
     hold(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last)
     files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}

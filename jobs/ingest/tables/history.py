@@ -27,6 +27,8 @@ class SourceTable:
     barrier: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
     held: str | None = None
+    open_from: int | None = None
+    """commit_ts from which a file that is awaited may hold changes: they are not known to be complete from there on."""
     ended: int | None = None
     """commit_ts at which it was dropped; None: it is there."""
 
@@ -59,6 +61,10 @@ class SourceTable:
     def limit(self, checkpoint: int) -> int:
         """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""
         return checkpoint if self.barrier is None else min(checkpoint, self.barrier - 1)
+
+    def complete_to(self, limit: int) -> int:
+        """Return the commit_ts up to which no change is missing when changes up to `limit` were applied."""
+        return limit if self.open_from is None else min(limit, self.open_from - 1)
 
     def exists_at(self, checkpoint: int) -> bool:
         """Return whether the table is there at the checkpoint, and may be shown."""
