@@ -1,6 +1,7 @@
 """Odd names, colliding names, a table that cannot be written and a reader that breaks down: one run after another."""
 
 import json
+from collections import Counter
 
 import pytest
 from pyspark.sql import functions as F
@@ -26,7 +27,8 @@ class Sink:
 
     def __init__(self, root):
         self.root = root
-        self.files = 0
+        self.files = Counter()
+        """Files by folder: a number that is left out is a file that is missing."""
 
     def schema(self, name, columns, version=5, query="", action=0):
         """Write a schema file; the first column is the key."""
@@ -43,15 +45,16 @@ class Sink:
     def rows(self, name, rows, version=5):
         """Write (commit_ts, kind, row) as a file of their own."""
         schema, table = name
-        self.files += 1
         folder = f"{schema}/{table}/{version}"
+        self.files[folder] += 1
+        file = f"CDC{self.files[folder]:06d}.json"
         lines = [
             {"database": schema, "table": table, "type": kind, "data": [row], "_tidb": {"commitTs": ts}}
             | {"old": [row] if kind == "UPDATE" else None}
             for ts, kind, row in rows
         ]
-        self._write(f"{folder}/CDC{self.files:06d}.json", "\r\n".join(json.dumps(line) for line in lines))
-        self._write(f"{folder}/meta/CDC.index", f"CDC{self.files:06d}.json\n")
+        self._write(f"{folder}/{file}", "\r\n".join(json.dumps(line) for line in lines))
+        self._write(f"{folder}/meta/CDC.index", f"{file}\n")
 
     def checkpoint(self, ts):
         self._write("metadata", f'{{"checkpoint-ts":{ts}}}')
