@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jobs.visual.knn.join import Join
     from jobs.visual.knn.wish import Progress, Report
 
-MISSED = 10
+MISSED = 11
 """Exit code where neighbours are written, and the recall that was asked for was not reached."""
 SAID = {
     "open": "Opening the index",
@@ -46,7 +46,7 @@ def knn(
 
     Above 20,000 vectors an inverted file is tuned on a sample until the lower end of the recall's 95 % interval is
     --recall. If that cannot be had, all are compared up to 60,000; above, what was found is written, and said: with
-    exit code 10 where even the mean is below --recall. Rows that are NaN, infinite or zero go to a quarantine file.
+    exit code 11 where even the mean is below --recall. Rows that are NaN, infinite or zero go to a quarantine file.
 
     `pinlake knn VECTORS.npy --k 50 --recall 0.98 --out NEIGHBOURS.parquet`
     """
