@@ -9,15 +9,12 @@ read + carried = applied + superseded + pending + quarantined (carried: rows an 
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from jobs.config.ingest import TableRules
-from jobs.errors import PlatformError, TableError
 from jobs.ingest import retakes
 from jobs.ingest.absent import (
     Absent,
@@ -30,28 +27,18 @@ from jobs.ingest.absent import (
     tables_of,
     unreadable_files,
 )
-from jobs.ingest.accounts import (
-    Counts,
-    arrived_in,
-    as_failure,
-    note_failed,
-    note_gone,
-    note_marks,
-    tallies,
-    unapplied,
-)
+from jobs.ingest.apply import apply_changes
 from jobs.ingest.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.intake.batches import Intake, Taken, settle_vanished, take_in
+from jobs.ingest.intake.batches import Intake, settle_vanished, take_in
 from jobs.ingest.intake.keyless import identified
 from jobs.ingest.intake.manifest import Manifest, refuse
 from jobs.ingest.intake.replay import reasons_in, replay_of
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import LEDGER_FIELDS, Task
 from jobs.ingest.intake.tolerance import excesses
-from jobs.ingest.silver import Mark, create, merge, outdated, silver_schema
+from jobs.ingest.silver import silver_schema
 from jobs.ingest.sources import Sources, join
-from jobs.ingest.tables.history import SourceTable
 from jobs.ingest.tables.words import TableName
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.changefeed import read_changefeed
@@ -79,16 +66,6 @@ _PATIENCE = 3.0
 INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
 
 
-@dataclass
-class _Result:
-    mark: Mark
-    due: int
-    merges: bool = True
-    """Whether changes are due; else only its silver is looked after."""
-    applied: int = 0
-    error: PlatformError | None = None
-
-
 def run(work: Work) -> Outcome:
     """Ingest what is new.
 
@@ -102,10 +79,7 @@ def run(work: Work) -> Outcome:
         ValidationFailed: the changes of a table break a critical expectation; the other tables are done.
         TableError: the numbers do not add up.
     """
-    ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
-    named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
-    feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None  # its checkpoint is read before anything is listed
-    export = _export(work, dumpling) if dumpling else None
+    feed, export = _named(work)
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return Outcome()
@@ -119,22 +93,9 @@ def run(work: Work) -> Outcome:
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
-    unknown = {
-        path: f"{why[1]}: {why[2]}"
-        for found in (feed, export)
-        if found is not None
-        for path, why in found.unknown.items()
-    }
-    unknown_files = sum(
-        refuse(work, manifest, name, found.unknown)
-        for name, found in (("ticdc", feed), ("dumpling", export))
-        if found is not None and found.unknown
-    )
+    unknown = _refuse_unknown(work, manifest, feed, export)
     settle_vanished(work, INTAKE, manifest, sources.items)
-    absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
-    note_awaited(work, manifest, absent.awaited, sources.checkpoint)
-    if "resnapshot" in work.options:
-        _cover(work, manifest, sources, feed, absent)
+    absent = _absent(work, manifest, sources, feed)
     hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = take_in(work, INTAKE, manifest, sources.items, again)
@@ -147,12 +108,48 @@ def run(work: Work) -> Outcome:
     leave_open(sources, absent)
     hold(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last)
-    files = {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown_files}
-    files |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
-    files |= {"missing_files": len({path for stop in absent.stops for path in stop.paths} | set(absent.awaited))}
+    counts |= {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
+    return _outcome(sources, feed, export, absent, counts)
+
+
+def _named(work: Work) -> tuple[Feed | None, Export | None]:
+    """Return the change feed and the snapshot that the run was given; the feed's checkpoint is read first."""
+    ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
+    named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
+    feed = read_feed(ticdc, named, _PATIENCE) if ticdc else None
+    return feed, _export(work, dumpling) if dumpling else None
+
+
+def _refuse_unknown(work: Work, manifest: Manifest, feed: Feed | None, export: Export | None) -> int:
+    """Quarantine files that fit no rule of their source; return how many were new."""
+    found = {"ticdc": feed.unknown if feed else {}, "dumpling": export.unknown if export else {}}
+    return sum(refuse(work, manifest, name, unknown) for name, unknown in found.items() if unknown)
+
+
+def _absent(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None) -> Absent:
+    """Return what of the feed's files is missing, less what a snapshot named now stands in for."""
+    absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
+    note_awaited(work, manifest, absent.awaited, sources.checkpoint)
+    if "resnapshot" in work.options:
+        _cover(work, manifest, sources, feed, absent)
+    return absent
+
+
+def _outcome(
+    sources: Sources, feed: Feed | None, export: Export | None, absent: Absent, counts: dict[str, int]
+) -> Outcome:
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
     drifted = _drifted(sources)
-    counts |= files | {"tables": len(sources.tables), "held": len(held), "drifted": len(drifted)}
+    unknown = {
+        path: f"{why[1]}: {why[2]}"
+        for found in (feed, export)
+        if found is not None
+        for path, why in sorted(found.unknown.items())
+    }
+    missing = {path for stop in absent.stops for path in stop.paths} | set(absent.awaited)
+    counts |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
+    counts |= {"missing_files": len(missing), "tables": len(sources.tables)}
+    counts |= {"held": len(held), "drifted": len(drifted)}
     detail = {
         "held": held,
         "awaited": absent.awaited,
@@ -208,94 +205,6 @@ def _drifted(sources: Sources) -> dict[str, list[str]]:
     live = {t.full_name: t for t in sources.tables.values() if t.exists_at(sources.checkpoint)}
     found = {name: drift(silver_schema(live[name]), known[name]) for name in sorted(live.keys() & known.keys())}
     return {name: clauses for name, clauses in found.items() if clauses}
-
-
-def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Taken, newest: int) -> dict[str, int]:
-    """Merge what bronze holds and silver does not, table by table; return the counts.
-
-    Args:
-        work: lake, settings, progress.
-        sources: the tables and the checkpoint.
-        past: newest row of ops.checkpoints by table.
-        taken: what this run brought to bronze.
-        newest: newest batch of bronze.
-    """
-    at = sources.checkpoint
-    marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
-    counts = unapplied(work.lake, marks, taken.batches, at)
-    arrived, late = arrived_in(work.lake, taken.batches, at)
-    if taken.read != arrived + taken.quarantined:
-        raise TableError(
-            f"bronze.ledger: {taken.read} changes were read, {arrived} are there, {taken.quarantined} in quarantine. "
-            "Every change must be one or the other; silver was not touched, report this as a bug."
-        )
-    live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
-    due = {name for name, count in counts.items() if count.due}
-    results = _merge_all(work, [_result(mark, counts.get(name), name in due) for name, mark in sorted(live.items())])
-    errors = note_gone(work, sources, past, newest)
-    failed = [result for result in results if result.error is not None]
-    lost = {result.mark.table.full_name for result in failed}
-    done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
-    tally = tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
-    note_marks(work, done, past, newest, tally)
-    note_failed(work, [(r.mark, r.error) for r in failed], past, tally)
-    errors = [result.error for result in failed if result.error is not None] + errors
-    if errors:
-        raise errors[0]
-    fresh, total, due_rows, waiting = (
-        sum(getattr(count, name) for count in counts.values()) for name in ("fresh", "total", "due", "late")
-    )
-    applied = sum(result.applied for result in results)
-    # rows of no table: of one that comes above the checkpoint, or under a name after the table had lost it
-    unborn, strays = late - waiting, (arrived - late) - (fresh - waiting)
-    named = {"read": taken.read, "carried": total - fresh, "applied": applied}
-    named |= {"superseded": due_rows - applied + strays, "pending": total - due_rows + unborn}
-    return named | {"quarantined": taken.quarantined}
-
-
-def _result(mark: Mark, count: Counts | None, merges: bool) -> _Result:
-    return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0, merges)
-
-
-def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
-    done = 0
-
-    def one(result: _Result) -> _Result:
-        nonlocal done
-        name = result.mark.table.silver
-        try:
-            _bring_up(work, result)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
-            result.error = as_failure(name, result.mark.table.full_name, error)
-            work.progress(str(result.error))
-            return result
-        done += 1
-        if result.merges:
-            said = f"{result.applied:,} of {result.due:,} changes applied"
-            work.progress(f"{done} of {len(results)} tables: {name}, {said}")
-        return result
-
-    with ThreadPoolExecutor(work.context.settings.ingest.parallel_tables) as pool:
-        return list(pool.map(one, results))
-
-
-def _bring_up(work: Work, result: _Result) -> None:
-    """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
-    table = result.mark.table
-    if not (result.merges or outdated(work.lake, table)):
-        if not table.held:  # a table of which nothing may be shown yet is not an empty one
-            create(work, table)
-        return
-    result.merges = True
-    result.applied = merge(work, result.mark)
-    if result.applied > result.due:
-        raise TableError(
-            f"{table.silver}: {result.applied} rows changed from {result.due} changes; report this as a bug."
-        )
-
-
-def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:
-    return Mark(table, past["batch"] if past else 0, past["checkpoint_ts"] if past else 0, table.limit(checkpoint))
 
 
 def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:

@@ -96,12 +96,7 @@ def join(
     sources.versions = lives.versions
     check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
     if feed is not None:
-        sources.held_files += feed.unnamed
-        _show_nameless(sources, feed)
-        _hold_slashed(sources, feed)
-        _hold_exchanged(sources, feed)
-        _hold_late_start(sources, feed, settings, past or {})
-        _feed_items(sources, feed, settings)
+        _add_feed(sources, feed, settings, past or {})
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
         _hold_blocked(sources, export)
@@ -113,6 +108,16 @@ def join(
             _hold_blocked(sources, found)
     hold_unwritable(sources.tables, past or {})
     return sources
+
+
+def _add_feed(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
+    """Add the feed's files, and hold the tables that it cannot be followed for."""
+    sources.held_files += feed.unnamed
+    _show_nameless(sources, feed)
+    _hold_slashed(sources, feed)
+    _hold_exchanged(sources, feed)
+    _hold_late_start(sources, feed, settings, past)
+    _feed_items(sources, feed, settings)
 
 
 def _set_aside(
