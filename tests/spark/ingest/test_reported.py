@@ -6,8 +6,10 @@ Each input is read in a run of its own, on a lake of its own.
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.config import Settings
+from jobs.config.ingest import Ingest, TableRules
 from jobs.errors import PlatformError
-from jobs.ingest import cdc
+from jobs.ingest import cdc, kafka
 from jobs.lake.checkpoints import newest_checkpoints
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
@@ -114,3 +116,53 @@ def test_a_file_that_an_index_names_and_that_is_not_there_stops_the_checkpoint_b
     assert any("app/idx" in path for path in outcome.detail["awaited"])
     reached = {name: row["checkpoint_ts"] for name, row in newest_checkpoints(lake).items()}
     assert reached["app.idx"] == 460000000001999999
+
+
+def test_exports_of_every_kind_are_read_or_say_what_is_wrong(lake, work, shared):
+    reported = shared / "fixtures/reported"
+    with pytest.raises(PlatformError, match=r"REPLICATION CLIENT|privilege"):
+        cdc.run(work(**options(reported / "dump-metadata-without-pos")))
+    geo = {"app.geo": TableRules(exclude=True)}
+    excluded = Settings(ingest=Ingest(tables=geo))
+    counts = cdc.run(work(settings=excluded, **options(reported / "dump-unknown-type-excluded"))).counts
+    assert (counts["held"], lake.read("silver.app_t").isEmpty()) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("case", "live", "held"),
+    [
+        ("dump-view-placeholder", {"app_t": None}, set()),
+        ("dump-parquet", {"app_t": 2}, set()),
+        ("ddl-misc", dict.fromkeys(("app_ad", "app_ai", "app_bt", "app_cm", "app_df"), 1), {"app.now", "app.dor"}),
+        ("extreme-values", {"app_x": 5}, set()),
+        ("odd-names", {"my-db_spaces": 2, "my-db_parens": 2, "my-db_own": 2, "my-db_dots": 2}, set()),
+        ("reserved-column-names", {}, set()),
+        ("silver-name-collision", {"ok_fine": None}, {"a.b_c", "a_b.c"}),
+        ("unique-key-on-generated", {}, set()),
+    ],
+)
+def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, live, held):
+    cdc.run(work(**options(shared / "fixtures/reported" / case)))
+    found = blocked(lake)
+    assert set(found) <= held, found
+    for table, rows in live.items():
+        count = lake.read(f"silver.{table}").where("NOT _deleted").count()
+        assert count == rows or (rows is None and count), table
+
+
+@pytest.mark.parametrize(
+    ("case", "applied", "aside", "held"),
+    [
+        ("kafka-two-objects-in-a-message", 2, 3, 0),
+        ("kafka-nan", 5, 15, 0),
+        ("kafka-ts-in-seconds", 3, 0, 0),
+        ("kafka-whole-files-lost", 0, 5, 1),
+        ("kafka-aiven-names", 2, 0, 0),
+        ("secor-epoch-format", 0, 1, 0),
+        ("secor-hadoop-snappy", 51, 0, 0),
+        ("secor-split-by-field", 2, 0, 0),
+    ],
+)
+def test_reported_messages(lake, work, shared, case, applied, aside, held):
+    counts = kafka.run(work(kafka=[str(shared / "fixtures/reported" / case / "kafka")])).counts
+    assert (counts["applied"], counts["quarantined"], counts["held"]) == (applied, aside, held)
