@@ -186,7 +186,9 @@ def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int,
         row: dict[str, Any] = {"table": table.full_name, "start_ts": _start(table, before)}
         row |= {"keys": list(table.key), "held": table.held}
         # a table held at an earlier version keeps what it has: what is in silver is not taken back
-        row["checkpoint_ts"] = max(table.complete_to(mark.limit), mark.checkpoint)
+        row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
+        complete = table.complete_to(row["checkpoint_ts"])
+        row["complete_ts"] = complete if complete < row["checkpoint_ts"] else None
         row["batch"] = newest
         rows.append(row | asdict(tally.get(table.full_name, Tally())))
     _append(work, rows, past)

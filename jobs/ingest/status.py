@@ -11,6 +11,9 @@ from jobs.lake.query import Tables
 from jobs.lake.sources import SILVER
 from jobs.lake.table import Time
 
+_LAST = ("checkpoint_ts", "complete_ts", "pending", "held")
+"""What the newest row of ops.checkpoints says of a table."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -46,7 +49,7 @@ def status(root: str, now: datetime | None = None) -> list[Status]:
         now: what lag is measured from.
     """
     sums = ", ".join(f"sum({name}) as {name}" for name in ("files", "applied", "superseded", "quarantined"))
-    last = ", ".join(f"last_value({name} order by at) as {name}" for name in ("checkpoint_ts", "pending", "held"))
+    last = ", ".join(f"last_value({name} order by at) as {name}" for name in _LAST)
     query = f'select "table" as name, {sums}, {last} from checkpoints group by name order by name'  # noqa: S608
     rows = Tables(root).ask(query, {"ops.checkpoints": None})
     missing = awaited(root)
@@ -74,7 +77,7 @@ def without_table(found: Iterable[Status], settings: Ingest) -> list[str]:
 
 
 def _status(row: dict[str, Any], missing: Iterable[str], now: datetime) -> Status:
-    tso = row["checkpoint_ts"]
+    tso = row["complete_ts"] or row["checkpoint_ts"]
     # a TSO is milliseconds since 1970, shifted by 18 bits
     at = datetime.fromtimestamp((tso >> 18) / 1000, UTC) if tso else None
     counts = {name: row[name] or 0 for name in ("files", "applied", "superseded", "pending", "quarantined")}

@@ -111,6 +111,12 @@ CHECKPOINTS = _ops(
         "bigint",
         "TSO up to which every change is in silver; events: TSO of the newest event.",
     ),
+    Column(
+        "complete_ts",
+        "bigint",
+        "TSO up to which no change can be missing, where a file is awaited that may hold changes below the checkpoint; "
+        "null elsewhere.",
+    ),
     Column("batch", "bigint", "Newest bronze batch that is in silver."),
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
