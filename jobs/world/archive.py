@@ -62,11 +62,13 @@ class Archive:
             self._spoil(day, partition, lines)
 
     def _spoil(self, day: str, partition: int, lines: Any) -> None:
-        """Write broken messages: cut-off JSON beside the day's files, the last one undated."""
+        """Write broken messages: cut-off JSON behind a repeated event in a file of its own, the last one undated."""
         body = bytes(content(lines.slice(0, 1)))
         cut = body[: len(body) // 2] + b"\n"
         if self._bad > 1:
-            self._events.stray(day, partition, cut * (self._bad - 1))
+            # behind a whole one: a file of which nothing can be read would hold the topic
+            self._events.stray(day, partition, body.rstrip(b"\n") + b"\n" + cut * (self._bad - 1))
+            self.repeated += 1
         undated = body[: body.rindex(b',"ts"')] + b',"ts":null}\n'
         self._events.stray(_UNDATED, partition, undated)
         self.broken, self._bad = self._bad, 0

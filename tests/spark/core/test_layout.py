@@ -67,7 +67,7 @@ def test_a_change_of_scattered_keys_is_a_file_more_and_reads_right(lake, table, 
     some = table.select("id").where(F.pmod("id", F.lit(50)) == 0)
     new = lake.spark.range(1 << 21, (1 << 21) + 20).select("id")
     count = some.count()
-    assert put(lake, PINS, pins(lake, some.unionByName(new), 20)) == count + 20
+    assert put(lake, TABLE, ("id",), pins(lake, some.unionByName(new), 20)) == count + 20
     now = lake.scan(TABLE)
     assert now.count() == table.count() + 20 == now.select("id").distinct().count()
     assert now.where("title = 'of 20'").count() == now.where("_commit_ts = 20").count() == count + 20
@@ -103,7 +103,7 @@ def test_maintain_puts_scattered_keys_in_order_and_changes_no_row(lake, table):
     ids = table.select("id").collect()
     for turn in range(2, 7):
         some = lake.spark.createDataFrame(ids[turn::10], "id bigint")
-        put(lake, PINS, pins(lake, some, 10 * turn))
+        put(lake, TABLE, ("id",), pins(lake, some, 10 * turn))
     before, rows = measured(lake), lake.scan(TABLE).collect()
     assert before.spread() > 0.3
     version = lake.version(TABLE)
