@@ -56,6 +56,8 @@ class _Seen:
     binary: set[bytes] = field(default_factory=set)
     """Values of binary columns."""
     binary_in: str = ""
+    strange: list[str] = field(default_factory=list)
+    """What is wrong with files whose first record is none: where other files have good ones, a damaged record."""
 
 
 def csv_options(heads: Sequence[Head], csv: Csv, terminator: str, place: str | None) -> Csv:
@@ -76,6 +78,8 @@ def csv_options(heads: Sequence[Head], csv: Csv, terminator: str, place: str | N
     seen = _Seen()
     for head in heads:
         _look(seen, head, csv, dialect)
+    if seen.strange and not seen.old:
+        raise SourceError(seen.strange[0])
     for setting, said, shown in (
         ("sink.csv.output-field-header", csv.output_field_header, seen.header),
         ("sink.csv.output-old-value", csv.output_old_value, seen.old),
@@ -107,26 +111,30 @@ def _shown_delimiter(content: bytes) -> str:
 
 def _look(seen: _Seen, head: Head, csv: Csv, dialect: Dialect) -> None:
     header = head.content.startswith(HEADER)
-    seen.header.setdefault(header, head.path)
     end = dialect.line_end.search(head.content) if header else None
     if header and end is None:
-        raise SourceError(
+        seen.strange.append(
             f"{head.path}: nothing ends its header, as sink.terminator = {dialect.terminator or 'CRLF'!r} does. {_ASK}"
         )
+        return
     body = head.content[end.end() :] if end else head.content
     if not body.strip():
+        seen.header.setdefault(header, head.path)
         return
     found = _first(csv, dialect).match(body)
     if found is None:
-        raise SourceError(
+        seen.strange.append(
             f"{head.path}: no record of TiCDC's CSV with delimiter {csv.delimiter!r} and quote {csv.quote!r} begins "
             f"it. {_ASK}"
         )
+        return
     if found["commit"] is None:
-        raise SourceError(
+        seen.strange.append(
             f"{head.path}: its records carry no commit-ts (sink.csv.include-commit-ts is false), so they have no order "
             "and repetitions cannot be told. Create the changefeed with include-commit-ts = true."
         )
+        return
+    seen.header.setdefault(header, head.path)
     seen.old.setdefault(found["update"] is not None, head.path)
     if csv.quote:
         _look_at_values(seen, head, _whole(records(body, dialect), head), 5 if found["update"] else 4)

@@ -125,12 +125,16 @@ def test_damaged_lines_are_accounted_for_and_end_no_run(feeds):
     def holds(steps, shape, seed):
         chance = random.Random(seed)
 
+        first = [True]
+
         def damage(line):
+            if first and first.pop():  # of a feed of which no record is whole nobody can tell the dialect
+                return line
             at = chance.randrange(len(line))
             spoiled = [line[:at], line[:at] + b"\xff" + line[at:], line[:at] + b'"' + line[at + 1 :], line + b",1"]
             return chance.choice(spoiled) or b"?" if chance.random() < 0.2 else line
 
-        made = Database(steps, *shape)
+        made = Database([("insert", 0, 0, 1), *steps], *shape)
         sources, rows = tree(made, made.ts, damage=damage)
         accounted(sources, rows, made.ts)
         assert all(row["raw"] is not None and row["reason"] for row in rows[BAD])
