@@ -7,7 +7,7 @@ from jobs.lake.conversions import convert
 
 def rows_of(table, ledger, checkpoint):
     """Return key -> column -> text of a `SourceTable` as of the checkpoint."""
-    mine = [row for row in ledger if _is_mine(table, row) and row["_commit_ts"] <= table.limit(checkpoint)]
+    mine = [row for row in ledger if is_mine(table, row) and row["_commit_ts"] <= table.limit(checkpoint)]
     newest = {}
     for row in sorted(mine, key=lambda row: (row["_commit_ts"], row["_op_rank"])):
         newest[tuple(json.loads(row["key"]))] = row
@@ -15,7 +15,8 @@ def rows_of(table, ledger, checkpoint):
     return {key: {column.name: _text(column, row) for column in table.columns} for key, row in kept.items()}
 
 
-def _is_mine(table, row):
+def is_mine(table, row):
+    """Return whether a row of the ledger is the table's, and not from before its last truncation."""
     at, floor = row["_commit_ts"], max(table.floors, default=0)
     here = any(s.table == row["table"] and s.start <= at and (s.end is None or at < s.end) for s in table.segments)
     return here and at >= floor

@@ -87,8 +87,7 @@ def absent_files(sources: Sources, feed: Feed, entries: Mapping[tuple[str, str],
             paths = tuple(mine.path(number) for number in gap[:_LONGEST])
             stops = _stops(feed, owners, mine, gap.start, f"{path} {what} and {there}")
             found.stops += [Stop(*stop, "ticdc", paths) for stop in stops]
-        for stop in _unnamed(sources, feed, mine, owners, found, entries):
-            found.stops.append(stop)
+        found.stops += _unnamed(sources, feed, mine, owners, found, entries)
     return found
 
 
@@ -188,15 +187,13 @@ def note_awaited(work: Work, manifest: Manifest, paths: Iterable[str], checkpoin
     note_status(work, manifest, "ticdc", fresh, AWAITED, str(checkpoint))
 
 
-def cover(work: Work, manifest: Manifest, stops: Iterable[Stop], name: str, tso: int) -> list[Stop]:
-    """Note the files of a table that a new snapshot stands in for; return the other stops.
+def cover(work: Work, manifest: Manifest, stops: Iterable[Stop], name: str, tso: int) -> None:
+    """Note the files of a table that a new snapshot stands in for.
 
     A person named the snapshot since the files are lost: what they may hold from before it is in it.
     """
-    left = []
     for stop in stops:
         if stop.name != name or stop.at > tso:
-            left.append(stop)
             continue
         missing = [path for path in stop.paths if (stop.source, path) not in manifest.entries]
         detail = f"{stop.why}; the snapshot of {name} at {tso} stands in for it"
@@ -205,7 +202,6 @@ def cover(work: Work, manifest: Manifest, stops: Iterable[Stop], name: str, tso:
         rows = [common | {"object": path, "run_id": work.run_id, "at": at} for path in missing]
         work.lake.append_rows(QUARANTINE.name, rows)
         note_status(work, manifest, stop.source, stop.paths, COVERED, None)
-    return left
 
 
 def _owners(sources: Sources, folder: Folder) -> Iterator[SourceTable]:
@@ -224,12 +220,12 @@ def _stops(
     feed: Feed, owners: Iterable[SourceTable], mine: Numbered, number: int, why: str
 ) -> Iterator[tuple[str, int, str]]:
     """Yield table, the least commit_ts that a file may hold, and what is wrong, unless its rows do not count."""
-    for table in owners:
-        before, after = mine.neighbours(number)
-        last = last_commit_ts(feed.root, before.path, feed.changefeed) if before else None
-        if not _is_past(
-            feed, table, mine.folder, last, first_commit_ts(feed.root, after.path, feed.changefeed) if after else None
-        ):
+    some = list(owners)
+    before, after = mine.neighbours(number) if some else (None, None)
+    last = last_commit_ts(feed.root, before.path, feed.changefeed) if before else None
+    first = first_commit_ts(feed.root, after.path, feed.changefeed) if after else None
+    for table in some:
+        if not _is_past(feed, table, mine.folder, last, first):
             yield table.full_name, max(last or 0, mine.folder.version + 1), why
 
 

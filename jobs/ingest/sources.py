@@ -283,6 +283,8 @@ def _wait(
 
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
     dialect = dialect_of(export, settings.dump)
+    known: dict[TableName, tuple[RowSpec | None, tuple[SourceColumn, ...]]] = {}
+    """What the rows of each table are: an export may have many files of one."""
     for file, name in export.data:
         full = ".".join(name)
         if settings.tables.get(full, TableRules()).exclude:
@@ -290,10 +292,12 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         if name in export.blocked:
             sources.held_files.append(file.path)
             continue
-        snapshot = Snapshot(export.tso, export.creates[name])
-        version, found = _exported(full, snapshot, settings)
-        spec = _row_spec(*name, version, settings.timezone, settings)
-        _hold_exported(sources, full, snapshot, settings)
+        if name not in known:
+            snapshot = Snapshot(export.tso, export.creates[name])
+            version, found = _exported(full, snapshot, settings)
+            known[name] = _row_spec(*name, version, settings.timezone, settings), found
+            _hold_exported(sources, full, snapshot, settings)
+        spec, found = known[name]
         if spec is None:
             sources.held_files.append(file.path)
             continue
@@ -302,13 +306,18 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         sources.items.append(Item(file, task))
 
 
+def _told(full: str, snapshot: Snapshot, settings: Ingest) -> Version:
+    """Return a table's columns and key as its CREATE TABLE in an export and the settings tell them."""
+    rules = settings.tables.get(full, TableRules())
+    return Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+
+
 def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version, tuple[SourceColumn, ...]]:
     """Return how rows of an export are read, and which of the generated columns that they lack are computed."""
-    rules = settings.tables.get(full, TableRules())
-    version = Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+    version, masked = _told(full, snapshot, settings), settings.tables.get(full, TableRules()).mask
     # an export has no generated columns at all; conf speaks of the feed's rows alone
     columns = tuple(replace(c, generated=c.expression != "", stored=False) for c in version.columns)
-    there = [c for c in columns if not c.generated and c.name not in rules.mask]
+    there = [c for c in columns if not c.generated and c.name not in masked]
     found = (c for c in version.columns if c.stored and not c.left_out and computable(c, there))
     return replace(version, columns=columns), tuple(found)
 
@@ -316,8 +325,7 @@ def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version,
 def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
     """Hold a table of which an export has rows without a key, or without values that silver needs."""
     version, found = _exported(full, snapshot, settings)
-    whole = Knowledge(settings.tables.get(full, TableRules()), snapshot).snapshot_version()
-    stored = [c.name for c in (whole.columns if whole else ()) if c.stored and not c.left_out]
+    stored = [c.name for c in _told(full, snapshot, settings).columns if c.stored and not c.left_out]
     lost = ", ".join(name for name in stored if name not in {c.name for c in found})
     reason = ""
     if lost:

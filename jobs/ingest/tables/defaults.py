@@ -5,10 +5,12 @@ bytes in JSON, which loses those above \x7f: the statement's own literal (b'101'
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 
+from jobs.ingest.tables.definitions import edits
 from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.tables.words import Token, group, parts, qualified, tokens
+from jobs.ingest.tables.words import Token
 
 _CLOCKS = {"CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "NEXT"}
 _OPEN, _BYTES = Token("sign", "("), {"bit", "binary"}
@@ -71,40 +73,18 @@ def _written(column: SourceColumn, text: str) -> str:
     return text
 
 
-def _literal(column: SourceColumn, query: str) -> list[Token]:
+def _literal(column: SourceColumn, query: str) -> Sequence[Token]:
     """Return the words of the default that a statement gives a column, empty where it gives none."""
-    for definition in _definitions(query):
-        if not definition or definition[0].value.lower() != column.name.lower():
-            continue
-        said = [str(token) for token in definition]
-        at = next((i for i in range(1, len(said)) if said[i] == "DEFAULT"), None)
-        if at is None or at + 1 >= len(definition):
-            return []
-        value = definition[at + 1 : at + 3]
-        if value[0] == _OPEN or str(value[0]) in _CLOCKS or (value[0].kind == "word" and _OPEN in value[1:]):
-            raise Computed(f"computes the default of {column.name}")
-        return value
-    return []
+    defined = edits(query).defined.get(column.name.lower())
+    words = defined.words if defined is not None else ()
+    at = next((i for i in range(1, len(words)) if str(words[i]) == "DEFAULT"), None)
+    value = () if at is None else words[at + 1 : at + 3]
+    if value and (value[0] == _OPEN or str(value[0]) in _CLOCKS or (value[0].kind == "word" and _OPEN in value[1:])):
+        raise Computed(f"computes the default of {column.name}")
+    return value
 
 
-def _definitions(query: str) -> list[list[Token]]:
-    """Return the columns that an ALTER TABLE adds, each from its name on."""
-    words = list(tokens(query))
-    if [str(token) for token in words[:2]] != ["ALTER", "TABLE"] or len(words) < 4:
-        return []
-    found: list[list[Token]] = []
-    for spec in parts(words[qualified(words, 2, "")[1] :]):
-        said = [str(token) for token in spec]
-        if said[:1] != ["ADD"]:
-            continue
-        at = 1 + (said[1:2] == ["COLUMN"])
-        while said[at : at + 1] and said[at] in {"IF", "NOT", "EXISTS"}:
-            at += 1
-        found += parts(group(spec, at)) if spec[at : at + 1] == [_OPEN] else [spec[at:]]
-    return found
-
-
-def _plain(column: SourceColumn, literal: list[Token]) -> str:
+def _plain(column: SourceColumn, literal: Sequence[Token]) -> str:
     """Return a literal that the schema file leaves out."""
     first = literal[0]
     if first.kind == "text" or re.fullmatch(r"[+-]?\d+(\.\d+)?", first.value):
@@ -112,7 +92,7 @@ def _plain(column: SourceColumn, literal: list[Token]) -> str:
     raise Computed(f"has a default of {column.name} that its schema file does not tell")
 
 
-def _of_bytes(column: SourceColumn, literal: list[Token]) -> str:
+def _of_bytes(column: SourceColumn, literal: Sequence[Token]) -> str:
     """Return the default of a BIT or binary column: a number, or hexadecimal."""
     raw = _bytes(literal, column.kind) if literal else None
     if raw is None and not literal and column.default is not None and column.default.isascii():
@@ -124,7 +104,7 @@ def _of_bytes(column: SourceColumn, literal: list[Token]) -> str:
     return raw.hex() if column.type != "BINARY" else raw.ljust(column.length or 1, b"\0").hex()
 
 
-def _bytes(literal: list[Token], kind: str) -> bytes | None:
+def _bytes(literal: Sequence[Token], kind: str) -> bytes | None:
     """Return the bytes of a literal: b'101', x'05', 0x05, 0b101, a plain text, or a number, which is text to BINARY."""
     first, second = literal[0], literal[1] if len(literal) > 1 else Token("sign", "")
     if first.kind == "word" and second.kind == "text" and first.value.startswith("_"):

@@ -33,6 +33,8 @@ class Definition:
     generation: Generation | None = None
     members: tuple[str, ...] = ()
     """Names of an ENUM or SET."""
+    words: tuple[Token, ...] = ()
+    """The whole of it, from the column's name on."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,8 @@ def column_definition(words: Sequence[Token]) -> Definition:
     """Return what a column definition, which begins with the column's name, says beside the type."""
     kind = str(words[1]) if len(words) > 1 else ""
     members = group(list(words), 2) if kind in {"ENUM", "SET"} and words[2:3] == [_OPEN] else []
-    return Definition(
-        words[0].value, _generation(list(words)), tuple(word.value for word in members if word.kind == "text")
-    )
+    names = tuple(word.value for word in members if word.kind == "text")
+    return Definition(words[0].value, _generation(list(words)), names, tuple(words))
 
 
 def created(sql: str, schema: str = "") -> Created | None:

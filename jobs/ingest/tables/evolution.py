@@ -49,14 +49,9 @@ class Underivable(Exception):
     """What older rows have cannot be told from the ledger; the message says why."""
 
 
-_HIDDEN = "_v$_"
-"""What the names of the columns begin with that TiDB makes for an index of an expression."""
-
-
 def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
     """Return the columns of silver: virtual generated ones, which rows lack, are left to whoever reads."""
-    solid = (column for column in columns if not column.virtual and not column.left_out)
-    return tuple(column for column in solid if not column.name.lower().startswith(_HIDDEN))
+    return tuple(column for column in columns if not column.virtual and not column.left_out)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from jobs.ingest.intake.storage import read_head, read_raw
 from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.csv_records import Dialect, records
+from jobs.ingest.ticdc.csv_records import META, records
+from jobs.ingest.ticdc.shapes import dialect_of_feed
 
 _HEAD = 1 << 16
-_HEADER = b"ticdc-meta$"
 
 
 def first_commit_ts(root: str, path: str, changefeed: Changefeed) -> int | None:
@@ -39,10 +39,8 @@ def _all(path: str, content: bytes, changefeed: Changefeed) -> Iterator[int | No
     if path.endswith(".json"):
         yield from (_canal(line) for line in content.split(b"\n") if line.strip())
         return
-    sink = changefeed.sink
-    dialect = Dialect(sink.csv.delimiter, sink.csv.quote, sink.csv.null, sink.terminator)
-    for record in records(content, dialect):
-        if record.raw.startswith(_HEADER):
+    for record in records(content, dialect_of_feed(changefeed)):
+        if record.raw.startswith(META.encode()):
             continue
         text = record.fields[3] if record.fields and len(record.fields) > 3 else None
         yield int(text) if text and text.isdigit() else None

@@ -16,9 +16,8 @@ from jobs.errors import SourceError
 from jobs.ingest.intake.quotes import TEXTS, is_hexadecimal
 from jobs.ingest.tables.mysql import SourceColumn
 from jobs.ingest.ticdc.changefeed import Csv
-from jobs.ingest.ticdc.csv_records import Dialect, Record, records
+from jobs.ingest.ticdc.csv_records import META, Dialect, Record, records
 
-HEADER = b"ticdc-meta$"
 _RECORDS = 500
 """Records looked at in one file."""
 _NULL = re.compile(rb"(?i)\\[n0]|n|null|nil|none|na|n/a|-|")
@@ -110,7 +109,7 @@ def _shown_delimiter(content: bytes) -> str:
 
 
 def _look(seen: _Seen, head: Head, csv: Csv, dialect: Dialect) -> None:
-    header = head.content.startswith(HEADER)
+    header = head.content.startswith(META.encode())
     end = dialect.line_end.search(head.content) if header else None
     if header and end is None:
         seen.strange.append(

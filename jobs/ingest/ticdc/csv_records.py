@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+META = "ticdc-meta$"
+"""What the names of TiCDC's own fields begin with in a header."""
 Field = tuple[bool, bytes | None]
 """Whether it is quoted, and what it means."""
 

@@ -22,9 +22,8 @@ from jobs.ingest.intake.records import SCHEMA, as_written, cleaned, good_rows, l
 from jobs.ingest.intake.rows import RowSpec
 from jobs.ingest.intake.stream import BATCH_ROWS, Bad, Task, ending
 from jobs.ingest.intake.values import Faults, from_feed_csv
-from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
+from jobs.ingest.ticdc.csv_records import META, Dialect, orderly, records
 
-_META = "ticdc-meta$"
 _FIXED = ("operation", "table", "schema", "commit-ts")
 _UPDATE = "is-update"
 SETTINGS = "Name the changefeed's file with --changefeed: sink.csv.null, quote, delimiter, binary-encoding-method."
@@ -46,7 +45,7 @@ class CsvSpec:
     @property
     def fixed(self) -> tuple[str, ...]:
         """Return the names of the fields before the row."""
-        return tuple(_META + name for name in (*_FIXED, *((_UPDATE,) if self.old_value else ())))
+        return tuple(META + name for name in (*_FIXED, *((_UPDATE,) if self.old_value else ())))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +113,7 @@ def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
 
 def plain_body(content: bytes, dialect: Dialect) -> bytes:
     """Return what follows the header; it is told by its name, since a file that was taken up again has one more."""
-    start = (_META + _FIXED[0]).encode()
+    start = (META + _FIXED[0]).encode()
     if not content.startswith(start):
         return content
     end = dialect.line_end.search(content)

@@ -1,7 +1,7 @@
 """Any database, with the DDL that bug reports are about: silver is the model's state, every change accounted for.
 
 The feed is read as a run reads it: listing, schema files, replay of DDL, the readers of the executors. What Spark does
-afterwards, the newest change of each key in the columns of now, is done here by a few lines of Python over the same
+afterwards, the newest change of each key in the columns of now, is done by tests/silver.py in Python over the same
 metadata; tests/spark/ingest/test_histories.py holds Spark's own against a model.
 """
 
@@ -21,6 +21,7 @@ from jobs.ingest.intake.storage import read
 from jobs.ingest.intake.stream import BAD, CHANGE, FILE
 from jobs.ingest.sources import join
 from jobs.ingest.ticdc.feed import read_feed
+from tests.silver import is_mine, rows_of
 from tests.sourcemodel import SCHEMA, SHAPES, STEPS, Database
 
 HURRIED = settings(
@@ -38,30 +39,6 @@ def ingest(root):
             for row in batch.to_pylist():
                 rows[row["kind"]].append(row)
     return sources, rows
-
-
-def state(table, changes, until):
-    """Return the live rows of a table as the ledger tells them, as text."""
-    mine = [row for row in changes if row["_commit_ts"] <= until and within(table.life, row)]
-    newest = {}
-    for row in sorted(mine, key=lambda row: (row["_commit_ts"], row["_op_rank"], row["object"], row["row_no"])):
-        newest[row["key"]] = row
-    live = [row for row in newest.values() if row["op"] != "D"]
-    return [{column.name: text(column, row) for column in table.columns} for row in live]
-
-
-def within(life, row):
-    at = row["_commit_ts"]
-    named = any(s.table == row["table"] and s.start <= at and (s.end is None or at < s.end) for s in life.segments)
-    return named and at >= max(life.floors, default=0)
-
-
-def text(column, row):
-    at, values = row["_commit_ts"], dict(row["after"])
-    name = [name for start, name in column.names if at >= start or start == column.names[0][0]][-1]
-    if name in values and (column.since is None or at >= column.since):
-        return values[name]
-    return column.default
 
 
 def counted(rows):
@@ -92,7 +69,7 @@ def check(steps, part, csv, ids, twice):
         assert table.held is None or "changes the key" in table.held
         limit = table.limit(at)
         known = made.state_at(limit).get(name) if table.held else wanted[name]
-        assert known is None or counted(state(table, rows[CHANGE], limit)) == counted(known), name
+        assert known is None or counted(rows_of(table, rows[CHANGE], at).values()) == counted(known), name
     return sum(table.held is not None for table in there.values()), len(there)
 
 
@@ -100,7 +77,7 @@ def accounted(sources, rows, checkpoint):
     """Return how many rows of the files are somewhere: of one table, pending, of a table that is gone, or refused."""
     assert sum(row["rows"] for row in rows[FILE]) == len(rows[CHANGE]) + len(rows[BAD])
     for row in rows[CHANGE]:
-        claims = [name for name, table in sources.tables.items() if within(table.life, row)]
+        claims = [name for name, table in sources.tables.items() if is_mine(table, row)]
         assert len(claims) <= 1 or row["_commit_ts"] > checkpoint, claims
     return len(rows[CHANGE]) + len(rows[BAD])
 
