@@ -7,16 +7,17 @@ hypothesis can shrink them; a step that makes no sense where it stands is left o
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from jobs.ingest.ticdc.schemafile import checksum
+from tests.sourcetables import Col, Table, as_canal, generate, listed, shown, value_of
 
 SCHEMA = "h"
 NAMES = ("t0", "t1", "t2", "t3", "t4")
 KINDS = (
-    "insert", "insert", "insert", "insert", "update", "update", "delete", "add", "add_many", "add_generated",
+    "insert", "insert", "insert", "insert", "update", "update", "delete", "add", "add_many", "addgenerated",
     "drop_column", "replace_column", "rename_column", "retype", "add_unique", "drop_unique", "rename_unique",
     "truncate", "drop", "create", "like", "recover", "rename", "view", "restart",
 )  # fmt: skip
@@ -26,99 +27,6 @@ STEPS = st.lists(
 """What happens, to which table, at which place, and a number for values."""
 SHAPES = st.tuples(st.booleans(), st.booleans(), st.booleans())
 """Whether the feed is CSV, carries column ids, and writes every schema file twice."""
-
-
-@dataclass(frozen=True)
-class Col:
-    """A column of the model; `plus` of a generated column is what it adds to `id`."""
-
-    name: str
-    type: str = "VARCHAR"
-    length: int | None = 20
-    nullable: bool = True
-    default: str | None = None
-    generated: str = ""
-    """Empty, VIRTUAL or STORED."""
-    plus: int = 0
-    comment: str = ""
-    number: int = 0
-    """TiDB's ColumnId."""
-
-    @property
-    def sql(self):
-        sizes = {
-            "VARCHAR": f"({self.length})",
-            "ENUM": "('a','b','c')",
-            "DECIMAL": "(10,2)",
-            "TIME": "(3)",
-            "BIT": "(4)",
-        }
-        told = f"`{self.name}` {self.type}{sizes.get(self.type, '')}"
-        if self.generated:
-            told += f" GENERATED ALWAYS AS (`id` + {self.plus}) {self.generated}"
-        told += "" if self.nullable else " NOT NULL"
-        if self.default is not None:
-            told += f" DEFAULT {self.default if self.default.startswith('b') else repr(self.default)}"
-        return told + (f" COMMENT '{self.comment}'" if self.comment else "")
-
-    @property
-    def fill(self):
-        """Return what older rows have when the column is added."""
-        if self.default is not None:
-            return str(int(self.default[2:-1], 2)) if self.type == "BIT" else self.default
-        if self.nullable:
-            return None
-        zeros = {"BIGINT": "0", "INT": "0", "BIT": "0", "DECIMAL": "0.00", "TIME": "00:00:00.000", "JSON": "null"}
-        return zeros.get(self.type, "a" if self.type == "ENUM" else "")
-
-    def entry(self, with_id, with_members, primary):
-        """Return it as a schema file has it."""
-        made = {"ColumnId": str(self.number)} if with_id else {}
-        made |= {"ColumnName": self.name, "ColumnType": self.type}
-        if self.default is not None:
-            made["ColumnDefault"] = chr(int(self.fill)) if self.type == "BIT" else self.default
-        sizes = {"VARCHAR": (self.length, None), "DECIMAL": (10, 2), "TIME": (None, 3), "BIT": (4, None)}
-        length, scale = sizes.get(self.type, (None, None))
-        made |= {"ColumnPrecision": str(length)} if length else {}
-        made |= {"ColumnScale": str(scale)} if scale else {}
-        made |= {} if self.nullable else {"ColumnNullable": "false"}
-        made |= {"ColumnIsPk": "true"} if self.name in primary else {}
-        return made | ({"ColumnElems": ["a", "b", "c"]} if self.type == "ENUM" and with_members else {})
-
-
-@dataclass
-class Table:
-    """A table of the model. Values are the text that the ledger has."""
-
-    columns: list[Col]
-    primary: tuple[str, ...]
-    unique: dict[str, tuple[str, ...]]
-    version: int
-    rows: list[dict] = field(default_factory=list)
-    next_number: int = 1
-
-    def carried(self):
-        """Return the columns that rows carry: virtual generated ones never."""
-        return [column for column in self.columns if column.generated != "VIRTUAL"]
-
-    def keys(self):
-        """Return the indexes that name a row."""
-        solid = {column.name for column in self.carried() if not column.nullable}
-        found = [self.primary] if self.primary else []
-        return found + [columns for columns in self.unique.values() if set(columns) <= solid]
-
-    def clashes(self, row, but=None):
-        """Return whether a row breaks a unique index."""
-        return any(
-            all(other[name] == row[name] is not None for name in columns)
-            for columns in [self.primary, *self.unique.values()]
-            if columns and all(name in row for name in columns)
-            for other in self.rows
-            if other is not but
-        )
-
-    def copy(self):
-        return Table(list(self.columns), self.primary, dict(self.unique), self.version, next_number=self.next_number)
 
 
 class Database:
@@ -142,7 +50,7 @@ class Database:
                 getattr(self, kind)(NAMES[(table + at) % len(NAMES)], number)
             elif names:
                 getattr(self, kind)(names[table % len(names)], at, number)
-            self.states.append((self.ts, {name: _shown(table) for name, table in self.tables.items()}))
+            self.states.append((self.ts, {name: shown(table) for name, table in self.tables.items()}))
 
     def state_at(self, checkpoint):
         """Return table -> rows as of a checkpoint, without virtual columns."""
@@ -177,7 +85,7 @@ class Database:
         row = {column: row[column] for column in names}
         if not self.csv:
             body = {"database": SCHEMA, "table": name, "type": kind, "_tidb": {"commitTs": self.ts}}
-            body |= {"data": [_canal(table, row)], "old": [_canal(table, old)] if old else None}
+            body |= {"data": [as_canal(table, row)], "old": [as_canal(table, old)] if old else None}
             lines.append(json.dumps(body).encode())
             return
         quoted = {
@@ -225,8 +133,8 @@ class Database:
 
     def _defined(self, table):
         parts = [column.sql for column in table.columns]
-        parts += [f"PRIMARY KEY ({_listed(table.primary)})"] if table.primary else []
-        parts += [f"UNIQUE KEY `{index}` ({_listed(columns)})" for index, columns in table.unique.items()]
+        parts += [f"PRIMARY KEY ({listed(table.primary)})"] if table.primary else []
+        parts += [f"UNIQUE KEY `{index}` ({listed(columns)})" for index, columns in table.unique.items()]
         return [*parts, "CHECK (CAST(`v` AS CHAR) <> 'as (x)')", "KEY `plain` (`v`)"]
 
     def like(self, name, at, number):
@@ -241,8 +149,8 @@ class Database:
         table = self.tables[name]
         row = {}
         for column in table.columns:
-            row[column.name] = _value(column, at, number)
-        _generate(table, row)
+            row[column.name] = value_of(column, at, number)
+        generate(table, row)
         if not table.clashes(row) and all(row[c.name] is not None or c.nullable for c in table.columns):
             table.rows.append(row)
             self.dml(name, "INSERT", row)
@@ -254,8 +162,8 @@ class Database:
         row = table.rows[at % len(table.rows)]
         plain = [column for column in table.columns if not column.generated]
         column = plain[number % len(plain)]
-        new = row | {column.name: _value(column, at + 1, number + self.ts % 1000)}
-        _generate(table, new)
+        new = row | {column.name: value_of(column, at + 1, number + self.ts % 1000)}
+        generate(table, new)
         if (new[column.name] is None and not column.nullable) or table.clashes(new, row):
             return
         place = next(i for i, other in enumerate(table.rows) if other is row)
@@ -290,7 +198,7 @@ class Database:
         spelled = ["ADD COLUMN {}, ADD COLUMN {}", "ADD COLUMN ({}, {})", "ADD {}, ADD COLUMN IF NOT EXISTS {}"]
         self._added(name, columns, spelled[number % 3], at)
 
-    def add_generated(self, name, at, number):
+    def addgenerated(self, name, at, number):
         self._added(
             name, [Col(f"g{at}", "BIGINT", None, generated="VIRTUAL", plus=number)], "ADD COLUMN IF NOT EXISTS {}", at
         )
@@ -304,7 +212,7 @@ class Database:
         table.columns = [*table.columns, *columns]
         for row in table.rows:
             row |= {column.name: column.fill for column in columns}
-            _generate(table, row)
+            generate(table, row)
         place = " FIRST" if at == 7 and len(columns) == 1 else ""
         if place:
             table.columns = [*columns, *table.columns[:-1]]
@@ -391,9 +299,9 @@ class Database:
         if index not in table.unique and columns and len(set(values)) == len(values):
             table.unique[index] = columns
             spelled = [
-                f"CREATE UNIQUE INDEX `{index}` ON `{name}` ({_listed(columns)})",
-                f"ALTER TABLE `{name}` ADD UNIQUE KEY `{index}` ({_listed(columns)})",
-                f"ALTER TABLE `{name}` ADD CONSTRAINT `{index}` UNIQUE ({_listed(columns)})",
+                f"CREATE UNIQUE INDEX `{index}` ON `{name}` ({listed(columns)})",
+                f"ALTER TABLE `{name}` ADD UNIQUE KEY `{index}` ({listed(columns)})",
+                f"ALTER TABLE `{name}` ADD CONSTRAINT `{index}` UNIQUE ({listed(columns)})",
             ]
             self.ddl(name, spelled[number % 3], 7)
 
@@ -461,36 +369,3 @@ class Database:
     def restart(self, name, *_):
         """Write a schema file without a statement, as a changefeed that starts again does."""
         self.ddl(name, "", 0)
-
-
-def _shown(table):
-    names = [column.name for column in table.carried()]
-    return [{name: row[name] for name in names} for row in table.rows]
-
-
-def _listed(names):
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _value(column, at, number):
-    if column.name == "id":
-        return str(at)
-    if column.nullable and number == 9:
-        return None
-    values = {
-        "BIGINT": str(number), "INT": str(number), "BIT": str(number % 16), "DECIMAL": f"{number}.25", "JSON": "[1]",
-        "TIME": "01:02:03.400", "ENUM": "abc"[number % 3],
-    }  # fmt: skip
-    return values.get(column.type, f"x{number}")
-
-
-def _generate(table, row):
-    for column in table.columns:
-        if column.generated:
-            row[column.name] = str(int(row["id"]) + column.plus)
-
-
-def _canal(table, row):
-    """Return a row as canal-json has it: ENUM by its number."""
-    enums = {column.name for column in table.columns if column.type == "ENUM"}
-    return {n: v if v is None or n not in enums else str("abc".index(v) + 1) for n, v in row.items()}

@@ -19,7 +19,8 @@ from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.feed import read_feed
 from jobs.lake.delta import Lake
 from jobs.lake.ledger import newest, typed
-from tests.histories import KINDS, STEPS, History, checkpoint, write
+from tests.histories import KINDS, STEPS, History
+from tests.historytrees import checkpoint, write
 from tests.spark.ingest.test_cdc import adds_up
 
 pytestmark = pytest.mark.spark

@@ -12,7 +12,8 @@ from jobs.ingest.intake.stream import CHANGE, FILE
 from jobs.ingest.sources import join
 from jobs.ingest.ticdc.canal import read_canal
 from jobs.ingest.ticdc.feed import read_feed
-from tests.histories import KINDS, STEPS, History, checkpoint, write
+from tests.histories import KINDS, STEPS, History
+from tests.historytrees import checkpoint, write
 from tests.silver import rows_of
 
 UNHURRIED = settings(
