@@ -17,7 +17,7 @@ from tests.sourcetables import Col, Table, as_canal, generate, listed, shown, va
 SCHEMA = "h"
 NAMES = ("t0", "t1", "t2", "t3", "t4")
 KINDS = (
-    "insert", "insert", "insert", "insert", "update", "update", "delete", "add", "add_many", "addgenerated",
+    "insert", "insert", "insert", "insert", "update", "update", "delete", "add", "add_many", "add_generated",
     "drop_column", "replace_column", "rename_column", "retype", "add_unique", "drop_unique", "rename_unique",
     "truncate", "drop", "create", "like", "recover", "rename", "view", "restart",
 )  # fmt: skip
@@ -198,7 +198,7 @@ class Database:
         spelled = ["ADD COLUMN {}, ADD COLUMN {}", "ADD COLUMN ({}, {})", "ADD {}, ADD COLUMN IF NOT EXISTS {}"]
         self._added(name, columns, spelled[number % 3], at)
 
-    def addgenerated(self, name, at, number):
+    def add_generated(self, name, at, number):
         self._added(
             name, [Col(f"g{at}", "BIGINT", None, generated="VIRTUAL", plus=number)], "ADD COLUMN IF NOT EXISTS {}", at
         )
