@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table as Grid
 
 from jobs.cli.app import STATE, app, out, print_json
-from jobs.cli.grid import as_is, print_whole
+from jobs.cli.grid import print_grid
 from jobs.errors import SourceError, TableError
 
 if TYPE_CHECKING:
@@ -39,12 +38,12 @@ def similar(
     if as_json:
         print_json([{"pin_id": f.pin_id, "score": f.score, "image_signature": f.image_signature} for f in found])
         return
-    grid = Grid("pin", "likeness", "colour", "style", "category", "picture", header_style="bold")
-    for one in found:
-        cells = (one.pin_id, f"{one.score:.3f}", one.colour, one.style, one.category, one.image_signature)
-        grid.add_row(*[as_is("" if cell is None else cell) for cell in cells])
     if found:
-        print_whole(out, grid)
+        cells = [
+            (one.pin_id, f"{one.score:.3f}", one.colour or "", one.style or "", one.category or "", one.image_signature)
+            for one in found
+        ]
+        print_grid(out, ("pin", "likeness", "colour", "style", "category", "picture"), cells)
     else:
         out.print("No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
 

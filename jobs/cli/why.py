@@ -6,10 +6,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table as Grid
-from rich.text import Text
 
 from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.grid import print_grid
 from jobs.cli.look import Json, open_reader
 from jobs.errors import TableError
 from jobs.lake.query import Rows, Tables
@@ -67,7 +66,7 @@ def why(
         for sentence in found.sentences:
             out.print(sentence, markup=False, highlight=False, soft_wrap=True)
         if found.candidates:
-            out.print(_grid(found.candidates))
+            _print_candidates(found.candidates)
     if found.outcome.startswith("unknown"):
         raise typer.Exit(UNKNOWN)
 
@@ -86,13 +85,13 @@ def _in_fallback(reader: "Reader", user: int, pin: int) -> str:
     return f"The fallback shown instead, of {feed.as_of}, {there}."
 
 
-def _grid(candidates: Rows) -> Grid:
-    grid = Grid("source", "place", "of", "score", "went by", header_style="bold")
-    for row in candidates:
-        by = f"{row['evidence_kind']} {row['evidence_id'] or ''}".strip()
-        cells = (row["source"], f"{row['rank']:,}", f"{row['of']:,}", f"{row['score']:.4f}", by)
-        grid.add_row(*map(Text, cells))
-    return grid
+def _print_candidates(candidates: Rows) -> None:
+    cells = [
+        (row["source"], f"{row['rank']:,}", f"{row['of']:,}", f"{row['score']:.4f}",
+         f"{row['evidence_kind']} {row['evidence_id'] or ''}".strip())
+        for row in candidates
+    ]  # fmt: skip
+    print_grid(out, ("source", "place", "of", "score", "went by"), cells)
 
 
 @dataclass
