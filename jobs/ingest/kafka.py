@@ -81,10 +81,11 @@ def run(work: Work) -> Outcome:
 def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
     """Return why topics are held of which too much could not be read as files."""
     settings = work.context.settings.ingest
+    known = topic_tables(settings)
     tables = {(item.task.source, item.task.object): item.task.table for item in items}
     for (source, path), entry in manifest.entries.items():
         gone = source == "kafka" and entry.bad and entry.rows and (source, path) not in tables
-        topic = topic_of(path, settings, topic_tables(settings)) if gone else None
+        topic = topic_of(path, settings, known) if gone else None
         if topic is not None:
             tables[source, path] = topic
     found = excesses(settings, tables, manifest.entries)
