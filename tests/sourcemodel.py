@@ -63,18 +63,15 @@ class Database:
         known = table or self.tables[name]
         for members in (True, False) if self.twice else (True,):
             entries = [column.entry(self.ids, members, known.primary) for column in known.columns]
-            body = {
-                "Table": name,
-                "Schema": SCHEMA,
-                "Version": 1,
-                "TableVersion": self.ts,
-                "Query": query,
-                "Type": action,
-            }
-            body |= {"TableColumns": entries, "TableColumnsTotal": len(entries)}
-            path = f"{SCHEMA}/{name}/meta/schema_{self.ts}_{checksum(body):010d}.json"
-            self.schemas.setdefault(path, json.dumps(body).encode())
+            self.schema_file(name, query, action, entries)
         known.version = self.ts
+
+    def schema_file(self, name, query, action, entries):
+        """Write one schema file; a second one of the same content is the same file."""
+        body = {"Table": name, "Schema": SCHEMA, "Version": 1, "TableVersion": self.ts, "Query": query, "Type": action}
+        body |= {"TableColumns": entries, "TableColumnsTotal": len(entries)}
+        path = f"{SCHEMA}/{name}/meta/schema_{self.ts}_{checksum(body):010d}.json"
+        self.schemas.setdefault(path, json.dumps(body).encode())
 
     def dml(self, name, kind, row, old=None):
         """Write one change."""
@@ -354,17 +351,7 @@ class Database:
         column = {"ColumnName": "id", "ColumnType": "UNSPECIFIED", "ColumnPrecision": "0"}
         action = 21 if number % 3 else 24
         query = f"CREATE VIEW `seen{at}` AS SELECT `id` FROM `{name}`" if action == 21 else f"DROP VIEW `seen{at}`"
-        body = {
-            "Table": f"seen{at}",
-            "Schema": SCHEMA,
-            "Version": 1,
-            "TableVersion": self.ts,
-            "Query": query,
-            "Type": action,
-        }
-        body |= {"TableColumns": [column], "TableColumnsTotal": 1}
-        path = f"{SCHEMA}/seen{at}/meta/schema_{self.ts}_{checksum(body):010d}.json"
-        self.schemas[path] = json.dumps(body).encode()
+        self.schema_file(f"seen{at}", query, action, [column])
 
     def restart(self, name, *_):
         """Write a schema file without a statement, as a changefeed that starts again does."""

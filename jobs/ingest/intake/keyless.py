@@ -55,11 +55,11 @@ def identified(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.Rec
 
 
 def _identified(batch: pa.RecordBatch, place: str, seen: Counter[str]) -> pa.RecordBatch:
-    ids, rows = [], batch.column("after").to_pylist()
+    ids, rows, file = [], batch.column("after").to_pylist(), _digest(place)
     told = zip(*(batch.column(name).to_pylist() for name in ("op", "_commit_ts", "row_no")), rows, strict=True)
     for op, commit, row_no, row in told:
         if op == "S":
-            ids.append(f"{commit}-{_digest(place)}-{row_no}")
+            ids.append(f"{commit}-{file}-{row_no}")
             continue
         event = f"{commit}-{_digest(sorted(row))}"
         ids.append(f"{event}-{seen[event]}")

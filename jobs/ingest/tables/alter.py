@@ -6,12 +6,10 @@ there after it, so types are not read here.
 
 from dataclasses import dataclass, field
 
-from jobs.ingest.tables.words import TableName, Token, parts, qualified, tokens
+from jobs.ingest.tables.indexes import NOT_COLUMNS
+from jobs.ingest.tables.words import TableName, Token, alter_parts, parts, qualified, statement
 
-_NOT_COLUMNS = {
-    "PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PARTITION",
-    "STATS_EXTENDED",
-}  # fmt: skip
+_NOT_COLUMNS = NOT_COLUMNS | {"PARTITION", "STATS_EXTENDED"}
 
 
 @dataclass
@@ -31,11 +29,7 @@ class Alter:
 def alterations(sql: str) -> Alter:
     """Return what an ALTER TABLE does to columns; nothing for any other statement."""
     found = Alter()
-    words = list(tokens(sql))
-    if [str(token) for token in words[:2]] != ["ALTER", "TABLE"]:
-        return found
-    _, start = qualified(words, 2, "")
-    for spec in parts(words[start:]):
+    for spec in alter_parts(statement(sql)):
         _note(found, spec)
     return found
 
@@ -47,7 +41,7 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
         sql: the statement.
         schema: of names without one.
     """
-    words = list(tokens(sql))
+    words = statement(sql)
     first = [str(token) for token in words[:2]]
     if first == ["RENAME", "TABLE"]:
         pairs = []

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 
 from jobs.errors import SourceError
 from jobs.ingest.tables.definitions import column_definition, definitions
-from jobs.ingest.tables.indexes import Index
+from jobs.ingest.tables.indexes import NOT_COLUMNS, Index
 from jobs.ingest.tables.keys import key_of, primary_key
 from jobs.ingest.tables.mysql import SourceColumn, base_type
 from jobs.ingest.tables.partitions import Layout, layout_in
 from jobs.ingest.tables.words import Token, group, outside, tokens
-
-_NOT_COLUMNS = {"PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def _items(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _is_key(item: list[Token]) -> bool:
-    return str(item[0]) in _NOT_COLUMNS
+    return str(item[0]) in NOT_COLUMNS
 
 
 def _column(item: list[Token], place: str) -> SourceColumn:

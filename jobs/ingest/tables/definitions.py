@@ -4,12 +4,11 @@ In: the text of a CREATE TABLE, ALTER TABLE, CREATE INDEX or DROP INDEX. Out: de
 column definition is parsed on its own: words inside texts, quoted names and parentheses decide nothing.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jobs.ingest.tables.indexes import NOT_COLUMNS, Index, all_named, index_at_column, index_in
-from jobs.ingest.tables.words import TableName, Token, group, parts, qualified, tokens
+from jobs.ingest.tables.words import TableName, Token, alter_parts, group, parts, qualified, statement
 
 _OPEN = Token("sign", "(")
 _STORED = {"STORED", "PERSISTENT"}
@@ -78,7 +77,7 @@ def created(sql: str, schema: str = "") -> Created | None:
         sql: the statement.
         schema: of a model named without one.
     """
-    words = _statement(sql)
+    words = statement(sql)
     said = [str(word) for word in words]
     at = 1 + sum(word in {"GLOBAL", "TEMPORARY"} for word in said[1:3])
     if said[:1] != ["CREATE"] or said[at : at + 1] != ["TABLE"]:
@@ -107,24 +106,17 @@ def definitions(items: Sequence[Sequence[Token]]) -> Created:
 def edits(sql: str) -> Edits:
     """Return what a statement does to columns' definitions and to indexes; nothing for a CREATE TABLE."""
     found = Edits()
-    words = _statement(sql)
+    words = statement(sql)
     said = [str(word) for word in words]
-    if said[:2] == ["ALTER", "TABLE"] and len(words) > 3:
-        for spec in parts(words[qualified(words, 2, "")[1] :]):
-            _note(found, spec)
-    elif said[:2] == ["DROP", "INDEX"]:
+    for spec in alter_parts(words):
+        _note(found, spec)
+    if said[:2] == ["DROP", "INDEX"]:
         _drop_index(found, words[2:])
     elif said[:1] == ["CREATE"] and "INDEX" in said[1:3] and "ON" in said:
         on = said.index("ON")
         index = index_in([*words[1:on], *words[qualified(words, on + 1, "")[1] :]])
         found.added_indexes += [index] if index is not None else []
     return found
-
-
-def _statement(sql: str) -> list[Token]:
-    """Return the words of the first statement, without the comments before it."""
-    text = re.sub(r"\A(\s*/\*.*?\*/)*[\s;]*", "", sql, flags=re.DOTALL)
-    return [word for word in tokens(text) if word != Token("sign", ";")]
 
 
 def _note(found: Edits, spec: Sequence[Token]) -> None:

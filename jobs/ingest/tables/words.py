@@ -113,3 +113,15 @@ def qualified(words: list[Token], at: int, schema: str) -> tuple[TableName, int]
     if name.endswith(".") and words[at].kind == "word":
         return (name[:-1], follow), at + 2
     return (schema, name), at + 1
+
+
+def statement(sql: str) -> list[Token]:
+    """Return the words of the first statement of a text, without the comments and signs before it."""
+    text = re.sub(r"\A(\s*/\*.*?\*/)*[\s;]*", "", sql, flags=re.DOTALL)
+    return [word for word in tokens(text) if word != Token("sign", ";")]
+
+
+def alter_parts(words: list[Token]) -> Iterator[list[Token]]:
+    """Yield what an ALTER TABLE does, part by part; nothing for any other statement."""
+    if [str(word) for word in words[:2]] == ["ALTER", "TABLE"] and len(words) > 3:
+        yield from parts(words[qualified(words, 2, "")[1] :])
