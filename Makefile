@@ -28,23 +28,23 @@ $(VENV)/.done: requirements.lock pyproject.toml
 java:
 	@bash .ci/java.sh
 
-.pinlake/jars/.done: $(VENV)/.done jobs/lake/jars.py jobs/lake/classes.py
+.pinlake/jars/.done: $(VENV)/.done jobs/spark/jars.py jobs/spark/class_data_sharing.py
 	@mkdir -p .pinlake/jars
-	@$(BIN)/python -m jobs.lake.jars .pinlake/jars
+	@$(BIN)/python -m jobs.spark.jars .pinlake/jars
 	@echo "Keeping the JVM's loaded classes for faster starts (half a minute, 200 MB) …"
-	@$(BIN)/python -m jobs.lake.classes .pinlake 2>.pinlake/classes.log \
+	@$(BIN)/python -m jobs.spark.class_data_sharing .pinlake 2>.pinlake/classes.log \
 		|| echo "They could not be kept (.pinlake/classes.log says why): sessions start without, some 8 s slower."
 	@touch $@
 
 # what reads no brokers works without: no network is no reason to stop
-.pinlake/connector/.done: $(VENV)/.done jobs/lake/jars.py
+.pinlake/connector/.done: $(VENV)/.done jobs/spark/jars.py
 	@mkdir -p .pinlake/connector
-	@$(BIN)/python -m jobs.lake.jars .pinlake/connector connector >.pinlake/connector.log 2>&1 && touch $@ \
+	@$(BIN)/python -m jobs.spark.jars .pinlake/connector connector >.pinlake/connector.log 2>&1 && touch $@ \
 		|| echo "Kafka's connector could not be fetched (.pinlake/connector.log): brokers cannot be read until \`make connector\` works."
 
 .PHONY: connector
 connector: $(VENV)/.done java ## The four jars that reading Kafka brokers needs (10 MB); part of setup where there is a network
-	@$(BIN)/python -m jobs.lake.jars .pinlake/connector connector
+	@$(BIN)/python -m jobs.spark.jars .pinlake/connector connector
 
 .PHONY: demo
 demo: setup ## The main job on a made-up world: change logs in, a published generation out
@@ -95,7 +95,7 @@ format: $(VENV)/.done ## Rewrite the code in the house's format
 
 .PHONY: proto
 proto: $(VENV)/.done ## Generate the value format's Python from its .proto
-	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/publish/format.proto
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/serving/format.proto
 
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv on PATH)

@@ -8,5 +8,5 @@
     publish     home_feed, related_pins -> gate -> generation -> store, one pointer
     validate    every table, before its commit
 
-The list of all jobs is jobs/flow.py, the registry of all tables jobs/lake/tables.py.
+The list of all jobs is jobs/flow.py, the registry of all tables jobs/schema/tables.py.
 """

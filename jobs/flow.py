@@ -5,33 +5,33 @@ known before what users did with them, and lists are judged by what happened aft
 the day before, which an index or a list is brought up to date from.
 """
 
-from jobs.errors import ConfigError
-from jobs.lake.job import Job
-from jobs.names import suggestion
+from jobs.common.errors import ConfigError
+from jobs.schema.job import Job
+from jobs.settings.names import suggestion
 
 FLOW: tuple[Job, ...] = (
     Job(
         name="ingest.cdc",
         summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
-        function="jobs.ingest.cdc:run",
+        function="jobs.ingest.tidb.job:run",
         sections=("ingest",),
     ),
     Job(
         name="ingest.kafka",
         summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
-        function="jobs.ingest.kafka:run",
+        function="jobs.ingest.kafka.job:run",
         sections=("ingest",),
     ),
     Job(
         name="ingest.pictures",
         summary="Reads pins' pictures: hash, colours, style.",
-        function="jobs.ingest.pictures.run:run",
+        function="jobs.ingest.images.job:run",
         sections=("ingest",),
     ),
     Job(
         name="ingest.embeddings",
         summary="Computes embeddings of pins' pictures, where an ONNX model is named.",
-        function="jobs.ingest.embeddings.run:run",
+        function="jobs.ingest.embeddings.job:run",
         sections=("ingest",),
     ),
     Job(
@@ -68,7 +68,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.neighbour_cells",
         summary="Keeps, or trains anew, the index that many pins' neighbours are searched in.",
-        function="jobs.visual.cells:neighbour_cells",
+        function="jobs.neighbours.ann_index:neighbour_cells",
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         if_there=("gold.neighbour_cells@yesterday", "gold.neighbour_recall@yesterday"),
         writes="gold.neighbour_cells",
@@ -77,7 +77,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.pin_neighbours",
         summary="Finds each pin's nearest pins in embedding space.",
-        function="jobs.visual.neighbours:pin_neighbours",
+        function="jobs.neighbours.pin_neighbours:pin_neighbours",
         reads=("gold.pin_stats", "silver.pin_embeddings", "gold.neighbour_cells"),
         if_there=(
             "gold.neighbour_cells@yesterday",
@@ -91,7 +91,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.neighbour_recall",
         summary="Compares the neighbours of some pins with the true ones.",
-        function="jobs.visual.audit:neighbour_recall",
+        function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.neighbour_cells", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
         sections=("visual",),
@@ -99,7 +99,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.hash_pairs",
         summary="Finds pictures with near hashes, comparing those that are new.",
-        function="jobs.visual.hashes:near_hashes",
+        function="jobs.image_dedup.hash_pairs:near_hashes",
         reads=("gold.pin_stats", "silver.image_features"),
         if_there=("gold.hash_pairs@yesterday",),
         writes="gold.hash_pairs",
@@ -108,7 +108,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.image_clusters",
         summary="Puts near-duplicate pictures together.",
-        function="jobs.visual.clusters:image_clusters",
+        function="jobs.image_dedup.image_clusters:image_clusters",
         reads=(
             "gold.hash_pairs",
             "gold.pin_stats",
@@ -246,7 +246,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.related_pairs",
         summary="Scales what neighbours, co-saves, sittings, links and factors say of two pins.",
-        function="jobs.visual.related.pairs:related_pairs",
+        function="jobs.related.pairs:related_pairs",
         reads=(
             "gold.pin_neighbours",
             "gold.pin_stats",
@@ -262,7 +262,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.related_pins",
         summary="Blends what the sources say into related pins.",
-        function="jobs.visual.related.job:related_pins",
+        function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
         sections=("visual",),
@@ -270,7 +270,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="visual.related_evaluations",
         summary="Judges the related pins of a horizon ago by what was saved since, each source alone beside them.",
-        function="jobs.visual.related.evaluate:related_evaluations",
+        function="jobs.related.evaluate:related_evaluations",
         reads=(
             "gold.related_pins@horizon",
             "gold.related_pairs@horizon",

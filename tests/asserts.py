@@ -19,7 +19,7 @@ def assert_no_cross_join(df: Any) -> None:
 
 def assert_columns(df: Any, name: str) -> None:
     """Fail unless a frame has exactly the columns that a job must return for table `name`."""
-    from jobs.lake.tables import table
+    from jobs.schema.tables import table
 
     known = table(name)
     added = {"as_of", known.slice}

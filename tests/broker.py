@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.lake.jars import ivy_command, require_java
+from jobs.spark.jars import ivy_command, require_java
 from tests.cluster import free_port
 from tests.servers import TIED
 

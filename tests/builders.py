@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.lake.table import Table, Time
-from jobs.lake.tables import table
+from jobs.schema.table import Table, Time
+from jobs.schema.tables import table
 
 CUT = datetime(2026, 11, 1, tzinfo=UTC)
 _VECTORS = {"embedding": "<f2", "taste": "<f2", "factor": "<f4"}

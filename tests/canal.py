@@ -5,8 +5,8 @@ import random
 
 import numpy as np
 
-from jobs.ingest.intake.stream import Task
-from jobs.ingest.ticdc import canal
+from jobs.ingest.loading.stream import Task
+from jobs.ingest.tidb.ticdc import canal
 
 SQL_TYPES = {"BIGINT": -5, "VARCHAR": 12, "INT": 4}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from jobs.lake.tables import TABLES
+from jobs.schema.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLD = [name for name in TABLES if name.startswith("gold.")]
@@ -69,7 +69,7 @@ class Place:
 
     def served(self):
         """Return the generation that the store serves."""
-        from jobs.publish.stores import open_store
+        from jobs.serving.stores import open_store
 
         pointer = open_store("rocksdb", str(self.store)).read_pointer()
         return pointer.current if pointer else None

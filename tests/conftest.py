@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from jobs.config import Settings
+from jobs.settings import Settings
 
 pytest_plugins = ["tests.servers", "tests.broker"]
 
@@ -43,8 +43,8 @@ def spark():
     """One session for all tests; skipped with a word where Java is missing."""
     if shutil.which("java") is None:
         pytest.skip("needs Java 17: apt-get install openjdk-17-jre-headless")
-    from jobs.lake.session import start_session
-    from jobs.settings import load
+    from jobs.settings.load import load
+    from jobs.spark.session import start_session
 
     local = load(ROOT / "conf", "local").settings.platform.spark
     session = start_session(local.model_copy(update={"master": "local[2]"}), ROOT / ".pinlake", local.conf | TUNED)
@@ -69,7 +69,7 @@ def settings():
 @pytest.fixture
 def ctx(settings):
     """A cut at 2026-11-01."""
-    from jobs.lake.job import Context
+    from jobs.schema.job import Context
 
     return Context(settings, date(2026, 11, 1))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from jobs.publish.codec import (
+from jobs.serving.codec import (
     Columns,
     card_key,
     encode_card,
@@ -16,8 +16,8 @@ from jobs.publish.codec import (
     related_key,
     to_days,
 )
-from jobs.publish.manifest import Content, Manifest
-from jobs.publish.values import PinCard
+from jobs.serving.manifest import Content, Manifest
+from jobs.serving.models import PinCard
 
 DAY = date(2026, 11, 1)
 NAMES = {b"hf": "home_feed", b"rp": "related_pins", b"pc": "pin_cards", b"fb": "fallback"}

@@ -12,8 +12,8 @@ def opened(spark, settings, root, options, work):
     from rich.console import Console
 
     from jobs.cli.engine import Engine, Progress
+    from jobs.engine.runner import Runner
     from jobs.lake.delta import Lake
-    from jobs.runner import Runner
     from jobs.validate.checks import Validator
 
     show = Progress(Console(quiet=True))

@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
-from jobs.publish.manifest import Manifest
-from jobs.publish.stores import Access, open_store
+from jobs.serving.manifest import Manifest
+from jobs.serving.stores import Access, open_store
 from tests.feeds import DAY, content_of, feed
 
 ACCESS = Access(lease_seconds=2)

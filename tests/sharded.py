@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.knn.sharded.layout import Limits
+from jobs.knn.sharded.run import Asked, Way, searched
+from jobs.knn.sharded.train import Cells
+from jobs.knn.tuning import Recall
 from jobs.lake.scratch import Scratch
-from jobs.lake.session import start_session
-from jobs.settings import load
-from jobs.visual.knn.tuning import Recall
-from jobs.visual.shards.layout import Limits
-from jobs.visual.shards.run import Asked, Way, searched
-from jobs.visual.shards.train import Cells
+from jobs.settings.load import load
+from jobs.spark.session import start_session
 
 ROOT = Path(__file__).resolve().parents[1]
 

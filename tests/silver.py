@@ -2,7 +2,7 @@
 
 import json
 
-from jobs.lake.conversions import convert
+from jobs.history.conversions import convert
 
 
 def rows_of(table, ledger, checkpoint):

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from jobs.config.ingest import TableRules
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.lives import Lives
-from jobs.ingest.tables.mysql import SourceColumn, base_type
-from jobs.ingest.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.settings.ingest import TableRules
 
 ID = SourceColumn("id", "BIGINT", nullable=False)
 

@@ -2,14 +2,14 @@
 
 import json
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.cdc import _read
-from jobs.ingest.dumpling.export import read_export
-from jobs.ingest.intake.storage import read
-from jobs.ingest.intake.stream import BAD, CHANGE
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.schemafile import checksum
+from jobs.ingest.loading.storage import read
+from jobs.ingest.loading.stream import BAD, CHANGE
+from jobs.ingest.tidb.dumpling.export import read_export
+from jobs.ingest.tidb.job import _read
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 
 BASE = 10**17
 """What is added to versions and commit_ts: TiCDC's have that many digits."""

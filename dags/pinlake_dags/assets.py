@@ -2,11 +2,11 @@
 
 from airflow.sdk import Asset
 
+from jobs.engine.plan import written
 from jobs.flow import FLOW
-from jobs.lake.job import Job
-from jobs.lake.table import Table
-from jobs.lake.tables import TABLES
-from jobs.plan import written
+from jobs.schema.job import Job
+from jobs.schema.table import Table
+from jobs.schema.tables import TABLES
 
 
 def asset(table: Table) -> Asset:

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Param, TaskGroup
 
 from jobs.flow import WRITERS
-from jobs.lake.job import Job
+from jobs.schema.job import Job
 from pinlake_dags import late
 from pinlake_dags.assets import inlets, outlets
 from pinlake_dags.failures import RETRIES

@@ -5,7 +5,7 @@ from datetime import timedelta
 from airflow.exceptions import AirflowException
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from jobs import errors
+from jobs.common import errors
 
 
 class JobFailed(AirflowException):

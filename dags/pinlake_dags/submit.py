@@ -9,7 +9,7 @@ from typing import Any
 from airflow.exceptions import AirflowException
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
-from jobs.settings import load
+from jobs.settings.load import load
 from pinlake_dags.failures import failure
 
 POOL = "pinlake_spark"
@@ -17,7 +17,7 @@ POOL = "pinlake_spark"
 
 
 class JobSubmit(SparkSubmitOperator):
-    """Runs `jobs/submit.py WHAT` for the cut of the DAG run.
+    """Runs `jobs/engine/spark_submit.py WHAT` for the cut of the DAG run.
 
     The cut is the parameter `as_of`, else the day a backfill is for, else the day of the asset event that started the
     run, else the newest the lake can tell. The task's result is what the job wrote: cut, and by table its version and
@@ -38,11 +38,11 @@ class JobSubmit(SparkSubmitOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Submit, wait, read the result."""
-        import jobs.submit
-        from jobs.lake.session import submitted
+        import jobs.engine.spark_submit
+        from jobs.spark.session import submitted
 
         loaded = load()
-        self.application = jobs.submit.__file__
+        self.application = jobs.engine.spark_submit.__file__
         work = Path(loaded.path(loaded.settings.platform.work))
         self.conf = submitted(loaded.settings.platform.spark, work)
         with tempfile.TemporaryDirectory(prefix="pinlake-") as scratch:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jobs.lake.job import Job
-from jobs.lake.table import Table
-from jobs.lake.tables import TABLES
-from jobs.plan import written
+from jobs.engine.plan import written
+from jobs.schema.job import Job
+from jobs.schema.table import Table
+from jobs.schema.tables import TABLES
 
 EXPECTATIONS = Path(__file__).resolve().parents[2] / "expectations"
 

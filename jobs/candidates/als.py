@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.candidates import Collaborative
+from jobs.settings.candidates import Collaborative
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]

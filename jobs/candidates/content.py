@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import PIN, Contract
-from jobs.lake.job import Context, Tables
+from jobs.schema.job import Context, Tables
 
 
 def content(tables: Tables, ctx: Context) -> DataFrame:

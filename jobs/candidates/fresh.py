@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.candidates.contract import USER, Contract
 from jobs.candidates.shelves import hand_out, stock
-from jobs.lake.job import Context, Tables
+from jobs.schema.job import Context, Tables
 
 
 def fresh(tables: Tables, ctx: Context) -> DataFrame:

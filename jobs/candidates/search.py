@@ -17,7 +17,7 @@ from jobs.candidates.contract import NONE, PIN
 from jobs.lake.vectors import SINGLE, decode
 
 if TYPE_CHECKING:
-    from jobs.visual.knn.index import Index
+    from jobs.knn.index import Index
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -83,7 +83,7 @@ class Proposer:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield proposals, block by block."""
-        from jobs.visual.knn.index import Index
+        from jobs.knn.index import Index
 
         if not len(self.catalogue.pins):
             return
@@ -100,7 +100,7 @@ class Proposer:
             yield to_batch(users.ids[part], scores[part], rows[part], evidence, self.catalogue.pins)
 
     def _search(self, queries: Floats, k: int) -> tuple[Floats, Ids]:
-        from jobs.visual.knn.index import GPU_MOST, Index
+        from jobs.knn.index import GPU_MOST, Index
 
         if self._index is None or (k > GPU_MOST and self._index.device == "gpu"):
             # only for a few users who saw most of what suits them: a GPU returns so many neighbours at most

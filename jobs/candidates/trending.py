@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from jobs.candidates.contract import Contract
 from jobs.candidates.rise import trending_pins
 from jobs.candidates.shelves import hand_out, stock
-from jobs.lake.job import Context, Tables
+from jobs.schema.job import Context, Tables
 
 __all__ = ["trending", "trending_pins"]
 

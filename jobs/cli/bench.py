@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from jobs.benchmark.pages import put
-from jobs.cli.app import STATE, app, err, out, print_json
+from jobs.benchmarks.pages import put
+from jobs.cli.context import STATE, app, err, out, print_json
 
 if TYPE_CHECKING:
     from jobs.cli.engine import Engine
-    from jobs.config import Settings
+    from jobs.settings import Settings
 
 DEFAULT_SIZES = ("25000x75000", "100000x300000")
 
@@ -42,7 +42,7 @@ def quality(
     """
     from rich.table import Table
 
-    from jobs.benchmark.quality import plain, run_quality, settings_for
+    from jobs.benchmarks.quality import plain, run_quality, settings_for
 
     settings = settings_for(STATE.loaded.settings, factors)
     with tempfile.TemporaryDirectory(prefix="pinlake-quality-") as scratch:
@@ -70,7 +70,7 @@ def platform_lists(train: Path, settings: "Settings", scratch: Path, quiet: bool
 
 def sources_of(train: Path, settings: "Settings", scratch: Path) -> dict[str, Any]:
     """Make the training file into change logs; return where ingest finds them."""
-    from jobs.world.interactions import write_interactions
+    from jobs.simulator.interactions import write_interactions
 
     write_interactions(train, settings, scratch / "world")
     return {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
@@ -81,9 +81,9 @@ def searched(on: "Engine") -> tuple[Any, Any]:
     import numpy as np
     from pyspark.sql import functions as F
 
-    from jobs.benchmark.quality import K
+    from jobs.benchmarks.quality import K
+    from jobs.engine.plan import plan
     from jobs.flow import job
-    from jobs.plan import plan
 
     on.ingest()
     first, cut = on.runner.cut(None)
@@ -110,7 +110,7 @@ def flow(
 
     `pinlake benchmark flow` · `pinlake benchmark flow --size 2000x6000 --size 8000x24000`
     """
-    from jobs.benchmark import growth
+    from jobs.benchmarks import growth
 
     chosen = sorted((growth.Size.parse(size) for size in sizes or DEFAULT_SIZES), key=lambda size: size.users)
     said = Console(stderr=True)
@@ -143,7 +143,7 @@ def fixed(as_json: Annotated[bool, typer.Option("--json", help="For a program to
 
     `pinlake benchmark fixed`, on a small lake such as the demo's
     """
-    from jobs.benchmark.fixed import fixed_costs
+    from jobs.benchmarks.fixed import fixed_costs
     from jobs.cli.engine import engine
 
     out.quiet = as_json
@@ -169,7 +169,7 @@ def ingest(
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmark import intake
+    from jobs.benchmarks import intake
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
@@ -188,7 +188,7 @@ def merge(
     unless told otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmark import merging
+    from jobs.benchmarks import merging
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
@@ -208,7 +208,7 @@ def reconcile(
     `pinlake benchmark reconcile --source mysql://root@127.0.0.1:3306` makes the database `pinlake_bench` there and
     drops it at the end. Ten million rows take some ten minutes and 4 GB of disk. Password: PINLAKE_SOURCE_PASSWORD.
     """
-    from jobs.benchmark import reconciling
+    from jobs.benchmarks import reconciling
     from jobs.cli.engine import engine
     from jobs.reconcile.database import Address
 

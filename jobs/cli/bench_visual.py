@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from jobs.benchmark.pages import put
-from jobs.cli.app import STATE, out, print_json
+from jobs.benchmarks.pages import put
 from jobs.cli.bench import SIZE, Page, benchmarks, show
-from jobs.errors import ConfigError
+from jobs.cli.context import STATE, out, print_json
+from jobs.common.errors import ConfigError
 
 PAGE, MODEL = "posters.html", "look.onnx"
 
@@ -26,7 +26,7 @@ def near_duplicates(
     `pinlake benchmark near-duplicates --spark`; Spark with `conf/size` unless told otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmark import duplicates
+    from jobs.benchmarks import duplicates
 
     with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
         if spark:
@@ -48,7 +48,7 @@ def knn(
 
     `pinlake benchmark knn --rows 200000`; a million take some five minutes of one core and 3 GB of memory.
     """
-    from jobs.benchmark import knn as measured
+    from jobs.benchmarks import knn as measured
 
     with tempfile.TemporaryDirectory(prefix="pinlake-knn-") as scratch:
         costs = [measured.measure(Path(scratch), min(rows, 200_000), 0.99)]
@@ -68,7 +68,7 @@ def shards(rows: Annotated[int, typer.Option(help="Vectors.", min=10_000)] = 500
     otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmark import shards as measured
+    from jobs.benchmarks import shards as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-shards-") as scratch, engine(root=scratch) as on:
@@ -90,9 +90,9 @@ def posters(
 
     `pinlake benchmark posters --data data/ml-1m-posters --out posters`; some minutes.
     """
-    from jobs.benchmark.posters.data import given
-    from jobs.benchmark.posters.page import write_page
-    from jobs.benchmark.posters.through import through, work_of
+    from jobs.benchmarks.posters.data import given
+    from jobs.benchmarks.posters.page import write_page
+    from jobs.benchmarks.posters.through import through, work_of
     from jobs.cli.engine import engine
 
     if folder.exists() and not folder.is_dir():

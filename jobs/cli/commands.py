@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from jobs.cli.app import STATE
+from jobs.cli.context import STATE
 
 
 def prepared(app: typer.Typer) -> Any:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.panel import Panel
 from rich.rule import Rule
 
-from jobs.cli.app import STATE, escaped, out
+from jobs.cli.context import STATE, escaped, out
 from jobs.cli.engine import engine, start_spark
 from jobs.cli.ingest import source_options
-from jobs.cli.look import images_folder, open_reader
-from jobs.cli.work import make_world
+from jobs.cli.inspect import images_folder, open_reader
+from jobs.cli.run import make_world
 
 if TYPE_CHECKING:
     from jobs.lake.delta import Lake
@@ -41,8 +41,8 @@ def run_demo() -> None:
 
 
 def _show(user: int, pin: int, saves: list[int], learned: bool | None) -> Path:
-    from jobs.publish.page import write_page
-    from jobs.publish.views import show_feed, show_related
+    from jobs.cli.views import show_feed, show_related
+    from jobs.report.feed_page import write_page
 
     reader = open_reader()
     show_feed(reader, user, out, 10)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.app import app, escaped, out
+from jobs.cli.context import app, escaped, out
 
 
 @app.command()
@@ -22,7 +22,7 @@ def near_duplicates(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from jobs.visual.duplicates.files import near_duplicates as write
+    from jobs.image_dedup.files import near_duplicates as write
 
     started = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

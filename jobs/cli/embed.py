@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jobs.cli.app import app, err, out, print_json
-from jobs.errors import ConfigError
+from jobs.cli.context import app, err, out, print_json
+from jobs.common.errors import ConfigError
 
 
 @app.command()
@@ -34,10 +34,10 @@ def embed(
 
     `pinlake embed photos/ --model M.onnx --out VECTORS.npy`, then `pinlake knn VECTORS.npy --out NEIGHBOURS.parquet`
     """
-    from jobs.config.ingest import Embeddings, Pictures
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
-    from jobs.ingest.pictures.names import text_of
+    from jobs.ingest.images.names import text_of
+    from jobs.settings.ingest import Embeddings, Pictures
 
     require_place(to)
     cores = threads or len(os.sched_getaffinity(0))

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from jobs import logs
-from jobs.cli.app import STATE, escaped, out
-from jobs.errors import PlatformError, SourceError, TableError, ValidationFailed
-from jobs.ingest.attention import Attention, attention
-from jobs.redaction import redacted
+from jobs.cli.context import STATE, escaped, out
+from jobs.common import logs
+from jobs.common.errors import PlatformError, SourceError, TableError, ValidationFailed
+from jobs.common.redaction import redacted
+from jobs.engine.attention import Attention, attention
 
 if TYPE_CHECKING:
-    from jobs.config import Settings
-    from jobs.lake.job import Work
-    from jobs.plan import Step
-    from jobs.runner import Result, Runner
+    from jobs.engine.plan import Step
+    from jobs.engine.runner import Result, Runner
+    from jobs.schema.job import Work
+    from jobs.settings import Settings
 
 
 class Progress:
@@ -103,7 +103,7 @@ class Engine:
 
     def steps(self, steps: list["Step"], force: bool = False) -> None:
         """Run steps, each after those it reads from, a few at once; one line each."""
-        from jobs.plan import waits_for
+        from jobs.engine.plan import waits_for
 
         settings = self.runner.settings
         waiting = waits_for(steps, settings.ranking.horizon_days)
@@ -158,7 +158,7 @@ class Engine:
         """Return what an action gets, without checks: for measurements."""
         from datetime import UTC, datetime
 
-        from jobs.lake.job import Context, Work
+        from jobs.schema.job import Context, Work
 
         lake, today = self.runner.lake, datetime.now(UTC).date()
 
@@ -169,8 +169,8 @@ class Engine:
 
     def flow(self, as_of: date | None, force: bool = False) -> date:
         """Ingest, then every job for the cut and for the earlier cuts it reads from; return the cut."""
+        from jobs.engine.plan import plan
         from jobs.flow import FLOW
-        from jobs.plan import plan
 
         self.ingest()
         first, cut = self.runner.cut(as_of)
@@ -181,7 +181,7 @@ class Engine:
 
 def start_spark() -> Any:
     """Return the session of the configured platform: started, or the one that runs."""
-    from jobs.lake.session import start_session
+    from jobs.spark.session import start_session
 
     settings = STATE.loaded.settings
     work = Path(STATE.path(settings.platform.work))
@@ -204,8 +204,8 @@ def engine(
         root: of the lake, instead of platform.lake.
         judges: whether tables will be judged: what that needs is then imported while Spark starts.
     """
+    from jobs.engine.runner import Runner
     from jobs.lake.delta import Lake
-    from jobs.runner import Runner
     from jobs.validate.checks import Validator
 
     loaded = STATE.loaded

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jobs.cli.app import app, escaped, out
+from jobs.cli.context import app, escaped, out
 
 
 @app.command()

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.context import STATE, app, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
-from jobs.errors import Blocked, SourceError
-from jobs.ingest.broker.address import is_broker, parse
-from jobs.ingest.broker.properties import consumer_properties
+from jobs.common.errors import Blocked, SourceError
+from jobs.ingest.kafka.broker.address import is_broker, parse
+from jobs.ingest.kafka.broker.properties import consumer_properties
 
 Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
 
@@ -66,7 +66,7 @@ def _require_folder(name: str, uri: str | None) -> None:
 
 def changefeed_option(file: Path | None) -> dict[str, Any]:
     """Return the option that names the changefeed's file; what is wrong with the file is said before Spark starts."""
-    from jobs.ingest.ticdc.changefeed import read_changefeed
+    from jobs.ingest.tidb.ticdc.changefeed import read_changefeed
 
     if file is None:
         return {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.cli.app import app, err, out, print_json
+from jobs.cli.context import app, err, out, print_json
 
 if TYPE_CHECKING:
-    from jobs.visual.knn.join import Join
-    from jobs.visual.knn.wish import Progress, Report
+    from jobs.knn.join import Join
+    from jobs.knn.request import Progress, Report
 
 MISSED = 11
 """Exit code where neighbours are written, and the recall that was asked for was not reached."""
@@ -50,10 +50,10 @@ def knn(
 
     `pinlake knn VECTORS.npy --k 50 --recall 0.98 --out NEIGHBOURS.parquet`
     """
-    from jobs.visual.knn.files import quarantine_of, require_place, write_neighbours
-    from jobs.visual.knn.join import Join
-    from jobs.visual.knn.wish import Wish
-    from jobs.visual.npy import opened, some_vectors
+    from jobs.knn.files import quarantine_of, require_place, write_neighbours
+    from jobs.knn.join import Join
+    from jobs.knn.npy import opened, some_vectors
+    from jobs.knn.request import Wish
 
     require_place(to, [vectors, *([ids] if ids else [])])
     wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)

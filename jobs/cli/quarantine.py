@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from jobs.cli.app import STATE, app, escaped, out, print_json
+from jobs.cli.context import STATE, app, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
-from jobs.cli.look import Json
+from jobs.cli.inspect import Json
 from jobs.lake.query import Tables
 from jobs.report.intake import readable
 
@@ -107,7 +107,7 @@ def replay(
     """
     from jobs.cli.engine import engine
     from jobs.cli.ingest import changefeed_option, source_options
-    from jobs.ingest.intake.replay import Wanted
+    from jobs.ingest.loading.replay import Wanted
 
     options = source_options(ticdc, dumpling, kafka) | {"replay": Wanted(table, reason)}
     with engine(options | changefeed_option(changefeed)) as on:

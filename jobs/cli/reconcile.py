@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.app import app, out, print_json
-from jobs.errors import ConfigError, ValidationFailed
+from jobs.cli.context import app, out, print_json
+from jobs.common.errors import ConfigError, ValidationFailed
 
 if TYPE_CHECKING:
     from jobs.reconcile.database import Address

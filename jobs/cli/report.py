@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, escaped, out
-from jobs.cli.look import images_folder, open_reader
-from jobs.errors import PlatformError
+from jobs.cli.context import STATE, app, escaped, out
+from jobs.cli.inspect import images_folder, open_reader
+from jobs.common.errors import PlatformError
 
 
 @app.command()

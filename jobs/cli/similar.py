@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.context import STATE, app, out, print_json
 from jobs.cli.grid import print_grid
-from jobs.errors import SourceError, TableError
+from jobs.common.errors import SourceError, TableError
 
 if TYPE_CHECKING:
-    from jobs.visual.similar import Look
+    from jobs.neighbours.similar import Look
 
 
 @app.command()
@@ -25,7 +25,7 @@ def similar(
     """
     look = _look(image)
     from jobs.cli.engine import engine
-    from jobs.visual.similar import similar as search
+    from jobs.neighbours.similar import similar as search
 
     with engine() as on:
         lake = on.runner.lake
@@ -51,10 +51,10 @@ def similar(
 def _look(image: Path) -> "Look":
     import numpy as np
 
-    from jobs.ingest.pictures.decode import Unusable, decode
-    from jobs.ingest.pictures.features import features
-    from jobs.ingest.pictures.names import text_of
-    from jobs.visual.similar import Look
+    from jobs.ingest.images.decode import Unusable, decode
+    from jobs.ingest.images.features import features
+    from jobs.ingest.images.names import text_of
+    from jobs.neighbours.similar import Look
 
     shown = text_of(str(image))[0]
     limits = STATE.loaded.settings.ingest.pictures

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.app import STATE, app, out, print_json
+from jobs.cli.context import STATE, app, out, print_json
 from jobs.cli.grid import print_grid
-from jobs.cli.look import Json, open_reader
-from jobs.errors import TableError
+from jobs.cli.inspect import Json, open_reader
+from jobs.common.errors import TableError
 from jobs.lake.query import Rows, Tables
-from jobs.report.words import RULES
+from jobs.report.formatting import RULES
 
 if TYPE_CHECKING:
-    from jobs.publish.reader import Reader
+    from jobs.serving.reader import Reader
 
 UNKNOWN = 2
 """Exit code where the user or the pin is none that there is."""
@@ -52,7 +52,7 @@ def why(
 
     `pinlake why 17 4711`
     """
-    from jobs.cli.work import parse_day
+    from jobs.cli.run import parse_day
 
     reader = open_reader()
     day = parse_day(as_of) or _served_day(reader)

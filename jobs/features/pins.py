@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.features.interactions import HIDING
 from jobs.features.signals import days_ago, decay, exact_sum, recent_events, saves, within
-from jobs.lake.job import Context, Tables
+from jobs.schema.job import Context, Tables
 
 _SHOWN = ("impressions", "closeups", "clicks", "hides", "_saved_when_shown")
 _SAVED = ("saves", "recent_saves")

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from jobs.features.signals import days_ago, exact_sum, recent_events, saves, within
 from jobs.features.taste import tastes
-from jobs.lake.job import Context, Tables
+from jobs.schema.job import Context, Tables
 
 MOST_CATEGORIES = 10
 

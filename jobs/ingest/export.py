@@ -10,13 +10,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, NumericType, StructField, TimestampNTZType, TimestampType
 
-from jobs.errors import ConfigError, TableError
+from jobs.common.errors import ConfigError, TableError
+from jobs.engine.checkpoints import is_gone, lacks_silver, newest_checkpoints
+from jobs.history.ledger import source_rows
 from jobs.ingest.csv_lines import csv_lines, header
-from jobs.ingest.tables.history import named
-from jobs.lake.checkpoints import is_gone, lacks_silver, newest_checkpoints
+from jobs.ingest.tidb.tables.source_table import named
 from jobs.lake.delta import Lake
-from jobs.lake.ledger import source_rows
-from jobs.lake.names import file_name, quoted
+from jobs.schema.names import file_name, quoted
 
 Format = Literal["parquet", "jsonl", "csv"]
 _WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "text"}

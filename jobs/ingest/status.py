@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.config.ingest import Ingest
-from jobs.lake.ops import AWAITED
 from jobs.lake.query import Tables
-from jobs.lake.sources import SILVER
-from jobs.lake.table import Time
+from jobs.schema.bronze_silver import SILVER
+from jobs.schema.ops import AWAITED
+from jobs.schema.table import Time
+from jobs.settings.ingest import Ingest
 
 _LAST = ("checkpoint_ts", "complete_ts", "pending", "held")
 """What the newest row of ops.checkpoints says of a table."""

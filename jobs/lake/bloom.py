@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lake.names import quoted
+from jobs.schema.names import quoted
 
 _WRONG = 0.001
 """Share of the other rows for which it is true."""

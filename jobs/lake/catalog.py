@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 from jobs.lake.delta import Lake
-from jobs.lake.direct import exists, local_path
-from jobs.lake.names import quoted
-from jobs.lake.tables import TABLES
+from jobs.lake.delta_rs import exists, local_path
+from jobs.schema.names import quoted
+from jobs.schema.tables import TABLES
 
 
 @dataclass(frozen=True)

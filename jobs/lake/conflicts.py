@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobs.errors import ConcurrentRun, EnvironmentMissing
+from jobs.common.errors import ConcurrentRun, EnvironmentMissing
 
 LOST = "another run committed first; nothing of this run was kept. Run it again."
 

@@ -13,14 +13,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.errors import ConcurrentRun, TableError
-from jobs.lake import direct
+from jobs.common.errors import ConcurrentRun, TableError
+from jobs.common.locks import locked
+from jobs.lake import delta_rs as direct
 from jobs.lake.conflicts import LOST, CommitErrors
-from jobs.lake.frames import belonging, literal, nullable, struct_of
-from jobs.lake.log import LOOK_BACK, Commit, Log
-from jobs.lake.names import needs_mapping, quoted
-from jobs.lake.tables import TABLES, table
-from jobs.locks import locked
+from jobs.lake.table_frames import belonging, literal, nullable, struct_of
+from jobs.lake.transaction_log import LOOK_BACK, Commit, Log
+from jobs.schema.names import needs_mapping, quoted
+from jobs.schema.tables import TABLES, table
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType
 
-from jobs.lake.names import quoted
+from jobs.schema.names import quoted
 
 ROWS = 200_000
 """Rows of a file, some 4 to 20 MiB: a merge opens a file for one of its rows."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import TableError
+from jobs.common.errors import TableError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

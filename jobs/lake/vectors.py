@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.errors import TableError
+from jobs.common.errors import TableError
 
 HALF, SINGLE = "<f2", "<f4"
 """How a stored value is written, in numpy's words."""

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from jobs.publish.codec import decode_feed
-from jobs.publish.manifest import Manifest
-from jobs.publish.reader import View
-from jobs.publish.stores import Pair, Store
-from jobs.publish.values import Feed
+from jobs.serving.codec import decode_feed
+from jobs.serving.manifest import Manifest
+from jobs.serving.models import Feed
+from jobs.serving.reader import View
+from jobs.serving.stores import Pair, Store
 
 _EXAMPLES = 5
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.config.publish import Publish
-from jobs.publish.codec import DEFAULT_SEGMENT
+from jobs.serving.codec import DEFAULT_SEGMENT
+from jobs.settings.publish import Publish
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.publish.codec import DEFAULT_SEGMENT
+from jobs.serving.codec import DEFAULT_SEGMENT
 
 Frames = Mapping[str, DataFrame]
 Broken = dict[str, tuple[int, str]]

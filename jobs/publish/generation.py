@@ -15,17 +15,19 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.errors import GateRefused, StoreError, TableError, ValidationFailed
-from jobs.lake.asof import read_as_of
-from jobs.lake.job import Outcome, Work
-from jobs.publish import gate, journal, rows
+from jobs.common.errors import GateRefused, StoreError, TableError, ValidationFailed
+from jobs.history.as_of import read_as_of
+from jobs.publish import encode_pairs as rows
+from jobs.publish import gate
+from jobs.publish import generation_log as journal
 from jobs.publish.fallback import fallback_feed
-from jobs.publish.keep import decode_all, retire
+from jobs.publish.generations import decode_all, retire
 from jobs.publish.load import content_of, load, sample_keys, verify
-from jobs.publish.manifest import Manifest
-from jobs.publish.reader import View
-from jobs.publish.stores import Store, configured
-from jobs.publish.values import Pointer
+from jobs.schema.job import Outcome, Work
+from jobs.serving.manifest import Manifest
+from jobs.serving.models import Pointer
+from jobs.serving.reader import View
+from jobs.serving.stores import Store, configured
 
 _GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
 _APP = ("app_pins", "app_boards", "app_board_pins", "app_blocks")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.errors import StoreError
-from jobs.publish.manifest import Content
-from jobs.publish.stores import Part, Store
+from jobs.common.errors import StoreError
+from jobs.serving.manifest import Content
+from jobs.serving.stores import Part, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

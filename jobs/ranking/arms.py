@@ -3,7 +3,7 @@
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from jobs.config.ranking import Ranking
+from jobs.settings.ranking import Ranking
 
 BUCKETS = 1_000_000
 

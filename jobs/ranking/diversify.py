@@ -15,9 +15,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from jobs.config.ranking import Ranking
 from jobs.ranking.blocks import Array, codes, place_in_group, whole_users
 from jobs.ranking.rules import list_rules
+from jobs.settings.ranking import Ranking
 
 LIKENESS = {"category": 0.4, "style": 0.2, "color": 0.2, "creator_id": 0.2}
 """What two pins may share, and how alike it makes them; sums to 1."""

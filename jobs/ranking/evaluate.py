@@ -19,9 +19,9 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from jobs.intervals import interval
-from jobs.lake.job import Context, Tables
+from jobs.common.intervals import interval
 from jobs.ranking import metrics
+from jobs.schema.job import Context, Tables
 
 CUTS = (10, 20, 50)
 """List lengths judged."""

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.ranking import Ranking
 from jobs.ranking.blocks import whole_users
+from jobs.settings.ranking import Ranking
 
 REASONS = (
     # evidence of a pin or a person says more than that of a category, wherever it ranks

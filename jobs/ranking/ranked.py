@@ -11,13 +11,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, StructField, StructType
 
-from jobs.config.ranking import Ranking
-from jobs.lake.job import Context, Tables
-from jobs.ranking import arms, boost
+from jobs.ranking import arms
+from jobs.ranking import xgb as boost
 from jobs.ranking.diversify import diversified
 from jobs.ranking.features import FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
 from jobs.ranking.rules import Facts, by_picture, first_rule, flagged
+from jobs.schema.job import Context, Tables
+from jobs.settings.ranking import Ranking
 
 COLUMNS = (
     "user_id",

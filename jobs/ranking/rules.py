@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.config.ranking import Ranking
 from jobs.ranking.blocks import Array, codes, place_in_group
+from jobs.settings.ranking import Ranking
 
 
 @dataclass(frozen=True)

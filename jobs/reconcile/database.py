@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql
 
-from jobs.errors import ConfigError, SourceError
+from jobs.common.errors import ConfigError, SourceError
+from jobs.common.redaction import know
 from jobs.reconcile.compare import Key, Range, Row, Sum
 from jobs.reconcile.texts import Field, checksum_in_mysql, in_ledger, in_mysql, quoted
-from jobs.redaction import know
 
 TOGETHER = 500
 """Rows asked for by their keys at once."""

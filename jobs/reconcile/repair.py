@@ -17,30 +17,30 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
-from jobs.config.ingest import Ingest
-from jobs.errors import SourceError, TableError
-from jobs.ingest.intake.canonical import in_key
-from jobs.ingest.intake.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
-from jobs.ingest.intake.rows import key_text
-from jobs.ingest.intake.storage import StoredFile
-from jobs.ingest.intake.stream import Task
-from jobs.ingest.silver import put
-from jobs.ingest.tables.history import named
-from jobs.ingest.tables.masks import masks_of
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.common.errors import SourceError, TableError
+from jobs.engine.checkpoints import newest_checkpoints
+from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
+from jobs.history.table_lineage import Life, life_of
+from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
+from jobs.ingest.loading.storage import StoredFile
+from jobs.ingest.loading.stream import Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.canonical import in_key
+from jobs.ingest.tidb.rows.masks import masks_of
+from jobs.ingest.tidb.rows.rows import key_text
+from jobs.ingest.tidb.silver import put
+from jobs.ingest.tidb.tables.source_table import named
 from jobs.lake.delta import Lake
-from jobs.lake.frames import nullable, struct_of
-from jobs.lake.job import Job, Outcome, Work
-from jobs.lake.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
-from jobs.lake.life import Life, life_of
-from jobs.lake.ops import CHECKPOINTS
-from jobs.lake.sources import LEDGER
+from jobs.lake.table_frames import nullable, struct_of
 from jobs.reconcile.compare import Found, Key, Row, hold_against
 from jobs.reconcile.database import Address, Database
 from jobs.reconcile.silver import Silver
 from jobs.reconcile.table import Question, Report
 from jobs.reconcile.texts import Field
+from jobs.schema.bronze_silver import LEDGER
+from jobs.schema.job import Job, Outcome, Work
+from jobs.schema.ops import CHECKPOINTS
+from jobs.settings.ingest import Ingest
 
 JOB = Job(
     "ingest.repair",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import TableError
+from jobs.common.errors import TableError
 from jobs.reconcile.compare import Found, compare
 from jobs.reconcile.database import Address, Database
 from jobs.reconcile.texts import NOT_COMPARED, Field
@@ -84,9 +84,9 @@ def against_lake(
         TableError: the lake does not have the table, or has nothing at that time.
         SourceError: the source cannot be read.
     """
-    from jobs.ingest.tables.history import named as source_table
-    from jobs.lake.checkpoints import lacks_silver, newest_checkpoints
-    from jobs.lake.ledger import source_rows, state_at
+    from jobs.engine.checkpoints import lacks_silver, newest_checkpoints
+    from jobs.history.ledger import source_rows, state_at
+    from jobs.ingest.tidb.tables.source_table import named as source_table
     from jobs.reconcile.silver import Silver
 
     table = asked.table

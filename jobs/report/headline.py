@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobs.report.formatting import count, day, percent, size
 from jobs.report.intake import Fault, Held
-from jobs.report.moment import Generation, JobRun, Moment, Row
 from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
-from jobs.report.words import count, day, percent, size
+from jobs.report.run_snapshot import Generation, JobRun, Moment, Row
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ needs no width: it reads on a phone.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs.engine.plan import LAGS, written
 from jobs.flow import FLOW, WRITERS
-from jobs.lake.job import Job
-from jobs.plan import LAGS, written
+from jobs.schema.job import Job
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import StoreError, TableError
+from jobs.common.errors import StoreError, TableError
 from jobs.lake.query import Tables
-from jobs.publish.tiles import Album, template
-from jobs.report import plots, words
+from jobs.report import formatting as words
+from jobs.report import plots
+from jobs.report.flow_diagram import link, steps, summary
 from jobs.report.funnel import Funnel, read_funnel
 from jobs.report.headline import headline, ingest_counts, interval
 from jobs.report.intake import read_faults, read_held
-from jobs.report.moment import Moment, find
 from jobs.report.neighbours import Audit, read_audit
-from jobs.report.picture import link, steps, summary
 from jobs.report.quality import Quality, read_quality
 from jobs.report.related import Related, read_related
+from jobs.report.run_snapshot import Moment, find
 from jobs.report.samples import choose_people, sample_feed, sample_related
+from jobs.report.tiles import Album, template
 
 if TYPE_CHECKING:
-    from jobs.publish.reader import Reader
+    from jobs.serving.reader import Reader
 
 TEMPLATE = Path(__file__).with_name("report.html")
 Context = dict[str, Any]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from jobs.report.formatting import MODELS, RULES
 from jobs.report.funnel import Funnel
 from jobs.report.quality import FEED, POPULARITY, Figure, Quality
-from jobs.report.words import MODELS, RULES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from jobs.lake.query import Tables
-from jobs.publish.tiles import Album, Tile, Tiles, shares
+from jobs.report.tiles import Album, Tile, Tiles, shares
 
 if TYPE_CHECKING:
-    from jobs.publish.reader import View
-    from jobs.publish.values import Feed
+    from jobs.serving.models import Feed
+    from jobs.serving.reader import View
 
 PLACES, BESIDE, SAVED = 8, 6, 8
 """Tiles shown of a feed, of a list of related pins, of what a user saved."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 from jobs.validate.report import Check, Report
 from jobs.validate.suites import Suite
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 from jobs.validate.metrics import MISSING, Metric, Types, parse_metric
 from jobs.validate.suites import Suite
 

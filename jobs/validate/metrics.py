@@ -30,7 +30,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 
 Types = Mapping[str, T.DataType]
 """Column name -> type of the table measured."""

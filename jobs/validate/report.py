@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.errors import ValidationFailed
+from jobs.common.errors import ValidationFailed
 
 
 @dataclass(frozen=True)

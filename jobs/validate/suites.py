@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 
 SEVERITIES = ("critical", "warning", "info")
 SUITE_KEYS = frozenset({"name", "expectations", "meta", "notes"})

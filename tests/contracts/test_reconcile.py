@@ -7,7 +7,7 @@ import sys
 import pymysql
 import pytest
 
-from jobs.errors import ConfigError, SourceError
+from jobs.common.errors import ConfigError, SourceError
 from jobs.reconcile.database import Address, Database
 from jobs.reconcile.table import Question, against_database
 

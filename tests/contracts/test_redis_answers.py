@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from jobs.errors import ConfigError, StoreError
-from jobs.publish.answers import COMMANDS
-from jobs.publish.stores import Access, open_store
+from jobs.common.errors import ConfigError, StoreError
+from jobs.serving.answers import COMMANDS
+from jobs.serving.stores import Access, open_store
 from tests.feeds import feed, put
 from tests.servers import found, free_port, memcached_nodes, redis_server, started
 

@@ -10,11 +10,11 @@ from hashlib import blake2b
 
 import pytest
 
-from jobs.errors import ConcurrentRun, ConfigError, StoreError
-from jobs.publish.memcached import Memcached
-from jobs.publish.reader import Reader
-from jobs.publish.redis import Redis
-from jobs.publish.stores import Access, open_store
+from jobs.common.errors import ConcurrentRun, ConfigError, StoreError
+from jobs.serving.memcached import Memcached
+from jobs.serving.reader import Reader
+from jobs.serving.redis import Redis
+from jobs.serving.stores import Access, open_store
 from tests.feeds import fallback, feed, put, serve
 from tests.servers import free_port, memcached_nodes, redis_server
 

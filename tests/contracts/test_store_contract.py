@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import ConcurrentRun, ConfigError, StoreError
-from jobs.publish.keep import list_generations, retire, rollback
-from jobs.publish.manifest import Manifest
-from jobs.publish.reader import Reader
-from jobs.publish.stores import open_store
+from jobs.common.errors import ConcurrentRun, ConfigError, StoreError
+from jobs.publish.generations import list_generations, retire, rollback
+from jobs.serving.manifest import Manifest
+from jobs.serving.reader import Reader
+from jobs.serving.stores import open_store
 from tests import loader
 from tests.feeds import DAY, content_of, feed, put, serve
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jobs.flow import FLOW
-from jobs.lake.job import Job
+from jobs.schema.job import Job
 from tests.dags.conftest import DAGS
 
 FILES = sorted(file.name for file in DAGS.glob("*.py"))

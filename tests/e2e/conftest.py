@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.config import Settings
+from jobs.settings import Settings
 from tests.flows import run_flow
 
 
@@ -52,7 +52,7 @@ def as_users_run_it(spark):
 @pytest.fixture(scope="module")
 def flowed(spark, as_users_run_it, tmp_path_factory):
     """The demo's world without its pictures, through every job to a served generation."""
-    from jobs.world.write import write_world
+    from jobs.simulator.write import write_world
 
     work = tmp_path_factory.mktemp("flow")
     settings = Settings()

@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.flow import FLOW
-from jobs.lake.asof import read_as_of
-from jobs.lake.frames import checksum
-from jobs.lake.job import Context
-from jobs.lake.tables import TABLES
-from jobs.visual.related.job import related_pins
+from jobs.history.as_of import read_as_of
+from jobs.lake.table_frames import checksum
+from jobs.related.job import related_pins
+from jobs.schema.job import Context
+from jobs.schema.tables import TABLES
 from tests.asserts import CROSS
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -109,7 +109,7 @@ def test_related_pins_share_the_truths_topic(flowed):
 
 
 def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
-    """How much a person who likes a pin likes those beside it, as the world decides it (jobs/world/outcome.py)."""
+    """How much a person who likes a pin likes those beside it, as the world decides it (jobs/simulator/outcome.py)."""
     told = flowed.told("pins")
     place = np.full(max(told["pin_id"].to_pylist()) + 1, -1)
     place[told["pin_id"].to_numpy()] = np.arange(len(told))
@@ -212,7 +212,7 @@ def test_gold_is_read_without_a_jvm(flowed, name):
 
 
 def test_the_store_serves_what_the_tables_say(flowed):
-    from jobs.publish.reader import Reader
+    from jobs.serving.reader import Reader
 
     reader = Reader.open(flowed.options["store"])
     users = [row.user_id for row in flowed.gold("home_feed").select("user_id").distinct().orderBy("user_id").take(20)]
@@ -232,7 +232,7 @@ def test_the_store_serves_what_the_tables_say(flowed):
 
 @pytest.mark.long
 def test_again_gives_the_same_tables_and_the_same_generation(flowed):
-    from jobs.publish.stores import open_store
+    from jobs.serving.stores import open_store
 
     cuts = [flowed.cut, flowed.cut - timedelta(days=flowed.settings.ranking.horizon_days)]
     before = {(name, cut): checksum(flowed.gold(name, cut)) for name in GOLD for cut in cuts}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.benchmark.quality import plain, run_quality, settings_for
+from jobs.benchmarks.quality import plain, run_quality, settings_for
 from jobs.cli.bench import searched, sources_of
-from jobs.config import Settings
+from jobs.settings import Settings
 from tests.flows import opened
 
 pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(1800)]

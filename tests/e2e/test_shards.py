@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.knn.inverted import means, nearest
+from jobs.knn.sharded.packed_vectors import Vectors
+from jobs.knn.sharded.search import searched
 from jobs.lake.vectors import encode, unit
-from jobs.visual.knn.inverted import means, nearest
-from jobs.visual.shards.parcels import Vectors
-from jobs.visual.shards.search import searched
 from tests.cluster import standalone_cluster
 
 pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(900)]

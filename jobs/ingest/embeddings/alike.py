@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.ingest.embeddings.pictures import Embedded
+from jobs.ingest.embeddings.images import Embedded
 from jobs.lake.vectors import unit
 
 NEAR = 0.9999

@@ -19,15 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.config.ingest import Pictures
-from jobs.errors import ConfigError, SourceError
+from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.alike import Alike
 from jobs.ingest.embeddings.folders import of_folder
+from jobs.ingest.embeddings.images import Embedded, embedded
 from jobs.ingest.embeddings.listing import Listing
 from jobs.ingest.embeddings.model import Model
-from jobs.ingest.embeddings.pictures import Embedded, embedded
 from jobs.ingest.embeddings.tars import normal, of_tar
-from jobs.ingest.pictures.names import text_of
+from jobs.ingest.images.names import text_of
+from jobs.settings.ingest import Pictures
 
 _NAME = [("name", pa.string()), ("name_bytes", pa.binary())]
 NAMES = pa.schema([("row", pa.int64()), *_NAME])

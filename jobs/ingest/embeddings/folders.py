@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import SourceError
+from jobs.common.errors import SourceError
+from jobs.ingest.embeddings.images import Read
 from jobs.ingest.embeddings.listing import Listing, fault
-from jobs.ingest.embeddings.pictures import Read
-from jobs.ingest.pictures.decode import Unusable
-from jobs.ingest.pictures.names import text_of
+from jobs.ingest.images.decode import Unusable
+from jobs.ingest.images.names import text_of
 
 
 def of_folder(source: Path, most: int) -> Listing:

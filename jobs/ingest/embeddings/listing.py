@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
-from jobs.ingest.embeddings.pictures import Read
-from jobs.ingest.pictures.decode import Unusable
-from jobs.ingest.pictures.names import text_of
+from jobs.ingest.embeddings.images import Read
+from jobs.ingest.images.decode import Unusable
+from jobs.ingest.images.names import text_of
 
 
 @dataclass

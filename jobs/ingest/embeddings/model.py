@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.config.ingest import Embeddings
-from jobs.errors import ConfigError, EnvironmentMissing, SourceError
-from jobs.ingest.embeddings.recipe import Input, Recipe, recipe_of
+from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.ingest.embeddings.preprocessing import Input, Recipe, recipe_of
 from jobs.ingest.embeddings.weights import external_paths
-from jobs.ingest.pictures.names import text_of
+from jobs.ingest.images.names import text_of
+from jobs.settings.ingest import Embeddings
 
 log = logging.getLogger(__name__)
 

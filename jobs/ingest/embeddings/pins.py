@@ -6,10 +6,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.pictures.reading import pinned
-from jobs.lake.images import IMAGE_EMBEDDINGS
-from jobs.lake.job import Work
-from jobs.lake.sources import PIN_EMBEDDINGS
+from jobs.ingest.images.reading import pinned
+from jobs.schema.bronze_silver import PIN_EMBEDDINGS
+from jobs.schema.images import IMAGE_EMBEDDINGS
+from jobs.schema.job import Work
 
 _FILE = 1_000_000
 """Rows of a day that one task writes."""

@@ -8,7 +8,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 
 _BELOW = {
     "model": {7: "graph", 20: "training", 25: "function"},

@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 from jobs.candidates.rise import trending_pins
-from jobs.config import Settings
-from jobs.lake.job import Context
+from jobs.schema.job import Context
+from jobs.settings import Settings
 from tests.asserts import assert_columns, assert_no_cross_join
 from tests.builders import build
 

@@ -8,9 +8,9 @@ from jobs.candidates.content import content
 from jobs.candidates.factors import cf_factors
 from jobs.candidates.fresh import fresh
 from jobs.candidates.trending import trending
-from jobs.config import Settings
-from jobs.errors import ConfigError
-from jobs.lake.job import Context
+from jobs.common.errors import ConfigError
+from jobs.schema.job import Context
+from jobs.settings import Settings
 from tests.asserts import assert_columns
 from tests.builders import build, interactions_of
 

@@ -12,8 +12,8 @@ from pyspark.errors import ParseException
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from jobs.cli.grid import as_json
-from jobs.errors import ConfigError
-from jobs.lake.ask import answer, ask, fields_of, named, parsed, require_names, require_reading
+from jobs.common.errors import ConfigError
+from jobs.lake.sql import answer, ask, fields_of, named, parsed, require_names, require_reading
 
 pytestmark = pytest.mark.spark
 

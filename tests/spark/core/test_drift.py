@@ -3,9 +3,9 @@
 import pytest
 from pyspark.sql.types import StructType
 
-from jobs.lake.columns import Column
-from jobs.lake.frames import drift
-from jobs.lake.table import Table, Time
+from jobs.lake.table_frames import drift
+from jobs.schema.columns import Column
+from jobs.schema.table import Table, Time
 
 pytestmark = pytest.mark.spark
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.errors import ConcurrentRun, TableError
-from jobs.lake.asof import read_as_of
+from jobs.common.errors import ConcurrentRun, TableError
+from jobs.history.as_of import read_as_of
+from jobs.history.ledger import newest, state_at
 from jobs.lake.catalog import present
 from jobs.lake.delta import Lake
-from jobs.lake.frames import checksum, conform
-from jobs.lake.job import Context
-from jobs.lake.ledger import newest, state_at
-from jobs.lake.tables import table
+from jobs.lake.table_frames import checksum, conform
+from jobs.schema.job import Context
+from jobs.schema.tables import table
 
 pytestmark = pytest.mark.spark
 

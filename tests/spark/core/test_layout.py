@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config.maintenance import Maintenance
-from jobs.ingest import silver
-from jobs.ingest.silver import put, silver_schema
-from jobs.ingest.tables.evolution import Column
-from jobs.ingest.tables.history import SourceTable
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.engine.maintenance import maintain
+from jobs.history.table_lineage import Segment
+from jobs.ingest.tidb import silver
+from jobs.ingest.tidb.ddl.evolution import Column
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.silver import put, silver_schema
+from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake import layout
 from jobs.lake.bloom import maybe_among
 from jobs.lake.layout import Layout, by_key, extent, files_for, layout_of
-from jobs.lake.life import Segment
-from jobs.lake.maintenance import maintain
-from jobs.lake.ops import CHECKPOINTS
+from jobs.schema.ops import CHECKPOINTS
+from jobs.settings.maintenance import Maintenance
 
 pytestmark = pytest.mark.spark
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from jobs.errors import ConcurrentRun
+from jobs.common.errors import ConcurrentRun
 from jobs.lake.delta import Lake
 
 pytestmark = pytest.mark.spark
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.spark
 HOLD = """
 import sys, time
 from pathlib import Path
-from jobs.locks import locked
+from jobs.common.locks import locked
 with locked(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     time.sleep(600)
@@ -58,8 +58,8 @@ def test_a_lake_on_an_object_store_leaves_it_to_delta(spark):
 
 
 def test_a_run_of_a_job_that_another_process_runs_changes_nothing_and_says_so(lake, settings, spark, tmp_path):
+    from jobs.engine.runner import Runner
     from jobs.flow import job
-    from jobs.runner import Runner
     from jobs.validate.checks import Validator
     from tests.flows import ROOT
 

@@ -4,10 +4,10 @@ import polars
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config.maintenance import Maintenance
-from jobs.lake.frames import conform
-from jobs.lake.maintenance import maintain
-from jobs.lake.tables import table
+from jobs.engine.maintenance import maintain
+from jobs.lake.table_frames import conform
+from jobs.schema.tables import table
+from jobs.settings.maintenance import Maintenance
 from tests.builders import build
 
 pytestmark = pytest.mark.spark

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from jobs.errors import ConfigError, EnvironmentMissing, TableError, ValidationFailed
-from jobs.lake.job import Job
-from jobs.records import Records
-from jobs.runner import Runner
+from jobs.common.errors import ConfigError, EnvironmentMissing, TableError, ValidationFailed
+from jobs.engine.run_history import Records
+from jobs.engine.runner import Runner
+from jobs.schema.job import Job
 from jobs.validate.checks import Validator
 
 pytestmark = pytest.mark.spark

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.lake.workers import without_archives
+from jobs.spark.python_daemon import without_archives
 
 pytestmark = pytest.mark.spark
 

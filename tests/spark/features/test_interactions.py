@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.features.interactions import interactions
-from jobs.lake.job import Context
+from jobs.schema.job import Context
 from tests.asserts import assert_columns, assert_no_cross_join
 from tests.builders import build, days_before
 

@@ -50,8 +50,8 @@ EVENTS = [
 def profiles(spark):
     from datetime import date
 
-    from jobs.config import Settings
-    from jobs.lake.job import Context
+    from jobs.schema.job import Context
+    from jobs.settings import Settings
 
     ctx = Context(Settings(), date(2026, 11, 1))
     tables = {

@@ -14,7 +14,7 @@ def nothing(*_):
 @pytest.fixture
 def work(lake, ctx):
     """Return a maker of Work; a second call is a later run."""
-    from jobs.lake.job import Context, Work
+    from jobs.schema.job import Context, Work
 
     numbers = itertools.count(1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ingest import cdc
+from jobs.ingest.tidb import job as cdc
 from tests.realfeed import assert_state, feed_at
 from tests.spark.ingest.test_cdc import adds_up
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Settings
-from jobs.errors import SourceError
-from jobs.ingest import kafka
+from jobs.common.errors import SourceError
+from jobs.common.redaction import redacted
+from jobs.ingest.kafka import job as kafka
 from jobs.ingest.status import status
-from jobs.redaction import redacted
+from jobs.settings import Settings
 from tests.broker import sent
 from tests.unit.ingest.test_messages import record_batch
 
@@ -178,8 +178,8 @@ def test_brokers_that_refuse_or_are_not_there_are_one_sentence_without_the_passw
 
 KILLER = """
 import os, signal, sys
-from jobs.ingest.broker import intake
-from jobs.ingest.intake.manifest import TAKEN
+from jobs.ingest.kafka.broker import intake
+from jobs.ingest.loading.manifest import TAKEN
 real, when = intake.note, sys.argv.pop(1)
 def note(work, items, counts, status, *rest):
     if status == TAKEN and when == "before":

@@ -6,12 +6,12 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config.maintenance import Maintenance
-from jobs.errors import SourceError, ValidationFailed
-from jobs.ingest import cdc
-from jobs.ingest.intake import batches
-from jobs.lake.ledger import newest, state_at
-from jobs.lake.maintenance import maintain
+from jobs.common.errors import SourceError, ValidationFailed
+from jobs.engine.maintenance import maintain
+from jobs.history.ledger import newest, state_at
+from jobs.ingest.loading import batches
+from jobs.ingest.tidb import job as cdc
+from jobs.settings.maintenance import Maintenance
 from tests.realfeed import assert_state, expected
 
 pytestmark = pytest.mark.spark
@@ -100,7 +100,7 @@ def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lak
 
 def small(root, lines_by_file, checkpoint=1000):
     """Write a feed of one table app.t(id, v)."""
-    from jobs.ingest.ticdc.schemafile import checksum
+    from jobs.ingest.tidb.ticdc.schemafile import checksum
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": 5, "Query": "", "Type": 0}

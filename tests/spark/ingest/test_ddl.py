@@ -6,14 +6,14 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from jobs.ingest import cdc
-from jobs.ingest.silver import silver_schema
-from jobs.ingest.tables.evolution import Column
-from jobs.ingest.tables.history import SourceTable
-from jobs.ingest.tables.retyped import steps_between
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.lake.ledger import typed, unfit
-from jobs.lake.life import Segment
+from jobs.history.ledger import typed, unfit
+from jobs.history.table_lineage import Segment
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.ddl.evolution import Column
+from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.silver import silver_schema
+from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.ticdc.schemafile import checksum
 from tests.conversions import KNOWN
 from tests.spark.ingest.test_cdc import adds_up
 from tests.statements import column

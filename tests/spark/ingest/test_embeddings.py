@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config import Settings
-from jobs.errors import ConfigError, SourceError
-from jobs.ingest.embeddings import run as embeddings
-from jobs.lake.asof import read_as_of
-from jobs.lake.images import IMAGE_EMBEDDINGS
-from jobs.lake.job import Context
-from jobs.lake.ops import QUARANTINE
-from jobs.lake.sources import PIN_EMBEDDINGS, PINS
+from jobs.common.errors import ConfigError, SourceError
+from jobs.history.as_of import read_as_of
+from jobs.ingest.embeddings import job as embeddings
+from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
+from jobs.schema.images import IMAGE_EMBEDDINGS
+from jobs.schema.job import Context
+from jobs.schema.ops import QUARANTINE
+from jobs.settings import Settings
 from tests.builders import build
 from tests.smallmodels import halves, shares, two_colours, unit, unpooled
 

@@ -6,9 +6,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.errors import ConfigError, TableError
-from jobs.ingest import cdc
+from jobs.common.errors import ConfigError, TableError
 from jobs.ingest.export import export
+from jobs.ingest.tidb import job as cdc
 from tests.realfeed import expected
 
 pytestmark = pytest.mark.spark

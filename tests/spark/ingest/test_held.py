@@ -4,11 +4,12 @@ import gzip
 
 import pytest
 
-from jobs.config.ingest import TableRules, Tolerance
-from jobs.ingest import cdc, kafka
-from jobs.ingest.attention import attention
-from jobs.ingest.intake import batches
+from jobs.engine.attention import attention
+from jobs.ingest.kafka import job as kafka
+from jobs.ingest.loading import batches
 from jobs.ingest.status import status, without_table
+from jobs.ingest.tidb import job as cdc
+from jobs.settings.ingest import TableRules, Tolerance
 from tests.spark.ingest.test_cdc import adds_up
 from tests.spark.ingest.test_kafka import event
 from tests.unit.ingest.test_absent import COLUMN, V, canal, files, schema

@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from jobs.config.ingest import Ingest
-from jobs.ingest import cdc
-from jobs.ingest.intake.storage import read
-from jobs.ingest.intake.stream import CHANGE, FILE
-from jobs.ingest.silver import silver_schema
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.canal import read_canal
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.history.ledger import newest, typed
+from jobs.ingest.loading.storage import read
+from jobs.ingest.loading.stream import CHANGE, FILE
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.silver import silver_schema
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.canal import read_canal
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.lake.delta import Lake
-from jobs.lake.ledger import newest, typed
+from jobs.settings.ingest import Ingest
 from tests.histories import KINDS, STEPS, History
 from tests.historytrees import checkpoint, write
 from tests.spark.ingest.test_cdc import adds_up

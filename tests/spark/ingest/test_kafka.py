@@ -10,8 +10,8 @@ import fastavro
 import numpy as np
 import pytest
 
-from jobs.config import Settings
-from jobs.ingest import kafka
+from jobs.ingest.kafka import job as kafka
+from jobs.settings import Settings
 from tests.unit.ingest.test_messages import record_batch
 
 pytestmark = pytest.mark.spark
@@ -23,7 +23,7 @@ TS = 1_791_331_721_136  # 2026-10-07 UTC
 @pytest.fixture
 def run(lake, ctx, tmp_path):
     """Return a function that ingests the archive below tmp_path and checks that the numbers add up."""
-    from jobs.lake.job import Work
+    from jobs.schema.job import Work
 
     numbers = itertools.count(1)
 

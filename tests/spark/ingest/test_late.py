@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from jobs.ingest import kafka
-from jobs.lake.job import Job
-from jobs.runner import Runner
+from jobs.engine.runner import Runner
+from jobs.ingest.kafka import job as kafka
+from jobs.schema.job import Job
 from jobs.validate.checks import Validator
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]

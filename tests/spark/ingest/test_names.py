@@ -6,15 +6,15 @@ from collections import Counter
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config.maintenance import Maintenance
-from jobs.errors import ConfigError, TableError
-from jobs.ingest import cdc
+from jobs.common.errors import ConfigError, TableError
+from jobs.engine.maintenance import maintain
 from jobs.ingest.export import export
-from jobs.ingest.intake.batches import Intake
+from jobs.ingest.loading.batches import Intake
 from jobs.ingest.status import status
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.lake.maintenance import maintain
-from jobs.lake.sources import LEDGER
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.schema.bronze_silver import LEDGER
+from jobs.settings.maintenance import Maintenance
 
 pytestmark = pytest.mark.spark
 

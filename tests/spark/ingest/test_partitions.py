@@ -7,15 +7,15 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType, TimestampType
 
-from jobs.ingest import cdc
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.evolution import Column, plain
-from jobs.ingest.tables.partitions import emptied
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.lake.asof import read_as_of
-from jobs.lake.emptied import Emptied
-from jobs.lake.ledger import newest, state_at
-from jobs.lake.life import LIFE, Life, Segment
+from jobs.history.as_of import read_as_of
+from jobs.history.ledger import newest, state_at
+from jobs.history.partition_drops import Emptied
+from jobs.history.table_lineage import LIFE, Life, Segment
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.evolution import Column, plain
+from jobs.ingest.tidb.ddl.partitions import emptied
+from jobs.ingest.tidb.ticdc.schemafile import checksum
 from tests.spark.ingest.test_cdc import adds_up, line, state
 
 pytestmark = pytest.mark.spark

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageDraw
 from pyspark.sql import functions as F
 
-from jobs.config import Settings
-from jobs.ingest.pictures import run as pictures
-from jobs.lake.images import IMAGE_FEATURES
-from jobs.lake.ops import QUARANTINE
-from jobs.lake.sources import PINS
+from jobs.ingest.images import job as pictures
+from jobs.schema.bronze_silver import PINS
+from jobs.schema.images import IMAGE_FEATURES
+from jobs.schema.ops import QUARANTINE
+from jobs.settings import Settings
 from tests.builders import build
 
 pytestmark = pytest.mark.spark

@@ -2,10 +2,11 @@
 
 import pytest
 
-from jobs.config.ingest import TableRules, Tolerance
-from jobs.ingest import cdc, kafka
-from jobs.ingest.intake.replay import Wanted
+from jobs.ingest.kafka import job as kafka
+from jobs.ingest.loading.replay import Wanted
 from jobs.ingest.status import status
+from jobs.ingest.tidb import job as cdc
+from jobs.settings.ingest import TableRules, Tolerance
 from tests.spark.ingest.test_cdc import adds_up, line, small, state
 from tests.spark.ingest.test_kafka import event
 

@@ -6,11 +6,12 @@ Each input is read in a run of its own, on a lake of its own.
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config import Settings
-from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import PlatformError
-from jobs.ingest import cdc, kafka
-from jobs.lake.checkpoints import newest_checkpoints
+from jobs.common.errors import PlatformError
+from jobs.engine.checkpoints import newest_checkpoints
+from jobs.ingest.kafka import job as kafka
+from jobs.ingest.tidb import job as cdc
+from jobs.settings import Settings
+from jobs.settings.ingest import Ingest, TableRules
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
 

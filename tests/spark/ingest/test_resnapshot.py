@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.errors import SourceError
-from jobs.ingest import cdc
-from jobs.lake.ledger import state_at
+from jobs.common.errors import SourceError
+from jobs.history.ledger import state_at
+from jobs.ingest.tidb import job as cdc
 from tests.spark.ingest.test_cdc import adds_up, line, small, state
 
 pytestmark = pytest.mark.spark
@@ -26,7 +26,7 @@ def dump(folder, tso, *rows):
 
 def narrowed(root, version):
     """Write DDL that cannot be followed."""
-    from jobs.ingest.ticdc.schemafile import checksum
+    from jobs.ingest.tidb.ticdc.schemafile import checksum
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": version, "Type": 12}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.config.ingest import Ingest, TableRules
-from jobs.ingest import cdc
+from jobs.ingest.tidb import job as cdc
+from jobs.settings.ingest import Ingest, TableRules
 from tests.tablefeeds import TableFeed
 
 pytestmark = pytest.mark.spark

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.ingest import cdc
 from jobs.ingest.export import export
-from jobs.ingest.ticdc.schemafile import checksum
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.ticdc.schemafile import checksum
 from tests.spark.ingest.test_cdc import adds_up
 
 pytestmark = pytest.mark.spark

@@ -5,15 +5,15 @@ from datetime import date
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.errors import ConcurrentRun, GateRefused, StoreError, TableError, ValidationFailed
+from jobs.common.errors import ConcurrentRun, GateRefused, StoreError, TableError, ValidationFailed
 from jobs.lake.delta import Lake
-from jobs.lake.frames import conform
-from jobs.lake.job import Context, Work
-from jobs.lake.tables import table
+from jobs.lake.table_frames import conform
 from jobs.publish import generation, load
-from jobs.publish.keep import list_generations, rollback
-from jobs.publish.reader import Reader
-from jobs.publish.stores import open_store
+from jobs.publish.generations import list_generations, rollback
+from jobs.schema.job import Context, Work
+from jobs.schema.tables import table
+from jobs.serving.reader import Reader
+from jobs.serving.stores import open_store
 from tests.builders import build
 from tests.feeds import serve
 

@@ -5,9 +5,9 @@ import re
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.errors import StoreError
+from jobs.common.errors import StoreError
 from jobs.publish.load import content_of, load, verify
-from jobs.publish.stores import Access, open_store
+from jobs.serving.stores import Access, open_store
 from tests.feeds import serve
 from tests.servers import memcached_nodes
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from jobs.config.publish import Publish
-from jobs.publish import rows
-from jobs.publish.codec import decode_card, decode_feed, decode_related
+from jobs.publish import encode_pairs as rows
 from jobs.publish.fallback import fallback_feed
 from jobs.publish.load import content_of
+from jobs.serving.codec import decode_card, decode_feed, decode_related
+from jobs.settings.publish import Publish
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 from tests.feeds import DAY

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from jobs.config import Settings
-from jobs.config.ranking import Ranking
-from jobs.lake.frames import checksum
-from jobs.lake.job import Context
-from jobs.ranking import arms, boost
+from jobs.lake.table_frames import checksum
+from jobs.ranking import arms
+from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES, Known, pair_features
 from jobs.ranking.feed import feed_drops, home_feed
 from jobs.ranking.merge import merged
 from jobs.ranking.ranked import ranked
+from jobs.schema.job import Context
+from jobs.settings import Settings
+from jobs.settings.ranking import Ranking
 from tests.asserts import assert_no_cross_join
 from tests.builders import CUT, build
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from jobs.config import Settings
-from jobs.config.ranking import Labels, Ranker, Ranking
-from jobs.errors import ConfigError
-from jobs.lake.job import Context
-from jobs.ranking import boost
+from jobs.common.errors import ConfigError
+from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES
 from jobs.ranking.metrics import auc
 from jobs.ranking.ranker import labelled, learn, outcomes, ranker, sampled
+from jobs.schema.job import Context
+from jobs.settings import Settings
+from jobs.settings.ranking import Labels, Ranker, Ranking
 from tests.builders import CUT, build
 
 pytestmark = pytest.mark.spark

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.benchmark import reconciling
+from jobs.benchmarks import reconciling
 from jobs.reconcile.database import Address
 
 pytestmark = pytest.mark.spark

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.config import Settings
-from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import SourceError, TableError
-from jobs.ingest import cdc
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.lake.ledger import newest, state_at, typed
-from jobs.lake.life import life_of
+from jobs.common.errors import SourceError, TableError
+from jobs.history.ledger import newest, state_at, typed
+from jobs.history.table_lineage import life_of
+from jobs.ingest.tidb import job as cdc
+from jobs.ingest.tidb.ticdc.schemafile import checksum
 from jobs.reconcile.repair import Repair, run
 from jobs.reconcile.table import Question, against_lake
+from jobs.settings import Settings
+from jobs.settings.ingest import Ingest, TableRules
 from tests.realfeed import as_text, expected
 from tests.spark.ingest.conftest import work
 from tests.spark.ingest.test_cdc import adds_up, line, small, state

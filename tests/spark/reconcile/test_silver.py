@@ -5,8 +5,8 @@ import re
 import pymysql
 import pytest
 
-from jobs.errors import TableError
-from jobs.ingest import cdc
+from jobs.common.errors import TableError
+from jobs.ingest.tidb import job as cdc
 from jobs.reconcile.database import Address
 from jobs.reconcile.table import Question, against_lake
 from tests.spark.ingest.conftest import work

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.errors import ConfigError, TableError
+from jobs.common.errors import ConfigError, TableError
 from jobs.flow import FLOW
-from jobs.lake import direct
+from jobs.lake import delta_rs as direct
 from jobs.lake.delta import Lake
-from jobs.lake.frames import conform
 from jobs.lake.query import Tables
-from jobs.lake.tables import table
-from jobs.publish.codec import card_key, encode_card
-from jobs.publish.reader import Reader
-from jobs.publish.rocks import RocksStore
-from jobs.publish.values import PinCard
+from jobs.lake.table_frames import conform
 from jobs.report.headline import headline
-from jobs.report.moment import find
 from jobs.report.page import Places, write_report
+from jobs.report.run_snapshot import find
+from jobs.schema.tables import table
+from jobs.serving.codec import card_key, encode_card
+from jobs.serving.models import PinCard
+from jobs.serving.reader import Reader
+from jobs.serving.rocks import RocksStore
 from tests.builders import build
 from tests.feeds import card, feed, put, related
 from tests.pages import Parsed, beside

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.config import Settings
-from jobs.errors import ValidationFailed
-from jobs.lake.frames import struct_of
-from jobs.lake.gold import GOLD
-from jobs.lake.sources import SILVER
-from jobs.lake.tables import table
+from jobs.common.errors import ValidationFailed
+from jobs.lake.table_frames import struct_of
+from jobs.schema.bronze_silver import SILVER
+from jobs.schema.gold import GOLD
+from jobs.schema.tables import table
+from jobs.settings import Settings
 from jobs.validate.checks import Validator
 from jobs.validate.measure import aggregation, metrics_of, missing_columns
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Settings
-from jobs.errors import ConfigError, ValidationFailed
+from jobs.common.errors import ConfigError, ValidationFailed
+from jobs.settings import Settings
 from jobs.validate.checks import Validator
 from jobs.validate.judge import Judge, warm_up
 from jobs.validate.suites import load_suite, parse_suite, suite_names
@@ -110,7 +110,7 @@ def test_a_lesser_failure_is_reported_but_does_not_raise(judge, severity):
 
 
 def test_rows_have_the_columns_of_ops_checks_that_the_runner_does_not_add(judge):
-    from jobs.lake.ops import CHECKS
+    from jobs.schema.ops import CHECKS
 
     suite = suite_of(item("row_count", min_value={"$PARAMETER": "least"}), name="gold.rows")
     report = run(judge, suite, {"row_count": 12_000_000_000}, least=7)

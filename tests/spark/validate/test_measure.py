@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from jobs.errors import ConfigError
+from jobs.common.errors import ConfigError
 from jobs.validate.measure import aggregation, measure, metrics_of
 from jobs.validate.suites import parse_suite
 from tests.asserts import plan_of

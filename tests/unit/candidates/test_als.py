@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.candidates.als import confidence, fit
-from jobs.config.candidates import Collaborative
+from jobs.settings.candidates import Collaborative
 
 CFG = Collaborative(factors=8, regularization=1.0, alpha=10.0, threads=1)
 USERS, PINS = 40, 60
@@ -93,7 +93,7 @@ def test_blas_threads_are_held_back_whatever_the_environment_says():
     lines = (
         "import numpy as np",
         "from jobs.candidates.als import fit",
-        "from jobs.config.candidates import Collaborative",
+        "from jobs.settings.candidates import Collaborative",
         "fit(np.arange(9), np.arange(9), np.ones(9), Collaborative(factors=4, iterations=1), 1)",
     )
     # implicit warns where BLAS would run threads of its own inside its

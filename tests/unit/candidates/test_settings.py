@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.config import Settings
-from jobs.settings import flat
+from jobs.settings import Settings
+from jobs.settings.load import flat
 
 BASE = Path(__file__).parents[3] / "conf" / "base"
 

@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import os, subprocess, sys, time
-from jobs.lake.chatter import without_chatter
+from jobs.spark.chatter import without_chatter
 child = "import sys; [sys.stderr.write(line + chr(10)) for line in sys.argv[1:]]"
 said = ["WARNING: Using incubator modules: jdk.incubator.vector", 'Setting default log level to "WARN".', "ERROR real"]
 with without_chatter():

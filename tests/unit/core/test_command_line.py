@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from jobs.publish.rocks import RocksStore
+from jobs.serving.rocks import RocksStore
 from tests.feeds import serve
 
 COMMANDS = """

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import ConfigError, TableError
+from jobs.common.errors import ConfigError, TableError
+from jobs.engine.plan import LAGS, Step, plan, reads
 from jobs.flow import FLOW, job
-from jobs.lake.tables import TABLES, table
-from jobs.plan import LAGS, Step, plan, reads
+from jobs.schema.tables import TABLES, table
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY = date(2026, 11, 1)

@@ -11,7 +11,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from jobs.cli import grid
-from jobs.cli.app import app, escaped
+from jobs.cli.context import app, escaped
 
 ODD = ["[red]sale[/red] now", "a [/b] c", "[DIY] lamp", "\\[x]", "x["]
 
@@ -93,7 +93,7 @@ def test_json_holds_every_value_and_is_json(value, wanted, capsys):
 
 @pytest.mark.parametrize("limit", ["0", "-1"])
 def test_a_limit_below_one_is_a_fault_of_use(limit):
-    import jobs.cli.work  # noqa: F401 - registers the command
+    import jobs.cli.run  # noqa: F401 - registers the command
 
     found = CliRunner().invoke(app, ["sql", "select 1", "--limit", limit])
     assert (found.exit_code, "--limit" in found.output) == (2, True)

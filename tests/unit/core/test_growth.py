@@ -2,8 +2,8 @@ from datetime import date
 
 import pytest
 
-from jobs.benchmark.growth import REASONS, Cost, Size, as_rows, exponent, table
-from jobs.errors import ConfigError
+from jobs.benchmarks.growth import REASONS, Cost, Size, as_rows, exponent, table
+from jobs.common.errors import ConfigError
 
 CUT = date(2026, 11, 1)
 SIZES = [Size.parse("100x300"), Size.parse("400x1200")]

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from jobs.intervals import Z95, ratio_interval
+from jobs.common.intervals import Z95, ratio_interval
 
 
 def sums(*columns):

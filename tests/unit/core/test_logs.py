@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from jobs import logs, redaction
+from jobs.common import logs, redaction
 
 log = logging.getLogger("jobs.test")
 

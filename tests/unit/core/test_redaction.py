@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from jobs import redaction
-from jobs.config.ingest import TableRules
-from jobs.redaction import know, masked, redacted
+from jobs.common import redaction
+from jobs.common.redaction import know, masked, redacted
+from jobs.settings.ingest import TableRules
 
 PLANTED = "hunter2-planted"
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Settings
-from jobs.errors import ConfigError
-from jobs.settings import fingerprint, flat, load, sentences
+from jobs.common.errors import ConfigError
+from jobs.settings import Settings
+from jobs.settings.load import fingerprint, flat, load, sentences
 
 ROOT = Path(__file__).resolve().parents[3]
 

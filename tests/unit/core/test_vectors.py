@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.errors import TableError
+from jobs.common.errors import TableError
 from jobs.lake.vectors import decode, encode, unit
 
 MATRIX = np.arange(24, dtype=np.float16).reshape(6, 4)

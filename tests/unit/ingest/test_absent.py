@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from jobs.config.ingest import Ingest, TableRules, Tolerance
-from jobs.ingest.absent import absent_files, hold, tables_of, unreadable_files
-from jobs.ingest.dumpling.export import read_export
-from jobs.ingest.intake.manifest import COVERED, PLANNED, TAKEN, Entry
-from jobs.ingest.intake.tolerance import excesses
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.lake.ops import AWAITED
+from jobs.ingest.loading.manifest import COVERED, PLANNED, TAKEN, Entry
+from jobs.ingest.loading.tolerance import excesses
+from jobs.ingest.tidb.absent import absent_files, hold, tables_of, unreadable_files
+from jobs.ingest.tidb.dumpling.export import read_export
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.schema.ops import AWAITED
+from jobs.settings.ingest import Ingest, TableRules, Tolerance
 from tests.realfeed import feed_at
 from tests.unit.ingest.test_sources_on_disk import write
 
@@ -324,7 +324,7 @@ def test_a_snapshot_with_a_file_that_cannot_be_read_shows_nothing_of_its_table(t
 
 
 def test_where_files_begin_and_end_is_read_under_every_dialect(tmp_path):
-    from jobs.ingest.ticdc.bounds import first_commit_ts, last_commit_ts
+    from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
 
     odd = Changefeed.model_validate(
         {"sink": {"terminator": "$\n", "csv": {"delimiter": "|+|", "quote": "", "include-commit-ts": True}}}

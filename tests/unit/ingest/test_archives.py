@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.ingest.archive.layouts import Archived, Refused, Topics, classify, is_epoch
-from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.intake.stream import CHANGE, FILE, Task
+from jobs.ingest.kafka.archive.layouts import Archived, Refused, Topics, classify, is_epoch
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.loading.stream import CHANGE, FILE, Task
 
 _UNKNOWN = "neither Secor, Kafka Connect, Aiven's connectors nor Kafka itself name files so"
 SECOR = "1_0_00000000000000000100"

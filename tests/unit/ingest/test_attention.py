@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.cli.engine import is_asked
-from jobs.ingest.attention import Attention, attention
+from jobs.engine.attention import Attention, attention
 
 HELD = {"app.t": "app.t is held at 5: a reason"}
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.dumpling.records import Dialect as DumpDialect
-from jobs.ingest.intake.blocks import cut_of, read_in_blocks
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import FILE, Task
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc.canal import read_canal
-from jobs.ingest.ticdc.csv_records import Dialect
-from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.ingest.loading.stream import FILE, Task
+from jobs.ingest.tidb.blocks import cut_of, read_in_blocks
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.dumpling.records import Dialect as DumpDialect
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ticdc.canal import read_canal
+from jobs.ingest.tidb.ticdc.csv_records import Dialect
+from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 SPEC = RowSpec("app", "t", 7, (SourceColumn("id", "BIGINT", nullable=False), SourceColumn("v", "TEXT")), ("id",))
 TEXTS = ["x", "", 'a "b", c', "line\nend\r\n", "it's; (1,2),\n('", "\\", "é", "null", 'I","t","app"']

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from jobs.config.ingest import Brokers
-from jobs.errors import ConfigError, EnvironmentMissing, SourceError
-from jobs.ingest.archive.gaps import Gap
-from jobs.ingest.broker.address import Address, addresses
-from jobs.ingest.broker.cluster import Topic
-from jobs.ingest.broker.lost import Reached, refuse_lost
-from jobs.ingest.broker.properties import consumer_properties
-from jobs.lake import jars
-from jobs.redaction import redacted
+from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.common.redaction import redacted
+from jobs.ingest.kafka.archive.gaps import Gap
+from jobs.ingest.kafka.broker.address import Address, addresses
+from jobs.ingest.kafka.broker.cluster import Topic
+from jobs.ingest.kafka.broker.lost_offsets import Reached, refuse_lost
+from jobs.ingest.kafka.broker.properties import consumer_properties
+from jobs.settings.ingest import Brokers
+from jobs.spark import jars
 
 
 def test_brokers_and_topics_are_named_by_a_uri():

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc.canal import read_canal
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ticdc.canal import read_canal
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import CHANGE
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc import canal, canal_columns
-from jobs.ingest.ticdc.canal_heads import OPS, without_heads
+from jobs.ingest.loading.stream import CHANGE
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ticdc import canal, canal_columns
+from jobs.ingest.tidb.ticdc.canal_envelope import OPS, without_heads
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
 
 NAMES = ("id", "naïve", "type", "data", "b", "c")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.dumpling.parquet import _written
-from jobs.ingest.intake.canonical import in_key
-from jobs.ingest.intake.rows import RowSpec, key_texts
-from jobs.ingest.intake.values import from_canal, from_dump, from_feed_csv
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.parquet import _written
+from jobs.ingest.tidb.rows.canonical import in_key
+from jobs.ingest.tidb.rows.rows import RowSpec, key_texts
+from jobs.ingest.tidb.rows.values import from_canal, from_dump, from_feed_csv
 
 ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Asia/Kathmandu")
 MEMBERS = ("red", "Blue", "1", "a b")

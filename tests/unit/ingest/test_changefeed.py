@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.errors import ConfigError, SourceError
-from jobs.ingest.ticdc.changefeed import read_changefeed
-from jobs.ingest.ticdc.detect import Named
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.common.errors import ConfigError, SourceError
+from jobs.ingest.tidb.ticdc.changefeed import read_changefeed
+from jobs.ingest.tidb.ticdc.infer_options import Named
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 
 CSV = 'sink-uri = "s3://cdc/app?protocol=csv"\n[sink.csv]\ninclude-commit-ts = true\n'
 CANAL = 'sink-uri = "s3://cdc/app?protocol=canal-json&enable-tidb-extension=true"\n'

@@ -9,11 +9,11 @@ import cramjam
 import pytest
 import zstandard
 
-from jobs.ingest.archive.layouts import Archived
-from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.intake.codecs import codec_of, decompress, hadoop_framed, plain_name, snappy_block
-from jobs.ingest.intake.storage import open_stream, read, read_head
-from jobs.ingest.intake.stream import CHANGE, Task
+from jobs.ingest.kafka.archive.layouts import Archived
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.loading.codecs import codec_of, decompress, hadoop_framed, plain_name, snappy_block
+from jobs.ingest.loading.storage import open_stream, read, read_head
+from jobs.ingest.loading.stream import CHANGE, Task
 from tests.unit.ingest.test_messages import rows, sequence
 
 LINES = b"".join(b'{"event_id": "e%d", "kind": "save"}\n' % number for number in range(5000))

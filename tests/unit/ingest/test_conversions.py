@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.intake.values import from_canal
-from jobs.ingest.tables.retyped import steps_between
-from jobs.lake.conversions import convert, keeps_text
+from jobs.history.conversions import convert, keeps_text
+from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.rows.values import from_canal
 from tests.conversions import KNOWN
 from tests.statements import column
 

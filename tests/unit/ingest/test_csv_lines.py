@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.csv_lines import csv_lines
-from jobs.ingest.dumpling.csv import parse
-from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import Bad
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.loading.stream import Bad
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.csv import parse
+from jobs.ingest.tidb.dumpling.records import Dialect
+from jobs.ingest.tidb.rows.rows import RowSpec
 
 COLUMNS = (SourceColumn("id", "INT"), SourceColumn('s "q"', "TEXT"), SourceColumn("n", "INT"))
 SPEC = RowSpec("app", "t", 1, COLUMNS, ("id",))

@@ -5,15 +5,15 @@ import json
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.errors import SourceError
-from jobs.ingest.intake.stream import BAD, CHANGE
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.changefeed import Changefeed
-from jobs.ingest.ticdc.detect import Named
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.feed_csv import read_feed_csv
-from jobs.ingest.ticdc.schemafile import checksum
+from jobs.common.errors import SourceError
+from jobs.ingest.loading.stream import BAD, CHANGE
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.feed_csv import read_feed_csv
+from jobs.ingest.tidb.ticdc.infer_options import Named
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 
 TSO = 460000000001000000
 COLUMNS = [("id", "BIGINT"), ("name", "VARCHAR"), ("raw", "VARBINARY"), ("day", "DATE"), ("n", "INT")]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.errors import SourceError
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.definitions import created, edits
+from jobs.common.errors import SourceError
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.definitions import created, edits
 
 SHOWN = """/*!40014 SET FOREIGN_KEY_CHECKS=0*/;
 CREATE TABLE `pins` (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.ingest.tables.defaults import Computed, default_in, implicit_default
+from jobs.ingest.tidb.ddl.defaults import Computed, default_in, implicit_default
 from tests.statements import column
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.tables.alter import alterations, renamed_tables
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.definitions import created, edits
-from jobs.ingest.tables.indexes import Index
+from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.definitions import created, edits
+from jobs.ingest.tidb.ddl.indexes import Index
 
 
 def kinds(defined):

@@ -2,11 +2,11 @@
 
 import json
 
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.dumpling.records import Dialect
+from jobs.ingest.tidb.rows.rows import RowSpec
 
 
 def read(content, spec):

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.config.ingest import Dumpling, Ingest
-from jobs.errors import SourceError
-from jobs.ingest.dumpling.export import dialect_of, read_export
-from jobs.ingest.dumpling.options import Sample, detect
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.sources import join
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.common.errors import SourceError
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.export import dialect_of, read_export
+from jobs.ingest.tidb.dumpling.options import Sample, detect
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.dumpling.records import Dialect
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.sources import join
+from jobs.settings.ingest import Dumpling, Ingest
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", nullable=False), SourceColumn("name", "VARCHAR", length=50),

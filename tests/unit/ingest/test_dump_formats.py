@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.config.ingest import Dumpling
-from jobs.errors import SourceError
-from jobs.ingest.dumpling.options import Sample, detect
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.storage import read, read_head
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.common.errors import SourceError
+from jobs.ingest.loading.storage import read, read_head
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.options import Sample, detect
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.dumpling.records import Dialect
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.settings.ingest import Dumpling
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", unsigned=True, nullable=False),

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from jobs.config.ingest import Dumpling
-from jobs.ingest.dumpling.export import dialect_of, format_of, read_export
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.dumpling.records import Dialect
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.storage import read
-from jobs.ingest.intake.stream import CHANGE, FILE, Task
+from jobs.ingest.loading.storage import read
+from jobs.ingest.loading.stream import CHANGE, FILE, Task
+from jobs.ingest.tidb.dumpling.export import dialect_of, format_of, read_export
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.dumpling.records import Dialect
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.settings.ingest import Dumpling
 
 DIALECTS = {
     "csv-start": Dialect(),

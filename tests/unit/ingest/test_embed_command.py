@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.cli.app import STATE
+from jobs.cli.context import STATE
 from jobs.cli.ingest import source_options
-from jobs.config.ingest import Embeddings, Pictures
-from jobs.errors import ConfigError, SourceError
+from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of, require_place
 from jobs.ingest.embeddings.model import Model
+from jobs.settings.ingest import Embeddings, Pictures
 from tests.smallmodels import halves, shares, two_colours
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,12 +10,12 @@ import onnx
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.config.ingest import Embeddings, Pictures
-from jobs.errors import ConfigError, SourceError
+from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.alike import warning_of
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
+from jobs.settings.ingest import Embeddings, Pictures
 from tests.smallmodels import halves, shares, two_colours
 
 RED, GREEN = two_colours((255, 0, 0), (255, 0, 0)), two_colours((0, 255, 0), (0, 255, 0))

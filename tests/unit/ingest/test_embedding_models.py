@@ -7,11 +7,11 @@ import pytest
 from onnx import TensorProto as T
 from PIL import Image
 
-from jobs.config.ingest import Embeddings, Pictures
-from jobs.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
 from jobs.ingest.embeddings import model as models
+from jobs.ingest.embeddings.images import embedded
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.embeddings.pictures import embedded
+from jobs.settings.ingest import Embeddings, Pictures
 from tests.smallmodels import (
     SIDE,
     halves,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.errors import SourceError
-from jobs.ingest.dumpling.export import let_go_on, read_export
-from jobs.ingest.sources import join
+from jobs.common.errors import SourceError
+from jobs.ingest.tidb.dumpling.export import let_go_on, read_export
+from jobs.ingest.tidb.sources import join
+from jobs.settings.ingest import Ingest
 
 CREATE = "CREATE TABLE `t` (`id` bigint NOT NULL, `name` varchar(50), PRIMARY KEY (`id`))"
 DATA = '"id","name"\r\n1,"a"\r\n'

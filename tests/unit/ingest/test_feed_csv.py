@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Bad, Task
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc import feed_csv
-from jobs.ingest.ticdc.csv_records import Dialect, orderly, records
-from jobs.ingest.ticdc.feed_csv import CsvSpec, _fast, _slow, read_feed_csv
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Bad, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ticdc import feed_csv
+from jobs.ingest.tidb.ticdc.csv_records import Dialect, orderly, records
+from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, _fast, _slow, read_feed_csv
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),

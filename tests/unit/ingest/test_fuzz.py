@@ -11,12 +11,12 @@ from decimal import Decimal
 
 import pytest
 
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc.canal import read_canal
-from jobs.ingest.ticdc.csv_records import Dialect
-from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ticdc.canal import read_canal
+from jobs.ingest.tidb.ticdc.csv_records import Dialect
+from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
 
 pytestmark = pytest.mark.slow
 

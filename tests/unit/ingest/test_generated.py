@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from jobs.config.ingest import TableRules
-from jobs.ingest.dumpling.computed import computable, computed
-from jobs.ingest.tables.ddl import parse_create
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.dumpling.computed import computable, computed
+from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 
 

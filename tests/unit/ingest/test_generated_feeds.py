@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.cdc import _read
-from jobs.ingest.intake.storage import read
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.loading.storage import read
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE
+from jobs.ingest.tidb.job import _read
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 from tests.silver import is_mine, rows_of
 from tests.sourcemodel import SCHEMA, SHAPES, STEPS, Database
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.config.ingest import TableRules
-from jobs.ingest.tables.keys import ROW_ID
+from jobs.ingest.tidb.ddl.keys import ROW_ID
+from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 
 CREATE = "CREATE TABLE `app`.`t` (`a` INT,`v` VARCHAR(50))"

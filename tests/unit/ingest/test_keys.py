@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.config.ingest import TableRules
-from jobs.ingest.tables.ddl import parse_create
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 
 COLUMNS = ["email VARCHAR !", "slot INT !", "v VARCHAR"]

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import SourceError
-from jobs.ingest.dumpling.export import Export
-from jobs.ingest.intake.storage import StoredFile
-from jobs.ingest.sources import join
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.lives import Lives
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.tables.versions import Snapshot
-from jobs.ingest.ticdc.feed import Feed
-from jobs.ingest.ticdc.schemafile import SchemaFile
-from jobs.ingest.ticdc.tree import Data, Folder, SchemaPath
+from jobs.common.errors import SourceError
+from jobs.ingest.loading.storage import StoredFile
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.export import Export
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, SchemaPath
+from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.settings.ingest import Ingest, TableRules
 
 ID = SourceColumn("id", "BIGINT", nullable=False)
 NAME = SourceColumn("name", "VARCHAR", length=20)

@@ -5,19 +5,19 @@ import json
 import pyarrow as pa
 import pytest
 
-from jobs.config.ingest import Ingest, TableRules
-from jobs.errors import ConfigError
-from jobs.ingest.dumpling.csv import Dialect as DumpDialect
-from jobs.ingest.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, Task
-from jobs.ingest.tables.evolution import Column
-from jobs.ingest.tables.history import SourceTable
-from jobs.ingest.tables.masks import Masks, covered_table, masks_of
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.ticdc.canal import read_canal
-from jobs.ingest.ticdc.csv_records import Dialect
-from jobs.ingest.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.common.errors import ConfigError
+from jobs.ingest.loading.stream import BAD, CHANGE, Task
+from jobs.ingest.tidb.ddl.evolution import Column
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.dumpling.csv import Dialect as DumpDialect
+from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
+from jobs.ingest.tidb.rows.masks import Masks, covered_table, masks_of
+from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.ticdc.canal import read_canal
+from jobs.ingest.tidb.ticdc.csv_records import Dialect
+from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
+from jobs.settings.ingest import Ingest, TableRules
 
 COLUMNS = (
     SourceColumn("email", "VARCHAR", length=30, nullable=False),

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from jobs.ingest.archive.layouts import Archived, classify
-from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, Task
+from jobs.ingest.kafka.archive.layouts import Archived, classify
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
 
 TS, AT = 1_791_331_721_136, datetime(2026, 10, 7, 0, 8, 41, 136000, UTC)
 

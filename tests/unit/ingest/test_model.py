@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.intake.storage import read
-from jobs.ingest.intake.stream import CHANGE, FILE
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.canal import read_canal
-from jobs.ingest.ticdc.feed import read_feed
+from jobs.ingest.loading.storage import read
+from jobs.ingest.loading.stream import CHANGE, FILE
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.canal import read_canal
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 from tests.histories import KINDS, STEPS, History
 from tests.historytrees import checkpoint, write
 from tests.silver import rows_of

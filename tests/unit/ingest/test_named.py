@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.errors import ConfigError
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.tables.named import check_names
-from jobs.ingest.tables.versions import Version
+from jobs.common.errors import ConfigError
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.tables.named import check_names
+from jobs.ingest.tidb.tables.versions import Version
+from jobs.settings.ingest import Ingest
 
 THERE = {("app", "users"), ("app", "pins")}
 VERSIONS = {("app", "users"): [Version(1, (SourceColumn("id", "INT"), SourceColumn("email", "VARCHAR")), ("id",))]}

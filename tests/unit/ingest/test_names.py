@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.intake.storage import StoredFile
-from jobs.ingest.sources import join
-from jobs.ingest.tables.evolution import Column
-from jobs.ingest.tables.history import SourceTable, named
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.tables.owners import hold_unwritable
-from jobs.ingest.ticdc.feed import Feed
-from jobs.ingest.ticdc.schemafile import SchemaFile
-from jobs.ingest.ticdc.tree import Data, Folder
-from jobs.lake import names
-from jobs.lake.checkpoints import GONE, lacks_silver
-from jobs.lake.life import Segment
+from jobs.engine.checkpoints import GONE, lacks_silver
+from jobs.history.table_lineage import Segment
+from jobs.ingest.loading.storage import StoredFile
+from jobs.ingest.tidb.ddl.evolution import Column
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.tables.owners import hold_unwritable
+from jobs.ingest.tidb.tables.source_table import SourceTable, named
+from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
+from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.schema import names
+from jobs.settings.ingest import Ingest
 
 ID = SourceColumn("id", "BIGINT", nullable=False)
 

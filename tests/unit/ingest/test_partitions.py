@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.config.ingest import TableRules
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.evolution import Column, Underivable
-from jobs.ingest.tables.lives import Lives
-from jobs.ingest.tables.mysql import SourceColumn
-from jobs.ingest.tables.partitions import Emptying, altered, emptied, emptying, layout_in
-from jobs.ingest.tables.versions import Snapshot
-from jobs.lake.life import Life, Segment
+from jobs.history.table_lineage import Life, Segment
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.evolution import Column, Underivable
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.partitions import Emptying, altered, emptied, emptying, layout_in
+from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.settings.ingest import TableRules
 from tests.unit.ingest.test_lives import schema
 
 A, DAY, AT, NAME = (

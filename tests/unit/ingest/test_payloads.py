@@ -6,14 +6,14 @@ import json
 import fastavro
 import pytest
 
-from jobs.config.ingest import Inserted, TopicRules
-from jobs.errors import ConfigError
-from jobs.ingest.archive.inserted import placed
-from jobs.ingest.archive.layouts import Archived
-from jobs.ingest.archive.message import Message
-from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.archive.payloads import Unreadable, decoder
-from jobs.ingest.intake.stream import Task
+from jobs.common.errors import ConfigError
+from jobs.ingest.kafka.archive.insert_field import placed
+from jobs.ingest.kafka.archive.layouts import Archived
+from jobs.ingest.kafka.archive.message import Message
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.kafka.archive.payloads import Unreadable, decoder
+from jobs.ingest.loading.stream import Task
+from jobs.settings.ingest import Inserted, TopicRules
 
 FIRST = {"type": "record", "name": "Event", "fields": [{"name": "event_id", "type": "string"}]}
 SECOND = {**FIRST, "fields": [*FIRST["fields"], {"name": "app", "type": ["null", "string"], "default": None}]}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from jobs.ingest.pictures.colours import eight_bits
-from jobs.ingest.pictures.decode import Frame, Unusable, framed
-from jobs.ingest.pictures.metadata import bare, orientation
+from jobs.ingest.images.color import eight_bits
+from jobs.ingest.images.decode import Frame, Unusable, framed
+from jobs.ingest.images.metadata import bare, orientation
 
 SIDE = 16
 RAMP = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from jobs.ingest.pictures.decode import Unusable, decode
-from jobs.ingest.pictures.features import features
+from jobs.ingest.images.decode import Unusable, decode
+from jobs.ingest.images.features import features
 
 PIXELS = 10_000_000
 # made by imagehash 4.3.2 (phash, its defaults) from the very same pictures

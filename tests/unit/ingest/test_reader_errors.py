@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from jobs.ingest.intake import batches
-from jobs.ingest.intake.rows import RowSpec
-from jobs.ingest.intake.stream import BAD, CHANGE, FILE, LEDGER_FIELDS, Task, arrow_schema, batch
-from jobs.ingest.tables.mysql import SourceColumn
+from jobs.ingest.loading import batches
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, LEDGER_FIELDS, Task, arrow_schema, batch
+from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.rows.rows import RowSpec
 
 SCHEMA = arrow_schema(LEDGER_FIELDS)
 SPEC = RowSpec("app", "t", 5, (SourceColumn("id", "BIGINT"),), ("id",))

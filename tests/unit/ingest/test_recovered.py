@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.sources import join
-from jobs.ingest.tables.ddl import parse_create
-from jobs.ingest.tables.recovered import databases_of, source_of
-from jobs.ingest.tables.versions import Snapshot
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.schemafile import SchemaFile, checksum
+from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.tables.recovered import databases_of, source_of
+from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 from tests.statements import replayed, schema, spans
 
 COLUMNS = ("id BIGINT NOT NULL PRIMARY KEY", "name VARCHAR(20)")

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from jobs.errors import SourceError
-from jobs.ingest.tables.defaults import implicit_default
-from jobs.ingest.tables.mysql import SourceColumn, base_type
-from jobs.ingest.ticdc.schemafile import checksum, parse_schema_file
-from jobs.ingest.ticdc.tree import SchemaPath, classify
+from jobs.common.errors import SourceError
+from jobs.ingest.tidb.ddl.defaults import implicit_default
+from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.ticdc.object_paths import SchemaPath, classify
+from jobs.ingest.tidb.ticdc.schemafile import checksum, parse_schema_file
 
 
 def _goldens(folder):

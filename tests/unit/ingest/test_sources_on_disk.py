@@ -6,14 +6,14 @@ import json
 import pytest
 import zstandard
 
-from jobs.config.ingest import Ingest
-from jobs.errors import SourceError
-from jobs.ingest.dumpling.export import read_export
-from jobs.ingest.intake.storage import listing, read
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.ingest.ticdc.tree import Folder
+from jobs.common.errors import SourceError
+from jobs.ingest.loading.storage import listing, read
+from jobs.ingest.tidb.dumpling.export import read_export
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.object_paths import Folder
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.settings.ingest import Ingest
 
 
 def write(root, path, content=b""):
@@ -52,7 +52,7 @@ def test_each_dispatcher_has_an_index_of_its_own(tmp_path):
 def test_a_file_that_comes_after_the_listing_and_before_its_index_is_read_is_there(feed, monkeypatch):
     came = feed / f"app/t/7/2026-11-22/CDC{2:020d}.json"
     monkeypatch.setattr(
-        "jobs.ingest.ticdc.feed.listing",
+        "jobs.ingest.tidb.ticdc.sink_listing.listing",
         lambda *at: [file for file in listing(*at) if not came.match(f"*/{file.path}")],
     )
     found = read_feed(str(feed))

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark import cloudpickle
 
-from jobs.config.ingest import TopicRules
-from jobs.errors import ConfigError
-from jobs.ingest.archive.events import TOPICS
-from jobs.ingest.archive.fields import MessageReader
-from jobs.ingest.archive.layouts import Archived
-from jobs.ingest.archive.messages import read_messages
-from jobs.ingest.archive.strict import Unreadable
-from jobs.ingest.archive.typed_records import as_json
-from jobs.ingest.intake.stream import BAD, CHANGE, Task
-from jobs.lake.columns import Column
-from jobs.lake.table import Table, Time
+from jobs.common.errors import ConfigError
+from jobs.ingest.kafka.archive.events import TOPICS
+from jobs.ingest.kafka.archive.fields import MessageReader
+from jobs.ingest.kafka.archive.layouts import Archived
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.kafka.archive.strict import Unreadable
+from jobs.ingest.kafka.archive.typed_records import as_json
+from jobs.ingest.loading.stream import BAD, CHANGE, Task
+from jobs.schema.columns import Column
+from jobs.schema.table import Table, Time
+from jobs.settings.ingest import TopicRules
 
 TS = 1_780_000_000_000
 RULES = TopicRules(type_field="kind", types=("save", "click"))

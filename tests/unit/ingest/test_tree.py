@@ -4,8 +4,18 @@ import json
 
 import pytest
 
-from jobs.errors import SourceError
-from jobs.ingest.ticdc.tree import Data, Folder, Index, Metadata, SchemaPath, Temporary, Unknown, classify, index_number
+from jobs.common.errors import SourceError
+from jobs.ingest.tidb.ticdc.object_paths import (
+    Data,
+    Folder,
+    Index,
+    Metadata,
+    SchemaPath,
+    Temporary,
+    Unknown,
+    classify,
+    index_number,
+)
 
 
 def _cases(shared):

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.config.ingest import Ingest
-from jobs.ingest.sources import join
-from jobs.ingest.ticdc.feed import read_feed
-from jobs.ingest.ticdc.schemafile import checksum
-from jobs.ingest.ticdc.twice import told_once
+from jobs.ingest.tidb.sources import join
+from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.sink_listing import read_feed
+from jobs.ingest.tidb.ticdc.twice import told_once
+from jobs.settings.ingest import Ingest
 from tests.statements import column, replayed, schema, spans
 
 KIND = "k ENUM('x','y')"

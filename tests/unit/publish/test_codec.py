@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.errors import StoreError
-from jobs.publish import codec, words
-from jobs.publish import format_pb2 as pb
-from jobs.publish.codec import (
+from jobs.common.errors import StoreError
+from jobs.serving import codec
+from jobs.serving import format_pb2 as pb
+from jobs.serving import reason_labels as words
+from jobs.serving.codec import (
     MAX_KEY,
     Columns,
     card_key,
@@ -31,7 +32,7 @@ from jobs.publish.codec import (
     to_days,
     unpack,
 )
-from jobs.publish.values import PinCard, Pointer
+from jobs.serving.models import PinCard, Pointer
 from tests.feeds import columns, feed
 
 BIGINT = st.integers(-(2**63), 2**63 - 1)
@@ -127,7 +128,7 @@ def test_a_later_format_is_refused_by_its_number():
 
 
 def test_a_frame_that_would_swell_is_refused(monkeypatch):
-    monkeypatch.setattr("jobs.publish.codec.MAX_PAYLOAD", 5000)
+    monkeypatch.setattr("jobs.serving.codec.MAX_PAYLOAD", 5000)
     assert unpack(b"k", pack(b"k", bytes(5000))) == bytes(5000)
     with pytest.raises(StoreError, match="at most 5000"):
         unpack(b"k", pack(b"k", bytes(5001)))
@@ -184,7 +185,7 @@ def test_segments_differ_by_more_than_case_and_length():
 def test_the_reader_starts_without_heavy_libraries():
     """`pinlake feed` has under a second, and an online service has no Spark."""
     code = (
-        "import sys, jobs.publish.views, jobs.publish.diff, jobs.publish.reader, jobs.publish.rocks\n"
+        "import sys, jobs.cli.views, jobs.publish.diff, jobs.serving.reader, jobs.serving.rocks\n"
         "heavy = {'pyspark', 'pandas', 'numpy', 'pyarrow', 'great_expectations', 'deltalake'} & set(sys.modules)\n"
         "sys.exit(','.join(sorted(heavy)) or 0)"
     )
@@ -202,11 +203,11 @@ def test_the_generated_code_is_that_of_the_proto():
 
     root = Path(__file__).resolve().parents[3]
     with tempfile.TemporaryDirectory() as folder:
-        args = ["", f"-I{root}", f"--python_out={folder}", str(root / "jobs/publish/format.proto")]
+        args = ["", f"-I{root}", f"--python_out={folder}", str(root / "jobs/serving/format.proto")]
         assert protoc.main(args) == 0
-        made = (Path(folder) / "jobs/publish/format_pb2.py").read_text()
+        made = (Path(folder) / "jobs/serving/format_pb2.py").read_text()
     assert grpc_tools
-    assert made == (root / "jobs/publish/format_pb2.py").read_text()
+    assert made == (root / "jobs/serving/format_pb2.py").read_text()
 
 
 def test_every_reason_there_are_words_for_has_a_number():

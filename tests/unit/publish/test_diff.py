@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs.errors import StoreError
+from jobs.common.errors import StoreError
 from jobs.publish.diff import diff
-from jobs.publish.rocks import RocksStore
+from jobs.serving.rocks import RocksStore
 from tests.feeds import serve
 
 

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.errors import StoreError
-from jobs.publish.page import write_page
-from jobs.publish.tiles import safe_link
-from jobs.publish.values import Feed, FeedItem, PinCard, Related, RelatedItem
+from jobs.common.errors import StoreError
+from jobs.report.feed_page import write_page
+from jobs.report.tiles import safe_link
+from jobs.serving.models import Feed, FeedItem, PinCard, Related, RelatedItem
 
 EVIL = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 JPEG = b"\xff\xd8\xff\xe0 as good as a picture"

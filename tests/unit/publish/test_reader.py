@@ -1,7 +1,7 @@
 """The reader follows the pointer, and no more often than it must."""
 
-from jobs.publish.reader import Reader
-from jobs.publish.rocks import RocksStore
+from jobs.serving.reader import Reader
+from jobs.serving.rocks import RocksStore
 from tests.feeds import fallback, feed, put, serve
 
 

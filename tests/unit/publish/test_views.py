@@ -6,11 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from jobs.errors import StoreError
-from jobs.publish.diff import diff
-from jobs.publish.reader import Reader
-from jobs.publish.rocks import RocksStore
-from jobs.publish.views import (
+from jobs.cli.views import (
     feed_plain,
     generations_plain,
     related_plain,
@@ -19,6 +15,10 @@ from jobs.publish.views import (
     show_generations,
     show_related,
 )
+from jobs.common.errors import StoreError
+from jobs.publish.diff import diff
+from jobs.serving.reader import Reader
+from jobs.serving.rocks import RocksStore
 from tests.feeds import card, fallback, feed, put, related, serve
 
 REASONS = ["save", "save", "trending", "fresh", "follow", "taste"]

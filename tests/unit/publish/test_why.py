@@ -7,7 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from jobs.cli.why import Question
-from jobs.errors import TableError
+from jobs.common.errors import TableError
 from jobs.lake.query import Tables
 
 DAY = date(2026, 11, 1)

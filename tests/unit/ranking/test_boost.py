@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jobs.config.ranking import Ranker
-from jobs.ranking import boost
+from jobs.ranking import xgb as boost
 from jobs.ranking.metrics import auc
+from jobs.settings.ranking import Ranker
 
 NAMES = ("signal", "noise", "mostly_missing")
 SETTINGS = Ranker(trees=20, depth=3)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from jobs.config.ranking import Ranking
+from jobs.settings.ranking import Ranking
 
 
 @pytest.mark.parametrize(

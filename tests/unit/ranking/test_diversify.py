@@ -5,9 +5,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.config.ranking import Ranking
 from jobs.ranking.blocks import place_in_group, whole_users
 from jobs.ranking.diversify import Pools, mmr, positions
+from jobs.settings.ranking import Ranking
 
 
 def one_pool(traits, trade, relevance=None):

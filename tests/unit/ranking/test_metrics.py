@@ -55,7 +55,7 @@ def test_auc_of_one_class_is_unknown():
 
 
 def test_an_interval_is_the_mean_and_two_standard_errors():
-    from jobs.intervals import interval
+    from jobs.common.intervals import interval
 
     values = [0.0, 0.5, 1.0, 0.5]
     mean, lower, upper = interval(sum(values), sum(v * v for v in values), len(values))
@@ -65,6 +65,6 @@ def test_an_interval_is_the_mean_and_two_standard_errors():
 
 
 def test_one_user_has_a_mean_and_no_interval():
-    from jobs.intervals import interval
+    from jobs.common.intervals import interval
 
     assert interval(0.5, 0.25, 1) == (0.5, None, None)

@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.config.ranking import Ranking
 from jobs.ranking.rules import LIST, SINGLE, list_rules
+from jobs.settings.ranking import Ranking
 
 
 def block(rows):

@@ -3,8 +3,8 @@
 import pytest
 
 from jobs.flow import FLOW
-from jobs.lake.job import Job
 from jobs.report.layout import lay_out, needs
+from jobs.schema.job import Job
 
 
 def job(name, reads=(), writes=None):

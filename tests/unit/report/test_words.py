@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.ranking.rules import LIST, SINGLE
-from jobs.report import words
+from jobs.report import formatting as words
 from tests.conftest import ROOT
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.config import Settings
-from jobs.errors import ConfigError
-from jobs.lake.gold import GOLD
-from jobs.lake.sources import SILVER
-from jobs.lake.tables import table
+from jobs.common.errors import ConfigError
+from jobs.schema.bronze_silver import SILVER
+from jobs.schema.gold import GOLD
+from jobs.schema.tables import table
+from jobs.settings import Settings
 from jobs.validate.checks import Validator
 from jobs.validate.measure import metrics_of
 from jobs.validate.suites import load_suite, parse_suite, suite_names

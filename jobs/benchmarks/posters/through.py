@@ -1,0 +1,233 @@
+"""The posters' way through the platform: the very functions of its jobs, on a lake of their own.
+
+    files -> ingest.pictures -> ingest.embeddings, by a model learnt from the posters -> knn_join
+    -> visual.hash_pairs -> visual.image_clusters
+    -> visual.related_pairs -> visual.related_pins: looks and films rated by the same people, near-duplicates out
+
+A film is a pin. Whoever rated films has one public board, with those of them that a draw picks.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.benchmarks.posters.data import Given
+from jobs.benchmarks.posters.look import HEIGHT, WIDTH, learn
+from jobs.flow import job
+from jobs.history.as_of import read_as_of
+from jobs.ingest.embeddings import job as embeddings
+from jobs.ingest.images import job as pictures
+from jobs.ingest.images.decode import Frame, Unusable, framed
+from jobs.knn.join import Neighbours, knn_join
+from jobs.lake.table_frames import nullable, struct_of
+from jobs.lake.vectors import decode
+from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
+from jobs.schema.images import IMAGE_FEATURES
+from jobs.schema.job import Context, Work
+from jobs.schema.tables import table
+from jobs.settings import Settings
+
+BOARD = 40
+"""Films of a person that count as kept together: pairs grow with its square."""
+STEPS = {
+    "clusters": ("visual.hash_pairs", "visual.image_clusters"),
+    "related": ("visual.related_pairs", "visual.related_pins"),
+}
+"""Jobs of the flow that follow when neighbours are there."""
+Rows = NDArray[np.int64]
+
+
+@dataclass
+class Through:
+    """What came of the posters."""
+
+    features: list[dict[str, Any]]
+    """pin_id, image_signature, phash, style, colours of each that is a picture."""
+    near: Neighbours
+    """By the cosine of their embeddings."""
+    cluster: dict[int, int]
+    """Film -> its cluster of near-duplicates; those in no cluster of several are absent."""
+    related: dict[int, list[dict[str, Any]]]
+    """Film -> related_pin_id, similarity, co_saves, reason of its list, best first."""
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long the body took."""
+    begun = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - begun
+
+
+def through(work: Work, data: Given, root: Path) -> Through:
+    """Bring the posters through the jobs.
+
+    Args:
+        work: an empty lake; settings.
+        data: the data set.
+        root: of the sources: posters lie in images/ below it, the model is written beside them.
+    """
+    seconds: dict[str, float] = {}
+    put_pins(work, data)
+    with timed(seconds, "learn"):
+        model = root / "look.onnx"
+        model.write_bytes(learn(_pixels(data, root), work.context.settings.visual.seed))
+    work = replace(work, options={"pictures": str(root), "model": str(model), "work": str(root)})
+    with timed(seconds, "measure"):
+        measured = pictures.run(work).counts
+    with timed(seconds, "embed"):
+        done = embeddings.run(work)
+    counts = {f"{name}_pictures": count for name, count in measured.items()} | dict(done.counts)
+    tables = {"silver.image_features": work.lake.scan(IMAGE_FEATURES.name), "gold.pin_stats": _stats(work, data)}
+    tables["silver.pin_embeddings"] = read_as_of(work.lake, PIN_EMBEDDINGS.name, work.context)
+    with timed(seconds, "neighbours"):
+        near = _near(tables["silver.pin_embeddings"], work.context.settings)
+    tables["gold.pin_neighbours"] = _as_table(work.spark, near)
+    context = replace(work.context, settings=settings_for(work.context.settings))
+    tables |= _boards(work, data)
+    for step, names in STEPS.items():
+        with timed(seconds, step):
+            for name in names:
+                tables[str(job(name).writes)] = _made(work.spark, name, tables, context)
+    several = _several(tables, tables["gold.image_clusters"])
+    related = _lists(tables["gold.related_pins"])
+    return Through(_features(tables), near, several, related, counts, seconds, done.detail["model"])
+
+
+def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context: Context) -> DataFrame:
+    """Return what a job of the flow makes of the tables there are; others are empty, as on a first day."""
+    one = job(name)
+    for read in (*one.reads, *one.if_there):
+        tables.setdefault(read, frame(spark, read.partition("@")[0], {}))
+    module, _, function = one.function.partition(":")
+    made: DataFrame = getattr(import_module(module), function)(tables, context)
+    return made.localCheckpoint()
+
+
+def settings_for(settings: Settings) -> Settings:
+    """Return settings under which films without makers, times or shows are related by looks and people alone."""
+    plain = {"board_cap": BOARD, "worth_weight": 0.0, "fresh_share": 0.0, "related_length": 12, "owner_cap": 1_000}
+    return settings.model_copy(update={"visual": settings.visual.model_copy(update=plain)})
+
+
+def frame(spark: SparkSession, name: str, columns: Mapping[str, Any]) -> DataFrame:
+    """Return rows in the shape of a registered table, null where a column is not told."""
+    known = table(name)
+    struct = nullable(struct_of(known))
+    struct.fields = [one for one in struct.fields if one.name != "as_of"]
+    struct.names = [one.name for one in struct.fields]
+    if not columns:
+        return spark.createDataFrame([], struct)
+    count = len(next(iter(columns.values())))
+    arrays = {name: pa.array(columns[name]) if name in columns else pa.nulls(count) for name in struct.names}
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    made = pa.table(arrays).cast(to_arrow_schema(struct, timestamp_utc=True))
+    return spark.createDataFrame(made, struct)
+
+
+def put_pins(work: Work, data: Given) -> None:
+    """Make each film a pin, made the day before the cut."""
+    n = len(data.ids)
+    made = work.context.instant - timedelta(days=1)
+    columns = {
+        "id": data.ids, "creator_id": data.ids, "board_id": np.zeros(n, np.int64), "image_signature": data.signatures,
+        "created_at": [made] * n, "_commit_ts": np.full(n, int(made.timestamp() * 1000) << 18),
+        "_op_rank": np.ones(n, np.int32), "_deleted": np.zeros(n, bool),
+    }  # fmt: skip
+    work.lake.append(PINS.name, frame(work.spark, PINS.name, columns))
+
+
+def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
+    """Return the posters that are pictures, for the model to be learnt from."""
+    shape, found = Frame(HEIGHT, WIDTH, "crop"), []
+    for name in dict.fromkeys(data.signatures):
+        try:
+            found.append(framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
+        except Unusable:  # ingest.pictures sets it aside
+            continue
+    return np.stack(found)
+
+
+def _stats(work: Work, data: Given) -> DataFrame:
+    """Return gold.pin_stats of films: who may see them, all; how many rated them."""
+    rated = np.bincount(np.searchsorted(data.ids, data.films), minlength=len(data.ids))
+    n = len(data.ids)
+    columns = {
+        "pin_id": data.ids, "creator_id": data.ids, "image_signature": data.signatures, "visibility": ["public"] * n,
+        "age_days": np.full(n, 365.0), "saves": rated, "popularity": rated.astype(float), "save_rate": np.zeros(n),
+    }  # fmt: skip
+    return frame(work.spark, "gold.pin_stats", columns)
+
+
+def _near(vectors: DataFrame, settings: Settings) -> Neighbours:
+    found = vectors.select("pin_id", "embedding").toArrow()  # bounded: the data set's films
+    return knn_join(decode(found["embedding"]), found["pin_id"].to_numpy(), settings.visual.neighbours, metric="cosine")
+
+
+def _as_table(spark: SparkSession, near: Neighbours) -> DataFrame:
+    counts = np.diff(near.offsets)
+    rank = np.arange(1, len(near.neighbours) + 1) - np.repeat(near.offsets[:-1], counts)
+    columns: dict[str, Any] = {"pin_id": np.repeat(near.ids, counts), "neighbour_id": near.neighbours, "rank": rank}
+    columns["score"] = np.round(np.minimum(near.scores, 1), 6)
+    return frame(spark, "gold.pin_neighbours", columns)
+
+
+def _boards(work: Work, data: Given) -> dict[str, DataFrame]:
+    """Return the tables of boards: one of each person, saved in an order by lot, since the ratings have no times."""
+    people = np.unique(data.users)
+    lot = np.random.default_rng(work.context.settings.visual.seed).permutation(len(data.users))
+    at = np.datetime64("2020-01-01", "us") + lot.astype("timedelta64[s]")
+    saves = {"board_id": data.users, "pin_id": data.films, "user_id": data.users, "saved_at": pa.array(at)}
+    saves["saved_at"] = saves["saved_at"].cast(pa.timestamp("us", "UTC"))
+    boards = {"id": people, "owner_id": people, "privacy": ["public"] * len(people)}
+    return {
+        "silver.app_board_pins": frame(work.spark, "silver.app_board_pins", saves if len(people) else {}),
+        "silver.app_boards": frame(work.spark, "silver.app_boards", boards if len(people) else {}),
+    }
+
+
+def _lists(related: DataFrame) -> dict[int, list[dict[str, Any]]]:
+    rows = related.orderBy("pin_id", "position")
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows.toArrow().to_pylist():  # bounded: a dozen rows a film
+        found.setdefault(row.pop("pin_id"), []).append(row)
+    return found
+
+
+def _features(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
+    measured = tables["silver.image_features"].where(F.col("fault").isNull())
+    told = measured.select("image_signature", "phash", "style", "colours")
+    pins = tables["gold.pin_stats"].select("pin_id", "image_signature", "saves")
+    found = pins.join(told, "image_signature").orderBy("pin_id").toArrow()  # bounded: a row a film
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
+
+
+def _several(tables: Mapping[str, DataFrame], clusters: DataFrame) -> dict[int, int]:
+    """Return the films that stand in a cluster with others; one file under two names is such a cluster too."""
+    pins = tables["gold.pin_stats"].select("pin_id", "image_signature").join(clusters, "image_signature")
+    rows = pins.select("pin_id", "cluster_id").toArrow()  # bounded: a row a film
+    ids, which = rows["pin_id"].to_numpy(), rows["cluster_id"].to_numpy()
+    _, place, sizes = np.unique(which, return_inverse=True, return_counts=True)
+    many = sizes[place] > 1
+    return dict(zip(ids[many].tolist(), which[many].tolist(), strict=True))
+
+
+def work_of(work: Work) -> Work:
+    """Return the same work at a cut of today."""
+    return replace(work, context=replace(work.context, as_of=datetime.now(UTC).date()))

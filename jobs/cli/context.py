@@ -1,0 +1,102 @@
+"""What every command shares: the application, the global options, the settings, the screen."""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from jobs.cli.grid import write_json
+from jobs.common.redaction import know, of_settings
+
+HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
+
+Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input · 4 something missing on the machine ·
+5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table ·
+10 ingest holds a table or topic back, the others are taken in · 11 nearest neighbours written, recall missed.
+"""
+
+app = typer.Typer(
+    name="pinlake", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
+
+
+@dataclass
+class State:
+    """What the global options said."""
+
+    env: str | None = None
+    lake: str | None = None
+    sets: list[str] = field(default_factory=list)
+    debug: bool = False
+    _loaded: Any = None
+
+    @property
+    def loaded(self) -> Any:
+        """Return the settings, read on first use."""
+        if self._loaded is None:
+            from jobs.settings.load import flat, load
+
+            sets = [*self.sets, *([f"platform.lake={self.lake}"] if self.lake else [])]
+            self._loaded = load(env=self.env, sets=sets)
+            know(of_settings(flat(self._loaded.settings)))
+        return self._loaded
+
+    def also(self, sets: Iterable[str]) -> None:
+        """Take further settings, as --set takes them: the same bounds hold."""
+        self.sets, self._loaded = [*self.sets, *sets], None
+
+    def path(self, value: str) -> str:
+        """Return a configured folder, absolute."""
+        return str(self.loaded.path(value))
+
+
+class Screen(Console):
+    """Standard output; whoever reads it may stop, as `head` does."""
+
+    def on_broken_pipe(self) -> None:
+        """End without a word."""
+        self.quiet = True
+        reader_left()
+
+
+STATE = State()
+out = Screen()
+err = Console(stderr=True)
+PIPE_CLOSED = 141
+"""Exit code of a command whose output nobody reads any more, as a shell gives it: 128 and the number of SIGPIPE."""
+
+
+@app.callback()
+def options(
+    env: Annotated[str | None, typer.Option(help="Environment: a folder of conf/.", envvar="PINLAKE_ENV")] = None,
+    lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting for this call, such as ranking.feed_length=50; may be given again."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
+) -> None:
+    """Options before the command hold for every command; they may stand behind it too."""
+    STATE.env, STATE.lake, STATE.sets, STATE.debug = env, lake, list(set_ or []), debug
+
+
+def print_json(value: Any) -> None:
+    """Write a value for a program to read."""
+    write_json(value)
+
+
+def reader_left() -> NoReturn:
+    """End: what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(PIPE_CLOSED)
+
+
+def escaped(text: object) -> str:
+    """Return data, a path or a name to stand among markup: brackets in it are brackets."""
+    from rich.markup import escape
+
+    return escape(str(text))

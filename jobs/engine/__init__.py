@@ -1,0 +1,1 @@
+"""Runs jobs: plan, inputs, runner, run history, spark-submit."""

@@ -1,0 +1,107 @@
+"""What the jobs of one session read: which version of each table, and what an earlier job of the session just made."""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+
+from jobs.common.errors import TableError
+from jobs.engine.plan import LAGS, Read, reads
+from jobs.engine.run_history import Records
+from jobs.history.as_of import ABSENT, read_as_of
+from jobs.lake.delta import Lake
+from jobs.lake.transaction_log import Commit
+from jobs.schema.columns import DS
+from jobs.schema.job import Context, Job
+from jobs.schema.table import Time
+from jobs.schema.tables import table
+from jobs.settings import Settings
+
+_LOOK_BACK = 1000
+"""Versions of a table of events that are looked through for a change before a cut."""
+
+
+class Inputs:
+    """Pins and opens the inputs of jobs on one lake."""
+
+    def __init__(self, lake: Lake, records: Records, settings: Settings) -> None:
+        self._lake = lake
+        self._records = records
+        self._horizon = settings.ranking.horizon_days
+        self._keep_bytes = settings.platform.keep_mb << 20
+        self._versions: dict[str, int] = {}
+        self._changed: dict[tuple[str, int], frozenset[str] | None] = {}
+        self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
+
+    def pin(self, job: Job, as_of: date) -> dict[str, int]:
+        """Return the version of each input; a gold partition's is that of the run that wrote it."""
+        return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
+
+    def settled(self, job: Job, as_of: date, last: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
+        """Return `now` with the versions of `last` where, of a table of events, only days after the cut changed since.
+
+        A late event re-triggers the cuts that its day is before, and one from a clock that is ahead none until its day.
+        """
+        found = dict(now)
+        for read in reads(job, as_of, self._horizon):
+            before = last.get(read.key, ABSENT)
+            if before != ABSENT and table(read.table).partition == (DS.name,):
+                versions = range(before + 1, now[read.key] + 1)
+                if len(versions) <= _LOOK_BACK and not any(self._touches(read, version) for version in versions):
+                    found[read.key] = before
+        return found
+
+    def _touches(self, read: Read, version: int) -> bool:
+        key = (read.table, version)
+        if key not in self._changed:
+            self._changed[key] = self._lake.changed(read.table, version, DS.name)
+        days = self._changed[key]
+        return days is None or any(day < str(read.as_of) for day in days)
+
+    def tables(self, job: Job, context: Context) -> Mapping[str, DataFrame]:
+        """Return each input of a job at its pinned version, as of the cut.
+
+        Raises:
+            TableError: an input that no run has made.
+        """
+        tables = {}
+        for read in reads(job, context.as_of, self._horizon):
+            version, lagged = self._version(read), read.key.endswith(LAGS)
+            if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
+                raise TableError(
+                    f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
+                    f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
+                )
+            cut = Context(context.settings, read.as_of)
+            made = self.made(read)
+            tables[read.key] = read_as_of(self._lake, read.table, cut, version) if made is None else made
+        return tables
+
+    def made(self, read: Read) -> DataFrame | None:
+        """Return a partition that this session has made whole, None if it has not."""
+        from jobs.flow import WRITERS
+
+        slices = [self._made.get((read.table, read.as_of, job.slice)) for job in WRITERS.get(read.table, ())]
+        frames = [frame for frame in slices if frame is not None]
+        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(slices) else None
+
+    def keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
+        """Keep what was committed for later jobs of this session; large results are read from their table."""
+        self._versions[str(job.writes)] = commit.version
+        self._made[str(job.writes), as_of, job.slice] = frame if commit.bytes <= self._keep_bytes else None
+
+    def forget(self) -> None:
+        """Look table versions up anew: call after anything but `keep` tells of has been written."""
+        self._versions.clear()
+
+    def _version(self, read: Read) -> int:
+        if table(read.table).time is Time.PARTITION:
+            from jobs.flow import WRITERS
+
+            last = [self._records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
+            known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
+            return max(known, default=ABSENT)
+        if read.table not in self._versions:
+            self._versions[read.table] = self._lake.version(read.table) if self._lake.exists(read.table) else ABSENT
+        return self._versions[read.table]

@@ -1,0 +1,65 @@
+"""What the platform remembers of its own runs: reading and writing ops.runs, ops.checks and the checkpoints.
+
+A record is written after the commit it speaks of: killed in between, the job runs again and makes the same rows.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from jobs.common.errors import ConfigError
+from jobs.engine.checkpoints import has_failed, newest_checkpoints
+from jobs.lake.delta import Lake
+
+_KEY = ("job", "as_of", "status", "started_at")
+_KNOWN = ("run_id", "output_version", "inputs", "config_hash", "code_hash", "rows")
+
+
+class Records:
+    """The memory of one lake."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._last = self._newest_good_runs()
+
+    def last(self, job: str, as_of: date) -> Mapping[str, Any] | None:
+        """Return the newest good run of a job for a cut, None if there is none."""
+        return self._last.get((job, as_of))
+
+    def add_run(self, row: dict[str, Any]) -> None:
+        """Remember a run."""
+        if row["status"] == "ok":
+            self._last[(row["job"], row["as_of"])] = row
+        self.lake.append_rows("ops.runs", [row])
+
+    def add_checks(self, run_id: str, as_of: date, rows: list[dict[str, Any]]) -> None:
+        """Remember what was judged."""
+        now = datetime.now(UTC)
+        self.lake.append_rows("ops.checks", [{"run_id": run_id, "as_of": as_of, "at": now} | row for row in rows])
+
+    def checkpoint(self) -> tuple[int, int]:
+        """Return (start, end): the TSOs between which every table's state can be told.
+
+        Raises:
+            ConfigError: nothing has been ingested.
+        """
+        newest = newest_checkpoints(self.lake)
+        if not newest:
+            raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
+        tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
+        # a table that failed for once is behind, and cuts wait for it; one that never came so far holds up nothing
+        fit = [row for row in tables if row["held"] is None or (has_failed(row) and row["checkpoint_ts"])]
+        if not fit:
+            raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")
+        return max(row["start_ts"] or 0 for row in fit), min(row["checkpoint_ts"] for row in fit)
+
+    def _newest_good_runs(self) -> dict[tuple[str, date], Mapping[str, Any]]:
+        runs = self.lake.rows("ops.runs", *_KEY, *_KNOWN)
+        runs = [row for row in runs if row["status"] == "ok" and row["as_of"] is not None]
+        runs.sort(key=lambda row: row["started_at"])
+        return {(row["job"], row["as_of"]): row | {"inputs": dict(row["inputs"] or [])} for row in runs}
+
+
+def day_of(tso: int) -> date:
+    """Return the last day whose 00:00 UTC is not after `tso`."""
+    return datetime.fromtimestamp((tso >> 18) / 1000, UTC).date()

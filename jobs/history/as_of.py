@@ -1,0 +1,75 @@
+"""Reading a table as it was at a cut, so that a feature means the same on the day and in a backfill a year later."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.common.errors import TableError
+from jobs.history.ledger import require_columns, source_fields, state_at
+from jobs.history.table_lineage import life_of
+from jobs.lake.delta import Lake
+from jobs.lake.table_frames import struct_of
+from jobs.schema.bronze_silver import LEDGER
+from jobs.schema.job import Context
+from jobs.schema.names import quoted
+from jobs.schema.table import Table, Time
+from jobs.schema.tables import table
+
+ABSENT = -1
+"""Version of a table, or of a partition, that no run has made."""
+
+
+def read_as_of(lake: Lake, name: str, context: Context, version: int | None = None) -> DataFrame:
+    """Return the rows of table `name` that were there strictly before the cut.
+
+    Args:
+        lake: where the table is.
+        name: registered name.
+        context: holds the cut.
+        version: Delta version to read; newest if None; ABSENT reads as no rows.
+
+    Raises:
+        TableError: the table is absent, lacks a registered column, or has nothing for that as-of.
+    """
+    known = table(name)
+    if known.optional and (version == ABSENT or not lake.exists(name)):
+        return lake.spark.createDataFrame([], struct_of(known)).drop("as_of", "_op_rank", "_deleted")
+    version = lake.version(name) if version is None else version
+    df = lake.read(name, version)
+    if known.time is Time.PARTITION:
+        return df.where(F.col("as_of") == F.lit(context.as_of)).drop("as_of")
+    lost = require_columns(df.columns, (c.name for c in known.columns))
+    if lost:
+        raise TableError(
+            f"{name} lacks {', '.join(lost)}, which later jobs need: the source table changed. "
+            f"Bring the column back, or change jobs/schema/bronze_silver.py and the jobs that read it."
+        )
+    if known.time is Time.STATE:
+        return _state(lake, df, known, context, version)
+    if known.time is Time.FACT:
+        return df
+    cut = df.where(F.col("ts") < F.lit(context.instant))
+    if known.time is Time.NEWEST:
+        return _newest(cut, known)
+    return cut
+
+
+def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: int) -> DataFrame:
+    # a truncation after the cut changed no row that is left, and took away others
+    if max(lake.newest_change(known.name, version), life_of(df.schema).newest_loss()) < context.tso:
+        live = df.where(~F.col("_deleted"))
+    else:
+        live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))
+    return live.select(*[quoted(field.name) for field in source_fields(df.schema)], "_commit_ts")
+
+
+def _rebuilt(lake: Lake, df: DataFrame, known: Table, tso: int) -> DataFrame:
+    return state_at(lake.read(LEDGER.name), df.schema, tso, known.source or "")
+
+
+def _newest(df: DataFrame, known: Table) -> DataFrame:
+    # equal ts: the model's name decides, so that the choice is always the same
+    first = known.keys[0]
+    columns = [c.name for c in known.columns if c.name != first]
+    order = F.struct(*[key for key in ("ts", "model") if key in columns])
+    picked = df.groupBy(first).agg(F.max_by(F.struct(*columns), order).alias("row"))
+    return picked.select(first, "row.*")

@@ -1,0 +1,125 @@
+"""Clusters of near-duplicates on Spark, and ids of theirs that last from day to day."""
+
+from collections.abc import Iterator
+
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.common.errors import TableError
+from jobs.image_dedup.components import components
+from jobs.image_dedup.sorted_runs import by_runs
+from jobs.image_dedup.split_chains import cut
+
+ONE_TASK = 2_000_000
+"""Pairs up to which one task cuts them all, and components need not be looked for: some 350 MB and 4 CPU-seconds."""
+MOST_PAIRS = 5_000_000
+"""Pairs of one component that an executor cuts, some 900 MB; a larger one is taken apart first."""
+_SCHEMA = "id bigint, centre bigint"
+
+
+def clusters(pairs: DataFrame, one_task: int = ONE_TASK, most: int = MOST_PAIRS) -> DataFrame:
+    """Return id, centre for every id of `pairs`: the centre of its cluster, itself where it is alone.
+
+    The rule is that of `cut`. A component of more than `most` pairs does without the farthest of them, those of the
+    greatest distance, and again, until its parts are small enough; other components are not touched.
+
+    Args:
+        pairs: left, right, distance, each pair once.
+        one_task: pairs up to which components are not looked for; the outcome is the same.
+        most: pairs of a component that one executor can hold.
+
+    Raises:
+        TableError: a component is too large even of pairs of its least distance alone.
+    """
+    pairs = pairs.select("left", "right", "distance").localCheckpoint()
+    if pairs.count() <= min(one_task, most):
+        return _cut(pairs.withColumn("component", F.lit(0).cast("bigint")))
+    found: list[DataFrame] = []
+    rest: DataFrame | None = pairs
+    while rest is not None:
+        labelled = rest.join(components(rest).withColumnRenamed("id", "left"), "left").localCheckpoint()
+        # few: there are fewer than pairs / most of them
+        large = F.broadcast(labelled.groupBy("component").count().where(F.col("count") > most).select("component"))
+        found.append(_cut(labelled.join(large, "component", "left_anti")))
+        rest = _tightened(labelled.join(large, "component", "left_semi"), most)
+    return _whole(pairs, found)
+
+
+def _tightened(large: DataFrame, most: int) -> DataFrame | None:
+    """Return the pairs of components that are too large, without the farthest; None if there are no such components."""
+    large = large.select("left", "right", "distance").localCheckpoint()
+    row = large.agg(F.max("distance").alias("far"), F.min("distance").alias("near")).first()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    if row["far"] is None:
+        return None
+    if row["far"] == row["near"]:
+        raise TableError(
+            f"A component of near-duplicates may have {most:,} pairs at most, but one has more that are all "
+            f"{row['far']} bits apart: confirm pairs more strictly, or give executors more memory and raise `most`."
+        )
+    return large.where(F.col("distance") < row["far"])
+
+
+def _whole(pairs: DataFrame, found: list[DataFrame]) -> DataFrame:
+    """Return the parts as one, with those that lost all their pairs."""
+    made = found[0]
+    for part in found[1:]:
+        made = made.unionByName(part)
+    ids = pairs.select(F.col("left").alias("id")).union(pairs.select("right")).distinct()
+    return ids.join(made, "id", "left").select("id", F.coalesce("centre", "id").alias("centre"))
+
+
+def _cut(labelled: DataFrame) -> DataFrame:
+    """Return id, centre of pairs with their component."""
+
+    def work(_: NDArray, left: NDArray, right: NDArray, distance: NDArray) -> Iterator[tuple[NDArray, ...]]:
+        yield cut(left, right, distance)
+
+    rows = labelled.select("component", "left", "right", "distance")
+    rows = rows.repartition("component").sortWithinPartitions("component")
+    return rows.mapInArrow(by_runs(work, ["id", "centre"]), _SCHEMA)
+
+
+def pictures(representatives: DataFrame, centres: DataFrame) -> DataFrame:
+    """Return id, cluster for every picture: those with the same hash are where their representative is.
+
+    Args:
+        representatives: id, representative.
+        centres: id, centre of the representatives that make pairs.
+    """
+    named = centres.withColumnRenamed("id", "representative")
+    found = representatives.join(named, "representative", "left")
+    return found.select("id", F.coalesce("centre", "representative").alias("cluster"))
+
+
+def lasting(today: DataFrame, yesterday: DataFrame) -> DataFrame:
+    """Return id, cluster: today's clusters under the ids of yesterday's that they continue.
+
+    - An id goes to the cluster with most of the pictures that had it (the lower cluster of several): if a cluster is
+      split, its larger part keeps the id.
+    - A cluster to which several ids went keeps the lowest, which is the oldest: pictures are numbered as they come.
+    - One to which none went is new: its id is its lowest picture that is no other cluster's id. Where all of them are,
+      which takes clusters that have lost the picture they are named by, it is a negative number made from one of them.
+
+    Args:
+        today: id, cluster; clusters named in any way.
+        yesterday: id, cluster, as returned the day before; empty on the first day.
+    """
+    kept = _kept(today, yesterday)
+    new = today.join(kept, "cluster", "left_anti")
+    # a picture's own id, and two more that no picture has, for where the first is another cluster's
+    own = F.array(F.col("id"), F.bitwise_not("id"), F.bitwise_not("id") - F.lit(1 << 62))
+    names = new.select("cluster", F.posexplode(own).alias("choice", "lasting")).join(kept, "lasting", "left_anti")
+    born = names.groupBy("cluster").agg(F.min(F.struct("choice", "lasting")).alias("first"))
+    lasts = kept.select("cluster", "lasting").unionByName(born.select("cluster", "first.lasting"))
+    return today.join(lasts, "cluster").select("id", F.col("lasting").alias("cluster"))
+
+
+def _kept(today: DataFrame, yesterday: DataFrame) -> DataFrame:
+    """Return cluster, lasting for the clusters that keep an id."""
+    before = yesterday.select("id", F.col("cluster").alias("lasting"))
+    common = today.select("id", "cluster").join(before, "id").groupBy("lasting", "cluster").count()
+    largest = F.row_number().over(Window.partitionBy("lasting").orderBy(F.desc("count"), "cluster"))
+    heirs = common.withColumn("place", largest).where("place = 1")
+    return heirs.groupBy("cluster").agg(F.min("lasting").alias("lasting"))

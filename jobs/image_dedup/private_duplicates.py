@@ -1,0 +1,55 @@
+"""Near-duplicates of pins that not everyone may see, by their embeddings: for clusters, which nobody is shown.
+
+gold.pin_neighbours has public pins alone. A hard crop has another hash than its original, and on a secret board nothing
+would find it; here hidden pins are looked up among all, for what is as good as equal.
+"""
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.knn.embeddings import Model, vectors_of
+from jobs.knn.sharded.run import Asked, searched
+from jobs.knn.sharded.train import Cells
+from jobs.knn.tuning import Recall
+from jobs.lake.scratch import InMemory
+from jobs.neighbours.ann_index import cells_of, version_of
+from jobs.neighbours.pin_neighbours import way_of
+from jobs.schema.job import Context, Tables
+
+MOST = 20
+"""Near-duplicates of one hidden pin that are looked for: clusters need a few of them each, not all."""
+
+
+def alike_hidden(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
+    """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is visual.duplicate_cosine or more.
+
+    Searched in the cells of gold.neighbour_cells; where there are none, with all in one.
+
+    Args:
+        tables: gold.pin_stats, gold.neighbour_cells.
+        ctx: of the job.
+        embeddings: of live pins, hidden ones among them.
+        model: whose vectors to compare.
+    """
+    visual = ctx.settings.visual
+    hidden = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
+    vectors = vectors_of(embeddings, model)
+    asking = vectors.join(hidden, "id", "left_semi").count()
+    if not asking:
+        return embeddings.sparkSession.createDataFrame([], "pin_id bigint, neighbour_id bigint")
+    flags = {"holds": F.lit(True), "floor": F.lit(visual.duplicate_cosine).cast("float")}
+    asked = vectors.join(hidden.withColumn("asks", F.lit(True)), "id", "left")
+    asked = asked.withColumns({"asks": F.coalesce("asks", F.lit(False)), **flags})
+    index = tables["gold.neighbour_cells"]
+    cells = _one_cell(model.dim) if version_of(index) is None else cells_of(index, model.dim)
+    wanted = Asked(asked, model.rows, asking, MOST)
+    found = searched(wanted, cells, way_of(visual), ctx.keep or InMemory())
+    return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))
+
+
+def _one_cell(dim: int) -> Cells:
+    """Return an index in which all are compared."""
+    centroid = np.zeros((1, dim), np.float32)
+    centroid[0, 0] = 1
+    return Cells(centroid, 1, Recall(1.0, 1.0, 1.0, 2))

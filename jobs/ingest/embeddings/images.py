@@ -1,0 +1,82 @@
+"""Some pictures' files to vectors: read, decoded, embedded, each that cannot be with its reason.
+
+Memory is bounded by `batch` pictures in the model's shape, a megabyte of each one's file, and one file whole. Used by
+the job's executors and by `pinlake embed`.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.ingest.embeddings.model import Model, stored
+from jobs.ingest.images.decode import KEEP, Frame, Unusable, framed
+from jobs.settings.ingest import Pictures
+
+Read = Callable[[], bytes]
+"""Returns a file's bytes, or raises Unusable."""
+Mapper = Callable[..., Iterable["Shaped"]]
+"""`map`, or that of a pool of threads: Pillow decodes without holding the interpreter."""
+FAULTS = {
+    "nan_embedding": "the model returned values that are no numbers or infinite",
+    "zero_embedding": "the model returned zero throughout",
+}
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """A picture in the model's shape, or why it is none."""
+
+    pixels: NDArray[np.uint8] | None
+    fault: Unusable | None = None
+    raw: bytes = b""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of one picture."""
+
+    vector: NDArray[np.float16] | None
+    """[dim], of length one; None where there is a fault."""
+    fault: Unusable | None = None
+    raw: bytes = b""
+    """The file's first bytes, where there is a fault."""
+    pixels: int = 0
+    """Digest of the picture in the model's shape: other pixels, another one."""
+
+
+def embedded(reads: Iterable[Read], model: Model, limits: Pictures, each: Mapper = map) -> list[Embedded]:
+    """Return what becomes of each picture, in order.
+
+    Args:
+        reads: the files of a batch.
+        model: opened.
+        limits: bytes and pixels of a picture.
+        each: applies a function to all reads.
+
+    Raises:
+        ConfigError: the model fails.
+    """
+    frame, most = model.recipe.frame, limits.most_megapixels * 1_000_000
+    shaped = list(each(lambda read: _shaped(read, frame, most), reads))
+    there = [one.pixels for one in shaped if one.pixels is not None]
+    vectors, faults = stored(model.embed(np.stack(there))) if there else (np.empty((0, model.dim), np.float16), [])
+    made = iter(zip(vectors, faults, strict=True))
+    return [Embedded(None, one.fault, one.raw) if one.pixels is None else _made(one, *next(made)) for one in shaped]
+
+
+def _made(one: Shaped, vector: NDArray[np.float16], fault: str | None) -> Embedded:
+    if fault:
+        return Embedded(None, Unusable(fault, FAULTS[fault]), one.raw)
+    return Embedded(vector, pixels=zlib.crc32(one.pixels.tobytes()) if one.pixels is not None else 0)
+
+
+def _shaped(read: Read, frame: Frame, most_pixels: int) -> Shaped:
+    raw = b""
+    try:
+        raw = read()
+        return Shaped(framed(raw, most_pixels, frame), None, raw[:KEEP])
+    except Unusable as fault:
+        return Shaped(None, fault, raw[:KEEP])

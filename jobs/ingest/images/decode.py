@@ -1,0 +1,126 @@
+"""From a picture file's bytes to small arrays, in bounded memory; the only user of Pillow besides the world.
+
+A file is not trusted: its size in pixels is read before its pixels are, formats are those named here, and a picture
+that ends early is no picture.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.ingest.images.color import on_white
+from jobs.ingest.images.metadata import PNG, bare, orientation, orientation_of_xmp
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+"""What pins carry; each other decoder is a risk without a use."""
+KEEP = 1 << 20
+"""Bytes of a bad file that are kept."""
+GRAY, COLOUR = 32, 32
+"""Sides of the two arrays: what the hash is made of, and enough for colours and texture."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is kept of a picture for its numbers."""
+
+    width: int
+    height: int
+    gray: NDArray[np.uint8]
+    """[32, 32] luma."""
+    colour: NDArray[np.uint8]
+    """[32, 32, 3] red, green, blue."""
+
+
+class Unusable(Exception):
+    """A file that is no picture we can use; `reason` is its class."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Say why."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The shape that a model wants pictures in."""
+
+    height: int
+    width: int
+    fit: str = "crop"
+    """crop takes the middle, stretch the whole."""
+    resample: str = "bilinear"
+    """Or bicubic; both weigh every pixel that goes into one."""
+
+
+def decode(raw: bytes, most_pixels: int) -> Picture:
+    """Return the picture in `raw`, upright, on white where it is transparent; of a moving one the first frame.
+
+    Raises:
+        Unusable: unknown_image, too_many_pixels, truncated_image or bad_image.
+    """
+    from PIL import Image
+
+    plain = _upright(raw, most_pixels)
+    gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
+    colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
+    return Picture(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
+
+
+def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
+    """Return the picture in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
+    from PIL import Image, ImageOps
+
+    plain, size = _upright(raw, most_pixels), (frame.width, frame.height)
+    method = Image.Resampling.BICUBIC if frame.resample == "bicubic" else Image.Resampling.BILINEAR
+    made = plain.resize(size, method) if frame.fit == "stretch" else ImageOps.fit(plain, size, method)
+    return np.asarray(made)
+
+
+def _upright(raw: bytes, most_pixels: int) -> Any:
+    """Return the picture as Pillow's, in red, green, blue."""
+    from PIL import Image, UnidentifiedImageError
+
+    pixels, turned = bare(raw)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own bound on pixels is the one that counts
+            opened = Image.open(io.BytesIO(pixels), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise Unusable("unknown_image", f"none of {', '.join(FORMATS)}: begins with {raw[:8]!r}") from error
+    except Image.DecompressionBombError as error:  # Pillow's own bound, on what the header says
+        raise Unusable("too_many_pixels", str(error)[:300]) from error
+    except Exception as error:  # each decoder has errors of its own
+        raise Unusable("bad_image", f"{type(error).__name__}: {error}"[:300]) from error
+    with opened as image:
+        width, height = image.size
+        if width * height > most_pixels:
+            raise Unusable("too_many_pixels", f"{width} x {height}, more than {most_pixels:,}")
+        try:
+            image.load()
+            if image.format == "WEBP":  # its metadata is apart from its pixels: nothing has to be taken out
+                told = image.info.get
+                turned = orientation(told("exif") or b"") if told("exif") else orientation_of_xmp(told("xmp") or b"")
+            return _turned(on_white(image, _depth(pixels)), turned)
+        except Exception as error:
+            reason = "truncated_image" if "truncated" in str(error) else "bad_image"
+            raise Unusable(reason, f"{type(error).__name__}: {error}"[:300]) from error
+
+
+def _depth(raw: bytes) -> int:
+    """Return the bits of a PNG's samples, 8 for others: its transparent colour is stated in these."""
+    return raw[24] if raw.startswith(PNG) and len(raw) > 24 else 8
+
+
+def _turned(image: Any, orientation: int) -> Any:
+    from PIL import Image
+
+    turn = Image.Transpose
+    turns = (
+        turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM, turn.TRANSPOSE, turn.ROTATE_270, turn.TRANSVERSE,
+        turn.ROTATE_90,
+    )  # fmt: skip
+    return image if orientation == 1 else image.transpose(turns[orientation - 2])

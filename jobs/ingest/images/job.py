@@ -1,0 +1,133 @@
+"""The action that turns pins' pictures into numbers: silver.image_features, a row a picture file.
+
+In: silver.app_pins, which name pictures by their signature; the files, at `ingest.pictures.path` below the sources'
+root. Out: silver.image_features, ops.quarantine. A picture is read once: what has a row is not read again, except
+where its file was missing, which is tried again on a later day. Executors read, decode and measure; the driver learns
+counts. A file that is no picture has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
+again: quarantine is written first and not twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from jobs.ingest.images.decode import Picture, Unusable, decode
+from jobs.ingest.images.features import features
+from jobs.ingest.images.reading import (
+    FAULTS,
+    FAULTS_DDL,
+    MISSING,
+    fault_of,
+    object_of,
+    picture_bytes,
+    set_aside,
+    spread,
+    wanted,
+)
+from jobs.schema.bronze_silver import PINS
+from jobs.schema.images import IMAGE_FEATURES
+from jobs.schema.job import Outcome, Work
+from jobs.settings.ingest import Pictures
+
+_TOGETHER = 256
+"""Pictures measured at once: some 4 MB of small arrays."""
+_FOUND = pa.schema(
+    [
+        ("image_signature", pa.string()), ("object", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
+        ("phash", pa.int64()), ("histogram", pa.binary()), ("colours", pa.list_(pa.string())), ("style", pa.string()),
+        *FAULTS,
+    ]
+)  # fmt: skip
+_DDL = (
+    "image_signature string, object string, width int, height int, phash bigint, histogram binary, "
+    f"colours array<string>, style string, {FAULTS_DDL}"
+)
+
+
+def run(work: Work) -> Outcome:
+    """Measure the pictures that have not been.
+
+    Returns:
+        counts: pictures measured, missing, quarantined, and waiting for a later run.
+    """
+    settings, root = work.context.settings.ingest.pictures, work.options.get("pictures")
+    if not root or not work.lake.exists(PINS.name):
+        work.progress("no pictures named, or no pins yet: nothing to do")
+        return Outcome()
+    work.lake.ensure(IMAGE_FEATURES.name)
+    missing = wanted(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
+    try:
+        left = missing.count()
+        if not left:
+            return Outcome(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
+        work.progress(f"{left:,} pictures to measure")
+        counts = _measure(work, missing.limit(settings.most), str(root), settings)
+    finally:
+        missing.unpersist()
+    counts["waiting"] = max(0, left - settings.most)
+    return Outcome(counts["measured"], counts)
+
+
+def _measure(work: Work, signatures: DataFrame, root: str, settings: Pictures) -> dict[str, int]:
+    found = spread(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
+    try:
+        kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault
+        counts = {row["fault"]: row["count"] for row in kinds}
+        bad = sum(count for fault, count in counts.items() if fault not in {None, MISSING})
+        rows = found.withColumns({"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC))})
+        rows = rows.select(*[column.name for column in IMAGE_FEATURES.columns], "detail", "raw", "object")
+        if bad:
+            set_aside(work, rows)
+        kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
+        work.judge_table(IMAGE_FEATURES.name, kept)
+        work.lake.append(IMAGE_FEATURES.name, kept.coalesce(max(1, sum(counts.values()) // 1_000_000)))
+    finally:
+        found.unpersist()
+    return {"measured": counts.get(None, 0), "missing": counts.get(MISSING, 0), "quarantined": bad}
+
+
+def _reader(root: str, settings: Pictures) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            names = batch.column(0).to_pylist()
+            for start in range(0, len(names), _TOGETHER):
+                yield measured(root, names[start : start + _TOGETHER], settings)
+
+    return run
+
+
+def measured(root: str, signatures: list[str], settings: Pictures) -> pa.RecordBatch:
+    """Return the rows of some pictures; runs on an executor.
+
+    Args:
+        root: path or URI of the sources.
+        signatures: the pictures.
+        settings: where they lie below the root, and how large they may be.
+    """
+    good: list[tuple[dict[str, Any], Picture]] = []
+    rows: list[dict[str, Any]] = []
+    for signature in signatures:
+        row: dict[str, Any] = {"image_signature": signature, "object": object_of(settings, signature)}
+        raw = b""
+        try:
+            raw = picture_bytes(root, row["object"], settings.most_mb << 20)
+            good.append((row, decode(raw, settings.most_megapixels * 1_000_000)))
+        except Unusable as fault:
+            row |= fault_of(fault, raw)
+        rows.append(row)
+    if good:
+        _add(features([picture for _, picture in good]), good)
+    return pa.RecordBatch.from_pylist(rows, _FOUND)
+
+
+def _add(found: Any, good: list[tuple[dict[str, Any], Picture]]) -> None:
+    hashes = found.phash.view(np.int64)
+    for at, (row, picture) in enumerate(good):
+        row |= {"width": picture.width, "height": picture.height, "phash": int(hashes[at]), "style": found.style[at]}
+        row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colours": found.colours[at]}

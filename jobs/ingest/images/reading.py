@@ -1,0 +1,92 @@
+"""Which pictures a run has to read, their bytes, and where those go that are none: for whatever is made of pictures.
+
+In: silver.app_pins, which name pictures by their signature; the files below the sources' root. A picture that nobody
+pins is never opened, and no bucket is listed.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.ingest.images.decode import KEEP, Unusable
+from jobs.ingest.loading.storage import read_head
+from jobs.schema.bronze_silver import PINS
+from jobs.schema.job import Work
+from jobs.schema.ops import QUARANTINE
+from jobs.settings.ingest import Pictures
+
+MISSING = "missing_image"
+SOURCE = "pictures"
+FAULTS = [("fault", pa.string()), ("detail", pa.string()), ("raw", pa.binary())]
+FAULTS_DDL = "fault string, detail string, raw binary"
+
+
+def pinned(work: Work) -> DataFrame:
+    """Return the live pins that have a picture."""
+    return work.lake.scan(PINS.name).where(~F.col("_deleted") & (F.length("image_signature") > 0))
+
+
+def wanted(work: Work, known: DataFrame, settings: Pictures) -> DataFrame:
+    """Return image_signature of the pictures of live pins that are not known.
+
+    Args:
+        work: the lake.
+        known: image_signature, fault, at: what was made of pictures; one that was missing is wanted again after
+            retry_hours.
+        settings: of ingest.pictures.
+    """
+    again = F.current_timestamp() - F.make_dt_interval(hours=F.lit(settings.retry_hours))
+    known = known.where(F.col("fault").isNull() | (F.col("fault") != MISSING) | (F.col("at") > again))
+    return pinned(work).select("image_signature").distinct().join(known, "image_signature", "left_anti")
+
+
+def spread(work: Work, signatures: DataFrame) -> DataFrame:
+    """Return the signatures in several tasks a core: how long pictures take differs."""
+    tasks = 4 * work.spark.sparkContext.defaultParallelism
+    return signatures.repartition(tasks, "image_signature").select("image_signature")
+
+
+def object_of(settings: Pictures, signature: str) -> str:
+    """Return the path of a picture below the sources' root."""
+    return settings.path.format(signature=signature, start=signature[:2])
+
+
+def picture_bytes(root: str, name: str, most: int) -> bytes:
+    """Return a picture file's bytes.
+
+    Raises:
+        Unusable: missing_image, unreadable_file or file_too_large.
+    """
+    try:
+        raw = read_head(root, name, most + 1)
+    except FileNotFoundError as error:
+        raise Unusable(MISSING, f"no file {name}") from error
+    except OSError as error:
+        raise Unusable("unreadable_file", str(error)[:300]) from error
+    if len(raw) > most:
+        raise Unusable("file_too_large", f"more than {most:,} bytes")
+    return raw
+
+
+def fault_of(fault: Unusable, raw: bytes) -> dict[str, Any]:
+    """Return what is told of a picture that cannot be used."""
+    return {"fault": fault.reason, "detail": str(fault), "raw": raw[:KEEP] or None}
+
+
+def set_aside(work: Work, bad: DataFrame) -> None:
+    """Put bad files into quarantine, once for each reason: a run that was killed may have done so before.
+
+    Args:
+        work: the lake.
+        bad: object, fault, detail, raw.
+    """
+    constants = {"source": F.lit(SOURCE), "table": F.lit(PINS.source), "row_no": F.lit(None).cast("bigint")}
+    constants |= {"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC)), "reason": F.col("fault")}
+    rows = bad.where(F.col("fault") != MISSING).withColumns(constants)
+    if work.lake.exists(QUARANTINE.name):
+        there = work.lake.scan(QUARANTINE.name).where(F.col("source") == SOURCE).select("object", "reason")
+        rows = rows.join(there, ["object", "reason"], "left_anti")
+    work.lake.append(QUARANTINE.name, rows.select(*[c.name for c in QUARANTINE.columns]).coalesce(1))

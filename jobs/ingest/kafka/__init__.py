@@ -1,0 +1,1 @@
+"""Kafka archives and brokers to bronze and silver."""

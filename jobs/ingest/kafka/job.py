@@ -1,0 +1,237 @@
+"""The action that brings Kafka archives and topics on brokers to bronze and silver.
+
+In: `options["kafka"]`, URIs of archive roots (Secor's or Kafka Connect's topics folder) and of brokers. Out:
+bronze.kafka, the silver table of each topic the registry knows, ops.objects, ops.quarantine, ops.checkpoints. Every
+step may be repeated. Numbers always add up, or the run fails:
+read + carried = applied + superseded + other_topics + pending + quarantined.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from jobs.common.errors import TableError
+from jobs.engine.checkpoints import newest_checkpoints
+from jobs.ingest.kafka.archive.events import TOPICS, topic_tables
+from jobs.ingest.kafka.archive.gaps import SHOWN, gaps
+from jobs.ingest.kafka.archive.messages import read_messages
+from jobs.ingest.kafka.archive.objects import archive_objects, topic_of
+from jobs.ingest.kafka.broker.address import SCHEME, Address, addresses, is_broker
+from jobs.ingest.kafka.broker.load import take_from_brokers
+from jobs.ingest.kafka.topics import Done, apply_topic
+from jobs.ingest.loading.batches import Intake, Taken, take_in
+from jobs.ingest.loading.manifest import Item, Manifest, refuse
+from jobs.ingest.loading.replay import reasons_in, replay_of
+from jobs.ingest.loading.stream import KAFKA_FIELDS
+from jobs.ingest.loading.tolerance import excesses
+from jobs.ingest.row_accounting import Tally, as_failure
+from jobs.lake.delta import Lake
+from jobs.schema.bronze_silver import KAFKA
+from jobs.schema.job import Outcome, Work
+from jobs.schema.ops import CHECKPOINTS
+
+INTAKE = Intake(KAFKA.name, KAFKA_FIELDS, read_messages)
+
+
+def run(work: Work) -> Outcome:
+    """Ingest what is new.
+
+    Returns:
+        counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
+        overwritten; held, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; held, why
+        topics are; other_topics, messages by topic without a table; unknown_paths, the first of the files that are
+        refused and why; without_topic, sources in which no topic has a table.
+
+    Raises:
+        SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
+            messages.
+        EnvironmentMissing: brokers are named, and the connector's jars are not there.
+        ValidationFailed: the messages of a topic break a critical expectation.
+        TableError: the numbers do not add up.
+    """
+    for table in TOPICS.values():
+        work.lake.ensure(table.name)  # a topic without messages is a table too
+    named, settings = work.options.get("kafka") or (), work.context.settings.ingest
+    brokers, tables = addresses(named), topic_tables(settings)
+    found = archive_objects((uri for uri in named if not is_broker(uri)), settings, tables)
+    items = list(found.items.values())
+    work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
+    manifest = Manifest(work.lake)
+    unknown = refuse(work, manifest, "kafka", found.refused) if found.refused else 0
+    taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
+    take_from_brokers(work, manifest, brokers, taken)
+    held = _unreadable(work, manifest, items)
+    counts, others = apply_messages(work, manifest.last, taken, held)
+    missing, some = gaps(work.lake, taken.batches)
+    counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
+    refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
+    if refused and not items and not brokers:
+        first = next(iter(refused.items()))
+        held["kafka"] = f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
+    detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "held": held, "other_topics": others}
+    detail["unknown_paths"] = refused
+    detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
+    _say(work, detail)
+    return Outcome(counts["applied"], counts | {"held": len(held)}, detail=detail)
+
+
+def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
+    """Return why topics are held of which too much could not be read as files."""
+    settings = work.context.settings.ingest
+    known = topic_tables(settings)
+    tables = {(item.task.source, item.task.object): item.task.table for item in items}
+    for (source, path), entry in manifest.entries.items():
+        gone = source == "kafka" and entry.bad and entry.rows and (source, path) not in tables
+        topic = topic_of(path, settings, known) if gone else None
+        if topic is not None:
+            tables[source, path] = topic
+    found = excesses(settings, tables, manifest.entries)
+    reasons = reasons_in(work.lake, found)
+    return {t: f"kafka:{t} is held: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
+
+
+def _say(work: Work, detail: dict[str, Any]) -> None:
+    """Name what a person should know of: missing offsets, files and topics that nothing came of."""
+    for gap in detail["gaps"]:
+        work.progress(gap)
+    for path, why in detail["unknown_paths"].items():
+        work.progress(f"{path} was not read: {why}")
+    for topic, messages in detail["other_topics"].items():
+        work.progress(f"{topic}: {messages:,} messages stay in bronze, the topic has no table")
+    for source in detail["without_topic"]:
+        work.progress(f"{source}: no topic of it has a table, nothing reaches silver. Name them in ingest.topics")
+
+
+def apply_messages(
+    work: Work, newest: int, taken: Taken, held: dict[str, str] | None = None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Bring to silver what bronze holds and silver does not, topic by topic.
+
+    Returns:
+        the counts, and the messages of topics that have no table, by topic.
+
+    Args:
+        work: lake and progress.
+        newest: newest batch of bronze.
+        taken: what this run brought to bronze.
+        held: why topics are held; topics are added whose messages cannot be used.
+    """
+    held = {} if held is None else held
+    past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
+    waiting = _waiting(work.lake, past, taken.batches)
+    fresh = sum(count for count, _ in waiting.values())
+    if taken.read != fresh + taken.quarantined:
+        raise TableError(
+            f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
+            "Every message must be one or the other; silver was not touched, report this as a bug."
+        )
+    step = _Step(work, newest, taken, held, newest_checkpoints(work.lake))
+    done, failed = [], []
+    for topic in sorted((set(waiting) | set(held)) & set(tables)):
+        try:
+            done.append(step.apply(topic, past.get(topic, 0), waiting.get(topic, (0, 0))[1]))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one topic, the other topics go on
+            failed.append(as_failure(tables[topic].name, f"topic {topic}", error))
+    others = {topic: waiting[topic][1] for topic in sorted(set(waiting) - set(tables))}
+    step.note_others(set(waiting), others)
+    if failed:
+        raise failed[0]
+    total = sum(count for _, count in waiting.values())
+    known, bad, applied, pending = (
+        sum(getattr(one, n) for one in done) for n in ("total", "bad", "applied", "pending")
+    )
+    counts = {"read": taken.read, "carried": total - fresh, "applied": applied}
+    counts |= {"superseded": known - bad - applied - pending, "pending": pending}
+    counts |= {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
+    return counts, others
+
+
+def _without_topic(brokers: Iterable[Address], tables: Collection[str]) -> list[str]:
+    """Return the brokers of which no topic that has a table is wanted."""
+    return [f"{SCHEME}{one.servers}/{','.join(one.topics)}" for one in brokers if not set(one.topics) & set(tables)]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What one run does for its topics, one after another, and notes of them."""
+
+    work: Work
+    newest: int
+    taken: Taken
+    held: dict[str, str]
+    before: Mapping[str, Mapping[str, Any]]
+    """Newest rows of ops.checkpoints."""
+
+    def apply(self, topic: str, after: int, left: int) -> Done:
+        """Bring a topic to silver, unless it is held or must be."""
+        row = self._before(topic)
+        one = Done(left, 0, 0, None, self.held.get(topic))
+        if one.held is None:
+            one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("held")))
+        files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
+        if one.held is not None:
+            self.held[topic] = one.held
+            self._note_held(topic, one.held, Tally(files, pending=one.pending, quarantined=one.aside + bad))
+            return one
+        tally = Tally(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
+        _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
+        return one
+
+    def note_others(self, waiting: set[str], others: Mapping[str, int]) -> None:
+        """Note topics that have no table, and those that are not held any more though nothing came."""
+        tables = topic_tables(self.work.context.settings.ingest)
+        for topic, messages in others.items():
+            tally = Tally(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
+            _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, tally)
+        for topic in sorted(set(self.held) - set(tables) - waiting):
+            tally = Tally(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
+            self._note_held(topic, self.held[topic], tally)
+        for name, row in sorted(self.before.items()):
+            topic = name.removeprefix("kafka:")
+            if topic != name and row["held"] and topic not in waiting and topic not in self.held:
+                self._note_held(topic, None, Tally())
+
+    def _before(self, topic: str) -> Mapping[str, Any]:
+        return self.before.get(f"kafka:{topic}", {})
+
+    def _note_held(self, topic: str, why: str | None, tally: Tally) -> None:
+        """Note that a topic is held, or is not any more, where that is anything new: silver stays where it was."""
+        before = self._before(topic)
+        if before.get("held") == why and not (tally.files or tally.quarantined):
+            return
+        table = topic_tables(self.work.context.settings.ingest).get(topic)
+        row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": before.get("checkpoint_ts") or 0}
+        row |= {"held": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
+        row |= {"run_id": self.work.run_id, "at": datetime.now(UTC)}
+        self.work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally)])
+
+
+def _checkpoints(lake: Lake) -> dict[str, int]:
+    """Return the newest bronze batch in silver, by topic."""
+    newest = newest_checkpoints(lake).items()
+    return {name.removeprefix("kafka:"): row["batch"] for name, row in newest if name.startswith("kafka:")}
+
+
+def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, tuple[int, int]]:
+    """Return by topic the messages that came in this run, and all that are not in silver yet."""
+    if not lake.exists(KAFKA.name):
+        return {}
+    rows = lake.scan(KAFKA.name).select("topic", "batch")
+    floor = F.lit(0)
+    for topic, batch in sorted(past.items()):
+        floor = F.when(F.col("topic") == topic, F.lit(batch)).otherwise(floor)
+    left = rows.where(F.col("batch") > floor).groupBy("topic")
+    found = left.agg(F.count_if(F.col("batch").isin(batches)).alias("fresh"), F.count(F.lit(1)).alias("total"))
+    return {r["topic"]: (r["fresh"], r["total"]) for r in found.collect()}  # bounded: a row a topic
+
+
+def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None, tally: Tally) -> None:
+    if before is not None and before >= newest:
+        return
+    row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": (ts or 0) << 18, "batch": newest}
+    table = topic_tables(work.context.settings.ingest).get(topic)
+    row |= {"keys": list(table.keys) if table else [], "run_id": work.run_id}
+    work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally) | {"at": datetime.now(UTC)}])

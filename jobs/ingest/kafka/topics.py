@@ -1,0 +1,153 @@
+"""One topic's messages from bronze to its silver table: read, judged, repetitions left out, appended.
+
+In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's table, bad messages in quarantine.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from jobs.ingest.kafka.archive.dedupe import first_copies
+from jobs.ingest.kafka.archive.events import Parsed, Reach, new_rows, parse, topic_tables
+from jobs.ingest.kafka.broker.address import SCHEME
+from jobs.ingest.loading.replay import forget
+from jobs.ingest.loading.tolerance import Excess, is_excess, tolerance
+from jobs.schema.bronze_silver import KAFKA
+from jobs.schema.job import Work
+from jobs.schema.ops import QUARANTINE
+
+_NO_FAULTS = {"tombstone", "unknown_event_type", "epoch_directory"}
+"""Classes of messages that can be read, and that the topic's table does not take."""
+_UNREAD = ("bad_json", "bad_utf8", "bad_avro", "unknown_schema")
+"""Classes of messages that cannot be read at all."""
+_KEEP = 1 << 20
+"""Bytes of a bad message that are kept in quarantine; bronze has it whole."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one topic's step did. Counts are of messages."""
+
+    total: int
+    applied: int
+    bad: int
+    newest: int | None
+    """`ts` of the newest good message, milliseconds since 1970."""
+    held: str | None = None
+    """Why the topic is held: nothing was applied, the good messages wait in bronze."""
+    aside: int = 0
+    """Those of the bad that were not in quarantine before."""
+
+    @property
+    def pending(self) -> int:
+        """Return the messages that wait in bronze since the topic is held."""
+        return 0 if self.held is None else self.total - self.bad
+
+
+def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, held: bool = False) -> Done:
+    """Bring the messages of a topic to silver that came with the batches after `after`, up to `newest`.
+
+    Args:
+        work: lake, settings, checks.
+        topic: one that has a table.
+        after: newest batch that silver has.
+        newest: newest batch of bronze.
+        total: messages there are of these batches.
+        held: whether an earlier run held it: good messages may be in quarantine since.
+
+    Raises:
+        ValidationFailed: they break a critical expectation.
+    """
+    settings = work.context.settings.ingest
+    table, mine = topic_tables(settings)[topic], work.lake.scan(KAFKA.name).where(F.col("topic") == topic)
+    batch = F.col("batch")
+    messages = first_copies(mine.where((batch > after) & (batch <= newest)), mine.where(batch <= after))
+    parsed = parse(messages, table, settings.topics.get(topic))
+    parsed = Parsed(parsed.rows.persist(StorageLevel.DISK_ONLY), table)
+    try:
+        found = parsed.rows.agg(
+            F.count("reason").alias("bad"),
+            F.unix_millis(F.max("ts")).alias("ts"),
+            F.count_if(F.col("reason").isNull()).alias("good"),
+            F.collect_set("ds").alias("days"),
+            F.min(table.keys[0]).alias("first"),
+            F.max(table.keys[0]).alias("last"),
+        ).collect()[0]  # bounded: one row
+        aside = _quarantine(work, topic, parsed) if found["bad"] else 0
+        why = _excess(work, topic, parsed, found["bad"], total, after) if found["bad"] else None
+        if why is not None:
+            return Done(total, 0, found["bad"], None, why, aside)
+        if held:
+            _release(work, topic, parsed)
+        applied = _append(work, parsed, Reach(found["good"], found["days"], found["first"], found["last"]))
+    finally:
+        parsed.rows.unpersist()
+    work.progress(f"{table.name}: {applied:,} of {total:,} messages applied, {found['bad']:,} in quarantine")
+    return Done(total, applied, found["bad"], found["ts"], None, aside)
+
+
+def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
+    name = parsed.table.name
+    # version 0 is the empty table
+    rows = new_rows(parsed, work.lake.scan(name), reach) if work.lake.version(name) else parsed.unique()
+    rows = rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        count = rows.count()
+        if count:
+            work.judge_table(name, rows)
+            # a day is one partition: one task writes it, so that a day has few files
+            work.lake.append(name, rows.repartition("ds"))
+        return count
+    finally:
+        rows.unpersist()
+
+
+def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
+    """Return why the topic must be held; None where what cannot be used is within bounds.
+
+    A topic of which nothing was ever used is held when nothing of it can be; later on single messages may be bad.
+    """
+    allowed = tolerance(work.context.settings.ingest, topic)
+    if allowed.ratio >= 1:
+        return None
+    rows = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
+    reasons = {row["reason"]: row["count"] for row in rows}
+    nothing = after == 0 and bad == total and not set(reasons) <= _NO_FAULTS
+    if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(parsed)):
+        return None
+    excess = Excess(topic, allowed, bad, total)
+    return f"kafka:{topic} is held: {excess.clause(reasons)}. {excess.remedy}"
+
+
+def _has_unread_file(parsed: Parsed) -> bool:
+    """Return whether no message of some file of an archive can be read."""
+    unread = F.count_if(F.col("reason").isin(*_UNREAD))
+    files = (
+        parsed.rows.where(~F.col("object").startswith(SCHEME))
+        .groupBy("object")
+        .agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
+    )
+    return not files.where(F.col("bad") == F.col("all")).isEmpty()
+
+
+def _release(work: Work, topic: str, parsed: Parsed) -> None:
+    """Take messages out of quarantine that can be used now: they were set aside while the topic was held."""
+    if work.lake.exists(QUARANTINE.name):
+        kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
+        good = parsed.rows.where(F.col("reason").isNull()).select("object", "row_no")
+        forget(work, kept.join(good, ["object", "row_no"], "left_semi").select("source", "object", "row_no", "run_id"))
+
+
+def _quarantine(work: Work, topic: str, parsed: Parsed) -> int:
+    """Set bad messages aside, once each: a repetition finds them there; return how many were new."""
+    bad: DataFrame = parsed.bad()
+    if work.lake.exists(QUARANTINE.name):
+        kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
+        bad = bad.join(kept.select("object", "row_no"), ["object", "row_no"], "left_anti")
+    constants = {"source": F.lit("kafka"), "table": F.lit(topic), "run_id": F.lit(work.run_id)}
+    constants |= {"at": F.lit(datetime.now(UTC)), "raw": F.substring("value", 1, _KEEP)}
+    rows = bad.withColumns(constants).select(*[column.name for column in QUARANTINE.columns])
+    return work.lake.append(QUARANTINE.name, rows.coalesce(1)).rows

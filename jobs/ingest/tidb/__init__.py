@@ -1,0 +1,1 @@
+"""TiDB exports and change feeds to bronze and silver."""

@@ -1,0 +1,118 @@
+r"""Reading CREATE TABLE: columns, types, keys, generated columns. What it does not know it names.
+
+In: the text of a Dumpling `-schema.sql`, or of a schema file's `Query`. Out: columns in order and the row's key.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from jobs.common.errors import SourceError
+from jobs.ingest.tidb.ddl.definitions import column_definition, definitions
+from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index
+from jobs.ingest.tidb.ddl.keys import key_of, primary_key
+from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.ddl.partitions import Layout, layout_in
+from jobs.ingest.tidb.ddl.sql_tokens import Token, group, outside, tokens
+
+
+@dataclass(frozen=True)
+class CreateTable:
+    """What a CREATE TABLE says."""
+
+    columns: tuple[SourceColumn, ...]
+    key: tuple[str, ...]
+    """Columns of the primary key, else of the unique index that identifies rows; in column order."""
+    indexes: tuple[Index, ...] = ()
+    """All its indexes, oldest first."""
+    layout: Layout | None = None
+    """Its partitions; None where it has none, or they are not of a kind that can be followed."""
+
+
+def parse_create(sql: str, place: str) -> CreateTable:
+    """Read the first CREATE TABLE of `sql`.
+
+    Args:
+        sql: text of the file or statement.
+        place: file name, for messages.
+
+    Raises:
+        SourceError: there is none, or a column has an unknown type.
+    """
+    start = re.search(r"\bCREATE\s+TABLE\b", sql, re.I)
+    if start is None:
+        raise SourceError(f"{place}: holds no CREATE TABLE. Export the table's schema again.")
+    items = _items(list(tokens(sql[start.end() :])))
+    columns = tuple(_column(item, place) for item in items if not _is_key(item))
+    if not columns:
+        raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
+    indexes = definitions(items).indexes
+    key = primary_key(indexes, columns) or key_of(indexes, columns)
+    return CreateTable(columns, key, indexes, layout_in(sql[start.end() :]))
+
+
+def _items(tokens: list[Token]) -> list[list[Token]]:
+    """Return the comma-separated parts of the outermost parentheses."""
+    items: list[list[Token]] = [[]]
+    depth = 0
+    for token in group(tokens, 0):
+        depth += (token == Token("sign", "(")) - (token == Token("sign", ")"))
+        if depth == 0 and token == Token("sign", ","):
+            items.append([])
+        else:
+            items[-1].append(token)
+    return [item for item in items if item]
+
+
+def _is_key(item: list[Token]) -> bool:
+    return str(item[0]) in NOT_COLUMNS
+
+
+def _column(item: list[Token], place: str) -> SourceColumn:
+    name, words = item[0].value, [str(token) for token in item]
+    if len(item) < 2:
+        raise SourceError(f"{place}: column {name!r} has no type. Export the table's schema again.")
+    attributes = [str(token) for token in outside(item)]
+    kind = "DOUBLE PRECISION" if words[1:3] == ["DOUBLE", "PRECISION"] else words[1]
+    unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(attributes) else ""
+    kind, is_unsigned = base_type(kind + unsigned, f"{place}, column {name}")
+    arguments = group(item, 2) if len(item) > 2 and item[2].value == "(" else []
+    defined = column_definition(item)
+    column = SourceColumn(
+        name,
+        _binary_char(kind, attributes),
+        is_unsigned,
+        nullable=not _has(attributes, "NOT", "NULL") and not _has(attributes, "PRIMARY"),
+        default=_default(item, words),
+        generated=defined.generation is not None,
+        stored=defined.generation is not None and defined.generation.stored,
+        expression=defined.generation.expression if defined.generation else "",
+    )
+    if kind in {"ENUM", "SET"}:
+        return replace(column, members=_texts(arguments))
+    numbers = [int(token.value) for token in arguments if token.value.isdigit()]
+    fsp = kind in {"DATETIME", "TIMESTAMP", "TIME"}
+    length = numbers[0] if numbers and not fsp else (10 if kind == "DECIMAL" else None)
+    scale = numbers[0] if numbers and fsp else (numbers[1] if len(numbers) > 1 else None)
+    return replace(column, length=length, scale=scale)
+
+
+def _binary_char(kind: str, words: list[str]) -> str:
+    if _has(words, "CHARACTER", "SET", "BINARY") or _has(words, "CHARSET", "BINARY"):
+        return {"CHAR": "BINARY", "VARCHAR": "VARBINARY"}.get(kind, kind.replace("TEXT", "BLOB"))
+    return kind
+
+
+def _has(words: list[str], *run: str) -> bool:
+    return any(tuple(words[at : at + len(run)]) == run for at in range(len(words)))
+
+
+def _default(item: list[Token], words: list[str]) -> str | None:
+    if "DEFAULT" not in words:
+        return None
+    rest = item[words.index("DEFAULT") + 1 :]
+    value = [token for token in rest if not token.value.startswith("_")][:1]  # _utf8mb4'x' names its charset first
+    return value[0].value if value and str(value[0]) != "NULL" else None
+
+
+def _texts(tokens: list[Token]) -> tuple[str, ...]:
+    return tuple(token.value for token in tokens if token.kind == "text")

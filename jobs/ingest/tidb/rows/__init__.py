@@ -1,0 +1,1 @@
+"""Rows of any TiDB source as ledger batches."""

@@ -1,0 +1,104 @@
+"""Which source table has which silver table, and what becomes of names that silver or bronze cannot have.
+
+In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are held, each
+with a sentence, and the others go on. Who took a silver table first keeps it in later runs, until the source has it no
+more.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jobs.engine.checkpoints import NO_SILVER, is_gone, lacks_silver
+from jobs.ingest.tidb.ddl.sql_tokens import TableName
+from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.schema.bronze_silver import SILVER
+from jobs.schema.names import alike, fits_partition, silver_table
+
+Tables = dict[str, SourceTable]
+Past = Mapping[str, Mapping[str, Any]]
+
+
+def hold_unwritable(tables: Tables, past: Past) -> None:
+    """Hold the tables that silver cannot have, in place.
+
+    Args:
+        tables: those of this run, by full name; tables that have ended are left alone.
+        past: newest row of ops.checkpoints by table.
+    """
+    live = {name: table for name, table in tables.items() if table.ended is None}
+    for name, table in live.items():
+        same = alike(column.name for column in table.columns)
+        if same:
+            tables[name] = table.hold(
+                0,
+                f"{name} is held: its columns {', '.join(same)} differ in case only, which Spark cannot tell apart. "
+                "Rename one at the source.",
+            )
+    for name, owner in _others(live, past).items():
+        told = (
+            f"{name} is held: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes wait "
+            "in bronze. Rename it at the source, or ingest it into another lake; "
+            f"ingest.tables.{name}.exclude: true leaves it out."
+        )
+        # whatever else it may be held for: that it has no silver is what exports and maintenance must know
+        tables[name] = replace(tables[name], barrier=0, held=told)
+
+
+def _others(live: Tables, past: Past) -> dict[str, str]:
+    """Return the tables whose silver table is another's, and whose it is."""
+    registered = {table.name.lower(): table.source or "a Kafka topic" for table in SILVER}
+    before = {
+        silver_table(name).lower(): name
+        for name, row in sorted(past.items())
+        if not (name.startswith("kafka:") or is_gone(row) or lacks_silver(row))
+    }
+    wanted: dict[str, list[str]] = {}
+    for name, table in live.items():
+        wanted.setdefault(table.silver.lower(), []).append(name)
+    found: dict[str, str] = {}
+    for silver, names in wanted.items():
+        kept = registered.get(silver)
+        fit = [name for name in names if kept is None or name.lower() == kept.lower()]
+        found |= {name: str(kept) for name in names if name not in fit}
+        owner = _first(fit, live, before.get(silver)) if fit else None
+        found |= {name: owner for name in fit if owner not in {None, name}}
+    return found
+
+
+def _first(names: list[str], live: Tables, before: str | None) -> str:
+    """Return which table has the silver table.
+
+    Args:
+        names: tables that there are now.
+        live: what is known of them.
+        before: the table that had it after the last run.
+    """
+    if before is None or before in names:
+        return before or min(names)
+    # the same table under its new name, else one that this run may still have to empty
+    return next((n for n in sorted(names) if before in {s.table for s in live[n].segments}), before)
+
+
+def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
+    """Return the tables whose rows bronze cannot keep apart from others', and why.
+
+    Args:
+        names: every (schema, table) that the sources hold.
+    """
+    by_text: dict[str, set[TableName]] = {}
+    for name in names:
+        by_text.setdefault(".".join(name), set()).add(name)
+    found: dict[TableName, str] = {}
+    for text, same in by_text.items():
+        if len(same) > 1:
+            which = " and ".join(f"table {table} of schema {schema}" for schema, table in sorted(same))
+            why = f"{text} is held: {which} are both called so, and their rows could not be told apart. Rename one."
+            found |= dict.fromkeys(same, why)
+        elif not fits_partition(text):
+            why = (
+                f"{text} is held: as the folder of a partition its name has more than the 255 bytes that file systems "
+                "allow. Give the table or its schema a shorter name at the source."
+            )
+            found[next(iter(same))] = why
+    return found

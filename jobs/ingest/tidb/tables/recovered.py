@@ -1,0 +1,119 @@
+"""Tables that come back: FLASHBACK and RECOVER TABLE, FLASHBACK DATABASE. Rows come back with them, and no row event.
+
+In: the statement, and the tables that had ended by then. Out: which of them it brings back, or why nobody can tell.
+TiDB takes the one that was dropped or truncated last under the name that the statement says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs.ingest.tidb.ddl.sql_tokens import TableName, Token, qualified, tokens
+from jobs.ingest.tidb.tables.tracked_table import FollowedTable
+
+DROPPED, TRUNCATED, WITH_DATABASE = "dropped", "truncated", "dropped with its database"
+
+
+@dataclass
+class Ended:
+    """A table that is gone, or what it had before it was truncated."""
+
+    name: TableName
+    """The last one it had."""
+    version: int
+    table: FollowedTable
+    how: str = DROPPED
+    back: bool = False
+    """Whether it came back since."""
+
+
+class Untold(Exception):
+    """Which table comes back, or what its rows were, cannot be told; the message says why."""
+
+
+def source_of(query: str, schema: str) -> TableName | None:
+    """Return the name that a FLASHBACK or RECOVER TABLE looks for, None where it names none (BY JOB).
+
+    Args:
+        query: the statement.
+        schema: of a name without one.
+    """
+    words = list(tokens(query))
+    said = [str(token) for token in words[:4]]
+    if said[:2] not in (["FLASHBACK", "TABLE"], ["RECOVER", "TABLE"]) or len(words) < 3 or said[2:] == ["BY", "JOB"]:
+        return None
+    return qualified(words, 2, schema)[0]
+
+
+def databases_of(query: str, schema: str) -> tuple[str, str]:
+    """Return which database a FLASHBACK DATABASE brings back, and the name that it has then.
+
+    Args:
+        query: the statement.
+        schema: that the schema file is of.
+    """
+    words = [word for word in tokens(query) if word != Token("sign", ";")]
+    if [str(token) for token in words[:2]] not in (["FLASHBACK", "DATABASE"], ["FLASHBACK", "SCHEMA"]):
+        return schema, schema
+    old = words[2].value if len(words) > 2 else schema
+    return old, words[4].value if len(words) > 4 and str(words[3]) == "TO" else old
+
+
+def chosen(gone: Iterable[Ended], name: TableName, version: int, named: bool, with_database: bool = False) -> Ended:
+    """Return which of the tables that have ended a statement brings back.
+
+    Args:
+        gone: all that have ended.
+        name: that it had last.
+        version: commit_ts of the statement.
+        named: whether the statement says that name, and so means the last one of it.
+        with_database: whether it went and comes with its database.
+
+    Raises:
+        Untold: none, or it may be another one.
+    """
+    mine = [one for one in gone if _same(one.name, name) and one.version < version]
+    mine = [one for one in mine if (one.how == WITH_DATABASE) == with_database]
+    if not named:
+        mine = [one for one in mine if not one.back]
+    if not mine:
+        raise Untold(f"brings back {'.'.join(name)}, of which no rows are known")
+    last = max(mine, key=lambda one: one.version)
+    if last.back or (len(mine) > 1 and not named):
+        raise Untold(f"brings back one of several tables that were {'.'.join(name)}, and does not say which")
+    return last
+
+
+def chosen_database(gone: Iterable[Ended], schema: str, drops: Iterable[int], version: int) -> list[Ended]:
+    """Return the tables that come back with a database.
+
+    Args:
+        gone: all that have ended.
+        schema: the database's name when it was dropped.
+        drops: when databases of that name were dropped.
+        version: commit_ts of the statement.
+
+    Raises:
+        Untold: no drop of it is known, or it has come back already.
+    """
+    last = max((at for at in drops if at < version), default=None)
+    if last is None:
+        raise Untold(f"brings back database {schema}, of which no drop is known")
+    mine = [one for one in gone if one.name[0] == schema and one.how == WITH_DATABASE and one.version == last]
+    if any(one.back for one in mine):
+        raise Untold(f"brings back database {schema}, which has come back before")
+    return mine
+
+
+def require_whole(one: Ended, snapshot: bool) -> None:
+    """Raise Untold if a table had rows that never came to the lake.
+
+    Args:
+        one: the table.
+        snapshot: whether the feed goes with a snapshot.
+    """
+    if snapshot and one.table.snapshot is None and one.table.segments[0].start == 0:
+        raise Untold(f"brings back {'.'.join(one.name)}, which is in no snapshot and had rows before the feed")
+
+
+def _same(one: TableName, other: TableName) -> bool:
+    return [part.lower() for part in one] == [part.lower() for part in other]

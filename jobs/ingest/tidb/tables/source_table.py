@@ -1,0 +1,84 @@
+"""What a run knows of one source table: its columns, key, life in the ledger, and how far changes may be applied."""
+
+from dataclasses import dataclass, field, replace
+
+from jobs.history.partition_drops import Emptied
+from jobs.history.table_lineage import Life, Segment
+from jobs.ingest.tidb.ddl.evolution import Column
+from jobs.ingest.tidb.tables.versions import Snapshot, Version
+from jobs.schema.names import silver_columns, silver_table
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """Everything a run needs to know of a source table."""
+
+    schema: str
+    name: str
+    versions: dict[int, Version] = field(default_factory=dict)
+    """All versions there is a schema file for under this name, those above the checkpoint too."""
+    columns: tuple[Column, ...] = ()
+    """Columns of silver: those of the newest version before the barrier, generated ones left out."""
+    key: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    floors: tuple[int, ...] = ()
+    emptied: tuple[Emptied, ...] = ()
+    snapshot: Snapshot | None = None
+    barrier: int | None = None
+    """Changes with this commit_ts and later are not applied; None where all are."""
+    held: str | None = None
+    open_from: int | None = None
+    """commit_ts from which a file that is awaited may hold changes: they are not known to be complete from there on."""
+    ended: int | None = None
+    """commit_ts at which it was dropped; None: it is there."""
+
+    @property
+    def full_name(self) -> str:
+        """Return schema.table as TiDB names it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def silver(self) -> str:
+        """Return the name of the silver table."""
+        return silver_table(self.full_name)
+
+    @property
+    def silver_columns(self) -> dict[str, str]:
+        """Return the name in silver of each column, by its name at the source."""
+        return silver_columns(column.name for column in self.columns)
+
+    @property
+    def silver_key(self) -> tuple[str, ...]:
+        """Return the key's columns as silver names them."""
+        names = self.silver_columns
+        return tuple(names.get(name, name) for name in self.key)
+
+    @property
+    def life(self) -> Life:
+        """Return which rows of the ledger are the table's."""
+        return Life(self.segments, self.floors, self.emptied)
+
+    def limit(self, checkpoint: int) -> int:
+        """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""
+        return checkpoint if self.barrier is None else min(checkpoint, self.barrier - 1)
+
+    def complete_to(self, limit: int) -> int:
+        """Return the commit_ts up to which no change is missing when changes up to `limit` were applied."""
+        return limit if self.open_from is None else min(limit, self.open_from - 1)
+
+    def exists_at(self, checkpoint: int) -> bool:
+        """Return whether the table is there at the checkpoint, and may be shown."""
+        begun = self.snapshot.tso if self.snapshot else self.segments[0].start if self.segments else None
+        return self.ended is None and begun is not None and begun <= self.limit(checkpoint)
+
+    def hold(self, version: int, reason: str) -> "SourceTable":
+        """Return the table held from `version` on, unless it is held earlier already."""
+        if self.barrier is not None and self.barrier <= version:
+            return self
+        return replace(self, barrier=version, held=reason)
+
+
+def named(full_name: str) -> SourceTable:
+    """Return a table of which only schema.table is known."""
+    schema, _, table = full_name.partition(".")
+    return SourceTable(schema, table)

@@ -1,0 +1,1 @@
+"""Nearest neighbours: exact and approximate, on one machine and sharded."""

@@ -1,0 +1,164 @@
+"""Vectors and neighbours on their way between tasks: packed, so that Spark moves a row for thousands of them.
+
+A row of Spark for each vector costs more than assigning it to a cell does. Every parcel carries a checksum: what was
+damaged on a disk or on the way stops the job instead of changing who is near.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.common.errors import TableError
+from jobs.knn.exact import Floats, Rows
+from jobs.lake.vectors import HALF
+
+VECTORS = "shard int, block int, ids binary, vectors binary, cells binary, floors binary, checksum binary"
+"""Vectors for one shard: its own where `block` is INDEX, else of a block of those that look into it."""
+FOUND = "bucket int, ids binary, counts binary, neighbours binary, scores binary, cells binary, checksum binary"
+"""Neighbours of vectors whose ids fall into one bucket, as found in one place."""
+INDEX = -1
+Whole = NDArray[np.integer[Any]]
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+"""Of splitmix64's last step (Steele, Lea, Flood 2014): ids that lie close are dealt out evenly."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Some vectors and the cells of each."""
+
+    ids: Rows
+    """[m]."""
+    vectors: NDArray[np.float16]
+    """[m, d]."""
+    cells: NDArray[np.int32]
+    """[m, p]: the cell it stands in (p = 1), or those it looks into, nearest first."""
+    floors: Floats
+    """[m], scores below which no neighbour is wanted."""
+
+    def row(self, shard: int, block: int) -> tuple[object, ...]:
+        """Return the parcel."""
+        parts = (
+            self.ids.astype("<i8").tobytes(),
+            self.vectors.astype(HALF).tobytes(),
+            self.cells.astype("<i4").tobytes(),
+            self.floors.astype("<f4").tobytes(),
+        )
+        return (shard, block, *parts, checksum(*parts))
+
+    def take(self, rows: Rows | slice) -> "Vectors":
+        """Return some of them."""
+        return Vectors(self.ids[rows], self.vectors[rows], self.cells[rows], self.floors[rows])
+
+
+@dataclass(frozen=True)
+class Found:
+    """Neighbours, one line a pair."""
+
+    ids: Rows
+    """[n]."""
+    neighbours: Rows
+    """[n]."""
+    scores: Floats
+    """[n]."""
+    cells: NDArray[np.int32]
+    """[n], the cell that the neighbour stands in; empty where nobody asked."""
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.ids)
+
+    def take(self, rows: Rows) -> "Found":
+        """Return some of them."""
+        cells = self.cells[rows] if len(self.cells) else self.cells
+        return Found(self.ids[rows], self.neighbours[rows], self.scores[rows], cells)
+
+    def rows(self, buckets: int) -> Iterator[tuple[object, ...]]:
+        """Yield a parcel for each bucket."""
+        where = dealt(self.ids, buckets)
+        order = np.argsort(where, kind="stable")
+        edges = np.searchsorted(where[order], np.arange(buckets + 1))
+        for bucket in np.flatnonzero(np.diff(edges)):
+            yield self.take(order[edges[bucket] : edges[bucket + 1]])._row(int(bucket))
+
+    def _row(self, bucket: int) -> tuple[object, ...]:
+        # ids stand together: each is written once
+        first = np.flatnonzero(np.diff(self.ids, prepend=self.ids[:1] - 1))
+        counts = np.diff(np.append(first, len(self.ids)))
+        parts = (
+            self.ids[first].astype("<i8").tobytes(),
+            counts.astype("<i4").tobytes(),
+            self.neighbours.astype("<i8").tobytes(),
+            self.scores.astype("<f4").tobytes(),
+            self.cells.astype("<i4").tobytes(),
+        )
+        return (bucket, *parts, checksum(*parts))
+
+    @classmethod
+    def together(cls, parts: list["Found"]) -> "Found":
+        """Return them all."""
+        if not parts:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int32))
+        names = ("ids", "neighbours", "scores", "cells")
+        return cls(*[np.concatenate([getattr(part, name) for part in parts]) for name in names])
+
+
+def checksum(*parts: bytes) -> bytes:
+    """Return the SHA-256 of a parcel's bytes and of how long each part is."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
+
+
+def dealt(ids: Rows, among: int | Whole) -> Rows:
+    """Return a number below `among` for each id, evenly, the same everywhere."""
+    mixed = ids.astype(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX[0]
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX[1]
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed % np.asarray(among, np.uint64)).astype(np.int64)
+
+
+def batch_of(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.RecordBatch]:
+    """Yield one batch of parcels; none where there are none."""
+    held = list(rows)
+    if held:
+        kinds = [part.strip().split(" ") for part in schema.split(",")]
+        fields = [(name, pa.int32() if kind == "int" else pa.binary()) for name, kind in kinds]
+        columns = [pa.array(values, kind) for values, (_, kind) in zip(zip(*held, strict=True), fields, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, [name for name, _ in fields])
+
+
+def vectors_in(batch: pa.RecordBatch, dim: int) -> Iterator[tuple[int, Vectors]]:
+    """Yield the block and the vectors of each parcel; TableError where one is damaged."""
+    for row in _rows(batch, ("ids", "vectors", "cells", "floors")):
+        ids = np.frombuffer(row["ids"], "<i8")
+        vectors = np.frombuffer(row["vectors"], HALF).reshape(len(ids), dim)
+        cells, floors = np.frombuffer(row["cells"], "<i4").reshape(len(ids), -1), np.frombuffer(row["floors"], "<f4")
+        yield row["block"], Vectors(ids, vectors, cells, floors)
+
+
+def found_in(batch: pa.RecordBatch) -> Iterator[tuple[int, Found]]:
+    """Yield the bucket and the neighbours of each parcel; TableError where one is damaged."""
+    for row in _rows(batch, ("ids", "counts", "neighbours", "scores", "cells")):
+        ids, counts = np.frombuffer(row["ids"], "<i8"), np.frombuffer(row["counts"], "<i4")
+        neighbours, scores = np.frombuffer(row["neighbours"], "<i8"), np.frombuffer(row["scores"], "<f4")
+        yield row["bucket"], Found(np.repeat(ids, counts), neighbours, scores, np.frombuffer(row["cells"], "<i4"))
+
+
+def _rows(batch: pa.RecordBatch, parts: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for row in range(batch.num_rows):
+        values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+        if checksum(*[values[name] for name in parts]) != values["checksum"]:
+            told = ", ".join(f"{name} {values[name]}" for name in ("shard", "block", "bucket") if name in values)
+            raise TableError(
+                f"Packed vectors ({told}) are not what was written: their checksum differs. A disk or the network "
+                "damaged them; run the job again with --force, which packs them anew."
+            )
+        yield values

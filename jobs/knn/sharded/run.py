@@ -1,0 +1,161 @@
+"""All neighbours of many vectors: delivered to shards, searched a block a task, put together.
+
+Each block of queries in a shard is a job of Spark with one task, as many at once as the cluster has room for, and is
+kept once it is done: killed anywhere, the search goes on with the blocks that are missing, and finds the same bytes.
+"""
+
+import io
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.knn.index import Wanted
+from jobs.knn.inverted import nearest
+from jobs.knn.sharded.layout import Layout, Limits, laid_out
+from jobs.knn.sharded.merge import merged
+from jobs.knn.sharded.packed_vectors import FOUND, INDEX
+from jobs.knn.sharded.sample import sampled
+from jobs.knn.sharded.search import search_parcels
+from jobs.knn.sharded.shuffle import delivered
+from jobs.knn.sharded.train import Cells
+from jobs.lake.scratch import Keeping
+
+log = logging.getLogger(__name__)
+
+BUCKET = 50_000
+"""Ids whose neighbours are put together at once: at 50 each from three shards 100 MB."""
+ANY = -2.0
+"""A floor that every cosine is above."""
+ESTIMATE = 20_000
+"""Vectors that tell how full shards and blocks will be."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a search is split, and where it runs."""
+
+    limits: Limits
+    seed: int
+    wanted: Wanted = "auto"
+    task_cpus: int = 1
+    """Cores of one task. Above one, and on a cluster, the search asks for them by a resource profile of its own."""
+    task_gpus: float = 0
+    """Share of a GPU that one task asks for, on a cluster whose workers offer them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is searched for what."""
+
+    vectors: DataFrame
+    """id bigint, vector binary (float16, none NaN or zero), asks boolean (its neighbours are wanted), holds boolean (it
+    may be a neighbour), floor float (pairs below are not wanted; ANY for all)."""
+    rows: int
+    """Those that may be neighbours, about."""
+    asking: int
+    """Those whose neighbours are wanted, about."""
+    k: int
+
+    @classmethod
+    def of_all(cls, vectors: DataFrame, rows: int, k: int) -> "Asked":
+        """Return the search of all `vectors` (id, vector) for all."""
+        flags = {"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(ANY).cast("float")}
+        return cls(vectors.withColumns(flags), rows, rows, k)
+
+
+def searched(asked: Asked, cells: Cells, way: Way, keep: Keeping) -> DataFrame:
+    """Return id, neighbour, rank from 1, score of the k nearest of all vectors to each that asks.
+
+    By (-cosine of six decimals, neighbour) among the cells that it looks into, as one index over all of them finds;
+    itself by id not among them, no neighbour twice, fewer than k where those cells hold fewer.
+    """
+    buckets = buckets_for(asked.asking)
+    return merged(looked_up(asked, cells, way, buckets, keep), buckets, asked.k).drop("cell")
+
+
+def buckets_for(ids: int) -> int:
+    """Return how many buckets so many ids are dealt to."""
+    return max(1, -(-ids // BUCKET))
+
+
+def looked_up(asked: Asked, cells: Cells, way: Way, buckets: int, keep: Keeping, name: str = "") -> DataFrame:
+    """Return parcels of what was found in each shard; `name` tells two searches of one job apart."""
+    layout = _layout(asked, cells, way, keep, name)
+    dim = layout.centroids.shape[1]
+    parcels = keep.unit(f"{name}parcels", lambda: delivered(asked.vectors, layout, dim))
+    task = Task(len(layout.centroids), dim, asked.k, buckets, way)
+    return keep.read(_blocks(parcels, layout, task, keep, name))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task must know besides its parcels."""
+
+    cells: int
+    dim: int
+    k: int
+    buckets: int
+    way: Way
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield what was found; runs on an executor."""
+        yield from search_parcels(batches, self.cells, self.dim, self.k, self.buckets, self.way.wanted)
+
+
+def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: Keeping, name: str) -> list[str]:
+    """Search all blocks that are not there yet; return the names of all."""
+    spark = parcels.sparkSession
+    profile = _profile(spark, task.way)
+    names = {f"{name}found/{shard:06d}-{block:06d}": (shard, block) for shard, block in layout.units()}
+
+    def search(unit: str) -> None:
+        shard, block = names[unit]
+        here = parcels.where((F.col("shard") == shard) & F.col("block").isin(INDEX, block))
+        keep.unit(unit, lambda: here.coalesce(1).mapInArrow(task, FOUND, profile=profile))
+
+    left = [unit for unit in names if not keep.done(unit)]
+    log.info("%d of %d blocks in %d shards to search", len(left), len(names), len(layout.blocks))
+    at_once = max(1, spark.sparkContext.defaultParallelism // task.way.task_cpus)
+    pool = ThreadPoolExecutor(at_once, "shards")
+    try:
+        for number, _ in enumerate(pool.map(search, left), 1):
+            if number % max(1, len(left) // 10) == 0:
+                log.info("%d of %d blocks searched", number, len(left))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return list(names)
+
+
+def _profile(spark: SparkSession, way: Way) -> ResourceProfile | None:
+    """Return what a task asks of a cluster; None where one core does, or there is no cluster to ask."""
+    if str(spark.sparkContext.master).startswith("local") or (way.task_cpus == 1 and not way.task_gpus):
+        return None
+    wanted = TaskResourceRequests().cpus(way.task_cpus)
+    if way.task_gpus:
+        wanted = wanted.resource("gpu", way.task_gpus)
+    return ResourceProfileBuilder().require(wanted).build
+
+
+def _layout(asked: Asked, cells: Cells, way: Way, keep: Keeping, name: str) -> Layout:
+    """Return the layout that the parcels were, or will be, delivered by: one, whatever machine goes on."""
+    spark = asked.vectors.sparkSession
+
+    def make() -> DataFrame:
+        everything = max(asked.rows, asked.asking)
+        _, some = sampled(asked.vectors, everything, ESTIMATE, cells.dim, way.seed)
+        looked = nearest(cells.centroids, some, cells.probes)
+        made = laid_out(cells.centroids, looked, (asked.rows, asked.asking), way.limits, way.seed)
+        packed = io.BytesIO()
+        np.savez(packed, shards=made.shards, parts=made.parts, blocks=made.blocks)
+        return spark.createDataFrame([(packed.getvalue(),)], "layout binary").coalesce(1)
+
+    row = keep.unit(f"{name}layout", make).collect()[0]  # bounded: one row
+    kept = np.load(io.BytesIO(row["layout"]), allow_pickle=False)
+    return Layout(cells.centroids, cells.probes, kept["shards"], kept["parts"], kept["blocks"])

@@ -1,0 +1,84 @@
+"""Vectors, each to the shard that holds it and to those it looks into."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from pyspark import SparkContext
+from pyspark.sql import DataFrame
+
+from jobs.knn.exact import Rows
+from jobs.knn.index import limit_threads
+from jobs.knn.inverted import nearest
+from jobs.knn.sharded.layout import Layout
+from jobs.knn.sharded.packed_vectors import INDEX, VECTORS, Vectors, batch_of, dealt
+from jobs.lake.vectors import decode, unit
+
+TOGETHER = 1 << 16
+"""Vectors that are packed at once: 16 MiB at 128 values."""
+
+
+def delivered(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
+    """Return parcels, those of one shard and block in one partition.
+
+    Args:
+        vectors: id, vector, asks, holds, floor: see `jobs.knn.sharded.run.Asked`.
+        layout: where they go.
+        dim: values of a vector.
+    """
+    context: SparkContext = vectors.sparkSession.sparkContext
+    shared = context.broadcast(layout)
+
+    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from packed(batches, shared.value, dim)
+
+    units = int((layout.blocks + 1).sum())
+    parcels = vectors.select("id", "vector", "asks", "holds", "floor").mapInArrow(pack, f"unit int, {VECTORS}")
+    return parcels.repartitionById(units, "unit").drop("unit")
+
+
+def packed(batches: Iterable[pa.RecordBatch], layout: Layout, dim: int) -> Iterator[pa.RecordBatch]:
+    """Yield parcels and the number of their shard and block; runs on an executor."""
+    for table in together(batches, TOGETHER):
+        ids = table.column("id").to_numpy()
+        vectors = decode(table.column("vector"), dim)
+        limit_threads()
+        looked = nearest(layout.centroids, unit(vectors), layout.probes)
+        some = Vectors(ids, vectors.astype(np.float16), looked.astype(np.int32), table.column("floor").to_numpy())
+        yield from batch_of(_rows(some, _true(table, "holds"), _true(table, "asks"), layout), f"unit int, {VECTORS}")
+
+
+def _true(table: pa.Table, name: str) -> Rows:
+    return np.flatnonzero(table.column(name).to_numpy(zero_copy_only=False))
+
+
+def _rows(some: Vectors, holds: Rows, asks: Rows, layout: Layout) -> Iterator[tuple[object, ...]]:
+    home = layout.home(some.ids[holds], some.cells[holds, 0])
+    own = Vectors(some.ids, some.vectors, some.cells[:, :1], some.floors)
+    yield from _dealt(own, holds, home, np.full(len(home), INDEX), layout)
+    lines, shards = layout.visits(some.cells[asks])
+    blocks = dealt(some.ids[asks][lines], layout.blocks[shards])
+    yield from _dealt(some, asks[lines], shards, blocks, layout)
+
+
+def _dealt(some: Vectors, lines: Rows, shards: Rows, blocks: Rows, layout: Layout) -> Iterator[tuple[object, ...]]:
+    units = layout.unit(shards, blocks)
+    order = np.argsort(units, kind="stable")
+    edges = np.flatnonzero(np.diff(units[order], prepend=-1, append=-1)) if len(units) else np.zeros(1, np.int64)
+    for start, stop in pairwise(edges):
+        at = order[start]
+        row = some.take(lines[order[start:stop]]).row(int(shards[at]), int(blocks[at]))
+        yield (int(units[at]), *row)
+
+
+def together(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Yield tables of about `most` rows."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= most:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held and sum(part.num_rows for part in held):
+        yield pa.Table.from_batches(held)

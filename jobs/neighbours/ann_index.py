@@ -1,0 +1,109 @@
+"""gold.neighbour_cells: the index that neighbours are searched in, where there are too many pins to compare all.
+
+In: gold.pin_stats, silver.pin_embeddings, and yesterday's cells and audit. Out: one row per cell of the inverted file.
+
+Cells stay for `visual.rebuild_days`, so that a day's new pins can be put into the lists there are. They are trained
+anew before that where the embedding model has changed, where there are half or twice as many pins, or where the audit
+found too few of the true neighbours.
+"""
+
+import hashlib
+import logging
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
+from jobs.knn.sharded.train import Cells, trained
+from jobs.knn.tuning import Recall
+from jobs.lake.vectors import SINGLE, decode, encode
+from jobs.schema.job import Context, Tables
+from jobs.settings.visual import Visual
+
+log = logging.getLogger(__name__)
+
+SCHEMA = (
+    "version string, cell int, centroid binary, probes int, trained_on date, trained_pins bigint, "
+    "recall double, lower double, upper double, sampled int"
+)
+
+
+def neighbour_cells(tables: Tables, ctx: Context) -> DataFrame:
+    """Return one row per cell: yesterday's while they serve, else trained anew; none where all pins can be compared.
+
+    Raises:
+        ConfigError: several embedding models and `visual.model` empty.
+        ValidationFailed: a quarter of the cells do not reach `visual.recall`.
+    """
+    visual = ctx.settings.visual
+    embeddings = public_embeddings(tables)
+    model = model_of(embeddings, visual)
+    nothing = embeddings.sparkSession.createDataFrame([], SCHEMA)
+    if model is None or model.rows <= max(visual.max_exact, visual.neighbours + 1):
+        return nothing
+    before = tables["gold.neighbour_cells@yesterday"]
+    why = _unfit(before, tables["gold.neighbour_recall@yesterday"], model, ctx)
+    if why is None:
+        return before
+    log.info("The cells of the neighbours' index are trained anew: %s.", why)
+    vectors = vectors_of(embeddings, model)
+    cells = trained(
+        vectors, model.rows, model.dim, visual.neighbours, visual.recall, visual.tuning_queries, visual.seed
+    )
+    log.info("%d cells; %d probes find %s of the true neighbours", len(cells.centroids), cells.probes, cells.recall)
+    return _frame(nothing, cells, model, ctx)
+
+
+def _unfit(before: DataFrame, audit: DataFrame, model: Model, ctx: Context) -> str | None:
+    """Return why yesterday's cells do not serve, None where they do."""
+    visual = ctx.settings.visual
+    first = before.select("version", "trained_on", "trained_pins").first()
+    if first is None:
+        return "there are none of yesterday"
+    if not first["version"].startswith(named(model, visual)):
+        return f"they are of {first['version']}, and {named(model, visual)} is wanted"
+    days = (ctx.as_of - first["trained_on"]).days
+    if days >= visual.rebuild_days:
+        return f"they are {days} days old, visual.rebuild_days is {visual.rebuild_days}"
+    if not 0.5 <= model.rows / first["trained_pins"] <= 2:
+        return f"they were trained for {first['trained_pins']} pins, there are {model.rows}"
+    judged = audit.select("recall", "upper").first()
+    if judged is not None and judged["upper"] < visual.recall:
+        return f"the audit found {judged['recall']:.4f} of the true neighbours, visual.recall is {visual.recall}"
+    return None
+
+
+def named(model: Model, visual: Visual) -> str:
+    """Return what an index must have been made for to be of use: lists of two of these never mix."""
+    return f"{model.name}/{model.dim}/k{visual.neighbours}/r{visual.recall}/s{visual.seed}/"
+
+
+def _frame(like: DataFrame, cells: Cells, model: Model, ctx: Context) -> DataFrame:
+    digest = hashlib.sha256(cells.centroids.astype(SINGLE).tobytes()).hexdigest()[:12]
+    version = f"{named(model, ctx.settings.visual)}{ctx.as_of}/{digest}"
+    rows = pa.table({"cell": pa.array(np.arange(len(cells.centroids), dtype=np.int32)),
+                     "centroid": encode(cells.centroids, SINGLE)})  # fmt: skip
+    of_all: dict[str, tuple[object, str]] = {
+        "version": (version, "string"), "probes": (cells.probes, "int"), "trained_on": (ctx.as_of, "date"),
+        "trained_pins": (model.rows, "bigint"), "recall": (cells.recall.mean, "double"),
+        "lower": (cells.recall.low, "double"), "upper": (cells.recall.high, "double"),
+        "sampled": (cells.recall.sampled, "int"),
+    }  # fmt: skip
+    frame = like.sparkSession.createDataFrame(rows)
+    return frame.withColumns({name: F.lit(value).cast(kind) for name, (value, kind) in of_all.items()})
+
+
+def version_of(frame: DataFrame) -> str | None:
+    """Return the version of an index, None where all pins are compared."""
+    first = frame.select("version").first()
+    return None if first is None else str(first["version"])
+
+
+def cells_of(frame: DataFrame, dim: int) -> Cells:
+    """Return the cells of rows of gold.neighbour_cells."""
+    table = frame.orderBy("cell").toArrow()  # bounded: MOST_CELLS rows
+    first = {name: table.column(name)[0].as_py() for name in ("probes", "recall", "lower", "upper", "sampled")}
+    centroids = np.ascontiguousarray(decode(table.column("centroid"), dim, SINGLE), np.float32)
+    return Cells(centroids, first.pop("probes"), Recall(*first.values()))

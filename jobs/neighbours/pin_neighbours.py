@@ -1,0 +1,78 @@
+"""gold.pin_neighbours: the nearest pins of each public pin by the cosine of their embeddings.
+
+In: gold.pin_stats (who may be seen), silver.pin_embeddings (newest per pin), gold.neighbour_cells, and all of these and
+the lists themselves as of yesterday. Out: one row per pin and neighbour.
+
+Up to `visual.max_exact` pins every vector is compared, on every executor. Above that there are cells: an inverted file
+in shards (jobs/knn/sharded), searched a block a task. While the cells are yesterday's, only pins that are new, have
+another vector or lost a neighbour are searched, and new ones are put into the lists of others; the lists are then
+those that a search of all pins in the same cells would find.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.common.errors import ConfigError
+from jobs.knn.brute_force import SCHEMA, Plan, compared_with_all
+from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
+from jobs.knn.index import choose
+from jobs.knn.sharded.incremental import Yesterday, brought_up
+from jobs.knn.sharded.layout import Limits
+from jobs.knn.sharded.run import Asked, Way, searched
+from jobs.lake.scratch import InMemory
+from jobs.neighbours.ann_index import cells_of, named, version_of
+from jobs.schema.job import Context, Tables
+from jobs.settings.visual import Visual
+
+
+def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
+    """Return `visual.neighbours` nearest public pins of each public pin that has an embedding.
+
+    Cosines are rounded to six decimals; rank is by (-score, neighbour_id). A pin is told from itself by its id, so
+    an exact copy under another id is its first neighbour. Vectors that are NaN or zero have no neighbours.
+
+    Raises:
+        ConfigError: several embedding models and `visual.model` empty, an absent model, or cells of another one.
+        TableError: embeddings whose bytes do not fit their dim, parcels damaged on their way.
+        EnvironmentMissing: no FAISS, or no GPU where `visual.backend` insists on one.
+    """
+    visual = ctx.settings.visual
+    embeddings = public_embeddings(tables)
+    model = model_of(embeddings, visual)
+    if model is None:
+        found = embeddings.sparkSession.createDataFrame([], SCHEMA)
+    else:
+        choose(visual.backend)  # what cannot run fails here, not in every task
+        found = _found(tables, ctx, vectors_of(embeddings, model), model)
+    columns = [F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id")]
+    return found.select(*columns, "rank", "score")
+
+
+def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> DataFrame:
+    visual, cells = ctx.settings.visual, tables["gold.neighbour_cells"]
+    version = version_of(cells)
+    if version is None:
+        return compared_with_all(vectors, model.dim, Plan(visual.neighbours, visual.backend, visual.block))
+    if not version.startswith(named(model, visual)):
+        raise ConfigError(
+            f"gold.neighbour_cells is an index of {version}, embeddings and settings are {named(model, visual)}: "
+            f"vectors of two models must not be compared. Run `pinlake run visual.neighbour_cells --as-of {ctx.as_of}`."
+        )
+    index, way, keep = cells_of(cells, model.dim), way_of(visual), ctx.keep or InMemory()
+    if version_of(tables["gold.neighbour_cells@yesterday"]) == version:
+        brought = brought_up(vectors, _yesterday(tables, model), index, visual, way, keep)
+        if brought is not None:
+            return brought
+    return searched(Asked.of_all(vectors, model.rows, visual.neighbours), index, way, keep)
+
+
+def way_of(visual: Visual) -> Way:
+    """Return how a search is split, by the settings."""
+    limits = Limits(visual.shard_rows, visual.shard_queries)
+    return Way(limits, visual.seed, visual.backend, visual.task_cpus, visual.task_gpus)
+
+
+def _yesterday(tables: Tables, model: Model) -> Yesterday:
+    lists = tables["gold.pin_neighbours@yesterday"]
+    lists = lists.select(F.col("pin_id").alias("id"), F.col("neighbour_id").alias("neighbour"), "rank", "score")
+    return Yesterday(vectors_of(public_embeddings(tables, "@yesterday"), model), lists)

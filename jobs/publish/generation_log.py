@@ -1,0 +1,62 @@
+"""ops.generations: what became of each generation. One row an event; the newest row of a generation counts."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobs.schema.job import Work
+from jobs.serving.manifest import Manifest, day_of
+from jobs.serving.models import Pointer
+
+TABLE = "ops.generations"
+
+
+def published(work: Work, kind: str, manifest: Manifest, *, new: bool, retired: Sequence[str]) -> None:
+    """Write that a generation was loaded (if `new`) and is served, and which were retired for it, in one commit."""
+    events = [(_event(manifest), "loaded")] if new else []
+    gone = [({"generation": name, "as_of": day_of(name)}, "retired") for name in retired]
+    _append(work, kind, [*events, (_event(manifest), "served"), *gone], datetime.now(UTC))
+
+
+def refused(work: Work, kind: str, manifest: Manifest) -> None:
+    """Write that the gate refused a generation."""
+    _append(work, kind, [(_event(manifest), "refused")], datetime.now(UTC))
+
+
+def catch_up(work: Work, kind: str, served: Pointer | None) -> None:
+    """Write what happened to the pointer without Spark at hand: a rollback, or a flip whose run was killed."""
+    if served is None:
+        return
+    rows = work.lake.rows(TABLE, "generation", "as_of", "status", "store", "manifest", "at")  # a few a run
+    events = sorted((row for row in rows if row["store"] == kind), key=lambda row: row["at"])
+    last = [row for row in events if row["status"] == "served"][-1:]
+    if not last or last[0]["generation"] == served.current or served.previous != last[0]["generation"]:
+        return
+    known = [row for row in events if row["generation"] == served.current][:1]
+    if known:
+        at = datetime.fromtimestamp(served.moved_at_ms / 1000, UTC)
+        _append(work, kind, [(last[0], "rolled_back"), (known[0], "served")], at)
+
+
+def _event(manifest: Manifest) -> dict[str, Any]:
+    return {"generation": manifest.generation, "as_of": manifest.as_of, "manifest": manifest.text()}
+
+
+def _append(work: Work, kind: str, rows: Sequence[tuple[dict[str, Any], str]], at: datetime) -> None:
+    # a microsecond apart, so that "newest" is never a tie
+    work.lake.append_rows(
+        TABLE,
+        [_row(work, kind, row, status, at + timedelta(microseconds=place)) for place, (row, status) in enumerate(rows)],
+    )
+
+
+def _row(work: Work, kind: str, row: dict[str, Any], status: str, at: datetime) -> dict[str, Any]:
+    return {
+        "generation": row["generation"],
+        "as_of": row["as_of"],
+        "status": status,
+        "store": kind,
+        "manifest": row.get("manifest"),
+        "run_id": work.run_id,
+        "at": at,
+    }

@@ -1,0 +1,114 @@
+"""Generations in the store: what is there, going back to one, letting old ones go. Needs no Spark."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from jobs.common.errors import StoreError
+from jobs.serving.codec import decode_card, decode_feed, decode_related
+from jobs.serving.manifest import Manifest
+from jobs.serving.models import Pointer
+from jobs.serving.reader import View
+from jobs.serving.stores import Store
+
+PREFIXES = (b"hf:", b"rp:", b"pc:", b"fb:")
+_PROBE = 100
+"""Values of each surface that are decoded before a generation is served again."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One generation of the store."""
+
+    generation: str
+    status: str
+    """served, previous, kept or damaged."""
+    manifest: Manifest | None
+    """None where it is damaged."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        manifest = self.manifest.plain() if self.manifest else None
+        return {"generation": self.generation, "status": self.status, "manifest": manifest}
+
+
+def list_generations(store: Store) -> list[Listed]:
+    """Return the generations in the store, newest load first, damaged ones last."""
+    pointer = store.read_pointer()
+    found = [_listed(store, name, pointer) for name in store.generations()]
+    return sorted(found, key=lambda one: (one.manifest.loaded_at if one.manifest else "", one.generation), reverse=True)
+
+
+def rollback(store: Store, to: str | None = None) -> Pointer:
+    """Serve another generation of the store again, the previous one unless named. Moves the pointer, no data.
+
+    Raises:
+        StoreError: there is no such generation, it is the served one, or a sample of its values cannot be read.
+        ConcurrentRun: the pointer moved meanwhile.
+    """
+    pointer = store.read_pointer()
+    there = store.generations()
+    if pointer is None:
+        raise StoreError("Nothing is served, so there is nothing to roll back: publish first, `pinlake flow`.")
+    target = to or pointer.previous
+    if to is None and [name for name in there if name != pointer.current] == []:
+        raise StoreError(
+            f"Cannot roll back: there is no previous generation, {pointer.current} is the only one in the store. The "
+            "next `pinlake flow` publishes another."
+        )
+    choice = ", ".join(name for name in there if name != pointer.current) or "none"
+    if target == pointer.current:
+        raise StoreError(f"Generation {target} is being served already. Others in the store: {choice}.")
+    if target not in there:
+        what = f"no generation {target}" if target else "no previous generation"
+        raise StoreError(f"Cannot roll back: the store holds {what} (never loaded, or retired). There are: {choice}.")
+    probe(store, target)
+    return store.flip(pointer, target)
+
+
+def retire(store: Store, keep: int) -> list[str]:
+    """Drop all but the newest `keep` generations, and return their names; never the served or the previous one."""
+    pointer = store.read_pointer()
+    spared = {pointer.current, pointer.previous} if pointer else set()
+    listed = list_generations(store)
+    room = keep - sum(one.generation in spared for one in listed)
+    old = [one.generation for one in listed if one.generation not in spared][max(0, room) :]
+    for name in old:
+        store.drop(name)
+    return old
+
+
+def probe(store: Store, generation: str) -> None:
+    """Decode the manifest and the first values of each surface; StoreError if one cannot be."""
+    with store.open(generation) as opened:
+        View(generation, opened).manifest()
+        for prefix in PREFIXES:
+            decode_all(generation, islice(opened.scan(prefix), _PROBE))
+
+
+def decode_all(generation: str, pairs: Iterable[tuple[bytes, bytes | None]]) -> int:
+    """Decode values as a reader would and return how many; StoreError at the first that is absent or damaged."""
+    done = 0
+    for key, value in pairs:
+        if value is None:
+            raise StoreError(f"Generation {generation} lost key {key.decode('utf-8', 'replace')}: load it again.")
+        if key.startswith(b"pc:"):
+            decode_card(key, value)
+        elif key.startswith(b"rp:"):
+            decode_related(key, value, generation)
+        else:
+            decode_feed(key, value, generation)
+        done += 1
+    return done
+
+
+def _listed(store: Store, name: str, pointer: Pointer | None) -> Listed:
+    try:
+        with store.open(name) as opened:
+            manifest = View(name, opened).manifest()
+    except StoreError:
+        return Listed(name, "damaged", None)
+    served = pointer is not None and name == pointer.current
+    before = pointer is not None and name == pointer.previous
+    return Listed(name, "served" if served else "previous" if before else "kept", manifest)

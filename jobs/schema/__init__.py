@@ -1,0 +1,1 @@
+"""What a table, a column and a job are. Imports no Spark."""

@@ -1,0 +1,51 @@
+"""Silver's tables of pictures: what ingest found out about the files that pins name. The bytes stay where they are."""
+
+from jobs.schema.columns import RUN_ID, Column
+from jobs.schema.table import Table, Time
+
+_SIGNATURE = Column("image_signature", "string", "Hex digest naming the image file.", nullable=False)
+
+IMAGE_FEATURES = Table(
+    name="silver.image_features",
+    comment="What pictures look like, in numbers: hash, colours, style. A row a picture file, named by its signature.",
+    grain="one row per image_signature, and one more for each day its file was missing",
+    keys=("image_signature", "at"),
+    time=Time.FACT,
+    optional=True,
+    columns=(
+        _SIGNATURE,
+        Column("width", "int", "Pixels across, upright; null where there is a fault."),
+        Column("height", "int", "Pixels down."),
+        Column("phash", "bigint", "64-bit DCT hash, its bits as a signed number: pictures alike differ in few bits."),
+        Column(
+            "histogram", "binary", "Shares of 256 colours (16 hues, 4 saturations, 4 values), little-endian float16."
+        ),
+        Column("colours", "array<string>", "Dominant colours as #rrggbb, the largest share first, three at most."),
+        Column("style", "string", "dark, light, vivid or muted, then plain or busy: light-plain."),
+        Column(
+            "fault", "string", "Why there are no numbers, such as truncated_image or missing_image; null if there are."
+        ),
+        Column("at", "timestamp", "When it was read.", nullable=False),
+        RUN_ID,
+    ),
+)
+
+IMAGE_EMBEDDINGS = Table(
+    name="silver.image_embeddings",
+    comment="What an ONNX model makes of pictures, where embeddings are computed here. A row a picture file and model.",
+    grain="one row per image_signature and model, and one more for each day its file was missing",
+    keys=("image_signature", "model", "at"),
+    time=Time.FACT,
+    optional=True,
+    columns=(
+        _SIGNATURE,
+        Column(
+            "model", "string", "Name, digest of the file and digest of the preparation: name@sha.prep.", nullable=False
+        ),
+        Column("dim", "int", "Number of values; null where there is a fault."),
+        Column("embedding", "binary", "Unit-length vector, little-endian float16, dim values."),
+        Column("fault", "string", "Why there is no vector, such as missing_image or nan_embedding; null if there is."),
+        Column("at", "timestamp", "When it was computed.", nullable=False),
+        RUN_ID,
+    ),
+)

@@ -1,0 +1,1 @@
+"""What an online service installs: value format, stores, reader."""

@@ -1,0 +1,38 @@
+"""Every setting there is. `conf/` holds the values; `jobs.settings.load` merges and checks them."""
+
+from jobs.settings.base import Section
+from jobs.settings.candidates import Candidates
+from jobs.settings.features import Features
+from jobs.settings.ingest import Ingest
+from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Platform
+from jobs.settings.publish import Publish
+from jobs.settings.ranking import Ranking
+from jobs.settings.validation import Validation
+from jobs.settings.visual import Visual
+from jobs.settings.world import World
+
+
+class Settings(Section):
+    """All settings, by section. A section's values stand in conf/base/<section>.yaml."""
+
+    platform: Platform = Platform()
+    """Folders and Spark."""
+    world: World = World()
+    """The made-up Pinterest."""
+    ingest: Ingest = Ingest()
+    """Outside world to bronze and silver."""
+    features: Features = Features()
+    """Signals and statistics."""
+    candidates: Candidates = Candidates()
+    """Candidate sources."""
+    visual: Visual = Visual()
+    """Embeddings, neighbours, related pins."""
+    ranking: Ranking = Ranking()
+    """Feeds."""
+    validation: Validation = Validation()
+    """Checks."""
+    publish: Publish = Publish()
+    """Gate, generations, stores."""
+    maintenance: Maintenance = Maintenance()
+    """Old versions, small files."""

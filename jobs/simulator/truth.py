@@ -1,0 +1,125 @@
+"""What is true of the world and hidden from every job; tests compare results with it.
+
+Written below `truth/`, beside the source folders: users, pins, boards, blocks, duplicates (Parquet), summary.json.
+Ids are those of the source tables; times are ms since 1970, null where the thing does not happen.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.simulator.clock import Clock
+from jobs.simulator.entities import Cast
+from jobs.simulator.names import CATEGORIES, PRIVACY, TOPIC_CATEGORY, TOPIC_NAMES
+from jobs.simulator.people import TASTES
+from jobs.simulator.pins import BURST_DAYS
+from jobs.simulator.rng import DAY, NEVER, Array
+from jobs.simulator.text import pick
+
+
+def write_truth(folder: Path, cast: Cast, when: Clock, summary: dict[str, Any]) -> None:
+    """Write all truth files; `summary` is added to summary.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "users": _users(cast, when),
+        "pins": _pins(cast, when),
+        "boards": _boards(cast, when),
+        "blocks": _blocks(cast, when),
+        "duplicates": _duplicates(cast),
+    }
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    burst = cast.pins.burst
+    head = {
+        "burst_topic": TOPIC_NAMES[burst],
+        "burst_category": CATEGORIES[TOPIC_CATEGORY[burst]],
+        "burst_from_ms": when.end - BURST_DAYS * DAY,
+        "bots": (np.flatnonzero(cast.people.bot) + 1).tolist(),
+    }
+    (folder / "summary.json").write_bytes(orjson.dumps(head | summary, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _times(ms: Array) -> Any:
+    return pa.array(ms.astype(np.int64), mask=ms >= NEVER)
+
+
+def _ids(place: Array) -> Any:
+    return pa.array(place.astype(np.int64) + 1, mask=place < 0)
+
+
+def _lists(values: Array) -> Any:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def _users(cast: Cast, when: Clock) -> Any:
+    people = cast.people
+    topics = pick((*TOPIC_NAMES, ""), np.where(people.tastes < 0, len(TOPIC_NAMES), people.tastes).ravel())
+    return pa.table(
+        {
+            "user_id": _ids(np.arange(people.count)),
+            "tastes": pa.FixedSizeListArray.from_arrays(topics, TASTES),
+            "weights": _lists(people.weights),
+            "aspects": _lists(people.aspects),
+            "activity": people.activity,
+            "bot": people.bot,
+            "new": people.created >= when.end - 7 * DAY,
+            "gone_at": _times(people.gone_at()),
+        }
+    )
+
+
+def _pins(cast: Cast, when: Clock) -> Any:
+    pins = cast.pins
+    at_end = cast.boards.privacy_at(pins.board, when.end - 1)
+    return pa.table(
+        {
+            "pin_id": _ids(np.arange(pins.count)),
+            "creator_id": _ids(pins.creator),
+            "board_id": _ids(pins.board),
+            "topic": pick(TOPIC_NAMES, pins.topic),
+            "aspects": _lists(pins.aspects),
+            "quality": pins.quality,
+            "fame": pins.fame,
+            "visibility": pick(PRIVACY, at_end),
+            "deleted_at": _times(pins.deleted_at),
+            "servable": (at_end == 0) & (pins.deleted_at >= when.end),
+        }
+    )
+
+
+def _boards(cast: Cast, when: Clock) -> Any:
+    boards = cast.boards
+    place = np.arange(boards.count)
+    members = boards.collaborators
+    kept = members >= 0
+    marks = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
+    return pa.table(
+        {
+            "board_id": _ids(place),
+            "owner_id": _ids(boards.owner),
+            "privacy_first": pick(PRIVACY, boards.privacy),
+            "privacy": pick(PRIVACY, boards.privacy_at(place, when.end - 1)),
+            "secret_at": _times(boards.secret_at),
+            "collaborators": pa.ListArray.from_arrays(pa.array(marks), pa.array(members[kept].astype(np.int64) + 1)),
+        }
+    )
+
+
+def _blocks(cast: Cast, when: Clock) -> Any:
+    at_end = cast.blocks.active(when.end - 1)
+    return pa.table({"user_id": _ids(cast.blocks.who[at_end]), "blocked_id": _ids(cast.blocks.whom[at_end])})
+
+
+def _duplicates(cast: Cast) -> Any:
+    pins = cast.pins
+    copies = np.flatnonzero(pins.original >= 0)
+    columns = {
+        "pin_id": _ids(copies),
+        "original_id": _ids(pins.original[copies]),
+        "same_image": pins.same_image[copies],
+    }
+    return pa.table(columns)

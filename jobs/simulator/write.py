@@ -1,0 +1,100 @@
+"""Writes a whole world: source files below one folder, and the truth about it beside them."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from jobs.settings import Settings
+from jobs.simulator.archive import Archive
+from jobs.simulator.behaviour import Behaviour
+from jobs.simulator.clock import Clock, clock, tso
+from jobs.simulator.database import write_export, write_feed
+from jobs.simulator.entities import Cast, make_cast
+from jobs.simulator.history import sources
+from jobs.simulator.output import Output, WorldSummary
+from jobs.simulator.truth import write_truth
+
+Progress = Callable[[str, int, int], None]
+"""(what is being written, done, of how many)"""
+
+
+def write_world(settings: Settings, out: Path, progress: Progress | None = None) -> WorldSummary:
+    """Write the world of `settings.world` below `out`: dumpling/, ticdc/, kafka/, images/, truth/, world.json.
+
+    The same settings give the same bytes. A whole world with the same settings is left as it is (`found` says so); one
+    with others, or left half-written by a killed run, is replaced. ConfigError if `out` holds something else.
+    """
+    world, show = settings.world, progress or _silent
+    when = clock(world)
+    ranking = settings.ranking
+    chosen = world.model_dump(mode="json", exclude={"end"}) | {"end": when.end}
+    parameters = {"world": chosen, "arms": dict(ranking.arms), "arm_salt": ranking.arm_salt}
+    output = Output(out, parameters)
+    there = output.found()
+    if there:
+        return there
+    output.begin()
+    show("people and pins", 0, 1)
+    cast = make_cast(world, when)
+    archive = Archive(out / "kafka", world, ranking)
+    behaviour = Behaviour(world, when, cast)
+    _act(behaviour, archive, when, show)
+    show("embeddings", 0, 1)
+    archive.embeddings(cast.pins, when)
+    archive.finish()
+    saves = behaviour.ledger.all()
+    tables = sources(cast, saves, when)
+    rows = write_export(out / "dumpling", tables, when, show)
+    changes = write_feed(out / "ticdc", tables, when, world.bad_rows, show)
+    images = _pictures(settings, cast, out, show)
+    write_truth(out / "truth", cast, when, {"snapshot_rows": rows, "feed_rows": changes})
+    summary = _summary(archive, cast, when, len(saves), images)
+    output.finish(summary)
+    return summary
+
+
+def _summary(archive: Archive, cast: Cast, when: Clock, saves: int, images: int) -> WorldSummary:
+    return WorldSummary(
+        users=cast.people.count,
+        boards=cast.boards.count,
+        pins=cast.pins.count,
+        saves=saves,
+        events=archive.events,
+        searches=archive.searches,
+        images=images,
+        snapshot_tso=tso(when.snapshot),
+        checkpoint_tso=tso(when.end),
+        as_of=when.as_of,
+        repeated_events=archive.repeated,
+        bad_feed_rows=archive.world.bad_rows,
+        bad_event_rows=archive.broken,
+    )
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) -> None:
+    """Let the world happen; while a day is written, the next one already goes on (two days in memory, no more)."""
+    show("saves before the events", 0, 1)
+    behaviour.history()
+    with ThreadPoolExecutor(1) as writer:
+        waiting: Future[None] | None = None
+        for number, (day, events, searches) in enumerate(behaviour.days()):
+            show("days of events", number, len(when.days))
+            if waiting:
+                waiting.result()
+            waiting = writer.submit(archive.day, day, number, events, searches)
+        if waiting:
+            waiting.result()
+    behaviour.above()
+    show("days of events", len(when.days), len(when.days))
+
+
+def _pictures(settings: Settings, cast: Cast, out: Path, show: Progress) -> int:
+    if not settings.world.images:
+        return 0
+    from jobs.simulator.pictures import write_pictures
+
+    return write_pictures(out / "images", settings.world, cast.pins, show)

@@ -1,0 +1,130 @@
+"""Jars that no wheel holds, fetched once by the Ivy that Spark itself resolves with, afterwards taken from disk.
+
+Delta's two are for every session: passing them by class path saves the resolver's seconds at every start. The four of
+Spark's Kafka connector are only for sessions that read brokers, and only those load them.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from jobs.common.errors import EnvironmentMissing
+
+Coordinates = tuple[str, str, str]
+"""Group, artifact, version."""
+
+DELTA_VERSION = "4.4.0"  # the newest whose jars are in the public repository; 4.4.1's are not
+DELTA: tuple[Coordinates, ...] = (
+    ("io.delta", "delta-spark_4.1_2.13", DELTA_VERSION),
+    ("io.delta", "delta-storage", DELTA_VERSION),
+)
+# pyspark is 4.1.4, but of the connector's second jar the public repository has no version after 4.1.1, and the two must
+# be of one version. The others are those that 4.1.1 asks for; what else it asks for is among Spark's own jars
+CONNECTOR_VERSION = "4.1.1"
+CONNECTOR: tuple[Coordinates, ...] = (
+    ("org.apache.spark", "spark-sql-kafka-0-10_2.13", CONNECTOR_VERSION),
+    ("org.apache.spark", "spark-token-provider-kafka-0-10_2.13", CONNECTOR_VERSION),
+    ("org.apache.kafka", "kafka-clients", "3.9.1"),
+    ("org.apache.commons", "commons-pool2", "2.12.1"),
+)
+
+
+def jar_paths(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[Path]:
+    """Return where the jars lie, or would."""
+    return [folder / f"{name}-{version}.jar" for _, name, version in wanted]
+
+
+def ensure_jars(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[Path]:
+    """Return the jars, fetching those that are missing.
+
+    Raises:
+        EnvironmentMissing: there is no Java, or the repository did not answer.
+    """
+    paths = jar_paths(folder, wanted)
+    if not all(path.exists() for path in paths):
+        folder.mkdir(parents=True, exist_ok=True)
+        for coordinates, path in zip(wanted, paths, strict=True):
+            if not path.exists():
+                _fetch(coordinates, path)
+    return paths
+
+
+def ensure_connector(folder: Path) -> list[Path]:
+    """Return the jars that reading Kafka brokers needs, fetching those that are missing.
+
+    Args:
+        folder: theirs alone: the class archive goes by what lies beside Delta's.
+
+    Raises:
+        EnvironmentMissing: they are not there, and the repository did not answer.
+    """
+    try:
+        return ensure_jars(folder, CONNECTOR)
+    except EnvironmentMissing as error:
+        names = ", ".join(":".join(coordinates) for coordinates in CONNECTOR)
+        raise EnvironmentMissing(
+            f"Reading Kafka brokers needs Spark's connector, which is not in {folder}: {error} Where there is a "
+            f"network, `make connector` fetches it; elsewhere put these jars there: {names}. Archives need none."
+        ) from error
+
+
+def require_java() -> str:
+    """Return the java program; EnvironmentMissing says how to get one."""
+    java = shutil.which("java")
+    if java is None:
+        raise EnvironmentMissing(
+            "No java on PATH: Spark needs Java 17. On Debian: apt-get install openjdk-17-jre-headless; "
+            "elsewhere any JRE 17, then make sure `java -version` answers."
+        )
+    return java
+
+
+@cache
+def java_says() -> str:
+    """Return what `java -version` prints, asked once a process."""
+    done = subprocess.run([require_java(), "-version"], capture_output=True, text=True, check=False)
+    return done.stderr or done.stdout
+
+
+def ivy_command(
+    cache_folder: Path, wanted: Coordinates, target: Path, types: tuple[str, ...] = ("jar",), alone: bool = False
+) -> list[str]:
+    """Return the command by which Ivy fetches an artifact into a folder.
+
+    Args:
+        cache_folder: Ivy's own, scratch.
+        wanted: coordinates.
+        target: folder that the jars are put into.
+        types: packagings that are wanted.
+        alone: whether to leave out what the artifact depends on.
+    """
+    import pyspark
+
+    ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
+    command = [require_java(), "-jar", str(ivy), "-cache", str(cache_folder), *(["-notransitive"] if alone else [])]
+    command += ["-dependency", *wanted, "-confs", "default", "-types", *types]
+    return [*command, "-retrieve", f"{target}/[artifact]-[revision].[ext]"]
+
+
+def _fetch(coordinates: Coordinates, path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        # some are packaged as OSGi bundles, which are jars all the same
+        command = ivy_command(Path(scratch) / "cache", coordinates, Path(scratch), ("jar", "bundle"), alone=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        fetched = Path(scratch) / path.name
+        if not fetched.exists():
+            raise EnvironmentMissing(
+                f"{path.name} could not be fetched from the Maven repository: {done.stdout[-400:].strip()}. "
+                f"Check the network, or put the file into {path.parent} by hand."
+            )
+        fetched.replace(path)
+
+
+if __name__ == "__main__":
+    import sys
+
+    place = Path(sys.argv[1] if len(sys.argv) > 1 else ".pinlake/jars")
+    for jar in (ensure_connector if "connector" in sys.argv[2:] else ensure_jars)(place):
+        sys.stdout.write(f"{jar}\n")
