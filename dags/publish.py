@@ -3,7 +3,7 @@
 from airflow.sdk import get_current_context, task
 from pinlake_dags.assets import GENERATION, inlets
 from pinlake_dags.build import AS_OF, job_tasks, pinlake_dag
-from pinlake_dags.submit import cut_of
+from pinlake_dags.submit import as_of_for
 
 from jobs.flow import FLOW
 
@@ -21,7 +21,7 @@ with pinlake_dag("publish", gold, DOC, hours=2, params={"as_of": AS_OF}) as dag:
     def is_newest() -> bool:
         """Return whether the run's cut may be published."""
         context = get_current_context()
-        day, published = cut_of(context), context["inlet_events"][GENERATION]
+        day, published = as_of_for(context), context["inlet_events"][GENERATION]
         asked = bool(context["params"].get("as_of"))
         return asked or day is None or not len(published) or published[-1].extra.get("as_of", "") <= str(day)
 

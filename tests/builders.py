@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 from jobs.schema.tables import table
 
 CUT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -101,8 +101,8 @@ def interactions_of(saved: Mapping[int, Iterable[int]]) -> list[dict[str, Any]]:
 
 
 def _columns(known: Table) -> dict[str, str]:
-    hidden = {"_op_rank", "_deleted"} if known.time is Time.STATE else set()
-    hidden |= {"as_of"} if known.time is Time.PARTITION else set()
+    hidden = {"_op_rank", "_deleted"} if known.time is AsOf.STATE else set()
+    hidden |= {"as_of"} if known.time is AsOf.PARTITION else set()
     return {c.name: c.type for c in known.columns if c.name not in hidden}
 
 

@@ -71,23 +71,23 @@ def content_of(pairs: Sequence[tuple[bytes, bytes]]) -> Content:
     return Content(len(pairs), sum(len(value) for _, value in pairs), f"{total:016x}", "0", surfaces)
 
 
-def put(store: Any, name: str, pairs: Sequence[tuple[bytes, bytes]], flip: bool = True, **facts: Any) -> Manifest:
+def put(store: Any, name: str, pairs: Sequence[tuple[bytes, bytes]], promote: bool = True, **facts: Any) -> Manifest:
     """Load, seal and (unless told not to) serve a generation."""
     ordered = sorted(pairs)
     manifest = Manifest(name, DAY, content_of(ordered), **({"loaded_at": name} | facts))
     store.begin(name)
     half = len(ordered) // 2
-    store.gather(name, [store.load(name, ordered[:half]), store.load(name, ordered[half:])])
-    store.seal(name, manifest.value())
-    if flip:
-        store.flip(store.read_pointer(), name)
+    store.stage(name, [store.load(name, ordered[:half]), store.load(name, ordered[half:])])
+    store.commit(name, manifest.value())
+    if promote:
+        store.promote(store.read_pointer(), name)
     return manifest
 
 
-def serve(store: Any, name: str, feeds: Mapping[int, Sequence[int]], flip: bool = True) -> Manifest:
+def serve(store: Any, name: str, feeds: Mapping[int, Sequence[int]], promote: bool = True) -> Manifest:
     """Serve a generation with these feeds, a fallback, related pins and cards of all pins."""
     pins = sorted({pin for shown in feeds.values() for pin in shown})
     pairs = [feed(user, shown) for user, shown in feeds.items()]
     pairs += [related(pin, [other for other in pins if other != pin]) for pin in pins]
     pairs += [card(pin, f"Pin {pin}") for pin in pins]
-    return put(store, name, [*pairs, fallback(pins)], flip)
+    return put(store, name, [*pairs, fallback(pins)], promote)

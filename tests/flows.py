@@ -18,7 +18,7 @@ def opened(spark, settings, root, options, work):
 
     show = Progress(Console(quiet=True))
     validator = Validator(ROOT / "expectations", settings, work)
-    runner = Runner(Lake(spark, str(root), settings.platform.keep_mb), settings, validator, options, show.say)
+    runner = Runner(Lake(spark, str(root), settings.platform.cache_mb), settings, validator, options, show.say)
     yield Engine(runner, show)
 
 

@@ -19,12 +19,12 @@ def publish(store: Any, name: str = "g2", before: str = "g1") -> None:
     """Serve a generation instead of the one before it, as the publish job does: what an earlier run did is kept."""
     with store.lease():
         print("begun", flush=True)
-        store.sweep()
+        store.gc()
         served = store.read_pointer()
         if not served or served.current != name:
             if name not in store.generations():
                 load(store, name)
-            store.flip(served, name)
+            store.promote(served, name)
         store.drop(before)
 
 
@@ -32,9 +32,9 @@ def load(store: Any, name: str) -> None:
     """Load a generation part by part, read it back, seal it."""
     pairs = list(FEEDS[name].items())
     store.begin(name)
-    store.gather(name, [store.load(name, pairs[i : i + _PART]) for i in range(0, len(pairs), _PART)])
+    store.stage(name, [store.load(name, pairs[i : i + _PART]) for i in range(0, len(pairs), _PART)])
     assert is_whole(store, name)
-    store.seal(name, Manifest(name, DAY, content_of(pairs)).value())
+    store.commit(name, Manifest(name, DAY, content_of(pairs)).value())
 
 
 def is_whole(store: Any, name: str) -> bool:

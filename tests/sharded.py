@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.knn.sharded.layout import Limits
-from jobs.knn.sharded.run import Asked, Way, searched
+from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.knn.sharded.train import Cells
 from jobs.knn.tuning import Recall
 from jobs.lake.scratch import Scratch
@@ -29,9 +29,9 @@ def main(url: str, folder: Path) -> None:
     n = vectors.count()
     stored = np.load(folder / "cells.npz")
     cells = Cells(stored["centroids"], int(stored["probes"]), Recall(1.0, 1.0, 1.0, 2))
-    way = Way(Limits(n // 4, n // 4), 5, "cpu", task_cpus=2)
+    way = SearchPlan(Limits(n // 4, n // 4), 5, "cpu", task_cpus=2)
     scratch = Scratch(spark, str(folder), "near", "2026-11-01", "a")
-    found = searched(Asked.of_all(vectors.repartition(4), n, int(stored["k"])), cells, way, scratch)
+    found = search(SearchRequest.of_all(vectors.repartition(4), n, int(stored["k"])), cells, way, scratch)
     found.coalesce(1).write.parquet(str(folder / "found"))
     spark.stop()
 

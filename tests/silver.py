@@ -17,7 +17,7 @@ def rows_of(table, ledger, checkpoint):
 
 def is_mine(table, row):
     """Return whether a row of the ledger is the table's, and not from before its last truncation."""
-    at, floor = row["_commit_ts"], max(table.floors, default=0)
+    at, floor = row["_commit_ts"], max(table.truncated_at, default=0)
     here = any(s.table == row["table"] and s.start <= at and (s.end is None or at < s.end) for s in table.segments)
     return here and at >= floor
 
@@ -31,7 +31,7 @@ def _is_gone(table, row):
 
     return any(
         row["_commit_ts"] < one.at and below(high, number) and not below(low, number)
-        for one in table.emptied
+        for one in table.dropped_partitions
         for number in [int(value[one.columns[0][0]])]
         for low, high in one.ranges
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jobs.ingest.tidb.ddl.ddl import parse_create
 from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
-from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
 from jobs.settings.ingest import TableRules
 
@@ -30,7 +30,7 @@ def schema(version, query, *columns, table="t", action=None, key=("id",), databa
 
 def replayed(*files, checkpoint=1000, snapshots=None, unfit=None, rules=None):
     """Return all tables, by name, as of the checkpoint."""
-    return Lives(snapshots or {}, lambda _: rules or TableRules(), unfit).replay(files, checkpoint)
+    return DdlReplay(snapshots or {}, lambda _: rules or TableRules(), unfit).replay(files, checkpoint)
 
 
 def spans(table):

@@ -103,7 +103,7 @@ def silver_of(sources, table):
     """Return the rows of a table as silver has them: the newest per key, columns of silver alone."""
     told = sources.tables[table]
     rows = ledger_of(sources)[0].get(table, [])
-    rows = [row for row in rows if told.barrier is None or row["_commit_ts"] < told.barrier]
+    rows = [row for row in rows if told.blocked_from_ts is None or row["_commit_ts"] < told.blocked_from_ts]
     newest = {}
     for row in sorted(rows, key=lambda row: (row["_commit_ts"], row["_op_rank"])):
         newest[row["key"]] = row

@@ -28,5 +28,5 @@ def outlets(job: Job) -> list[Asset]:
 def inlets(job: Job) -> list[Asset]:
     """Return what a job's task reads, of the tables that DAGs write."""
     made = {name for one in FLOW for name in written(one)}
-    names = dict.fromkeys(name.partition("@")[0] for name in (*job.reads, *job.if_there))
+    names = dict.fromkeys(name.partition("@")[0] for name in (*job.reads, *job.optional_reads))
     return [asset(TABLES[name]) for name in names if name in made]

@@ -63,7 +63,7 @@ def job_tasks(jobs: Iterable[Job]) -> dict[str, JobSubmit]:
             tasks[job.name] = JobSubmit(
                 task_id=name, what=job.name, doc_md=task_doc(job), inlets=inlets(job), outlets=outlets(job)
             )
-        writers = [writer.name for name in (*job.reads, *job.if_there) for writer in WRITERS.get(name, ())]
+        writers = [writer.name for name in (*job.reads, *job.optional_reads) for writer in WRITERS.get(name, ())]
         before = [tasks[name] for name in dict.fromkeys(writers) if name in tasks]
         if before:
             tasks[job.name].set_upstream(before)

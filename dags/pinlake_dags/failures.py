@@ -25,9 +25,9 @@ HOPELESS = {
     for kind in (
         errors.ConfigError,
         errors.SourceError,
-        errors.EnvironmentMissing,
-        errors.ValidationFailed,
-        errors.GateRefused,
+        errors.MissingDependencyError,
+        errors.ValidationFailedError,
+        errors.GateRefusedError,
         errors.TableError,
         errors.Blocked,
     )
@@ -58,4 +58,4 @@ def failure(job: str, code: int | None) -> JobFailed:
     said = f"{job} ended with exit code {code}; its last lines above say why, `pinlake --help` lists the codes."
     if code in HOPELESS:
         return JobRefused(said)
-    return AnotherRunWon(said) if code == errors.ConcurrentRun.exit_code else JobFailed(said)
+    return AnotherRunWon(said) if code == errors.ConcurrentRunError.exit_code else JobFailed(said)

@@ -47,7 +47,7 @@ class JobSubmit(SparkSubmitOperator):
         self.conf = submitted(loaded.settings.platform.spark, work)
         with tempfile.TemporaryDirectory(prefix="pinlake-") as scratch:
             told = Path(scratch) / "result.json"
-            day = cut_of(context)
+            day = as_of_for(context)
             self.application_args = [self.what, "--result", str(told), *(["--as-of", str(day)] if day else [])]
             try:
                 super().execute(context)
@@ -59,7 +59,7 @@ class JobSubmit(SparkSubmitOperator):
         return result
 
 
-def cut_of(context: Any) -> date | None:
+def as_of_for(context: Any) -> date | None:
     """Return the day a DAG run is for; None: the newest."""
     given = context["params"].get("as_of")
     if given:

@@ -15,7 +15,7 @@ EXPECTATIONS = Path(__file__).resolve().parents[2] / "expectations"
 def task_doc(job: Job) -> str:
     """Return a task's page, Markdown."""
     tables = "\n".join(_table(TABLES[name]) for name in written(job)) or "It writes no table of its own."
-    reads = ", ".join(f"`{name}`" for name in (*job.reads, *job.if_there)) or "the sources"
+    reads = ", ".join(f"`{name}`" for name in (*job.reads, *job.optional_reads)) or "the sources"
     return f"""**{job.summary}**
 
 Reads {reads}.

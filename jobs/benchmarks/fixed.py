@@ -39,7 +39,12 @@ def fixed_costs(runner: "Runner", as_of: date, rounds: int = 3) -> dict[str, flo
 def copying(job: Job) -> Job:
     """Return a job that writes the very partition that `job` writes, from itself."""
     return replace(
-        job, name=f"copy.{job.name}", function=f"{__name__}:copy", reads=(str(job.writes),), if_there=(), sections=()
+        job,
+        name=f"copy.{job.name}",
+        function=f"{__name__}:copy",
+        reads=(str(job.writes),),
+        optional_reads=(),
+        sections=(),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from jobs.common.errors import ConfigError, PlatformError
+from jobs.common.errors import ConfigError, PinlakeError
 
 LIMIT = 1.15
 """Growth above this needs its reason written beside it."""
@@ -83,7 +83,7 @@ class Place:
         """Run `pinlake …` here in a process of its own; return what it printed as its result.
 
         Raises:
-            PlatformError: it did not end well; what it said stands above.
+            PinlakeError: it did not end well; what it said stands above.
         """
         variables = {
             "PINLAKE_ENV": self.env,
@@ -97,7 +97,7 @@ class Place:
         line = [sys.executable, "-m", "jobs.cli", *command]
         ended = subprocess.run(line, env=os.environ | variables, stdout=told, text=True, check=False)
         if ended.returncode:
-            raise PlatformError(f"`pinlake {' '.join(command)}` in {self.folder} ended with {ended.returncode}.")
+            raise PinlakeError(f"`pinlake {' '.join(command)}` in {self.folder} ended with {ended.returncode}.")
         return ended.stdout or ""
 
 

@@ -19,11 +19,11 @@ from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb.ddl.evolution import Column as TableColumn
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.silver import Mark, merge, silver_schema
+from jobs.ingest.tidb.silver import ApplyWindow, merge, silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.layout import by_key
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", nullable=False),
@@ -56,11 +56,11 @@ class Cost:
     cpu_seconds: float
 
 
-def measure(work: Work, rows: int = 10_000_000) -> list[Cost]:
+def measure(work: ActionContext, rows: int = 10_000_000) -> list[Cost]:
     """Return the costs: the whole table made anew, one per cent of all keys merged, the newest per cent merged."""
     lake = work.lake
     lake.append(LEDGER.name, _changes(work, F.col("id"), rows, 1, 10))
-    merge(work, Mark(TABLE, 0, 0, 10))
+    merge(work, ApplyWindow(TABLE, 0, 0, 10))
     costs = [[_rebuilt(work, rows) for _ in range(ROUNDS)][-1]]
     batch = 1
     for name, key in _kinds(rows):
@@ -84,14 +84,14 @@ def _kinds(rows: int) -> list[tuple[str, Callable[[int], Column]]]:
     return [("1 % of all keys", even), ("the newest 1 %", newest)]
 
 
-def _merged(work: Work, name: str, key: Column, count: int, batch: int) -> Cost:
+def _merged(work: ActionContext, name: str, key: Column, count: int, batch: int) -> Cost:
     work.lake.append(LEDGER.name, _changes(work, key, count, batch, 10 * batch))
     with cpu_seconds() as spent:
-        changed = merge(work, Mark(TABLE, batch - 1, 10 * (batch - 1), 10 * batch))
+        changed = merge(work, ApplyWindow(TABLE, batch - 1, 10 * (batch - 1), 10 * batch))
     return Cost(name, changed, spent.seconds)
 
 
-def _rebuilt(work: Work, rows: int) -> Cost:
+def _rebuilt(work: ActionContext, rows: int) -> Cost:
     ledger = work.lake.scan(LEDGER.name).where(TABLE.life.rows())
     schema = silver_schema(TABLE)
     with cpu_seconds() as spent:
@@ -102,7 +102,7 @@ def _rebuilt(work: Work, rows: int) -> Cost:
     return Cost("the whole table anew", rows, spent.seconds)
 
 
-def _changes(work: Work, key: Column, count: int, batch: int, ts: int) -> DataFrame:
+def _changes(work: ActionContext, key: Column, count: int, batch: int, ts: int) -> DataFrame:
     rows = work.spark.range(count).select(key.cast("string").alias("k"))
     values = {
         "id": F.col("k"), "user_id": F.pmod(F.hash("k"), F.lit(450_000_000)).cast("string"),

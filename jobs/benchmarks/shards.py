@@ -19,15 +19,15 @@ from jobs.benchmarks.cpu import cpu_seconds
 from jobs.benchmarks.knn import DIM, K, clustered
 from jobs.knn.inverted import nearest
 from jobs.knn.join import one_blas_thread
-from jobs.knn.sharded.incremental import Yesterday, brought_up
+from jobs.knn.sharded.incremental import Yesterday, update_incrementally
 from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.packed_vectors import Found, Vectors
-from jobs.knn.sharded.run import Asked, Way, searched
-from jobs.knn.sharded.search import searched as by_one_index
+from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
+from jobs.knn.sharded.search import search as by_one_index
 from jobs.knn.sharded.train import Cells, trained
 from jobs.lake.scratch import Scratch
 from jobs.lake.vectors import encode, unit
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.settings.visual import Visual
 
 CHANGED = 100
@@ -45,14 +45,14 @@ class Cost:
     """Share of its rows that one index, or a search of all, has too; None where there is nothing to compare."""
 
 
-def measure(work: Work, rows: int, folder: Path) -> list[Cost]:
+def measure(work: ActionContext, rows: int, folder: Path) -> list[Cost]:
     """Return the costs of training, of one index, of shards, and of a day's change brought in and searched anew."""
     more = rows // CHANGED
     vectors = clustered(rows + more).astype(np.float16)
     ids = np.random.default_rng(2).permutation(4 * (rows + more))[: rows + more].astype(np.int64)
     then = _frame(work, folder / "then.parquet", ids[:rows], vectors[:rows])
     now = _frame(work, folder / "now.parquet", ids[more:], vectors[more:])
-    way = Way(Limits(max(1, rows // SHARDS), max(1, rows // SHARDS)), 5, "cpu")
+    way = SearchPlan(Limits(max(1, rows // SHARDS), max(1, rows // SHARDS)), 5, "cpu")
     with cpu_seconds() as training:
         cells = trained(then, rows, DIM, K, TARGET, SAMPLE, 5)
     one, single = _one_index(ids[:rows], vectors[:rows], cells)
@@ -68,7 +68,7 @@ def measure(work: Work, rows: int, folder: Path) -> list[Cost]:
     ]
 
 
-def _frame(work: Work, path: Path, ids: np.ndarray, vectors: np.ndarray) -> DataFrame:
+def _frame(work: ActionContext, path: Path, ids: np.ndarray, vectors: np.ndarray) -> DataFrame:
     pq.write_table(pa.table({"id": ids, "vector": encode(vectors)}), path, row_group_size=20_000)
     return work.spark.read.parquet(str(path)).repartition(work.spark.sparkContext.defaultParallelism)
 
@@ -84,21 +84,21 @@ def _one_index(ids: np.ndarray, vectors: np.ndarray, cells: Cells) -> tuple[floa
 
 
 def _in_shards(
-    work: Work, folder: Path, name: str, vectors: DataFrame, how: tuple[int, Cells, Way]
+    work: ActionContext, folder: Path, name: str, vectors: DataFrame, how: tuple[int, Cells, SearchPlan]
 ) -> tuple[float, DataFrame]:
     rows, cells, way = how
     scratch = Scratch(work.spark, str(folder), "shards", name, "all")
     with cpu_seconds() as spent:
-        searched(Asked.of_all(vectors, rows, K), cells, way, scratch).write.parquet(str(folder / f"{name}.found"))
+        search(SearchRequest.of_all(vectors, rows, K), cells, way, scratch).write.parquet(str(folder / f"{name}.found"))
     return spent.seconds, work.spark.read.parquet(str(folder / f"{name}.found"))
 
 
 def _change(
-    work: Work, folder: Path, now: DataFrame, before: Yesterday, how: tuple[Cells, Way]
+    work: ActionContext, folder: Path, now: DataFrame, before: Yesterday, how: tuple[Cells, SearchPlan]
 ) -> tuple[float, DataFrame]:
     visual, scratch = Visual(neighbours=K, changed_share=1.0), Scratch(work.spark, str(folder), "shards", "now", "few")
     with cpu_seconds() as spent:
-        found = brought_up(now, before, how[0], visual, how[1], scratch)
+        found = update_incrementally(now, before, how[0], visual, how[1], scratch)
         assert found is not None  # noqa: S101 - any share may have changed
         found.write.parquet(str(folder / "brought.found"))
     return spent.seconds, work.spark.read.parquet(str(folder / "brought.found"))

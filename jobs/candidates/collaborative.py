@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import COLUMNS, Contract
-from jobs.candidates.search import Catalogue, Proposer
+from jobs.candidates.search import ItemIndex, Proposer
 from jobs.lake.vectors import SINGLE, decode
 from jobs.schema.job import Context, Tables
 
@@ -26,14 +26,14 @@ def collaborative(tables: Tables, ctx: Context) -> DataFrame:
     return _queries(contract, tables["gold.cf_factors"]).mapInArrow(proposer, _OUT).select(*COLUMNS)
 
 
-def _catalogue(contract: Contract, factors: DataFrame, most: int) -> Catalogue:
+def _catalogue(contract: Contract, factors: DataFrame, most: int) -> ItemIndex:
     known = factors.where(F.col("kind") == "pin").select(F.col("id").alias("pin_id"), "factor")
     pins = contract.pins.select("pin_id", "creator_id", "popularity").join(known, "pin_id")
     best = pins.orderBy(F.desc("popularity"), "pin_id").limit(most)
     table = best.select("pin_id", "creator_id", "factor").toArrow().sort_by("pin_id")  # bounded: index_pins
     ids = table.column("pin_id").to_numpy()
     creators = table.column("creator_id").fill_null(-1).to_numpy()
-    return Catalogue(ids, creators, decode(table.column("factor"), kind=SINGLE))
+    return ItemIndex(ids, creators, decode(table.column("factor"), kind=SINGLE))
 
 
 def _queries(contract: Contract, factors: DataFrame) -> DataFrame:

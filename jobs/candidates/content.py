@@ -22,7 +22,7 @@ def content(tables: Tables, ctx: Context) -> DataFrame:
     seeds = newest.select("user_id", F.col("col").alias("seed_id"), F.pow(F.lit(cfg.recency), "pos").alias("worth"))
     near = seeds.join(_near(contract, tables["gold.pin_neighbours"], cfg.neighbours), "seed_id")
     proposals = near.select("user_id", "seed_id", "worth", F.inline("near"))
-    return contract.settle(
+    return contract.finalize(
         proposals.select(
             *("user_id", "pin_id", "creator_id"),
             F.round(F.col("cosine") * F.col("worth"), 6).alias("score"),

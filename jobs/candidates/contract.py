@@ -57,21 +57,21 @@ class Contract:
         """Return (user_id, pin_id) of pins saved, hidden or reported."""
         return self.interactions.where("saves > 0 or hides > 0").select("user_id", "pin_id")
 
-    def settle(self, proposals: DataFrame) -> DataFrame:
+    def finalize(self, proposals: DataFrame) -> DataFrame:
         """Return the source's table from raw proposals of public pins to active users.
 
         Args:
             proposals: user_id, pin_id, creator_id, score, evidence_kind, evidence_id; a pin may come up several
                 times for a user: the best score stays.
         """
-        return self.finish(self.fitting(proposals))
+        return self.rank_top(self.eligible(proposals))
 
-    def fitting(self, proposals: DataFrame) -> DataFrame:
+    def eligible(self, proposals: DataFrame) -> DataFrame:
         """Return the proposals of pins that are new to the user and not their own."""
         foreign = F.col("creator_id").isNull() | (F.col("creator_id") != F.col("user_id"))
         return proposals.where(foreign).join(self.seen, ["user_id", "pin_id"], "left_anti")
 
-    def finish(self, proposals: DataFrame) -> DataFrame:
+    def rank_top(self, proposals: DataFrame) -> DataFrame:
         """Return each pin once per user, the best `per_user` of them, ranked."""
         best = F.max(F.struct(F.col("score").cast("float").alias("score"), "evidence_kind", "evidence_id"))
         once = proposals.groupBy("user_id", "pin_id").agg(best.alias("best")).select("user_id", "pin_id", "best.*")

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import USER, Contract
-from jobs.candidates.shelves import hand_out, stock
+from jobs.candidates.shelves import allocate, top_per_category
 from jobs.schema.job import Context, Tables
 
 
@@ -20,9 +20,9 @@ def fresh(tables: Tables, ctx: Context) -> DataFrame:
     contract = Contract.of(tables, cfg.per_user)
     young = contract.pins.where(F.col("age_days") < cfg.days)
     young = young.select("pin_id", "category", "creator_id", "created_at", F.col("save_rate").alias("score"))
-    followed = contract.fitting(_followed(contract, young, tables["silver.app_user_follows"], cfg.per_creator))
-    liked = hand_out(contract, stock(young.drop("created_at"), cfg.per_category), cfg.explore)
-    return contract.finish(followed.unionByName(liked))
+    followed = contract.eligible(_followed(contract, young, tables["silver.app_user_follows"], cfg.per_creator))
+    liked = allocate(contract, top_per_category(young.drop("created_at"), cfg.per_category), cfg.explore)
+    return contract.rank_top(followed.unionByName(liked))
 
 
 def _followed(contract: Contract, young: DataFrame, follows: DataFrame, per_creator: int) -> DataFrame:

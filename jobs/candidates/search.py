@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemIndex:
     """The pins that are searched, by ascending id."""
 
     pins: Ids
@@ -75,7 +75,7 @@ class Users:
 class Proposer:
     """Turns batches of (user_id, factor, seen, recent_saves) into batches of proposals. Shipped to executors."""
 
-    catalogue: Catalogue
+    catalogue: ItemIndex
     per_user: int
     history: int
     """Newest saves that may explain a proposal."""
@@ -124,7 +124,7 @@ def in_blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
         yield pa.Table.from_batches(held)
 
 
-def read_users(block: pa.Table, catalogue: Catalogue, history: int) -> Users:
+def read_users(block: pa.Table, catalogue: ItemIndex, history: int) -> Users:
     """Return a block of rows as matrices."""
     ids = block.column("user_id").to_numpy()
     queries = decode(block.column("factor"), kind=SINGLE)
@@ -145,7 +145,7 @@ def _ragged(column: Any) -> tuple[Ids, Ids]:
     return np.repeat(np.arange(len(lists)), lengths), lists.flatten().to_numpy(zero_copy_only=False)
 
 
-def best_unseen(search: Any, users: Users, catalogue: Catalogue, k: int) -> tuple[Floats, Ids]:
+def best_unseen(search: Any, users: Users, catalogue: ItemIndex, k: int) -> tuple[Floats, Ids]:
     """Return scores and pin rows, [users, k], best first, without seen and own pins; -1 pads the rest.
 
     Users who saw so much of their best pins that k are not left are searched again, four times as deep each time.
@@ -166,7 +166,7 @@ def best_unseen(search: Any, users: Users, catalogue: Catalogue, k: int) -> tupl
     return scores, rows
 
 
-def _allowed(users: Users, catalogue: Catalogue, lines: Ids, near: Ids) -> NDArray[np.bool_]:
+def _allowed(users: Users, catalogue: ItemIndex, lines: Ids, near: Ids) -> NDArray[np.bool_]:
     keys = lines[:, None] * len(catalogue.pins) + near
     own = catalogue.creators[near] == users.ids[lines][:, None]
     if not len(users.banned):

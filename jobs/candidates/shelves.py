@@ -15,7 +15,7 @@ SPARE = 20
 """Pins looked at beyond a quota, in place of those the user has seen."""
 
 
-def stock(pins: DataFrame, per_category: int) -> DataFrame:
+def top_per_category(pins: DataFrame, per_category: int) -> DataFrame:
     """Return the shelves of pins (category, pin_id, creator_id, score): the best of each category and of all.
 
     Pins without a category have a shelf of their own, '', as in the users' shares.
@@ -27,17 +27,17 @@ def stock(pins: DataFrame, per_category: int) -> DataFrame:
     )
 
 
-def hand_out(contract: Contract, shelves: DataFrame, explore: float) -> DataFrame:
+def allocate(contract: Contract, shelves: DataFrame, explore: float) -> DataFrame:
     """Return proposals of fitting pins: from each category as many as the user's share of it, best first.
 
     Score: the pin's own times the user's share, so that a user's first category comes first.
     """
-    wishes = contract.users.select("user_id", F.explode(_shares(explore)).alias("wish")).select("user_id", "wish.*")
+    quotas = contract.users.select("user_id", F.explode(_shares(explore)).alias("wish")).select("user_id", "wish.*")
     # rounded first: 0.6 * 10 may come out as 6.0000000001, which would take a place from another category
     quota = F.ceil(F.round(F.col("share") * F.lit(contract.per_user), 6))
-    wishes = wishes.withColumn("quota", quota).where("quota > 0")
+    quotas = quotas.withColumn("quota", quota).where("quota > 0")
     few = F.broadcast(shelves)  # bounded by categories * per_category
-    offers = contract.fitting(wishes.join(few, "category").where(F.col("place") <= F.col("quota") + F.lit(SPARE)))
+    offers = contract.eligible(quotas.join(few, "category").where(F.col("place") <= F.col("quota") + F.lit(SPARE)))
     kept = top(offers, ("user_id", "category"), contract.per_user, "place").where(F.col("place") <= F.col("quota"))
     general = F.col("category").isin(ANY, "")
     return kept.select(

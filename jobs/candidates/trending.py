@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from jobs.candidates.contract import Contract
 from jobs.candidates.rise import trending_pins
-from jobs.candidates.shelves import hand_out, stock
+from jobs.candidates.shelves import allocate, top_per_category
 from jobs.schema.job import Context, Tables
 
 __all__ = ["trending", "trending_pins"]
@@ -20,4 +20,4 @@ def trending(tables: Tables, ctx: Context) -> DataFrame:
     contract = Contract.of(tables, cfg.per_user)
     rising = tables["gold.trending"].select("category", "pin_id", "score")
     rising = rising.join(contract.pins.select("pin_id", "creator_id"), "pin_id")
-    return contract.finish(hand_out(contract, stock(rising, cfg.per_category), cfg.explore))
+    return contract.rank_top(allocate(contract, top_per_category(rising, cfg.per_category), cfg.explore))

@@ -22,7 +22,7 @@ from jobs.cli import (  # noqa: F401 - importing a module registers its commands
 )
 from jobs.cli.commands import prepared
 from jobs.cli.context import PIPE_CLOSED, STATE, app, err, escaped
-from jobs.common.errors import PlatformError
+from jobs.common.errors import PinlakeError
 from jobs.common.redaction import redacted
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     except SystemExit as end:
         end_quietly(began, end.code)
         raise
-    except PlatformError as error:
+    except PinlakeError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("Stopped. Run it again: what was committed stays, the rest is done anew.", 130)

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from jobs.cli.context import STATE, escaped, out
 from jobs.common import logs
-from jobs.common.errors import PlatformError, SourceError, TableError, ValidationFailed
+from jobs.common.errors import PinlakeError, SourceError, TableError, ValidationFailedError
 from jobs.common.redaction import redacted
 from jobs.engine.attention import Attention, attention
 
 if TYPE_CHECKING:
     from jobs.engine.plan import Step
     from jobs.engine.runner import Result, Runner
-    from jobs.schema.job import Work
+    from jobs.schema.job import ActionContext
     from jobs.settings import Settings
 
 
@@ -129,19 +129,19 @@ class Engine:
         """Run the ingest jobs, or one of them, and say what a person must look at; return it.
 
         Raises:
-            PlatformError: what the first job raised that failed: the others have run.
+            PinlakeError: what the first job raised that failed: the others have run.
         """
         from jobs.flow import FLOW
 
         found = Attention()
-        failed: list[PlatformError] = []
+        failed: list[PinlakeError] = []
         for job in FLOW:
             if job.stage != "ingest" or only not in {None, job.name}:
                 continue
             try:
                 with self.show.job(job.name):
                     result = self.runner.run(job, None)
-            except (SourceError, ValidationFailed, TableError) as error:  # of this source alone
+            except (SourceError, ValidationFailedError, TableError) as error:  # of this source alone
                 failed.append(error)
                 continue
             if is_asked(job.name, self.runner.options):
@@ -154,18 +154,20 @@ class Engine:
             raise failed[0]
         return found
 
-    def work(self) -> "Work":
+    def work(self) -> "ActionContext":
         """Return what an action gets, without checks: for measurements."""
         from datetime import UTC, datetime
 
-        from jobs.schema.job import Context, Work
+        from jobs.schema.job import ActionContext, Context
 
         lake, today = self.runner.lake, datetime.now(UTC).date()
 
         def nothing(*_: Any) -> None:
             return None
 
-        return Work(lake.spark, lake, Context(self.runner.settings, today), "measured", nothing, nothing, nothing)
+        return ActionContext(
+            lake.spark, lake, Context(self.runner.settings, today), "measured", nothing, nothing, nothing
+        )
 
     def flow(self, as_of: date | None, force: bool = False) -> date:
         """Ingest, then every job for the cut and for the earlier cuts it reads from; return the cut."""
@@ -217,7 +219,7 @@ def engine(
             validator.warm_up()
         session = start_spark()
     show = Progress(out)
-    lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.keep_mb)
+    lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.cache_mb)
     given = {"store": STATE.path(settings.publish.path), "work": STATE.path(settings.platform.work)} | dict(
         options or {}
     )

@@ -53,10 +53,10 @@ def knn(
     from jobs.knn.files import quarantine_of, require_place, write_neighbours
     from jobs.knn.join import Join
     from jobs.knn.npy import opened, some_vectors
-    from jobs.knn.request import Wish
+    from jobs.knn.request import KnnRequest
 
     require_place(to, [vectors, *([ids] if ids else [])])
-    wish = Wish(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)
+    wish = KnnRequest(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)
     named = None if ids is None else opened(ids, "ids")
     with _progress(quiet=as_json) as told:
         join = Join(some_vectors(vectors), named, wish, told)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.cli.context import app, out, print_json
-from jobs.common.errors import ConfigError, ValidationFailed
+from jobs.common.errors import ConfigError, ValidationFailedError
 
 if TYPE_CHECKING:
     from jobs.reconcile.database import Address
@@ -77,7 +77,7 @@ def reconcile(
             if against
             else f"--repair takes them from it; `pinlake resnapshot {table} EXPORT` begins the table anew."
         )
-        raise ValidationFailed(
+        raise ValidationFailedError(
             f"{table}: {found.found.differences:,} rows are not those of {found.source}. {mend}".strip()
         )
 

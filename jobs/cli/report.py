@@ -7,7 +7,7 @@ import typer
 
 from jobs.cli.context import STATE, app, escaped, out
 from jobs.cli.inspect import images_folder, open_reader
-from jobs.common.errors import PlatformError
+from jobs.common.errors import PinlakeError
 
 
 @app.command()
@@ -57,7 +57,7 @@ def _reader() -> Any:
     """Return a reader of the store, None where there is none to read: a failed first run has a report too."""
     try:
         return open_reader()
-    except PlatformError:
+    except PinlakeError:
         return None
 
 

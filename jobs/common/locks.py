@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.common.errors import ConcurrentRun
+from jobs.common.errors import ConcurrentRunError
 
 
 @contextmanager
@@ -14,12 +14,12 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
 
     Args:
         path: the lock file; it stays when the lock is gone.
-        busy: message of the ConcurrentRun raised where another process holds the lock; None waits for it.
+        busy: message of the ConcurrentRunError raised where another process holds the lock; None waits for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError:
-            raise ConcurrentRun(busy) from None
+            raise ConcurrentRunError(busy) from None
         yield

@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame
 
 from jobs.common.errors import TableError
 from jobs.engine.plan import LAGS, Read, reads
-from jobs.engine.run_history import Records
+from jobs.engine.run_history import RunHistory
 from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.transaction_log import Commit
 from jobs.schema.columns import DS
 from jobs.schema.job import Context, Job
-from jobs.schema.table import Time
+from jobs.schema.table import AsOf
 from jobs.schema.tables import table
 from jobs.settings import Settings
 
@@ -22,14 +22,14 @@ _LOOK_BACK = 1000
 """Versions of a table of events that are looked through for a change before a cut."""
 
 
-class Inputs:
+class InputResolver:
     """Pins and opens the inputs of jobs on one lake."""
 
-    def __init__(self, lake: Lake, records: Records, settings: Settings) -> None:
+    def __init__(self, lake: Lake, records: RunHistory, settings: Settings) -> None:
         self._lake = lake
         self._records = records
         self._horizon = settings.ranking.horizon_days
-        self._keep_bytes = settings.platform.keep_mb << 20
+        self._keep_bytes = settings.platform.cache_mb << 20
         self._versions: dict[str, int] = {}
         self._changed: dict[tuple[str, int], frozenset[str] | None] = {}
         self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
@@ -68,7 +68,7 @@ class Inputs:
         tables = {}
         for read in reads(job, context.as_of, self._horizon):
             version, lagged = self._version(read), read.key.endswith(LAGS)
-            if version == ABSENT and not lagged and table(read.table).time is Time.PARTITION:
+            if version == ABSENT and not lagged and table(read.table).time is AsOf.PARTITION:
                 raise TableError(
                     f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
                     f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
@@ -96,7 +96,7 @@ class Inputs:
         self._versions.clear()
 
     def _version(self, read: Read) -> int:
-        if table(read.table).time is Time.PARTITION:
+        if table(read.table).time is AsOf.PARTITION:
             from jobs.flow import WRITERS
 
             last = [self._records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]

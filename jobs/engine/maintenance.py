@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobs.common.errors import PlatformError, TableError
+from jobs.common.errors import PinlakeError, TableError
 from jobs.engine.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.history.ledger import silver_names
 from jobs.lake.layout import layout_of
@@ -40,7 +40,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         after it all.
 
     Raises:
-        PlatformError: a table could not be maintained; the others are.
+        PinlakeError: a table could not be maintained; the others are.
     """
     spark = lake.spark
     # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
@@ -57,7 +57,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
             failed.append((name, error))
     for name, fault in failed:
-        if isinstance(fault, PlatformError):
+        if isinstance(fault, PinlakeError):
             raise fault
         first = str(fault).strip().split("\n", 1)[0][:500]
         raise TableError(
@@ -71,7 +71,7 @@ def _maintained(
     lake: "Lake", name: str, settings: Maintenance, source: dict[str, Any] | None, today: date | None
 ) -> dict[str, Any]:
     """Maintain one table; `source` tells how far it is, where it is made from a source table."""
-    with lake.committing(name):
+    with lake.commit_lock(name):
         removed = _retire(lake, TABLES[name], today) if name in TABLES else 0
         end = source["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) if source else 0
         buried = _bury(lake, name, end) if source else 0

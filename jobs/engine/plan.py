@@ -8,7 +8,7 @@ from jobs.flow import FLOW, WRITERS
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS, SILVER
 from jobs.schema.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.schema.job import Job
-from jobs.schema.table import Time
+from jobs.schema.table import AsOf
 
 HORIZON, YESTERDAY = "@horizon", "@yesterday"
 LAGS = (HORIZON, YESTERDAY)
@@ -37,7 +37,7 @@ def written(job: Job) -> list[str]:
     """Return the tables a job writes: its own, or for ingest the silver tables of its sources."""
     if job.writes:
         return [job.writes]
-    events = {Time.EVENTS, Time.NEWEST}
+    events = {AsOf.EVENTS, AsOf.LATEST}
     kinds = {
         "ingest.pictures": [IMAGE_FEATURES.name],
         "ingest.embeddings": [IMAGE_EMBEDDINGS.name, PIN_EMBEDDINGS.name],
@@ -50,7 +50,7 @@ def written(job: Job) -> list[str]:
 def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
     """Return the inputs of a job at a cut."""
     found = []
-    for key in (*job.reads, *job.if_there):
+    for key in (*job.reads, *job.optional_reads):
         name, lag = key.partition("@")[::2]
         days = {"": 0, HORIZON: horizon_days, YESTERDAY: 1}[lag and f"@{lag}"]
         found.append(Read(key, name, as_of - timedelta(days=days)))
@@ -87,7 +87,7 @@ def plan(as_of: date, horizon_days: int, jobs: Iterable[Job] = FLOW, first: date
             continue
         needed.add((step.job.name, step.as_of))
         for read in reads(step.job, step.as_of, horizon_days):
-            if read.key not in step.job.if_there:
+            if read.key not in step.job.optional_reads:
                 waiting += [Step(writer, read.as_of) for writer in WRITERS.get(read.table, ())]
     place = {job.name: number for number, job in enumerate(FLOW)}
     by_name = {job.name: job for job in FLOW}

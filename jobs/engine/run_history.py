@@ -15,7 +15,7 @@ _KEY = ("job", "as_of", "status", "started_at")
 _KNOWN = ("run_id", "output_version", "inputs", "config_hash", "code_hash", "rows")
 
 
-class Records:
+class RunHistory:
     """The memory of one lake."""
 
     def __init__(self, lake: Lake) -> None:

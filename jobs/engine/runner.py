@@ -22,17 +22,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common import logs
-from jobs.common.errors import ConfigError, PlatformError
+from jobs.common.errors import ConfigError, PinlakeError
 from jobs.common.redaction import redacted
-from jobs.engine.input_resolver import Inputs
+from jobs.engine.input_resolver import InputResolver
 from jobs.engine.peak_memory import PeakMemory
 from jobs.engine.plan import Read
-from jobs.engine.run_history import Records, day_of
+from jobs.engine.run_history import RunHistory, day_of
 from jobs.lake.delta import Lake
 from jobs.lake.scratch import Scratch
 from jobs.lake.table_frames import conform
 from jobs.lake.transaction_log import Commit
-from jobs.schema.job import Context, Job, Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult, Context, Job
 from jobs.schema.tables import table
 from jobs.settings import Settings
 from jobs.settings.load import fingerprint
@@ -40,7 +40,7 @@ from jobs.validate.checks import Validator
 
 log = logging.getLogger(__name__)
 
-NO_CUT = date(1970, 1, 1)
+NO_AS_OF = date(1970, 1, 1)
 """What ingest works for: it takes in all there is, whatever the cut."""
 
 
@@ -74,8 +74,8 @@ class Runner:
         self.validator = validator
         self.options = dict(options or {})
         self.progress = progress
-        self.records = Records(lake)
-        self._inputs = Inputs(lake, self.records, settings)
+        self.records = RunHistory(lake)
+        self._inputs = InputResolver(lake, self.records, settings)
         self._warnings: dict[str, list[str]] = {}
         """By run: tables are judged side by side."""
 
@@ -83,9 +83,9 @@ class Runner:
         """Run one job for one cut (None: ingest, which has none), or find that its last good run still holds.
 
         Raises:
-            PlatformError: whatever went wrong, after a row in ops.runs says so.
+            PinlakeError: whatever went wrong, after a row in ops.runs says so.
         """
-        context = Context(self.settings, as_of or NO_CUT)
+        context = Context(self.settings, as_of or NO_AS_OF)
         inputs = self._inputs.pin(job, context.as_of)
         mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
         last = self.records.last(job.name, as_of) if as_of else None
@@ -109,7 +109,7 @@ class Runner:
             row |= done | {"status": "ok"}
         except BaseException as error:  # a run that a person stopped is remembered too
             row["error"] = _first_line(error)
-            with suppress(PlatformError):  # a full disk takes no row either: what went wrong first is what to say
+            with suppress(PinlakeError):  # a full disk takes no row either: what went wrong first is what to say
                 self._remember(row, started, peak)
             raise
         seconds = self._remember(row, started, peak)
@@ -181,7 +181,7 @@ class Runner:
         return _written(commit)
 
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
-        label = job.name if context.as_of == NO_CUT else str(context.as_of)
+        label = job.name if context.as_of == NO_AS_OF else str(context.as_of)
 
         def judge(suite: str, numbers: Mapping[str, float | None]) -> None:
             report = self.validator.check_numbers(suite, numbers, label)
@@ -189,7 +189,7 @@ class Runner:
             self.records.add_checks(run_id, context.as_of, report.rows())
             report.raise_if_critical()
 
-        work = Work(
+        work = ActionContext(
             spark=self.lake.spark,
             lake=self.lake,
             context=context,
@@ -200,7 +200,7 @@ class Runner:
             options=self.options,
             made=lambda name: self._inputs.made(Read(name, name, context.as_of)),
         )
-        outcome: Outcome = _function(job)(work)
+        outcome: ActionResult = _function(job)(work)
         self._inputs.forget()
         return {
             "rows": outcome.rows,
@@ -233,7 +233,7 @@ def _function(job: Job) -> Callable[..., Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    kind = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, PinlakeError) else f"{type(error).__name__}: "
     return redacted((kind + str(error).strip().split("\n", 1)[0])[:500])
 
 

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.common.errors import ConfigError, PlatformError
+from jobs.common.errors import ConfigError, PinlakeError
 from jobs.common.redaction import redacted
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         result = work(given.what, given.as_of)
-    except PlatformError as error:
+    except PinlakeError as error:
         sys.stderr.write(f"{redacted(str(error))}\n")
         return error.exit_code
     if given.result:
@@ -49,7 +49,7 @@ def work(what: str, day: date | None) -> dict[str, Any]:
     """Do it; return {"as_of": the cut, "tables": {name: {"version", "rows", …}}}.
 
     Raises:
-        PlatformError: what the job raises; ConfigError where there is no such job.
+        PinlakeError: what the job raises; ConfigError where there is no such job.
     """
     from jobs.cli.engine import engine
     from jobs.cli.ingest import source_options

@@ -5,13 +5,13 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import TableError
 from jobs.history.ledger import require_columns, source_fields, state_at
-from jobs.history.table_lineage import life_of
+from jobs.history.table_lineage import lineage_of
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import struct_of
 from jobs.schema.bronze_silver import LEDGER
 from jobs.schema.job import Context
 from jobs.schema.names import quoted
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 from jobs.schema.tables import table
 
 ABSENT = -1
@@ -35,7 +35,7 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
         return lake.spark.createDataFrame([], struct_of(known)).drop("as_of", "_op_rank", "_deleted")
     version = lake.version(name) if version is None else version
     df = lake.read(name, version)
-    if known.time is Time.PARTITION:
+    if known.time is AsOf.PARTITION:
         return df.where(F.col("as_of") == F.lit(context.as_of)).drop("as_of")
     lost = require_columns(df.columns, (c.name for c in known.columns))
     if lost:
@@ -43,19 +43,19 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
             f"{name} lacks {', '.join(lost)}, which later jobs need: the source table changed. "
             f"Bring the column back, or change jobs/schema/bronze_silver.py and the jobs that read it."
         )
-    if known.time is Time.STATE:
+    if known.time is AsOf.STATE:
         return _state(lake, df, known, context, version)
-    if known.time is Time.FACT:
+    if known.time is AsOf.STATIC:
         return df
     cut = df.where(F.col("ts") < F.lit(context.instant))
-    if known.time is Time.NEWEST:
+    if known.time is AsOf.LATEST:
         return _newest(cut, known)
     return cut
 
 
 def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: int) -> DataFrame:
     # a truncation after the cut changed no row that is left, and took away others
-    if max(lake.newest_change(known.name, version), life_of(df.schema).newest_loss()) < context.tso:
+    if max(lake.newest_change(known.name, version), lineage_of(df.schema).newest_loss()) < context.tso:
         live = df.where(~F.col("_deleted"))
     else:
         live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))

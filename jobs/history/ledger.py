@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DateType, StructField, StructType, TimestampNTZType, TimestampType
 
 from jobs.history.conversions import Step, converted, keeps_text
-from jobs.history.table_lineage import life_of
+from jobs.history.table_lineage import lineage_of
 from jobs.schema.columns import COMMIT_TS, DELETED, OP_RANK
 from jobs.schema.names import quoted
 
@@ -54,7 +54,7 @@ def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> Data
     """
     deleted = F.col("op") == "D"
     value = F.when(deleted, F.col("before")).otherwise(F.col("after"))
-    gone = deleted | life_of(schema).gone(until)
+    gone = deleted | lineage_of(schema).gone(until)
     columns = [_typed(field, value) for field in source_fields(schema)]
     return rows.select(*columns, "_commit_ts", F.col("_op_rank").cast("int"), gone.alias("_deleted"))
 
@@ -96,7 +96,7 @@ def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") 
         tso: the cut.
         source: schema.table, for a silver table whose schema does not tell.
     """
-    mine = ledger.where(life_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
+    mine = ledger.where(lineage_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
     return typed(newest(mine), schema, tso).where(~F.col("_deleted"))
 
 

@@ -18,7 +18,7 @@ Bound = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
-class Emptied:
+class PartitionDrop:
     """Partitions that one statement emptied."""
 
     at: int
@@ -43,7 +43,7 @@ class Emptied:
         return [self.at, self.columns, self.ranges, self.members]
 
     @classmethod
-    def of(cls, told: list[Any]) -> "Emptied":
+    def of(cls, told: list[Any]) -> "PartitionDrop":
         """Return what `plain` told."""
         at, columns, ranges, members = told
         spans = tuple((_bound(low), _bound(high)) for low, high in ranges)

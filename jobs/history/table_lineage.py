@@ -13,7 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.history.partition_drops import Emptied
+from jobs.history.partition_drops import PartitionDrop
 from jobs.schema.columns import COMMIT_TS
 
 LIFE = "life"
@@ -33,48 +33,50 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Life:
+class TableLineage:
     """The rows of one table."""
 
     segments: tuple[Segment, ...]
-    floors: tuple[int, ...] = ()
+    truncated_at: tuple[int, ...] = ()
     """commit_ts of each truncation, oldest first: rows before it are gone."""
-    emptied: tuple[Emptied, ...] = ()
+    dropped_partitions: tuple[PartitionDrop, ...] = ()
     """Partitions dropped and truncated, oldest first."""
 
     def rows(self, until: int | None = None) -> Column:
         """Return the condition on ledger rows that are the table's, as seen from `until`, before later truncations."""
-        past = [floor for floor in self.floors if until is None or floor < until]
+        past = [floor for floor in self.truncated_at if until is None or floor < until]
         ours = reduce(Column.__or__, [_within(segment) for segment in self.segments])
         return ours & (F.col(COMMIT_TS.name) >= max(past, default=0))
 
     def gone(self, until: int | None = None) -> Column:
         """Return the condition on the newest row of each key that it went with a partition, as seen from `until`."""
-        past = [one for one in self.emptied if until is None or one.at < until]
+        past = [one for one in self.dropped_partitions if until is None or one.at < until]
         return reduce(Column.__or__, [one.covers() for one in past], F.lit(False))
 
     def newest_loss(self) -> int:
         """Return the commit_ts of the newest statement that took rows away, -1 if there was none."""
-        return max([*self.floors, *(one.at for one in self.emptied)], default=-1)
+        return max([*self.truncated_at, *(one.at for one in self.dropped_partitions)], default=-1)
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
-        told: list[Any] = [[[s.table, s.start, s.end] for s in self.segments], list(self.floors)]
+        told: list[Any] = [[[s.table, s.start, s.end] for s in self.segments], list(self.truncated_at)]
         # left out where there are none: the text decides whether a table is made anew
-        return json.dumps([*told, [one.plain() for one in self.emptied]] if self.emptied else told)
+        return json.dumps(
+            [*told, [one.plain() for one in self.dropped_partitions]] if self.dropped_partitions else told
+        )
 
     @classmethod
-    def from_json(cls, text: str) -> "Life":
+    def from_json(cls, text: str) -> "TableLineage":
         """Read what `to_json` wrote."""
-        segments, floors, *more = json.loads(text)
-        emptied = tuple(Emptied.of(one) for one in (more[0] if more else ()))
-        return cls(tuple(Segment(*segment) for segment in segments), tuple(floors), emptied)
+        segments, truncated_at, *more = json.loads(text)
+        dropped_partitions = tuple(PartitionDrop.of(one) for one in (more[0] if more else ()))
+        return cls(tuple(Segment(*segment) for segment in segments), tuple(truncated_at), dropped_partitions)
 
 
-def life_of(schema: StructType, names: Iterable[str] = ()) -> Life:
+def lineage_of(schema: StructType, names: Iterable[str] = ()) -> TableLineage:
     """Return the life that a silver table tells of; where it tells of none, all rows under `names`."""
     told = schema[COMMIT_TS.name].metadata.get(LIFE)
-    return Life.from_json(told) if told else Life(tuple(Segment(name, 0, None) for name in names))
+    return TableLineage.from_json(told) if told else TableLineage(tuple(Segment(name, 0, None) for name in names))
 
 
 def _within(segment: Segment) -> Column:

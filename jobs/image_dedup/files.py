@@ -93,7 +93,7 @@ def near_duplicates(
     Raises:
         ConfigError: a radius or a number of pairs beyond the limit, or a folder that is a file.
         SourceError: a file that cannot be used.
-        ConcurrentRun: another process is writing into the folder.
+        ConcurrentRunError: another process is writing into the folder.
     """
     require_radius(radius)
     values = read_hashes(hashes)

@@ -19,7 +19,7 @@ from jobs.image_dedup.clusters import pictures as clustered
 from jobs.image_dedup.confirm import confirmed
 from jobs.image_dedup.hash_pairs import carried, hashed
 from jobs.image_dedup.join import between, representatives
-from jobs.image_dedup.private_duplicates import alike_hidden
+from jobs.image_dedup.private_duplicates import private_duplicates
 from jobs.knn.embeddings import model_of
 from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
@@ -61,7 +61,7 @@ def _alike(tables: Tables, pictures: DataFrame, ctx: Context) -> DataFrame:
     alike = confirmed(near, vectors, visual.confirm_cosine).select("left", "right", "distance")
     equal = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
     equal = equal.select("pin_id", "neighbour_id")
-    equal = equal.unionByName(alike_hidden(tables, ctx, embeddings, model)) if model else equal
+    equal = equal.unionByName(private_duplicates(tables, ctx, embeddings, model)) if model else equal
     both = alike.unionByName(_by_embedding(tables, pictures, equal, visual))
     return both.groupBy("left", "right").agg(F.min("distance").alias("distance"))
 

@@ -9,25 +9,25 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.knn.embeddings import Model, vectors_of
-from jobs.knn.sharded.run import Asked, searched
+from jobs.knn.sharded.run import SearchRequest, search
 from jobs.knn.sharded.train import Cells
 from jobs.knn.tuning import Recall
 from jobs.lake.scratch import InMemory
 from jobs.neighbours.ann_index import cells_of, version_of
-from jobs.neighbours.pin_neighbours import way_of
+from jobs.neighbours.pin_neighbours import search_plan
 from jobs.schema.job import Context, Tables
 
 MOST = 20
 """Near-duplicates of one hidden pin that are looked for: clusters need a few of them each, not all."""
 
 
-def alike_hidden(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
+def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
     """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is visual.duplicate_cosine or more.
 
-    Searched in the cells of gold.neighbour_cells; where there are none, with all in one.
+    Searched in the cells of gold.ann_index; where there are none, with all in one.
 
     Args:
-        tables: gold.pin_stats, gold.neighbour_cells.
+        tables: gold.pin_stats, gold.ann_index.
         ctx: of the job.
         embeddings: of live pins, hidden ones among them.
         model: whose vectors to compare.
@@ -41,10 +41,10 @@ def alike_hidden(tables: Tables, ctx: Context, embeddings: DataFrame, model: Mod
     flags = {"holds": F.lit(True), "floor": F.lit(visual.duplicate_cosine).cast("float")}
     asked = vectors.join(hidden.withColumn("asks", F.lit(True)), "id", "left")
     asked = asked.withColumns({"asks": F.coalesce("asks", F.lit(False)), **flags})
-    index = tables["gold.neighbour_cells"]
+    index = tables["gold.ann_index"]
     cells = _one_cell(model.dim) if version_of(index) is None else cells_of(index, model.dim)
-    wanted = Asked(asked, model.rows, asking, MOST)
-    found = searched(wanted, cells, way_of(visual), ctx.keep or InMemory())
+    wanted = SearchRequest(asked, model.rows, asking, MOST)
+    found = search(wanted, cells, search_plan(visual), ctx.keep or InMemory())
     return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.common.errors import ConcurrentRun, EnvironmentMissing, PlatformError, TableError
+from jobs.common.errors import ConcurrentRunError, MissingDependencyError, PinlakeError, TableError
 from jobs.engine.checkpoints import FAILED, GONE, is_gone, lacks_silver
-from jobs.ingest.loading.batches import Taken
-from jobs.ingest.tidb.silver import Mark, clear
+from jobs.ingest.loading.batches import LoadResult
+from jobs.ingest.tidb.silver import ApplyWindow, clear
 from jobs.ingest.tidb.sources import NAMELESS, Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import CHECKPOINTS
 
 
@@ -36,7 +36,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Tally:
+class TableRunStats:
     """What one run did for one table, or topic: rows of ops.checkpoints add up to what was ever done."""
 
     files: int = 0
@@ -47,7 +47,7 @@ class Tally:
     quarantined: int = 0
 
 
-def tallies(counts: Mapping[str, Counts], applied: Mapping[str, int], taken: Taken) -> dict[str, Tally]:
+def tallies(counts: Mapping[str, Counts], applied: Mapping[str, int], taken: LoadResult) -> dict[str, TableRunStats]:
     """Return what a run did, by table.
 
     Args:
@@ -59,7 +59,7 @@ def tallies(counts: Mapping[str, Counts], applied: Mapping[str, int], taken: Tak
     for name in set(counts) | set(taken.files_of):
         count, done = counts.get(name, Counts(0, 0, 0, 0)), applied.get(name, 0)
         files, bad = taken.files_of[name], taken.bad_of[name]
-        found[name] = Tally(files, done, count.due - done, count.total - count.due, bad)
+        found[name] = TableRunStats(files, done, count.due - done, count.total - count.due, bad)
     return found
 
 
@@ -72,7 +72,9 @@ def arrived_in(lake: Lake, batches: list[int], checkpoint: int) -> tuple[int, in
     return (found["all"], found["late"]) if found else (0, 0)
 
 
-def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint: int) -> dict[str, Counts]:
+def pending_changes(
+    lake: Lake, marks: dict[str, ApplyWindow], batches: list[int], checkpoint: int
+) -> dict[str, Counts]:
     """Return what silver still lacks, by table."""
     rows = [
         (name, segment.table, segment.start, segment.end, mark.batch, mark.checkpoint, mark.limit)
@@ -101,9 +103,9 @@ def unapplied(lake: Lake, marks: dict[str, Mark], batches: list[int], checkpoint
     return {row["name"]: Counts(*[row[n] for n in names]) for row in found.collect()}  # bounded: a row a table
 
 
-def as_failure(silver: str, source: str, error: Exception) -> PlatformError:
+def as_failure(silver: str, source: str, error: Exception) -> PinlakeError:
     """Return what to say of a table that could not be written: what is not expected is a bug, of this table alone."""
-    if isinstance(error, PlatformError):
+    if isinstance(error, PinlakeError):
         return error
     cause = str(error).strip().split("\n", 1)[0][:500]
     told = TableError(
@@ -114,7 +116,7 @@ def as_failure(silver: str, source: str, error: Exception) -> PlatformError:
     return told
 
 
-def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -> list[PlatformError]:
+def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], newest: int) -> list[PinlakeError]:
     """Empty the silver of tables that the feed says are dropped or renamed away, and note that they are gone.
 
     A table that the feed says nothing of is another feed's: it stays.
@@ -145,7 +147,7 @@ def note_gone(work: Work, sources: Sources, past: dict[str, Any], newest: int) -
     return errors
 
 
-def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> None:
+def _append(work: ActionContext, rows: list[dict[str, Any]], past: dict[str, Any]) -> None:
     """Write the rows that tell something new: of a first run, of another state, or of something done."""
 
     def is_new(row: dict[str, Any]) -> bool:
@@ -158,7 +160,10 @@ def _append(work: Work, rows: list[dict[str, Any]], past: dict[str, Any]) -> Non
 
 
 def note_failed(
-    work: Work, failed: list[tuple[Mark, PlatformError | None]], past: dict[str, Any], tally: Mapping[str, Tally]
+    work: ActionContext,
+    failed: list[tuple[ApplyWindow, PinlakeError | None]],
+    past: dict[str, Any],
+    tally: Mapping[str, TableRunStats],
 ) -> None:
     """Note the tables whose merge failed, and why: they are as far as they were, and all that is due still waits.
 
@@ -167,18 +172,20 @@ def note_failed(
     rows = []
     for mark, error in failed:
         name, before = mark.table.full_name, past.get(mark.table.full_name)
-        if error is None or isinstance(error, ConcurrentRun | EnvironmentMissing):
+        if error is None or isinstance(error, ConcurrentRunError | MissingDependencyError):
             continue
-        done = tally.get(name, Tally())
+        done = tally.get(name, TableRunStats())
         row: dict[str, Any] = {"table": name, "start_ts": _start(mark.table, before)}
         row |= {"keys": list(mark.table.key), "held": f"{FAILED} {error}"}
         row |= {"checkpoint_ts": mark.checkpoint, "batch": mark.batch}
         waits = done.applied + done.superseded + done.pending
-        rows.append(row | asdict(Tally(done.files, pending=waits, quarantined=done.quarantined)))
+        rows.append(row | asdict(TableRunStats(done.files, pending=waits, quarantined=done.quarantined)))
     _append(work, rows, past)
 
 
-def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int, tally: Mapping[str, Tally]) -> None:
+def write_checkpoints(
+    work: ActionContext, marks: list[ApplyWindow], past: dict[str, Any], newest: int, tally: Mapping[str, TableRunStats]
+) -> None:
     """Write how far each table is now and what was done for it, where that is anything new."""
     rows = []
     for mark in marks:
@@ -190,7 +197,7 @@ def note_marks(work: Work, marks: list[Mark], past: dict[str, Any], newest: int,
         complete = table.complete_to(row["checkpoint_ts"])
         row["complete_ts"] = complete if complete < row["checkpoint_ts"] else None
         row["batch"] = newest
-        rows.append(row | asdict(tally.get(table.full_name, Tally())))
+        rows.append(row | asdict(tally.get(table.full_name, TableRunStats())))
     _append(work, rows, past)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.lake.query import Tables
 from jobs.schema.bronze_silver import SILVER
 from jobs.schema.ops import AWAITED
-from jobs.schema.table import Time
+from jobs.schema.table import AsOf
 from jobs.settings.ingest import Ingest
 
 _LAST = ("checkpoint_ts", "complete_ts", "pending", "held")
@@ -70,7 +70,7 @@ def without_table(found: Iterable[Status], settings: Ingest) -> list[str]:
         found: what `status` returned.
         settings: which topics have tables of other names.
     """
-    known = {table.name.removeprefix("silver.") for table in SILVER if table.time in {Time.EVENTS, Time.NEWEST}}
+    known = {table.name.removeprefix("silver.") for table in SILVER if table.time in {AsOf.EVENTS, AsOf.LATEST}}
     known |= {topic for topic, rules in settings.topics.items() if rules.table}
     names = [one.table.removeprefix("kafka:") for one in found if one.table.startswith("kafka:")]
     return [name for name in names if name not in known]

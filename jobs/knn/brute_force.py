@@ -22,7 +22,7 @@ LEAST = 1024
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemIndex:
     """Ids, ascending, and their vectors: row i of both is one."""
 
     ids: Rows
@@ -43,7 +43,7 @@ class Plan:
     """Most vectors searched for at once."""
 
 
-def compared_with_all(vectors: DataFrame, dim: int, plan: Plan) -> DataFrame:
+def brute_force_knn(vectors: DataFrame, dim: int, plan: Plan) -> DataFrame:
     """Return id, neighbour, rank from 1, score of the k nearest of all others to each vector.
 
     By (-cosine of six decimals, neighbour); itself is told by its id.
@@ -56,8 +56,8 @@ def compared_with_all(vectors: DataFrame, dim: int, plan: Plan) -> DataFrame:
     return compared(vectors.sparkSession, _catalogue(vectors, dim), plan)
 
 
-def compared(spark: SparkSession, catalogue: Catalogue, plan: Plan) -> DataFrame:
-    """Return what `compared_with_all` does, of vectors that the driver holds."""
+def compared(spark: SparkSession, catalogue: ItemIndex, plan: Plan) -> DataFrame:
+    """Return what `brute_force_knn` does, of vectors that the driver holds."""
     if not len(catalogue.ids):
         return spark.createDataFrame([], SCHEMA)
     shared = spark.sparkContext.broadcast((catalogue, plan))
@@ -72,11 +72,11 @@ def compared(spark: SparkSession, catalogue: Catalogue, plan: Plan) -> DataFrame
     return numbers.mapInArrow(search, SCHEMA)
 
 
-def _catalogue(vectors: DataFrame, dim: int) -> Catalogue:
+def _catalogue(vectors: DataFrame, dim: int) -> ItemIndex:
     table = vectors.toArrow()  # bounded: visual.max_exact rows
     ids = table.column("id").to_numpy()
     order = np.argsort(ids)
-    return Catalogue(np.ascontiguousarray(ids[order]), np.ascontiguousarray(decode(table.column("vector"), dim)[order]))
+    return ItemIndex(np.ascontiguousarray(ids[order]), np.ascontiguousarray(decode(table.column("vector"), dim)[order]))
 
 
 def block_edges(n: int, most: int, tasks: int) -> list[int]:
@@ -91,7 +91,7 @@ def block_edges(n: int, most: int, tasks: int) -> list[int]:
 
 
 def search_blocks(
-    batches: Iterable[pa.RecordBatch], edges: list[int], catalogue: Catalogue, plan: Plan
+    batches: Iterable[pa.RecordBatch], edges: list[int], catalogue: ItemIndex, plan: Plan
 ) -> Iterator[pa.RecordBatch]:
     """Yield the neighbours of the vectors in each block number that `batches` hold; runs on an executor."""
     index: Index | None = None

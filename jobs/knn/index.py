@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs.common.errors import ConfigError, EnvironmentMissing
+from jobs.common.errors import ConfigError, MissingDependencyError
 from jobs.knn.exact import Floats, Rows, ordered, require_matrix, rescore, scan, tolerance
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ def library() -> ModuleType:
     """Return the `faiss` module.
 
     Raises:
-        EnvironmentMissing: it is absent, cannot be loaded, or two distributions of it overwrite one another.
+        MissingDependencyError: it is absent, cannot be loaded, or two distributions of it overwrite one another.
     """
     found = installed()
     if len(found) > 1:
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             f"Exactly one FAISS distribution may be installed, found {', '.join(found)}: they write the same files, "
             f"and the GPU is lost without a word. Uninstall all of them, then install the one wanted."
         )
@@ -61,7 +61,7 @@ def library() -> ModuleType:
         import faiss
     except (ImportError, RuntimeError, OSError) as error:
         # a GPU wheel without its CUDA libraries raises RuntimeError, a broken library OSError
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             f"FAISS cannot be loaded ({found[0] if found else 'not installed'}): {error}. Install faiss-cpu, or "
             f"faiss-gpu with its CUDA libraries, but not both."
         ) from error
@@ -86,7 +86,7 @@ def choose(wanted: Wanted = "auto") -> Device:
 
     Raises:
         ConfigError: `wanted` is none of auto, cpu, gpu, required_gpu.
-        EnvironmentMissing: no FAISS, two of them, or no GPU that works where one is required.
+        MissingDependencyError: no FAISS, two of them, or no GPU that works where one is required.
     """
     if wanted not in ("auto", "cpu", "gpu", "required_gpu"):
         raise ConfigError(f"visual.backend must be auto, cpu, gpu or required_gpu, got {wanted!r}.")
@@ -97,7 +97,7 @@ def choose(wanted: Wanted = "auto") -> Device:
     if trouble is None:
         return Device("gpu")
     if wanted != "auto":
-        raise EnvironmentMissing(f"visual.backend is {wanted}, but {trouble}. Set it to auto to search on the CPU.")
+        raise MissingDependencyError(f"visual.backend is {wanted}, but {trouble}. Set it to auto to search on the CPU.")
     _say_once(trouble)
     return Device("cpu", trouble)
 
@@ -227,7 +227,7 @@ def top_k(
     Raises:
         ConfigError: another metric, a negative k, or shapes that do not fit.
         TableError: NaN, infinite or zero rows.
-        EnvironmentMissing: see `backend`.
+        MissingDependencyError: see `backend`.
     """
     if metric != "ip":
         raise ConfigError(f"The metric must be 'ip' (unit-length rows make it the cosine), got {metric!r}.")

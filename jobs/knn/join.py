@@ -20,7 +20,7 @@ from jobs.knn.exact import Floats, Rows
 from jobs.knn.index import Device, Index, Wanted, choose, limit_threads, threads_told
 from jobs.knn.inverted import PER_CELL, means, nearest
 from jobs.knn.listmajor import Lists
-from jobs.knn.request import Progress, Report, Wish
+from jobs.knn.request import KnnRequest, Progress, Report
 from jobs.knn.source import Quarantine, Source, prepare
 from jobs.knn.tuning import SAMPLE, cell_ranks, fewest_probes, recall_at, sample_of, true_neighbours
 
@@ -94,7 +94,7 @@ class Inverted:
 class Join:
     """A search that is prepared: tuned, and reporting how; `blocks` does it."""
 
-    def __init__(self, vectors: Any, ids: Any, wish: Wish, progress: Progress | None = None) -> None:
+    def __init__(self, vectors: Any, ids: Any, wish: KnnRequest, progress: Progress | None = None) -> None:
         """Prepare; raises as `knn_join` does."""
         self.wish = wish
         self._say = progress or (lambda *_: None)
@@ -209,14 +209,14 @@ def knn_join(vectors: Any, ids: Any, k: int, *, progress: Progress | None = None
         ids: whole numbers [n], or None for the numbers of the rows.
         k: neighbours wanted.
         progress: told of each step.
-        more: metric, recall, backend, threads, seed: the fields of `Wish`.
+        more: metric, recall, backend, threads, seed: the fields of `KnnRequest`.
 
     Raises:
         ConfigError: vectors, ids or options that do not fit, an id that stands twice.
-        ValidationFailed: the recall cannot be reached for less than comparing all.
-        EnvironmentMissing: no FAISS, two of them, or no GPU where the backend insists on one.
+        ValidationFailedError: the recall cannot be reached for less than comparing all.
+        MissingDependencyError: no FAISS, two of them, or no GPU where the backend insists on one.
     """
-    join = Join(vectors, ids, Wish(k, **more), progress)
+    join = Join(vectors, ids, KnnRequest(k, **more), progress)
     n = len(join.ids)
     offsets = np.zeros(n + 1, np.int64)
     near, scores = np.empty(n * join.columns, np.int64), np.empty(n * join.columns, np.float32)
@@ -230,7 +230,7 @@ def knn_join(vectors: Any, ids: Any, k: int, *, progress: Progress | None = None
     return Neighbours(join.ids, offsets, near[:at], scores[:at], join.quarantine, join.report)
 
 
-def _report(source: Source, quarantined: int, wish: Wish, device: Device) -> Report:
+def _report(source: Source, quarantined: int, wish: KnnRequest, device: Device) -> Report:
     return Report(
         vectors=len(source), quarantined=quarantined, dim=source.dim, k=wish.k, metric=wish.metric,
         backend=device.name, fallback=device.fallback, gpu_fallbacks=int(bool(device.fallback)),

@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class KnnRequest:
     """What is asked for."""
 
     k: int

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.common.errors import ValidationFailed
+from jobs.common.errors import ValidationFailedError
 from jobs.knn.exact import Floats, Rows, ordered, rescore
 from jobs.knn.inverted import nearest
 from jobs.knn.listmajor import SPARE, Best
@@ -99,11 +99,11 @@ def fewest_probes(ranks: Rows, target: float, most: int) -> tuple[int, Recall]:
         most: probes above which comparing all vectors would be as cheap.
 
     Raises:
-        ValidationFailed: `most` probes do not reach it.
+        ValidationFailedError: `most` probes do not reach it.
     """
     low, high = 1, most
     if (reached := recall_at(ranks, high)).low < target:
-        raise ValidationFailed(
+        raise ValidationFailedError(
             f"The recall must reach {target}, by the lower end of its interval; {most} probes, the most that are worth "
             f"it, reach {reached}. These vectors are not clustered enough: compare all (--recall 1), or ask for less."
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobs.common.errors import ConcurrentRun, EnvironmentMissing
+from jobs.common.errors import ConcurrentRunError, MissingDependencyError
 
 LOST = "another run committed first; nothing of this run was kept. Run it again."
 
@@ -17,11 +17,11 @@ class CommitErrors:
         """Nothing to prepare."""
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Re-raise conflicts as ConcurrentRun and a full disk as EnvironmentMissing."""
+        """Re-raise conflicts as ConcurrentRunError and a full disk as MissingDependencyError."""
         text = str(error) if error else ""
         if "Concurrent" in type(error).__name__ or "DELTA_CONCURRENT" in text:
-            raise ConcurrentRun(f"{self.name}: {LOST}") from error
+            raise ConcurrentRunError(f"{self.name}: {LOST}") from error
         if "No space left on device" in text:
-            raise EnvironmentMissing(
+            raise MissingDependencyError(
                 f"{self.name}: no space left on the disk of the lake; nothing was committed. Free space, run again."
             ) from error

@@ -13,11 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.common.errors import ConcurrentRun, TableError
+from jobs.common.errors import ConcurrentRunError, TableError
 from jobs.common.locks import locked
 from jobs.lake import delta_rs as direct
 from jobs.lake.conflicts import LOST, CommitErrors
-from jobs.lake.table_frames import belonging, literal, nullable, struct_of
+from jobs.lake.table_frames import assert_in_partition, literal, nullable, struct_of
 from jobs.lake.transaction_log import LOOK_BACK, Commit, Log
 from jobs.schema.names import needs_mapping, quoted
 from jobs.schema.tables import TABLES, table
@@ -34,17 +34,17 @@ PHYSICAL = "delta.columnMapping.physicalName"
 class Lake:
     """The Delta tables below one root. The only way stages open a table."""
 
-    def __init__(self, spark: SparkSession, root: str, keep_mb: int = 0) -> None:
+    def __init__(self, spark: SparkSession, root: str, cache_mb: int = 0) -> None:
         """Nothing is opened yet.
 
         Args:
             spark: the session.
             root: folder or URI of the tables.
-            keep_mb: tables with at most so many MiB of files are read once a session; 0 for none.
+            cache_mb: tables with at most so many MiB of files are read once a session; 0 for none.
         """
         self.spark = spark
         self.root = root.rstrip("/")
-        self._keep_bytes = keep_mb << 20
+        self._keep_bytes = cache_mb << 20
         self._newest: dict[tuple[str, int], int] = {}
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
@@ -105,7 +105,7 @@ class Lake:
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return a table that is wanted whole, at `version` or newest.
 
-        A small table (`keep_mb`) is read once a session for each version and kept in the executors' blocks: replaying
+        A small table (`cache_mb`) is read once a session for each version and kept in the executors' blocks: replaying
         its log and planning the scan cost more than its rows. Where a part of the rows or columns is wanted, or the
         table has just changed, use `scan`.
 
@@ -158,15 +158,15 @@ class Lake:
         if self.exists(name):
             return
         known = table(name)
-        if self._reaches(name):
+        if self._delta_rs_ok(name):
             with CommitErrors(name):
                 direct.create(self.path(name), known, struct_of(known).json())
             return
-        self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.low_protocol)
+        self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.portable)
 
-    def _reaches(self, name: str) -> bool:
+    def _delta_rs_ok(self, name: str) -> bool:
         """Return whether delta-rs can work on the table in Spark's place."""
-        return self._local and name in TABLES and table(name).low_protocol
+        return self._local and name in TABLES and table(name).portable
 
     def create(
         self,
@@ -199,7 +199,7 @@ class Lake:
         if needs_mapping(schema.names):
             builder = builder.property(MAPPING, "name")
         builder = builder.clusterBy(*cluster) if cluster else builder
-        with self.committing(name):
+        with self.commit_lock(name):
             if self._local:
                 direct.clear_unfinished(self.path(name))
             builder.execute()
@@ -220,14 +220,14 @@ class Lake:
         """Replace a table's rows and schema in one commit; earlier versions stay readable."""
         self.allow_names(name, df.columns)
         writer = df.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-        with self.committing(name):
+        with self.commit_lock(name):
             writer.save(self.path(name))
 
     def allow_names(self, name: str, columns: list[str]) -> None:
         """Turn column mapping on where a table's next columns have names that Delta writes in no other way."""
         if not needs_mapping(columns) or needs_mapping(self.schema(name).names):
             return
-        with self.committing(name):
+        with self.commit_lock(name):
             self.spark.sql(f"ALTER TABLE delta.{quoted(self.path(name))} SET TBLPROPERTIES ('{MAPPING}' = 'name')")
 
     def replace(self, name: str, df: DataFrame, partition: Mapping[str, Any], note: Any = None) -> Commit:
@@ -237,32 +237,32 @@ class Lake:
         the time. The partition's own transaction number then makes Delta let only one of two runs through.
 
         Raises:
-            ConcurrentRun: another run wrote the partition meanwhile; nothing of this one was kept.
+            ConcurrentRunError: another run wrote the partition meanwhile; nothing of this one was kept.
         """
         self.ensure(name)
         if self._absent(name, partition):
             txn = (f"pinlake:{name}:{':'.join(str(value) for value in partition.values())}", 1)
-            done = self._write(name, belonging(df, name, partition), {}, txn, note)
+            done = self._write(name, assert_in_partition(df, name, partition), {}, txn, note)
             if done is not None:
                 return done
             if not self._absent(name, partition):
-                raise ConcurrentRun(f"{name} {dict(partition)}: {LOST}")
+                raise ConcurrentRunError(f"{name} {dict(partition)}: {LOST}")
         where = " AND ".join(f"{key} = {literal(value)}" for key, value in partition.items())
         done = self._write(name, df, {"replaceWhere": where}, None, note)
         if done is not None:
             return done
         if self.scan(name).where(where).isEmpty():  # nothing in place of nothing: Delta makes no commit of that
             return Commit(self.version(name), 0, 0)
-        raise ConcurrentRun(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
+        raise ConcurrentRunError(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
 
     def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
-        return self._reaches(name) and not direct.has_partition(self.path(name), partition)
+        return self._delta_rs_ok(name) and not direct.has_partition(self.path(name), partition)
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Append a few rows made on the driver."""
         if not rows:
             return
-        if self._reaches(name):
+        if self._delta_rs_ok(name):
             self.ensure(name)
             with CommitErrors(name):
                 direct.append(self.path(name), rows)
@@ -278,7 +278,7 @@ class Lake:
         """
         if not self.exists(name):
             return []
-        if self._reaches(name):
+        if self._delta_rs_ok(name):
             return direct.read(self.path(name), columns).to_pylist()
         return self.read(name).select(*columns).toArrow().to_pylist()  # bounded: as the caller knows of the table
 
@@ -292,24 +292,24 @@ class Lake:
         writer = df.write.format("delta").mode(mode).options(**options).option("userMetadata", told)
         if txn is not None:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
-        with self.committing(name):
+        with self.commit_lock(name):
             writer.save(self.path(name))
         return self._log(name).commit_of(write_id)
 
     @contextmanager
-    def committing(self, name: str) -> Iterator[None]:
+    def commit_lock(self, name: str) -> Iterator[None]:
         """Hold a table's commits of other processes off: on a local folder Delta tells only those of its own JVM apart.
 
         On an object store Delta's own log store sees to it. Every commit by Spark goes through here.
 
         Raises:
-            ConcurrentRun, EnvironmentMissing: what the commit of the body ran into.
+            ConcurrentRunError, MissingDependencyError: what the commit of the body ran into.
         """
         with CommitErrors(name), self._held(f"commit.{name}", None):
             yield
 
     def lease(self, what: str, busy: str) -> AbstractContextManager[None]:
-        """Hold off every other process that asks for the same on this lake; ConcurrentRun(busy) if one has it.
+        """Hold off every other process that asks for the same on this lake; ConcurrentRunError(busy) if one has it.
 
         Local lakes only, and gone with its holder. Elsewhere the first commit wins.
         """

@@ -63,7 +63,7 @@ class Scratch:
         return path, path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
 
 
-class Keeping(Protocol):
+class ScratchSpace(Protocol):
     """Where finished work is kept: Scratch, or InMemory."""
 
     def done(self, unit: str) -> bool:

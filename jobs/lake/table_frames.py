@@ -12,7 +12,7 @@ from jobs.common.errors import TableError
 from jobs.schema.table import Table
 
 
-def belonging(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
+def assert_in_partition(df: DataFrame, name: str, partition: Mapping[str, Any]) -> DataFrame:
     """Return the same rows; writing one of another partition fails."""
     said = F.raise_error(F.lit(f"{name}: a row does not belong to the partition {dict(partition)} that is written"))
     fit = {key: F.when(F.col(key) == F.lit(value), F.col(key)).otherwise(said) for key, value in partition.items()}

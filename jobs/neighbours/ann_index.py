@@ -1,4 +1,4 @@
-"""gold.neighbour_cells: the index that neighbours are searched in, where there are too many pins to compare all.
+"""gold.ann_index: the index that neighbours are searched in, where there are too many pins to compare all.
 
 In: gold.pin_stats, silver.pin_embeddings, and yesterday's cells and audit. Out: one row per cell of the inverted file.
 
@@ -30,12 +30,12 @@ SCHEMA = (
 )
 
 
-def neighbour_cells(tables: Tables, ctx: Context) -> DataFrame:
+def ann_index(tables: Tables, ctx: Context) -> DataFrame:
     """Return one row per cell: yesterday's while they serve, else trained anew; none where all pins can be compared.
 
     Raises:
         ConfigError: several embedding models and `visual.model` empty.
-        ValidationFailed: a quarter of the cells do not reach `visual.recall`.
+        ValidationFailedError: a quarter of the cells do not reach `visual.recall`.
     """
     visual = ctx.settings.visual
     embeddings = public_embeddings(tables)
@@ -43,7 +43,7 @@ def neighbour_cells(tables: Tables, ctx: Context) -> DataFrame:
     nothing = embeddings.sparkSession.createDataFrame([], SCHEMA)
     if model is None or model.rows <= max(visual.max_exact, visual.neighbours + 1):
         return nothing
-    before = tables["gold.neighbour_cells@yesterday"]
+    before = tables["gold.ann_index@yesterday"]
     why = _unfit(before, tables["gold.neighbour_recall@yesterday"], model, ctx)
     if why is None:
         return before
@@ -102,7 +102,7 @@ def version_of(frame: DataFrame) -> str | None:
 
 
 def cells_of(frame: DataFrame, dim: int) -> Cells:
-    """Return the cells of rows of gold.neighbour_cells."""
+    """Return the cells of rows of gold.ann_index."""
     table = frame.orderBy("cell").toArrow()  # bounded: MOST_CELLS rows
     first = {name: table.column(name)[0].as_py() for name in ("probes", "recall", "lower", "upper", "sampled")}
     centroids = np.ascontiguousarray(decode(table.column("centroid"), dim, SINGLE), np.float32)

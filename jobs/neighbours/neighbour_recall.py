@@ -1,6 +1,6 @@
 """gold.neighbour_recall: how many of the true neighbours the lists hold, looked up for a sample of pins each day.
 
-In: gold.pin_neighbours, gold.neighbour_cells, gold.pin_stats, silver.pin_embeddings. Out: one row. A suite judges it
+In: gold.pin_neighbours, gold.ann_index, gold.pin_stats, silver.pin_embeddings. Out: one row. A suite judges it
 (expectations/gold/neighbour_recall.json), and yesterday's row decides whether the index is trained anew.
 """
 
@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.knn.embeddings import model_of, public_embeddings, vectors_of
 from jobs.knn.exact import Rows
-from jobs.knn.sharded.ground_truth import truly_nearest
+from jobs.knn.sharded.ground_truth import exact_neighbours
 from jobs.knn.sharded.sample import sampled
 from jobs.knn.tuning import Recall
 from jobs.schema.job import Context, Tables
@@ -33,10 +33,10 @@ def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
     usable = vectors.count()
     seed = visual.seed + ctx.as_of.toordinal()
     ids, queries = sampled(vectors, model.rows, visual.audit_pins, model.dim, seed)
-    truth = truly_nearest(vectors, ids, queries, visual.neighbours)
+    truth = exact_neighbours(vectors, ids, queries, visual.neighbours)
     lists = _lists(tables["gold.pin_neighbours"], ids)
     recall = _recall(ids, np.stack([truth.ids, truth.neighbours]), lists)
-    index = tables["gold.neighbour_cells"].select("version", "probes", "trained_on").first()
+    index = tables["gold.ann_index"].select("version", "probes", "trained_on").first()
     target = visual.recall if index else 1.0
     row = (usable, model.rows - usable, recall.sampled, recall.mean, recall.low, recall.high, target)
     return spark.createDataFrame([(*row, *(index or (None, None, None)))], SCHEMA)

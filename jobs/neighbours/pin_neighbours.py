@@ -1,6 +1,6 @@
 """gold.pin_neighbours: the nearest pins of each public pin by the cosine of their embeddings.
 
-In: gold.pin_stats (who may be seen), silver.pin_embeddings (newest per pin), gold.neighbour_cells, and all of these and
+In: gold.pin_stats (who may be seen), silver.pin_embeddings (newest per pin), gold.ann_index, and all of these and
 the lists themselves as of yesterday. Out: one row per pin and neighbour.
 
 Up to `visual.max_exact` pins every vector is compared, on every executor. Above that there are cells: an inverted file
@@ -13,12 +13,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConfigError
-from jobs.knn.brute_force import SCHEMA, Plan, compared_with_all
+from jobs.knn.brute_force import SCHEMA, Plan, brute_force_knn
 from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.index import choose
-from jobs.knn.sharded.incremental import Yesterday, brought_up
+from jobs.knn.sharded.incremental import Yesterday, update_incrementally
 from jobs.knn.sharded.layout import Limits
-from jobs.knn.sharded.run import Asked, Way, searched
+from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.lake.scratch import InMemory
 from jobs.neighbours.ann_index import cells_of, named, version_of
 from jobs.schema.job import Context, Tables
@@ -34,7 +34,7 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
     Raises:
         ConfigError: several embedding models and `visual.model` empty, an absent model, or cells of another one.
         TableError: embeddings whose bytes do not fit their dim, parcels damaged on their way.
-        EnvironmentMissing: no FAISS, or no GPU where `visual.backend` insists on one.
+        MissingDependencyError: no FAISS, or no GPU where `visual.backend` insists on one.
     """
     visual = ctx.settings.visual
     embeddings = public_embeddings(tables)
@@ -49,27 +49,27 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> DataFrame:
-    visual, cells = ctx.settings.visual, tables["gold.neighbour_cells"]
+    visual, cells = ctx.settings.visual, tables["gold.ann_index"]
     version = version_of(cells)
     if version is None:
-        return compared_with_all(vectors, model.dim, Plan(visual.neighbours, visual.backend, visual.block))
+        return brute_force_knn(vectors, model.dim, Plan(visual.neighbours, visual.backend, visual.block))
     if not version.startswith(named(model, visual)):
         raise ConfigError(
-            f"gold.neighbour_cells is an index of {version}, embeddings and settings are {named(model, visual)}: "
-            f"vectors of two models must not be compared. Run `pinlake run visual.neighbour_cells --as-of {ctx.as_of}`."
+            f"gold.ann_index is an index of {version}, embeddings and settings are {named(model, visual)}: "
+            f"vectors of two models must not be compared. Run `pinlake run visual.ann_index --as-of {ctx.as_of}`."
         )
-    index, way, keep = cells_of(cells, model.dim), way_of(visual), ctx.keep or InMemory()
-    if version_of(tables["gold.neighbour_cells@yesterday"]) == version:
-        brought = brought_up(vectors, _yesterday(tables, model), index, visual, way, keep)
+    index, way, keep = cells_of(cells, model.dim), search_plan(visual), ctx.keep or InMemory()
+    if version_of(tables["gold.ann_index@yesterday"]) == version:
+        brought = update_incrementally(vectors, _yesterday(tables, model), index, visual, way, keep)
         if brought is not None:
             return brought
-    return searched(Asked.of_all(vectors, model.rows, visual.neighbours), index, way, keep)
+    return search(SearchRequest.of_all(vectors, model.rows, visual.neighbours), index, way, keep)
 
 
-def way_of(visual: Visual) -> Way:
+def search_plan(visual: Visual) -> SearchPlan:
     """Return how a search is split, by the settings."""
     limits = Limits(visual.shard_rows, visual.shard_queries)
-    return Way(limits, visual.seed, visual.backend, visual.task_cpus, visual.task_gpus)
+    return SearchPlan(limits, visual.seed, visual.backend, visual.task_cpus, visual.task_gpus)
 
 
 def _yesterday(tables: Tables, model: Model) -> Yesterday:

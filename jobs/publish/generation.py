@@ -15,15 +15,15 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.common.errors import GateRefused, StoreError, TableError, ValidationFailed
+from jobs.common.errors import GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.history.as_of import read_as_of
 from jobs.publish import encode_pairs as rows
 from jobs.publish import gate
 from jobs.publish import generation_log as journal
 from jobs.publish.fallback import fallback_feed
-from jobs.publish.generations import decode_all, retire
+from jobs.publish.generations import decode_all, prune
 from jobs.publish.load import content_of, load, sample_keys, verify
-from jobs.schema.job import Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Pointer
 from jobs.serving.reader import View
@@ -50,19 +50,19 @@ class Build:
         return self.manifest.generation
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Publish the lists of the cut.
 
     Raises:
         TableError: an input is missing or there are no feeds at the cut.
-        GateRefused: the lists are not fit to be served.
+        GateRefusedError: the lists are not fit to be served.
         StoreError: the store did not give back what was loaded.
-        ConcurrentRun: another publisher is at work, or moved the pointer.
+        ConcurrentRunError: another publisher is at work, or moved the pointer.
     """
     publish = work.context.settings.publish
     store = configured(publish, str(work.options.get("store") or publish.path))
     with store.lease():
-        for left in store.sweep():
+        for left in store.gc():
             work.progress(f"removed {left}: retired, or left by an interrupted run")
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
@@ -77,7 +77,7 @@ def run(work: Work) -> Outcome:
             return _publish(work, store, build, served)
 
 
-def _read(work: Work, name: str, version: int | None) -> DataFrame:
+def _read(work: ActionContext, name: str, version: int | None) -> DataFrame:
     made = work.made(name)
     return read_as_of(work.lake, name, work.context, version) if made is None else made
 
@@ -92,12 +92,12 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> Outcome:
+def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | None) -> ActionResult:
     name, content = build.name, build.manifest.content
     counts = {surface: size["keys"] for surface, size in content.surfaces.items()}
     if served and served.current == name:
         work.progress(f"{name} is already served: the lists are the same, nothing to do")
-        return Outcome(content.keys, counts | {"loaded": 0}, detail=build.manifest.plain())
+        return ActionResult(content.keys, counts | {"loaded": 0}, detail=build.manifest.plain())
     work.progress("gate")
     build = replace(build, manifest=replace(build.manifest, gate=_gate(work, store, build, served)))
     there = name in store.generations()
@@ -114,12 +114,12 @@ def _publish(work: Work, store: Store, build: Build, served: Pointer | None) -> 
             store.drop(name)  # what cannot be read back is loaded anew next time
         raise
     if not there:
-        store.seal(name, build.manifest.value())
-    moved = store.flip(served, name)
+        store.commit(name, build.manifest.value())
+    moved = store.promote(served, name)
     work.progress(f"serving {name}, before it {moved.previous or 'nothing'}")
-    retired = retire(store, work.context.settings.publish.keep)
+    retired = prune(store, work.context.settings.publish.keep)
     journal.published(work, store.kind, build.manifest, new=not there, retired=retired)
-    return Outcome(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
+    return ActionResult(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
 
 
 def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) -> DataFrame:
@@ -136,7 +136,7 @@ def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) ->
 
 
 def _manifest(
-    work: Work,
+    work: ActionContext,
     pairs: DataFrame,
     tables: Mapping[str, DataFrame],
     versions: dict[str, int],
@@ -162,29 +162,29 @@ def _manifest(
     )
 
 
-def _config_hash(work: Work) -> str:
+def _config_hash(work: ActionContext) -> str:
     # folders and Spark say where it ran, not what it is
     text = work.context.settings.model_dump_json(exclude={"platform"})
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def _gate(work: Work, store: Store, build: Build, served: Pointer | None) -> dict[str, float | None]:
+def _gate(work: ActionContext, store: Store, build: Build, served: Pointer | None) -> dict[str, float | None]:
     publish = work.context.settings.publish
     before = _served_feed(work, store, served)
     measured = gate.measure(build.tables, before, publish.short_feed, publish.churn_depth, build.fallback)
     try:
         # NaN stands for "could not be measured": null to the suite
         work.judge("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})
-    except ValidationFailed as error:
+    except ValidationFailedError as error:
         refused = replace(build.manifest, gate=measured.numbers)
         journal.refused(work, store.kind, refused)
         said = "".join(f" {offender}." for offender in measured.offenders)
         still = f"Generation {served.current} stays served." if served else "Nothing is served yet."
-        raise GateRefused(f"Generation {build.name} is not fit to be served: {error}{said} {still}") from error
+        raise GateRefusedError(f"Generation {build.name} is not fit to be served: {error}{said} {still}") from error
     return measured.numbers
 
 
-def _served_feed(work: Work, store: Store, served: Pointer | None) -> DataFrame | None:
+def _served_feed(work: ActionContext, store: Store, served: Pointer | None) -> DataFrame | None:
     """Return the feeds the served generation was made from, as the lake still has them."""
     if served is None:
         return None
@@ -198,7 +198,7 @@ def _served_feed(work: Work, store: Store, served: Pointer | None) -> DataFrame 
     return feed.where(F.col("as_of") == F.lit(manifest.as_of))
 
 
-def _verify(work: Work, store: Store, build: Build) -> None:
+def _verify(work: ActionContext, store: Store, build: Build) -> None:
     verify(store, build.name, build.pairs, build.manifest.content)
     keys = sample_keys(build.pairs, build.manifest.content, work.context.settings.publish.verify_sample)
     with store.open(build.name) as opened:

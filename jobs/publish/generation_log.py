@@ -4,26 +4,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.serving.manifest import Manifest, day_of
 from jobs.serving.models import Pointer
 
 TABLE = "ops.generations"
 
 
-def published(work: Work, kind: str, manifest: Manifest, *, new: bool, retired: Sequence[str]) -> None:
+def published(work: ActionContext, kind: str, manifest: Manifest, *, new: bool, retired: Sequence[str]) -> None:
     """Write that a generation was loaded (if `new`) and is served, and which were retired for it, in one commit."""
     events = [(_event(manifest), "loaded")] if new else []
     gone = [({"generation": name, "as_of": day_of(name)}, "retired") for name in retired]
     _append(work, kind, [*events, (_event(manifest), "served"), *gone], datetime.now(UTC))
 
 
-def refused(work: Work, kind: str, manifest: Manifest) -> None:
+def refused(work: ActionContext, kind: str, manifest: Manifest) -> None:
     """Write that the gate refused a generation."""
     _append(work, kind, [(_event(manifest), "refused")], datetime.now(UTC))
 
 
-def catch_up(work: Work, kind: str, served: Pointer | None) -> None:
+def catch_up(work: ActionContext, kind: str, served: Pointer | None) -> None:
     """Write what happened to the pointer without Spark at hand: a rollback, or a flip whose run was killed."""
     if served is None:
         return
@@ -42,7 +42,7 @@ def _event(manifest: Manifest) -> dict[str, Any]:
     return {"generation": manifest.generation, "as_of": manifest.as_of, "manifest": manifest.text()}
 
 
-def _append(work: Work, kind: str, rows: Sequence[tuple[dict[str, Any], str]], at: datetime) -> None:
+def _append(work: ActionContext, kind: str, rows: Sequence[tuple[dict[str, Any], str]], at: datetime) -> None:
     # a microsecond apart, so that "newest" is never a tie
     work.lake.append_rows(
         TABLE,
@@ -50,7 +50,7 @@ def _append(work: Work, kind: str, rows: Sequence[tuple[dict[str, Any], str]], a
     )
 
 
-def _row(work: Work, kind: str, row: dict[str, Any], status: str, at: datetime) -> dict[str, Any]:
+def _row(work: ActionContext, kind: str, row: dict[str, Any], status: str, at: datetime) -> dict[str, Any]:
     return {
         "generation": row["generation"],
         "as_of": row["as_of"],

@@ -45,7 +45,7 @@ def rollback(store: Store, to: str | None = None) -> Pointer:
 
     Raises:
         StoreError: there is no such generation, it is the served one, or a sample of its values cannot be read.
-        ConcurrentRun: the pointer moved meanwhile.
+        ConcurrentRunError: the pointer moved meanwhile.
     """
     pointer = store.read_pointer()
     there = store.generations()
@@ -64,10 +64,10 @@ def rollback(store: Store, to: str | None = None) -> Pointer:
         what = f"no generation {target}" if target else "no previous generation"
         raise StoreError(f"Cannot roll back: the store holds {what} (never loaded, or retired). There are: {choice}.")
     probe(store, target)
-    return store.flip(pointer, target)
+    return store.promote(pointer, target)
 
 
-def retire(store: Store, keep: int) -> list[str]:
+def prune(store: Store, keep: int) -> list[str]:
     """Drop all but the newest `keep` generations, and return their names; never the served or the previous one."""
     pointer = store.read_pointer()
     spared = {pointer.current, pointer.previous} if pointer else set()

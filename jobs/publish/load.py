@@ -64,7 +64,7 @@ def load(store: Store, generation: str, pairs: DataFrame, content: Content) -> N
             f"Generation {generation}: loaded keys, bytes and checksum {told}, meant {meant}. The inputs changed under "
             f"the load, or a part was lost; the pointer was not moved. Run again."
         )
-    store.gather(generation, parts)
+    store.stage(generation, parts)
 
 
 def verify(store: Store, generation: str, pairs: DataFrame, content: Content) -> None:
@@ -85,9 +85,9 @@ def verify(store: Store, generation: str, pairs: DataFrame, content: Content) ->
                     if got == value:
                         seen["right", ""] += 1
                     else:
-                        seen["missing" if got is None else "wrong", opened.holder(key)] += 1
+                        seen["missing" if got is None else "wrong", opened.node_for(key)] += 1
                         example = example or key.decode("utf-8", "replace")
-        columns = {"state": [state for state, _ in seen], "holder": [holder for _, holder in seen]}
+        columns = {"state": [state for state, _ in seen], "holder": [node_for for _, node_for in seen]}
         yield pa.record_batch(columns | {"keys": list(seen.values()), "example": [example] * len(seen)})
 
     checked = pairs.mapInArrow(check, "state string, holder string, keys bigint, example string")
@@ -106,10 +106,10 @@ def verify(store: Store, generation: str, pairs: DataFrame, content: Content) ->
 
 def _lost(store: Store, seen: Mapping[tuple[str, str], int], content: Content) -> str:
     """Say which servers gave back what, and what to do about those that gave nothing."""
-    each = ", ".join(f"{keys} {state} at {holder}" for (state, holder), keys in sorted(seen.items()))
-    empty = sorted(holder for state, holder in seen if state == "missing")
-    remedy = f" The values take {content.bytes / 2**20:.1f} MiB. {store.remedy(empty)}" if empty else ""
-    return f" Of these {each}.{remedy}" if each else ""
+    each = ", ".join(f"{keys} {state} at {node_for}" for (state, node_for), keys in sorted(seen.items()))
+    empty = sorted(node_for for state, node_for in seen if state == "missing")
+    hint = f" The values take {content.bytes / 2**20:.1f} MiB. {store.hint(empty)}" if empty else ""
+    return f" Of these {each}.{hint}" if each else ""
 
 
 def sample_keys(pairs: DataFrame, content: Content, per_surface: int) -> list[bytes]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 Array = np.ndarray[Any, Any]
 
 
-def whole_users(batches: Iterable[pa.RecordBatch], users: int) -> Iterator[pa.RecordBatch]:
+def iter_user_batches(batches: Iterable[pa.RecordBatch], users: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows again in blocks that never part a user: about `users` users each.
 
     Args:
@@ -37,7 +37,7 @@ def whole_users(batches: Iterable[pa.RecordBatch], users: int) -> Iterator[pa.Re
         yield _joined(held)
 
 
-def place_in_group(*keys: Array) -> Array:
+def cumcount(*keys: Array) -> Array:
     """Return for each row how many rows before it have the same keys."""
     if len(keys[0]) == 0:
         return np.zeros(0, np.int64)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from jobs.ranking.blocks import Array, codes, place_in_group, whole_users
+from jobs.ranking.blocks import Array, codes, cumcount, iter_user_batches
 from jobs.ranking.rules import list_rules
 from jobs.settings.ranking import Ranking
 
@@ -81,7 +81,7 @@ def diversified(candidates: DataFrame, settings: Ranking) -> DataFrame:
     schema = StructType([*fields, StructField("position", IntegerType())])
 
     def places(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for block in whole_users(batches, USERS):
+        for block in iter_user_batches(batches, USERS):
             rule, alive = list_rules(block, settings)
             columns = [rule if name == "rule" else block.column(name) for name in names]
             yield pa.RecordBatch.from_arrays([*columns, positions(block, alive, settings)], names=[*names, "position"])
@@ -98,7 +98,7 @@ def positions(block: pa.RecordBatch, alive: Array, settings: Ranking) -> pa.Arra
         settings: of ranking.
     """
     rows = np.flatnonzero(alive)
-    place = place_in_group(np.asarray(block.column("user_id"))[rows])
+    place = cumcount(np.asarray(block.column("user_id"))[rows])
     rows, place = rows[place < settings.mmr_pool], place[place < settings.mmr_pool]
     result = np.zeros(block.num_rows, np.int32)
     if len(rows):

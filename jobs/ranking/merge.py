@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import whole_users
+from jobs.ranking.blocks import iter_user_batches
 from jobs.settings.ranking import Ranking
 
 REASONS = (
@@ -38,7 +38,7 @@ def merged(candidates: DataFrame, settings: Ranking) -> DataFrame:
     k = settings.blend_k
 
     def merge(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for block in whole_users(batches, 1):
+        for block in iter_user_batches(batches, 1):
             yield merged_block(block, k)
 
     return ordered.mapInArrow(merge, SCHEMA)

@@ -16,7 +16,7 @@ from jobs.ranking import xgb as boost
 from jobs.ranking.diversify import diversified
 from jobs.ranking.features import FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
-from jobs.ranking.rules import Facts, by_picture, first_rule, flagged
+from jobs.ranking.rules import Facts, first_rule, flagged, with_image_cluster
 from jobs.schema.job import Context, Tables
 from jobs.settings.ranking import Ranking
 
@@ -45,7 +45,7 @@ def ranked(tables: Tables, ctx: Context) -> DataFrame:
     settings = ctx.settings.ranking
     active = tables["gold.user_profile"].where("is_active").select("user_id")
     proposed = merged(tables["gold.candidates"].join(active, "user_id", "left_semi"), settings)
-    pins = by_picture(tables["gold.pin_stats"], tables["gold.image_clusters"])
+    pins = with_image_cluster(tables["gold.pin_stats"], tables["gold.image_clusters"])
     pairs = paired(proposed, Known.of({**tables, "gold.pin_stats": pins}))
     facts = Facts(
         interactions=tables["gold.interactions"],

@@ -90,7 +90,7 @@ def labelled(candidates: DataFrame, acts: DataFrame, settings: Ranker) -> DataFr
         settings: of the ranker.
     """
     met = candidates.select(*KEY).distinct().join(acts, list(KEY), "left")
-    kept = F.col(LABEL).isNotNull() | (_draw(settings.seed, *KEY) < settings.unmet_share)
+    kept = F.col(LABEL).isNotNull() | (_draw(settings.seed, *KEY) < settings.unseen_negative_rate)
     return met.where(kept).select(*KEY, F.coalesce(LABEL, F.lit(0.0)).alias(LABEL))
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import Array, codes, place_in_group
+from jobs.ranking.blocks import Array, codes, cumcount
 from jobs.settings.ranking import Ranking
 
 
@@ -90,7 +90,7 @@ class Facts:
     blocks: DataFrame
 
 
-def by_picture(pins: DataFrame, clusters: DataFrame) -> DataFrame:
+def with_image_cluster(pins: DataFrame, clusters: DataFrame) -> DataFrame:
     """Return pins, their picture's cluster for its signature: near-duplicates are one image to the rules.
 
     Args:
@@ -150,7 +150,7 @@ def list_rules(block: pa.RecordBatch, settings: Ranking) -> tuple[pa.Array, Arra
     for number, rule in enumerate(LIST, 1):
         value = codes(block.column(rule.shares))
         rows = np.flatnonzero(alive & (value >= 0))
-        over = rows[place_in_group(user[rows], value[rows]) >= rule.at_most(settings)]
+        over = rows[cumcount(user[rows], value[rows]) >= rule.at_most(settings)]
         named[over], alive[over] = number, False
     names = pa.array([None, *[rule.name for rule in LIST]]).take(pa.array(named))
     return pc.coalesce(block.column("rule"), names), alive

@@ -20,7 +20,7 @@ from pyspark.sql.types import StringType, StructType
 from jobs.common.errors import SourceError, TableError
 from jobs.engine.checkpoints import newest_checkpoints
 from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
-from jobs.history.table_lineage import Life, life_of
+from jobs.history.table_lineage import TableLineage, lineage_of
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
@@ -38,7 +38,7 @@ from jobs.reconcile.silver import Silver
 from jobs.reconcile.table import Question, Report
 from jobs.reconcile.texts import Field
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import Job, Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult, Job
 from jobs.schema.ops import CHECKPOINTS
 from jobs.settings.ingest import Ingest
 
@@ -68,7 +68,7 @@ class Repair:
 Rows = Mapping[Key, tuple[Row, dict[str, str | None]]]
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Repair a table.
 
     Returns:
@@ -77,7 +77,7 @@ def run(work: Work) -> Outcome:
     Raises:
         TableError: the table cannot be repaired, or was ingested since it was compared; nothing was written.
         SourceError: the source has changed since it was compared, or cannot be trusted to be as new as the lake.
-        ValidationFailed: the rows break a critical expectation; nothing was written.
+        ValidationFailedError: the rows break a critical expectation; nothing was written.
     """
     plan: Repair = work.options["repair"]
     table, lake = named(plan.asked.table), work.lake
@@ -90,7 +90,7 @@ def run(work: Work) -> Outcome:
         source.close()
     _require_as_found(plan.report.found, rows, source.name)
     changes = _changes(
-        work, plan, _key_columns(fields, schema, past["keys"]), rows, life_of(schema, [plan.asked.table])
+        work, plan, _key_columns(fields, schema, past["keys"]), rows, lineage_of(schema, [plan.asked.table])
     )
     struct = nullable(struct_of(LEDGER))
     frame = lake.spark.createDataFrame([tuple(row.get(f.name) for f in struct.fields) for row in changes], struct)
@@ -100,7 +100,7 @@ def run(work: Work) -> Outcome:
     _write(work, changes, frame)
     applied = put(lake, table.silver, silver_names(schema, past["keys"]), typed(frame, schema))
     _note(work, past, len(changes), applied)
-    return Outcome(applied, {"read": len(changes), "applied": applied, "superseded": len(changes) - applied})
+    return ActionResult(applied, {"read": len(changes), "applied": applied, "superseded": len(changes) - applied})
 
 
 def _unchanged(lake: Lake, plan: Repair) -> dict[str, Any]:
@@ -152,7 +152,9 @@ def _require_as_found(found: Found, rows: Rows, source: str) -> None:
         raise SourceError(f"{source} has changed since it was compared ({shown}). Nothing was changed: compare again.")
 
 
-def _changes(work: Work, plan: Repair, kinds: list[SourceColumn], rows: Rows, life: Life) -> list[dict[str, Any]]:
+def _changes(
+    work: ActionContext, plan: Repair, kinds: list[SourceColumn], rows: Rows, life: TableLineage
+) -> list[dict[str, Any]]:
     """Return what is to be written, as rows of the ledger."""
     moment, keys, order = int(plan.report.at or 0), tuple(column.name for column in kinds), plan.report.key
     texts = {_key(kinds, dict(zip(order, key, strict=True))): key for key in plan.report.found.extra}
@@ -229,7 +231,7 @@ def _require_same(rows: Rows, made: Silver, fields: list[Field], silver: str) ->
         )
 
 
-def _write(work: Work, changes: list[dict[str, Any]], frame: DataFrame) -> None:
+def _write(work: ActionContext, changes: list[dict[str, Any]], frame: DataFrame) -> None:
     """Write the changes into the ledger in one commit, under a batch that the manifest keeps free for them."""
     first = changes[0]
     place, batch = first["object"], first["batch"]
@@ -240,7 +242,7 @@ def _write(work: Work, changes: list[dict[str, Any]], frame: DataFrame) -> None:
     note(work, [item], counts, TAKEN, work.run_id, batch)
 
 
-def _note(work: Work, past: Mapping[str, Any], read: int, applied: int) -> None:
+def _note(work: ActionContext, past: Mapping[str, Any], read: int, applied: int) -> None:
     """Add what was done to the table's books. How far it is stays: the next ingest finds these changes applied."""
     row = {name: past[name] for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "held", "pending")}
     row |= {"files": 0, "applied": applied, "superseded": read - applied, "quarantined": 0}

@@ -7,7 +7,7 @@ in common. Of a pin with few saves the factor is mostly noise: such pins are nei
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.knn.brute_force import Catalogue, Plan, compared
+from jobs.knn.brute_force import ItemIndex, Plan, compared
 from jobs.lake.vectors import SINGLE, decode
 from jobs.settings.visual import Visual
 
@@ -23,13 +23,13 @@ def saved_by_same(factors: DataFrame, public: DataFrame, visual: Visual) -> Data
 
     Raises:
         TableError: factors of different lengths.
-        EnvironmentMissing: no FAISS, or no GPU where visual.backend insists on one.
+        MissingDependencyError: no FAISS, or no GPU where visual.backend insists on one.
     """
     known = factors.where(F.col("kind") == "pin").select(F.col("id").alias("pin_id"), "factor")
     enough = public.where(F.col("saves") >= visual.collaborative_saves).select("pin_id", "saves")
     best = enough.join(known, "pin_id").orderBy(F.desc("saves"), "pin_id").limit(visual.collaborative_pins)
     table = best.select("pin_id", "factor").toArrow().sort_by("pin_id")  # bounded: visual.collaborative_pins
-    catalogue = Catalogue(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
+    catalogue = ItemIndex(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
     found = compared(factors.sparkSession, catalogue, Plan(visual.neighbours, visual.backend, visual.block))
     names = {"id": "pin_id", "neighbour": "related_pin_id", "score": "near_cosine", "rank": "near_rank"}
     return found.withColumnsRenamed(names)

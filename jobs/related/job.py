@@ -26,7 +26,7 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     """Return each public pin's related pins, near-duplicates and private pins removed.
 
     score is the blend, 0 to 1; similarity is null where the pin is not among the nearest; co_saves is 0 where no
-    public board holds both; reason is looks_alike, saved_together, both of them, opened_together, same_link,
+    public board holds both; reason is looks_alike, saved_together, both of them, co_viewed, same_link,
     collaborative; duplicate where the pin stands in the list of a near-duplicate; or popular where nothing but the
     category is common.
     """
@@ -36,7 +36,7 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     worth, known = _worth(public), facts(public, pairs, tables["gold.image_clusters"], visual)
 
     def best(some: DataFrame) -> DataFrame:
-        scored = blended(some.join(worth, "related_pin_id"), configured(visual), visual.worth_weight)
+        scored = blended(some.join(worth, "related_pin_id"), configured(visual), visual.save_rate_weight)
         return best_pairs(scored.withColumn("reason", _reason()), visual.pool, "pin_id")
 
     borrowed = loans(known, pairs, visual.related_length)
@@ -63,19 +63,19 @@ def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, visual: Visu
     return named.join(twins, "pin_id", "left")
 
 
-def blended(pairs: DataFrame, weights: Mapping[str, float], worth_weight: float) -> DataFrame:
+def blended(pairs: DataFrame, weights: Mapping[str, float], save_rate_weight: float) -> DataFrame:
     """Add score, 0 to 1: the weighted mean of the sources, raised or lowered by the pin's worth; no pair of score 0.
 
     Args:
         pairs: the sources' columns of gold.related_pairs, and worth, 0 to 1.
         weights: of each source, one of them above 0.
-        worth_weight: how much worth counts; 0: nothing.
+        save_rate_weight: how much worth counts; 0: nothing.
     """
     score = sum(
         (F.lit(weight) * F.coalesce(F.col(source).cast("double"), F.lit(0.0)) for source, weight in weights.items()),
         F.lit(0.0),
     )
-    liked = (1 + F.lit(worth_weight) * (F.col("worth") - 0.5)) / F.lit(1 + worth_weight / 2)
+    liked = (1 + F.lit(save_rate_weight) * (F.col("worth") - 0.5)) / F.lit(1 + save_rate_weight / 2)
     mean = score / F.lit(sum(weights.values())) * liked
     return pairs.withColumn("score", F.round(mean, 6).cast("float")).where(F.col("score") > 0)
 
@@ -91,6 +91,6 @@ def _worth(public: DataFrame) -> DataFrame:
 def _reason() -> Column:
     alike, saved = F.col("similarity").isNotNull(), F.col("co_saves") > 0
     told = F.when(alike & saved, "both").when(alike, "looks_alike").when(saved, "saved_together")
-    for source in ("opened_together", "same_link"):
+    for source in ("co_viewed", "same_link"):
         told = told.when(F.col(source).isNotNull(), source)
     return told.otherwise("collaborative")

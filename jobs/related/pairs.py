@@ -23,7 +23,7 @@ def related_pairs(tables: Tables, ctx: Context) -> DataFrame:
     """Return what each source says of each pair of public pins that at least one of them knows.
 
     Raises:
-        TableError, EnvironmentMissing: as `saved_by_same` does.
+        TableError, MissingDependencyError: as `saved_by_same` does.
     """
     visual = ctx.settings.visual
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
@@ -65,7 +65,7 @@ def _scaled(pairs: DataFrame, visual: Visual) -> DataFrame:
     strengths = {
         "looks_alike": _near("similarity", "rank", visual),
         "saved_together": _share("rate") * F.col("trust"),
-        "opened_together": _share("open_rate") * F.col("open_trust"),
+        "co_viewed": _share("open_rate") * F.col("open_trust"),
         "same_link": F.col("linked").cast("double"),
         "collaborative": _near("near_cosine", "near_rank", visual),
     }

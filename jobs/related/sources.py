@@ -9,7 +9,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "looks_alike": "similar_weight",
         "saved_together": "together_weight",
-        "opened_together": "sitting_weight",
+        "co_viewed": "sitting_weight",
         "same_link": "link_weight",
         "collaborative": "collaborative_weight",
     }

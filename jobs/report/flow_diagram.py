@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.report.formatting import count, seconds, short, size
 from jobs.report.layout import Line, Place, lay_out
-from jobs.report.run_snapshot import JobRun, Moment, end
+from jobs.report.run_snapshot import JobRun, RunSnapshot, end
 from jobs.schema.job import Job
 
 _STATUS = {"ok": "ran", "warned": "ran, with a warning", "failed": "failed", "missing": "did not run"}
@@ -70,7 +70,7 @@ class Step:
         return f"pinlake run {self.job.name}" + (f" --as-of {day} --force" if day else "")
 
 
-def steps(moment: Moment, docs: Path | None, page: Path) -> list[Step]:
+def steps(moment: RunSnapshot, docs: Path | None, page: Path) -> list[Step]:
     """Return the rows of the picture.
 
     Args:
@@ -101,7 +101,7 @@ def link(target: Path, page: Path) -> str:
     return Path(os.path.relpath(target.resolve(), page.resolve().parent)).as_posix()
 
 
-def summary(moment: Moment) -> str:
+def summary(moment: RunSnapshot) -> str:
     """Return how many jobs ran and how long they took in all."""
     rows = [run.row for run in moment.runs if run.row]
     if not rows:

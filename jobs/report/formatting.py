@@ -24,7 +24,7 @@ BESIDE = {
     "related_pins": "related pins as shown",
     "looks_alike": "looks alike, alone",
     "saved_together": "saved together, alone",
-    "opened_together": "opened together, alone",
+    "co_viewed": "opened together, alone",
     "same_link": "same link, alone",
     "collaborative": "saved by the same people, alone",
     "popular": "popular in the category",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jobs.report.formatting import count, day, percent, size
 from jobs.report.intake import Fault, Held
 from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
-from jobs.report.run_snapshot import Generation, JobRun, Moment, Row
+from jobs.report.run_snapshot import Generation, JobRun, Row, RunSnapshot
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Headline:
     verdicts: tuple[Verdict, ...]
 
 
-def headline(moment: Moment, quality: Quality | None, faults: Sequence[Fault], held: Sequence[Held]) -> Headline:
+def headline(moment: RunSnapshot, quality: Quality | None, faults: Sequence[Fault], held: Sequence[Held]) -> Headline:
     """Return the first screen's sentences."""
     tone, title, lead = _outcome(moment, quality)
     verdicts = (_published(moment), _quality(moment, quality), _checks(moment), _input(moment, faults, held))
     return Headline(tone, title, lead, verdicts)
 
 
-def _outcome(moment: Moment, quality: Quality | None) -> tuple[str, str, str]:
+def _outcome(moment: RunSnapshot, quality: Quality | None) -> tuple[str, str, str]:
     what = f"for {day(moment.cut)}" if moment.cut else "of ingest"
     generation = moment.generation
     if generation and generation.status == "refused":
@@ -58,7 +58,7 @@ def _outcome(moment: Moment, quality: Quality | None) -> tuple[str, str, str]:
     return "good", title, _lead(moment, generation, quality)
 
 
-def _lead(moment: Moment, generation: Generation, quality: Quality | None) -> str:
+def _lead(moment: RunSnapshot, generation: Generation, quality: Quality | None) -> str:
     judged = (
         {
             "better": "The newest feeds that can be judged beat popularity, beyond chance. ",
@@ -77,7 +77,7 @@ def _lead(moment: Moment, generation: Generation, quality: Quality | None) -> st
     return f"{judged}{fine} {serving}."
 
 
-def still(moment: Moment) -> str:
+def still(moment: RunSnapshot) -> str:
     """Return what is served in spite of a failure."""
     if moment.served is None:
         return "Nothing has been published before, so nothing is served."
@@ -94,7 +94,7 @@ def surfaces(generation: Generation | None) -> dict[str, int]:
     return {name: found.get(name, {}).get("keys", 0) for name in names}
 
 
-def _published(moment: Moment) -> Verdict:
+def _published(moment: RunSnapshot) -> Verdict:
     generation = moment.generation
     if generation is None:
         tone = "bad" if moment.failed else "none"
@@ -111,7 +111,7 @@ def _published(moment: Moment) -> Verdict:
     return Verdict("good", "Published", text, "feeds")
 
 
-def _quality(moment: Moment, quality: Quality | None) -> Verdict:
+def _quality(moment: RunSnapshot, quality: Quality | None) -> Verdict:
     feed = quality.of(FEED, "hr") if quality else None
     popular = quality.of(POPULARITY, "hr") if quality else None
     if quality is None or feed is None or popular is None:
@@ -141,7 +141,7 @@ def interval(found: Figure) -> str:
     return f"{max(found.lower, 0) * 100:.1f} to {found.upper * 100:.1f} %"
 
 
-def _checks(moment: Moment) -> Verdict:
+def _checks(moment: RunSnapshot) -> Verdict:
     broken = [check for run in moment.runs for check in run.broken]
     critical = [check for check in broken if check["severity"] == "critical"]
     all_ = sum(len(run.checks) for run in moment.runs)
@@ -160,7 +160,7 @@ def _named(checks: Sequence[Row]) -> str:
     return "; ".join(rows) + more + "."
 
 
-def _input(moment: Moment, faults: Sequence[Fault], held: Sequence[Held]) -> Verdict:
+def _input(moment: RunSnapshot, faults: Sequence[Fault], held: Sequence[Held]) -> Verdict:
     rows = ingest_counts(moment)
     read, bad = rows.get("read", 0), sum(fault.new for fault in faults)
     if held:
@@ -181,7 +181,7 @@ def _input(moment: Moment, faults: Sequence[Fault], held: Sequence[Held]) -> Ver
     )
 
 
-def ingest_counts(moment: Moment) -> dict[str, int]:
+def ingest_counts(moment: RunSnapshot) -> dict[str, int]:
     """Return what the runs of ingest counted, added up."""
     total: dict[str, int] = {}
     for run in _ingest(moment):
@@ -190,5 +190,5 @@ def ingest_counts(moment: Moment) -> dict[str, int]:
     return total
 
 
-def _ingest(moment: Moment) -> list[JobRun]:
+def _ingest(moment: RunSnapshot) -> list[JobRun]:
     return [run for run in moment.runs if run.job.stage == "ingest"]

@@ -79,7 +79,7 @@ def needs(jobs: Iterable[Job]) -> dict[str, set[str]]:
     """Return, for each job, the jobs whose tables it reads; those of an earlier cut are another's."""
     known = list(jobs)
     names = {job.name for job in known}
-    return {job.name: {s for read in (*job.reads, *job.if_there) for s in _makers(read)} & names for job in known}
+    return {job.name: {s for read in (*job.reads, *job.optional_reads) for s in _makers(read)} & names for job in known}
 
 
 def _makers(read: str) -> list[str]:

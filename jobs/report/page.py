@@ -17,7 +17,7 @@ from jobs.report.intake import read_faults, read_held
 from jobs.report.neighbours import Audit, read_audit
 from jobs.report.quality import Quality, read_quality
 from jobs.report.related import Related, read_related
-from jobs.report.run_snapshot import Moment, find
+from jobs.report.run_snapshot import RunSnapshot, find
 from jobs.report.samples import choose_people, sample_feed, sample_related
 from jobs.report.tiles import Album, template
 
@@ -42,7 +42,7 @@ class Places:
     """Great Expectations' Data Docs; linked where they are there."""
 
 
-def write_report(places: Places, reader: "Reader | None", wanted: str | None = None) -> tuple[Path, Moment]:
+def write_report(places: Places, reader: "Reader | None", wanted: str | None = None) -> tuple[Path, RunSnapshot]:
     """Write the report of a run and return its path and what it is of.
 
     Args:
@@ -71,7 +71,7 @@ def _current(reader: "Reader | None") -> str | None:
         return None  # nothing has been published
 
 
-def _render(tables: Tables, moment: Moment, reader: "Reader | None", places: Places, path: Path) -> str:
+def _render(tables: Tables, moment: RunSnapshot, reader: "Reader | None", places: Places, path: Path) -> str:
     album = Album(places.images)
     runs = [run.row["run_id"] for run in moment.runs if run.row and run.job.stage == "ingest"]
     quality, no_quality = _or_why(lambda: _quality(tables, moment))
@@ -112,19 +112,19 @@ def _or_why(read: Callable[[], Any]) -> tuple[Any, str]:
         return None, str(error)
 
 
-def _quality(tables: Tables, moment: Moment) -> Quality | None:
+def _quality(tables: Tables, moment: RunSnapshot) -> Quality | None:
     return read_quality(tables, moment.cut, moment.version("ranking.evaluations")) if moment.cut else None
 
 
-def _funnel(tables: Tables, moment: Moment) -> Funnel | None:
+def _funnel(tables: Tables, moment: RunSnapshot) -> Funnel | None:
     return read_funnel(tables, moment.cut, moment.version("ranking.ranked")) if moment.cut else None
 
 
-def _audit(tables: Tables, moment: Moment) -> Audit | None:
+def _audit(tables: Tables, moment: RunSnapshot) -> Audit | None:
     return read_audit(tables, moment.cut, moment.version("visual.neighbour_recall")) if moment.cut else None
 
 
-def _related(tables: Tables, moment: Moment) -> Related | None:
+def _related(tables: Tables, moment: RunSnapshot) -> Related | None:
     return read_related(tables, moment.cut, moment.version("visual.related_evaluations")) if moment.cut else None
 
 
@@ -139,7 +139,7 @@ def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:
     return drawn
 
 
-def _samples(tables: Tables, moment: Moment, reader: "Reader | None", album: Album) -> Context:
+def _samples(tables: Tables, moment: RunSnapshot, reader: "Reader | None", album: Album) -> Context:
     """Return sample feeds of the cut's generation; of what is still served where the cut has none in the store."""
     mine = moment.generation if moment.generation and moment.generation.status == "served" else None
     generation = mine or moment.served

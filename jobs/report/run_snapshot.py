@@ -58,7 +58,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Moment:
+class RunSnapshot:
     """What a report is of."""
 
     cut: date | None
@@ -91,7 +91,7 @@ class Moment:
         return max((row["output_version"] for row in rows if row["output_version"] is not None), default=None)
 
 
-def find(tables: Tables, wanted: str | None = None, current: str | None = None) -> Moment:
+def find(tables: Tables, wanted: str | None = None, current: str | None = None) -> RunSnapshot:
     """Return what to report on.
 
     Args:
@@ -117,7 +117,7 @@ def find(tables: Tables, wanted: str | None = None, current: str | None = None) 
         served = [event for event in served if event.name == current] or [
             Generation(current, None, "served", datetime.now(UTC))  # loaded from another lake
         ]
-    return Moment(
+    return RunSnapshot(
         cut=cut,
         until=until,
         runs=tuple(

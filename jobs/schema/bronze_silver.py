@@ -18,7 +18,7 @@ from jobs.schema.columns import (
     Column,
 )
 from jobs.schema.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 
 OBJECT = Column(
     "object",
@@ -37,7 +37,7 @@ LEDGER = Table(
     grain="one row per row of a source file; an update that changes the key is two: its delete and its insert",
     keys=("table", "object", "row_no", "op"),
     partition=("table",),
-    time=Time.LOG,
+    time=AsOf.LOG,
     columns=(
         Column("table", "string", "Source table, schema.table as TiDB names it.", nullable=False),
         Column("op", "string", "S snapshot row, I insert, U update, D delete.", nullable=False),
@@ -63,7 +63,7 @@ KAFKA = Table(
     grain="one row per message and place it was found at",
     keys=("topic", "object", "row_no"),
     partition=("topic",),
-    time=Time.LOG,
+    time=AsOf.LOG,
     columns=(
         Column(
             "layout",
@@ -94,7 +94,7 @@ def _app(name: str, comment: str, keys: str, personal: str, *columns: Column) ->
         grain=f"one row per {keys.replace(' ', ' and ')}, tombstones included",
         keys=tuple(keys.split()),
         columns=(*columns, COMMIT_TS, OP_RANK, DELETED),
-        time=Time.STATE,
+        time=AsOf.STATE,
         source=f"app.{name}",
         optional=name in {"board_follows", "user_follows", "blocks"},
         personal=tuple(personal.split()),
@@ -192,7 +192,7 @@ PIN_EVENTS = Table(
     grain="one row per event_id",
     keys=("event_id",),
     partition=("ds",),
-    time=Time.EVENTS,
+    time=AsOf.EVENTS,
     optional=True,
     columns=(
         EVENT_ID,
@@ -216,7 +216,7 @@ SEARCHES = Table(
     grain="one row per event_id",
     keys=("event_id",),
     partition=("ds",),
-    time=Time.EVENTS,
+    time=AsOf.EVENTS,
     optional=True,
     personal=("query",),
     columns=(EVENT_ID, USER_ID, Column("query", "string", "Text typed."), TS, DS),
@@ -227,7 +227,7 @@ PIN_EMBEDDINGS = Table(
     grain="one row per pin, model and ts",
     keys=("pin_id", "model", "ts"),
     partition=("ds",),
-    time=Time.NEWEST,
+    time=AsOf.LATEST,
     optional=True,
     columns=(
         PIN_ID,

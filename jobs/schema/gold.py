@@ -111,7 +111,7 @@ PIN_NEIGHBOURS = gold(
     SCORE.means("Cosine of the two embeddings, 1 for equal."),
 )
 NEIGHBOUR_CELLS = gold(
-    "neighbour_cells",
+    "ann_index",
     "The index that neighbours are searched in: cells of an inverted file. Empty where all pins can be compared.",
     "one row per cell",
     "cell",
@@ -268,7 +268,7 @@ RELATED_PAIRS = gold(
     Column("co_saves", "int", "Public boards that hold both pins."),
     Column("looks_alike", "float", "Cosine times place among the nearest, 0 to 1; null where it is not among them."),
     Column("saved_together", "float", "Co-save rate as a share of the pin's best, times trust; null without."),
-    Column("opened_together", "float", "The same of sittings in which people opened both; null without."),
+    Column("co_viewed", "float", "The same of sittings in which people opened both; null without."),
     Column("same_link", "float", "1 where both lead to one page; else null."),
     Column(
         "collaborative",
@@ -288,7 +288,7 @@ RELATED_PINS = gold(
     Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
     Column("co_saves", "int", "Public boards that hold both pins."),
     REASON.means(
-        "looks_alike, saved_together, both, opened_together, same_link, collaborative, duplicate (from the list of a "
+        "looks_alike, saved_together, both, co_viewed, same_link, collaborative, duplicate (from the list of a "
         "near-duplicate), or popular (of the category)."
     ),
 )

@@ -1,7 +1,7 @@
 """Silver's tables of pictures: what ingest found out about the files that pins name. The bytes stay where they are."""
 
 from jobs.schema.columns import RUN_ID, Column
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 
 _SIGNATURE = Column("image_signature", "string", "Hex digest naming the image file.", nullable=False)
 
@@ -10,7 +10,7 @@ IMAGE_FEATURES = Table(
     comment="What pictures look like, in numbers: hash, colours, style. A row a picture file, named by its signature.",
     grain="one row per image_signature, and one more for each day its file was missing",
     keys=("image_signature", "at"),
-    time=Time.FACT,
+    time=AsOf.STATIC,
     optional=True,
     columns=(
         _SIGNATURE,
@@ -35,7 +35,7 @@ IMAGE_EMBEDDINGS = Table(
     comment="What an ONNX model makes of pictures, where embeddings are computed here. A row a picture file and model.",
     grain="one row per image_signature and model, and one more for each day its file was missing",
     keys=("image_signature", "model", "at"),
-    time=Time.FACT,
+    time=AsOf.STATIC,
     optional=True,
     columns=(
         _SIGNATURE,

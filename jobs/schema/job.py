@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # flow.py must stay importable without Spark
     from pyspark.sql import DataFrame, SparkSession
 
     from jobs.lake.delta import Lake
-    from jobs.lake.scratch import Keeping
+    from jobs.lake.scratch import ScratchSpace
 
 Tables = Mapping[str, "DataFrame"]
 """Inputs by the very names in the job's `reads`."""
@@ -30,7 +30,7 @@ class Context:
     settings: Settings
     as_of: date
     """The cut: nothing from this day's 00:00 UTC on may be used."""
-    keep: "Keeping | None" = field(default=None, compare=False)
+    keep: "ScratchSpace | None" = field(default=None, compare=False)
     """Where a long job keeps what it has done so far, so that one that was killed goes on from there; None: nowhere."""
 
     @property
@@ -49,7 +49,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ActionResult:
     """What an action did."""
 
     rows: int = 0
@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Work:
+class ActionContext:
     """What an action gets to work with."""
 
     spark: "SparkSession"
@@ -70,9 +70,9 @@ class Work:
     progress: Callable[[str], None]
     """Shows a person what is going on: ``progress("3 of 7 tables")``."""
     judge: Callable[[str, Mapping[str, float | None]], None]
-    """Judges measured numbers by a suite: ``judge("generation", {"coverage": .98})``; ValidationFailed if critical."""
+    """Validates metrics by a suite: ``judge("generation", {"coverage": .98})``; ValidationFailedError if critical."""
     judge_table: Callable[[str, "DataFrame"], None]
-    """Judges rows about to be merged by the table's suite, if it has one; ValidationFailed if critical."""
+    """Judges rows about to be merged by the table's suite, if it has one; ValidationFailedError if critical."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said: ticdc, dumpling, kafka, force …"""
     made: Callable[[str], "DataFrame | None"] = lambda _: None
@@ -91,7 +91,7 @@ class Job:
     """module:function, imported when run."""
     reads: tuple[str, ...] = ()
     """Tables read at the cut; `name@horizon` as of horizon_days before it, `name@yesterday` as of the day before."""
-    if_there: tuple[str, ...] = ()
+    optional_reads: tuple[str, ...] = ()
     """Tables read where an earlier run made them; no run is planned for their sake, and without one they are empty."""
     writes: str | None = None
     """Table written; None for an action."""

@@ -1,7 +1,7 @@
 """The ops tables: what the platform did, judged, refused and served."""
 
 from jobs.schema.columns import RUN_ID, Column
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 
 
 def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Table:
@@ -11,7 +11,7 @@ def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Ta
         grain=grain,
         keys=tuple(keys.split()),
         columns=columns,
-        time=Time.LOG,
+        time=AsOf.LOG,
     )
 
 

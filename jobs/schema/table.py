@@ -6,7 +6,7 @@ from enum import StrEnum
 from jobs.schema.columns import AS_OF, Column
 
 
-class Time(StrEnum):
+class AsOf(StrEnum):
     """How a table answers "as of that instant"."""
 
     STATE = "state"
@@ -15,10 +15,10 @@ class Time(StrEnum):
     EVENTS = "events"
     """Append-only facts with `ts`; the past is a filter."""
 
-    NEWEST = "newest"
+    LATEST = "newest"
     """Versions of one thing with `ts`; the past is the newest row per key before the cut."""
 
-    FACT = "fact"
+    STATIC = "fact"
     """What is so at any time, such as what a file under a name that never changes holds; read whole."""
 
     PARTITION = "partition"
@@ -37,7 +37,7 @@ class Table:
     grain: str
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
-    time: Time
+    time: AsOf
     partition: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
     """Columns with personal data, for masking and erasure."""
@@ -60,7 +60,7 @@ class Table:
         return self.name.replace(".", "/", 1)
 
     @property
-    def low_protocol(self) -> bool:
+    def portable(self) -> bool:
         """Return whether every Delta reader must be able to read it (no deletion vectors)."""
         return self.layer in {"gold", "ops"}
 
@@ -78,7 +78,7 @@ def gold(name: str, comment: str, grain: str, keys: str, *columns: Column, slice
         grain=grain,
         keys=("as_of", *keys.split()),
         columns=(AS_OF, *columns),
-        time=Time.PARTITION,
+        time=AsOf.PARTITION,
         partition=partition,
         slice=slice_,
         optional=True,

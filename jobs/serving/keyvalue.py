@@ -20,12 +20,12 @@ from uuid import uuid4
 
 import zstandard
 
-from jobs.common.errors import ConcurrentRun, StoreError
+from jobs.common.errors import ConcurrentRunError, StoreError
 from jobs.serving.codec import MANIFEST_KEY, decode_pointer, encode_pointer
 from jobs.serving.layout import INDEX, PARTS, KeyValueOpened, full, list_key, listed, pack
 from jobs.serving.models import Pointer
 from jobs.serving.servers import Server
-from jobs.serving.stores import Access, Opened, Pair, Part, Store, checked_name
+from jobs.serving.stores import Access, GenerationHandle, Pair, Part, Store, checked_name
 
 BLOCK = 512
 """Pairs sent in one round trip, and keys in one block of a part's list: 512 keys of 250 bytes fit any item limit."""
@@ -72,7 +72,7 @@ class KeyValueStore(Store):
             checksum += sum(zlib.crc32(value, zlib.crc32(key)) for key, value in block)
         return Part(f"{part}:{blocks}" if keys else "", keys, size, checksum % 2**64)
 
-    def gather(self, generation: str, parts: Sequence[Part]) -> None:
+    def stage(self, generation: str, parts: Sequence[Part]) -> None:
         """Write the index: the parts of the receipts, by their first key."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None:
@@ -88,7 +88,7 @@ class KeyValueStore(Store):
         index = json.dumps([entry[1:] for entry in sorted(found)]).encode()
         self.server.put_many([(full(prefix, INDEX), zstandard.compress(index))])
 
-    def seal(self, generation: str, manifest: bytes) -> None:
+    def commit(self, generation: str, manifest: bytes) -> None:
         """Store the manifest, then name the generation among the sealed ones."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None or self._parts(prefix) is None:
@@ -105,7 +105,7 @@ class KeyValueStore(Store):
 
         self._change(sealed)
 
-    def open(self, generation: str) -> Opened:
+    def open(self, generation: str) -> GenerationHandle:
         """Open a sealed generation, or a gathered one."""
         prefix, parts = self._found(generation)
         return KeyValueOpened(self.server, prefix, parts)
@@ -114,16 +114,16 @@ class KeyValueStore(Store):
         """Return the keys that the index says were loaded; whether their values are there is for reading back."""
         return sum(keys for _, _, keys in self._found(generation)[1])
 
-    def remedy(self, holders: Sequence[str]) -> str:
+    def hint(self, holders: Sequence[str]) -> str:
         """Ask the servers how they stand."""
-        return self.server.remedy(holders)
+        return self.server.hint(holders)
 
     def read_pointer(self) -> Pointer | None:
         """Return the pointer."""
         record = self.server.record("pointer")
         return decode_pointer(record[1]) if record else None
 
-    def flip(self, expected: Pointer | None, generation: str) -> Pointer:
+    def promote(self, expected: Pointer | None, generation: str) -> Pointer:
         """Compare and set on the server: the pointer's epoch is its revision."""
         now = self.read_pointer()
         if now == expected and generation not in self._directory()["sealed"]:
@@ -132,7 +132,7 @@ class KeyValueStore(Store):
         moved = Pointer(epoch + 1, generation, previous, time.time_ns() // 1_000_000)
         if now != expected or not self.server.swap("pointer", epoch, encode_pointer(moved)):
             at = self.read_pointer()
-            raise ConcurrentRun(
+            raise ConcurrentRunError(
                 f"The pointer of {self.server} moved meanwhile: expected {expected or 'none'}, it is at "
                 f"{at or 'none'}. Nothing was changed; run again."
             )
@@ -157,7 +157,7 @@ class KeyValueStore(Store):
         if generation in self._directory()["sealed"]:
             self._change(dropped)
 
-    def sweep(self) -> list[str]:
+    def gc(self) -> list[str]:
         """Remove what interrupted loads left, and generations dropped longer ago than `grace_seconds`."""
         self._forget_loads(self._directory()["loading"])
         old = [p for p, at in self._directory()["dropped"].items() if time.time() - at >= self.grace_seconds]
@@ -220,7 +220,7 @@ class KeyValueStore(Store):
             change(directory)
             if self.server.swap("directory", revision, json.dumps(directory).encode()):
                 return
-        raise ConcurrentRun(f"The directory of {self.server} kept changing under this run: run again.")
+        raise ConcurrentRunError(f"The directory of {self.server} kept changing under this run: run again.")
 
     def _there(self) -> str:
         return ", ".join(self.generations()) or "none"

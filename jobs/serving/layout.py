@@ -10,13 +10,13 @@ import zstandard
 
 from jobs.serving.codec import MANIFEST_KEY
 from jobs.serving.servers import Server
-from jobs.serving.stores import Opened, Pair
+from jobs.serving.stores import GenerationHandle, Pair
 
 PARTS, INDEX = b"parts", b"index"
 _SHARED = (b"fb:", MANIFEST_KEY)
 
 
-class KeyValueOpened(Opened):
+class KeyValueOpened(GenerationHandle):
     """One generation by its prefix."""
 
     def __init__(self, server: Server, prefix: str, parts: Sequence[tuple[str, int, int]]) -> None:
@@ -32,9 +32,9 @@ class KeyValueOpened(Opened):
         """Return the values of `keys`, in order, in one round trip."""
         return self._server.get_many([full(self._prefix, key) for key in keys]) if keys else []
 
-    def holder(self, key: bytes) -> str:
+    def node_for(self, key: bytes) -> str:
         """Return the server that has `key`."""
-        return self._server.holder(full(self._prefix, key))
+        return self._server.node_for(full(self._prefix, key))
 
     def scan(self, prefix: bytes) -> Iterator[Pair]:
         """Yield pairs whose key starts with `prefix`, ascending; what the server has lost is left out."""

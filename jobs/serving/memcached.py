@@ -67,11 +67,11 @@ class Memcached(Server):
         """Return the node that has `key`."""
         return str(self._ring.get_node(_named(key).decode("latin-1")))
 
-    def holder(self, key: bytes) -> str:
+    def node_for(self, key: bytes) -> str:
         """Return the key's node."""
         return self.node_of(key)
 
-    def remedy(self, holders: Sequence[str]) -> str:
+    def hint(self, holders: Sequence[str]) -> str:
         """Tell each node's memory and evictions."""
         told = "; ".join(f"{node} {self._told(node)}" for node in holders)
         return (

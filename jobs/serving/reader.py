@@ -30,13 +30,13 @@ from jobs.serving.codec import (
 )
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Feed, PinCard, Pointer, Related
-from jobs.serving.stores import Access, Opened, Store, open_store
+from jobs.serving.stores import Access, GenerationHandle, Store, open_store
 
 
 class View:
     """One generation: whatever is asked of it comes from that one."""
 
-    def __init__(self, generation: str, opened: Opened) -> None:
+    def __init__(self, generation: str, opened: GenerationHandle) -> None:
         self.generation = generation
         self.opened = opened
         self.users = 0

@@ -32,7 +32,7 @@ RELATED = {
     "looks_alike": "looks alike",
     "saved_together": "saved together",
     "both": "looks alike, saved together",
-    "opened_together": "opened together",
+    "co_viewed": "opened together",
     "same_link": "leads to the same page",
     "collaborative": "saved by the same people",
     "duplicate": "goes with the same picture",

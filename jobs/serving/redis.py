@@ -54,11 +54,11 @@ class Redis(Server):
         kept = ("node", "timeout", "_password", "_access")
         return {name: value for name, value in self.__dict__.items() if name in kept}
 
-    def holder(self, _key: bytes) -> str:
+    def node_for(self, _key: bytes) -> str:
         """Return the one server."""
         return self.node
 
-    def remedy(self, _holders: Sequence[str]) -> str:
+    def hint(self, _holders: Sequence[str]) -> str:
         """Tell its memory and evictions."""
         with self._strict():
             now = self._client.info()

@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from jobs.common.errors import ConcurrentRun, StoreError
+from jobs.common.errors import ConcurrentRunError, StoreError
 from jobs.common.locks import locked
 from jobs.serving.codec import MANIFEST_KEY, decode_pointer, encode_pointer
 from jobs.serving.files import sync_folder, write_durably
 from jobs.serving.models import Pointer
-from jobs.serving.stores import NAME, Opened, Pair, Part, Store, checked_name
+from jobs.serving.stores import NAME, GenerationHandle, Pair, Part, Store, checked_name
 
 _LOADING, _DROPPING = ".loading", ".dropping"
 
 
-class RocksOpened(Opened):
+class RocksOpened(GenerationHandle):
     """One database, open read-only."""
 
     def __init__(self, folder: Path) -> None:
@@ -49,7 +49,7 @@ class RocksOpened(Opened):
         with _store_errors(f"read {self._folder}"):
             return list(self._db.get(list(keys))) if keys else []
 
-    def holder(self, _key: bytes) -> str:
+    def node_for(self, _key: bytes) -> str:
         """Return the folder: one has all."""
         return self._folder
 
@@ -113,7 +113,7 @@ class RocksStore(Store):
                 writer.finish()
         return Part(name if keys else "", keys, size, checksum % 2**64)
 
-    def gather(self, generation: str, parts: Sequence[Part]) -> None:
+    def stage(self, generation: str, parts: Sequence[Part]) -> None:
         """Link the files of the receipts into a fresh database."""
         from rocksdict import IngestExternalFileOptions
 
@@ -125,7 +125,7 @@ class RocksStore(Store):
             if names := [str(folder / "parts" / part.name) for part in parts if part.name]:
                 db.ingest_external_file(names, how)
 
-    def seal(self, generation: str, manifest: bytes) -> None:
+    def commit(self, generation: str, manifest: bytes) -> None:
         """Put the manifest in, then give the database its final name."""
         folder = self._loading(generation)
         if not (folder / "db").is_dir():
@@ -138,7 +138,7 @@ class RocksStore(Store):
         sync_folder(self.root)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def open(self, generation: str) -> Opened:
+    def open(self, generation: str) -> GenerationHandle:
         """Open a sealed generation, or a gathered one."""
         final, gathered = self._final(generation), self._loading(generation) / "db"
         for folder in (final, gathered):
@@ -153,7 +153,7 @@ class RocksStore(Store):
         with RocksOpened(folder if sealed else self._loading(generation) / "db") as opened:
             return opened.entries() - sealed
 
-    def remedy(self, holders: Sequence[str]) -> str:
+    def hint(self, holders: Sequence[str]) -> str:
         """Name what can take values out of a folder."""
         return f"Was something removed from {', '.join(holders)}, or is the disk failing?"
 
@@ -166,12 +166,12 @@ class RocksStore(Store):
         except OSError as error:
             raise StoreError(f"The pointer in {self.root} cannot be read: {error}.") from error
 
-    def flip(self, expected: Pointer | None, generation: str) -> Pointer:
+    def promote(self, expected: Pointer | None, generation: str) -> Pointer:
         """Compare, write beside, sync, rename; under a lock, for the two steps must be one."""
         with locked(self.root / "pointer.lock"):
             now = self.read_pointer()
             if now != expected:
-                raise ConcurrentRun(
+                raise ConcurrentRunError(
                     f"The pointer of {self.root} moved meanwhile: expected {expected or 'none'}, it is at "
                     f"{now or 'none'}. Nothing was changed; run again."
                 )
@@ -200,7 +200,7 @@ class RocksStore(Store):
             final.rename(going)
         shutil.rmtree(going, ignore_errors=True)
 
-    def sweep(self) -> list[str]:
+    def gc(self) -> list[str]:
         """Remove loading and dropping folders."""
         left = [p for p in sorted(self.root.glob("*")) if p.is_dir() and p.suffix in {_LOADING, _DROPPING}]
         for folder in left:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from jobs.common.errors import ConcurrentRun, StoreError
+from jobs.common.errors import ConcurrentRunError, StoreError
 
 PREFIX = b"pinlake:"
 """What every key on a server starts with: the server may have other users."""
@@ -24,11 +24,11 @@ class Server(ABC):
         """Return what a person knows it by: kind and addresses, never a password."""
 
     @abstractmethod
-    def holder(self, key: bytes) -> str:
+    def node_for(self, key: bytes) -> str:
         """Return the address of the server that has `key`."""
 
     @abstractmethod
-    def remedy(self, holders: Sequence[str]) -> str:
+    def hint(self, holders: Sequence[str]) -> str:
         """Say how the servers at these addresses stand, which lost values, and what to change."""
 
     @abstractmethod
@@ -57,12 +57,12 @@ class Server(ABC):
 
     @abstractmethod
     def lock(self, name: str, seconds: int) -> AbstractContextManager[None]:
-        """Hold a lock; ConcurrentRun if it is held. It is gone `seconds` after its holder died."""
+        """Hold a lock; ConcurrentRunError if it is held. It is gone `seconds` after its holder died."""
 
 
-def busy(server: Server, seconds: int) -> ConcurrentRun:
+def busy(server: Server, seconds: int) -> ConcurrentRunError:
     """Return the error of a publisher who finds the lock held."""
-    return ConcurrentRun(
+    return ConcurrentRunError(
         f"Another publisher is at work on {server}: wait until it is done, then run again. If it was killed, its lease "
         f"ends {seconds} seconds later."
     )

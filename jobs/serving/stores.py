@@ -43,7 +43,7 @@ class Part:
     """Sum of crc32(key + value), modulo 2^64."""
 
 
-class Opened(ABC):
+class GenerationHandle(ABC):
     """One generation, open for reading. Safe to use from several threads."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Opened(ABC):
         """Return the values of `keys`, in order."""
 
     @abstractmethod
-    def holder(self, key: bytes) -> str:
+    def node_for(self, key: bytes) -> str:
         """Return where `key` lies, as a person knows it: a folder, or the server of several that has it."""
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Store(ABC):
 
     @abstractmethod
     def lease(self) -> AbstractContextManager[None]:
-        """Hold off every other publisher; ConcurrentRun if one is at work."""
+        """Hold off every other publisher; ConcurrentRunError if one is at work."""
 
     @abstractmethod
     def begin(self, generation: str) -> None:
@@ -100,15 +100,15 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def gather(self, generation: str, parts: Sequence[Part]) -> None:
+    def stage(self, generation: str, parts: Sequence[Part]) -> None:
         """Make the parts readable through `open`, for verification. Readers still cannot see them."""
 
     @abstractmethod
-    def seal(self, generation: str, manifest: bytes) -> None:
+    def commit(self, generation: str, manifest: bytes) -> None:
         """Store the manifest under `m:`; from here on the generation is whole."""
 
     @abstractmethod
-    def open(self, generation: str) -> Opened:
+    def open(self, generation: str) -> GenerationHandle:
         """Open a sealed or gathered generation; StoreError if it is not there."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Store(ABC):
         """Return the keys of a generation, its manifest excluded."""
 
     @abstractmethod
-    def remedy(self, holders: Sequence[str]) -> str:
+    def hint(self, holders: Sequence[str]) -> str:
         """Say what to look at, and what to change, where these holders lost values."""
 
     @abstractmethod
@@ -124,11 +124,11 @@ class Store(ABC):
         """Return the pointer, None before the first flip; StoreError if it is damaged."""
 
     @abstractmethod
-    def flip(self, expected: Pointer | None, generation: str) -> Pointer:
+    def promote(self, expected: Pointer | None, generation: str) -> Pointer:
         """Move the pointer to a sealed generation if it still is what the caller last read.
 
         Raises:
-            ConcurrentRun: somebody moved it meanwhile.
+            ConcurrentRunError: somebody moved it meanwhile.
             StoreError: the generation is not sealed.
         """
 
@@ -141,7 +141,7 @@ class Store(ABC):
         """Remove a generation, half-loaded or sealed; StoreError if it is the served one."""
 
     @abstractmethod
-    def sweep(self) -> list[str]:
+    def gc(self) -> list[str]:
         """Remove what interrupted loads left and what was dropped, and return the names. Call it under the lease."""
 
 

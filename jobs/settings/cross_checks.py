@@ -26,7 +26,7 @@ def _pools(settings: "Settings") -> Iterator[str]:
             f"visual.pool = {visual.pool} is below visual.related_length = {visual.related_length}: a list is chosen "
             "from the pool and would have no more pins; raise pool or lower related_length"
         )
-    weights = [name for name in type(visual).model_fields if name.endswith("_weight") and name != "worth_weight"]
+    weights = [name for name in type(visual).model_fields if name.endswith("_weight") and name != "save_rate_weight"]
     if not any(getattr(visual, name) for name in weights):
         names = ", ".join(f"visual.{name}" for name in weights)
         yield f"all of {names} are 0, so that nothing is related to anything; raise one"

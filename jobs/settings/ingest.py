@@ -27,7 +27,7 @@ class Dumpling(Section):
     """Whether each file begins with the column names (--no-header)."""
 
 
-class Tolerance(Section):
+class ErrorThreshold(Section):
     """How many rows of a table may be unreadable: with more of them, by both measures, the table is held.
 
     A file of which nothing can be read holds its table however small it is, unless `ratio` is 1.
@@ -50,7 +50,7 @@ class TableRules(Section):
     """Generated columns that silver leaves out, whether rows have them or not."""
     exclude: bool = False
     """Whether to leave the table out."""
-    quarantine: Tolerance | None = None
+    quarantine: ErrorThreshold | None = None
     """Instead of ingest.quarantine."""
     timezone: str | None = None
     """Zone of its TIMESTAMP values, instead of the feed's."""
@@ -231,7 +231,7 @@ class Ingest(Section):
     """Secret of the hashes that stand for masked values; from the environment only."""
     parallel_tables: int = Field(2, ge=1)
     """Silver tables merged at the same time."""
-    quarantine: Tolerance = Tolerance()
+    quarantine: ErrorThreshold = ErrorThreshold()
     """How many rows of a table may be unreadable before it is held."""
     dump: Dumpling = Dumpling()
     """How the snapshot's CSV was written."""

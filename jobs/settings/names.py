@@ -101,9 +101,9 @@ def _parameters(settings: "Settings", expectations: Path) -> Iterator[tuple[str,
 
 def _topics(settings: "Settings") -> Iterator[tuple[str, str]]:
     from jobs.schema.bronze_silver import SILVER
-    from jobs.schema.table import Time
+    from jobs.schema.table import AsOf
 
-    events = {t.name.removeprefix("silver.") for t in SILVER if t.time in {Time.EVENTS, Time.NEWEST}}
+    events = {t.name.removeprefix("silver.") for t in SILVER if t.time in {AsOf.EVENTS, AsOf.LATEST}}
     for topic, rules in settings.ingest.topics.items():
         key = f"ingest.topics.{topic}"
         if rules.table is not None and rules.table not in events:

@@ -37,7 +37,7 @@ class Platform(Section):
     """DEBUG, INFO, WARNING or ERROR, for our own log lines."""
     parallel_jobs: int = Field(2, ge=1)
     """Jobs of the flow that run at once where neither needs the other: small jobs wait more than they work."""
-    keep_mb: int = Field(256, ge=0)
+    cache_mb: int = Field(256, ge=0)
     """Largest table or result, in MiB of its files, that a session reads once and keeps in Spark's blocks; 0: none."""
     spark: Spark = Spark()
     """The Spark session."""

@@ -36,7 +36,7 @@ class Ranker(Section):
     """With fewer labelled proposals there is no model: candidates are scored by their ranks in the sources."""
     max_rows: int = Field(50_000_000, ge=1)
     """Labelled proposals learned from at most; above it a sample by hash."""
-    unmet_share: float = Field(0.2, ge=0, le=1)
+    unseen_negative_rate: float = Field(0.2, ge=0, le=1)
     """Share, by hash, of the proposals the user never met that count as refused; 0 learns from those met alone."""
     node_rows: int = Field(2_000_000, ge=0)
     """Up to as many rows xgboost trains on one node; above it xgboost.spark trains on the cluster."""

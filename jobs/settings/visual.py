@@ -76,7 +76,7 @@ class Visual(Section):
     """Fewest saves of a pin that collaborative filtering is asked about: of fewer it knows little."""
     collaborative_pins: int = Field(1_000_000, ge=2)
     """Pins compared by their factors, the most saved ones; each executor holds the factors of all."""
-    worth_weight: float = Field(1.0, ge=0, le=2)
+    save_rate_weight: float = Field(1.0, ge=0, le=2)
     """How much a pin gains, or loses, for being saved more, or less, often when shown than its category; 0: nothing."""
     fresh_days: float = Field(7.0, ge=0)
     """Days that a pin is new."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from jobs.settings.world import World
 from jobs.simulator.clock import HISTORY_DAYS, Clock
-from jobs.simulator.entities import Cast
+from jobs.simulator.entities import Entities
 from jobs.simulator.events import BOARD, HOME, SAVE, SEARCH, Events, Searches
-from jobs.simulator.logging_policy import BLOCK, SLACK, Shelf, Store, draw_taste
+from jobs.simulator.logging_policy import BLOCK, SLACK, LoggingPolicy, Store, draw_taste
 from jobs.simulator.outcome import Shown, affinity, follow_up
 from jobs.simulator.rng import DAY, HOUR, MINUTE, SECOND, Array, mix, ranges, rng
 from jobs.simulator.saves import Ledger
@@ -39,7 +39,7 @@ class Visits:
 class Behaviour:
     """The simulation. `history` first, then `days`; saves gather in `ledger`."""
 
-    def __init__(self, world: World, when: Clock, cast: Cast) -> None:
+    def __init__(self, world: World, when: Clock, cast: Entities) -> None:
         """Prepare the orders that drawing needs."""
         self._world, self._when, self._cast = world, when, cast
         self._store = Store(cast.people, cast.boards, cast.pins, cast.user_follows)
@@ -59,7 +59,7 @@ class Behaviour:
             at = np.sort(start + (source.random(len(user)) * SLICE * DAY).astype(np.int64))
             user = source.permutation(user)
             here = people.created[user] + DAY < at
-            self._organic(Shelf(self._store, self._when, start, SLICE * DAY), user[here], at[here])
+            self._organic(LoggingPolicy(self._store, self._when, start, SLICE * DAY), user[here], at[here])
 
     def above(self) -> None:
         """Make some saves above the checkpoint: they are in the feed, but must not show."""
@@ -67,7 +67,7 @@ class Behaviour:
         count = max(60, people.count // 200)
         at = np.sort(self._source.integers(when.end, when.last, count))
         user = self._source.integers(0, people.count, count)
-        self._organic(Shelf(self._store, when, when.end), user, at)
+        self._organic(LoggingPolicy(self._store, when, when.end), user, at)
 
     def days(self) -> Iterator[tuple[int, Events, Searches]]:
         """Yield for each day of the window its start, its events and its searches, by time."""
@@ -77,7 +77,7 @@ class Behaviour:
             searches: list[Searches] = []
             for start in range(day, day + DAY, BLOCK):
                 low, high = np.searchsorted(visits.start, [start, start + BLOCK])
-                shelf = Shelf(self._store, self._when, start)
+                shelf = LoggingPolicy(self._store, self._when, start)
                 events, asked = self._block(shelf, visits.part(slice(low, high)))
                 parts += [events, self._strays(shelf, start), self._bot_saves(shelf, start)]
                 searches.append(asked)
@@ -98,7 +98,7 @@ class Behaviour:
         self._visits += len(user)
         return Visits(user[order], start[order], number)
 
-    def _block(self, shelf: Shelf, visits: Visits) -> tuple[Events, Searches]:
+    def _block(self, shelf: LoggingPolicy, visits: Visits) -> tuple[Events, Searches]:
         source, people = self._source, self._cast.people
         count = len(visits.user)
         surface = np.searchsorted([0.66, 0.80, 0.92], source.random(count), side="right")
@@ -116,7 +116,7 @@ class Behaviour:
     def _salt(self, kind: int) -> int:
         return self._world.seed * 8 + kind
 
-    def _shown(self, shelf: Shelf, visits: Visits, surface: Array, topic: Array) -> Shown:
+    def _shown(self, shelf: LoggingPolicy, visits: Visits, surface: Array, topic: Array) -> Shown:
         """Return the impressions of the visits: drawn, filtered, numbered."""
         source, cast = self._source, self._cast
         length = np.minimum(3 + source.geometric(1 / 6.0, len(surface)), 40)
@@ -136,7 +136,7 @@ class Behaviour:
         at = visits.start[visit] + position * 2_500
         return Shown(user, pin, place, position, mix(visits.number[visit], self._salt(0)), chance, at)
 
-    def _allowed(self, shelf: Shelf, visit: Array, user: Array, pin: Array, place: Array) -> Array:
+    def _allowed(self, shelf: LoggingPolicy, visit: Array, user: Array, pin: Array, place: Array) -> Array:
         cast = self._cast
         on_board = place == BOARD
         sees = shelf.public[pin] | (on_board & cast.boards.belongs_to(cast.pins.board[pin], user))
@@ -147,7 +147,7 @@ class Behaviour:
         first[np.unique(visit.astype(np.int64) << 32 | (pin + 1), return_index=True)[1]] = True
         return good & first
 
-    def _blocked(self, shelf: Shelf, user: Array, other: Array) -> Array:
+    def _blocked(self, shelf: LoggingPolicy, user: Array, other: Array) -> Array:
         blocks = self._cast.blocks
         who, whom = blocks.who.astype(np.int64), blocks.whom.astype(np.int64)
         keys = np.concatenate([who << 32 | whom, whom << 32 | who])[np.tile(blocks.created <= shelf.until, 2)]
@@ -165,7 +165,7 @@ class Behaviour:
         board = np.where((kind < 0.35) & (count > 0), followed, own)
         return np.where((kind > 0.8) & (shared >= 0), shared, board)
 
-    def _strays(self, shelf: Shelf, start: int) -> Events:
+    def _strays(self, shelf: LoggingPolicy, start: int) -> Events:
         """Return saves that no impression led to."""
         people, source = self._cast.people, self._source
         user = np.repeat(np.arange(people.count), source.poisson(people.activity * 0.09))
@@ -174,7 +174,7 @@ class Behaviour:
         here = (people.created[user] + DAY // 2 < at) & (at < people.gone_at()[user])
         return self._organic(shelf, user[here], at[here])
 
-    def _organic(self, shelf: Shelf, user: Array, at: Array) -> Events:
+    def _organic(self, shelf: LoggingPolicy, user: Array, at: Array) -> Events:
         """Save one pin each that the user likes best of a handful from their tastes."""
         source, pins = self._source, self._cast.pins
         if not len(user):
@@ -196,7 +196,7 @@ class Behaviour:
         blocks = (self._when.end - self._when.start) // BLOCK
         return np.stack([bots, self._when.start + source.integers(0, blocks, len(bots)) * BLOCK])
 
-    def _bot_saves(self, shelf: Shelf, start: int) -> Events:
+    def _bot_saves(self, shelf: LoggingPolicy, start: int) -> Events:
         bots = self._bots[0][self._bots[1] == start]
         if not len(bots):
             return Events.empty()

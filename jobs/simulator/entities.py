@@ -10,7 +10,7 @@ from jobs.simulator.pins import Pins, make_pins
 
 
 @dataclass(frozen=True)
-class Cast:
+class Entities:
     """Who and what a world consists of."""
 
     people: People
@@ -21,9 +21,9 @@ class Cast:
     blocks: Links
 
 
-def make_cast(world: World, when: Clock) -> Cast:
+def make_cast(world: World, when: Clock) -> Entities:
     """Return users, boards, pins and links of the world that the settings ask for."""
     people = make_people(world, when)
     boards = make_boards(world, when, people)
     pins = make_pins(world, when, people, boards)
-    return Cast(people, boards, pins, *make_links(world, when, people, boards, pins))
+    return Entities(people, boards, pins, *make_links(world, when, people, boards, pins))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.simulator.clock import Clock
-from jobs.simulator.entities import Cast
+from jobs.simulator.entities import Entities
 from jobs.simulator.links import Links
 from jobs.simulator.names import (
     ADJECTIVES,
@@ -98,7 +98,7 @@ class Source:
         return op[order], place[order], at[order]
 
 
-def sources(cast: Cast, saves: Saves, when: Clock) -> tuple[Source, ...]:
+def sources(cast: Entities, saves: Saves, when: Clock) -> tuple[Source, ...]:
     """Return all source tables of a world."""
     return (
         _users(cast, when),
@@ -120,7 +120,7 @@ def time_column(ms: Array) -> Any:
     return pa.array(ms.astype("datetime64[ms]"))
 
 
-def _users(cast: Cast, when: Clock) -> Source:
+def _users(cast: Entities, when: Clock) -> Source:
     people = cast.people
 
     def rows(place: Array, at: Array) -> Any:
@@ -145,7 +145,7 @@ def _users(cast: Cast, when: Clock) -> Source:
     return Source(USERS, rows, changes, (index,))
 
 
-def _boards(cast: Cast, when: Clock) -> Source:
+def _boards(cast: Entities, when: Clock) -> Source:
     boards, ddl = cast.boards, when.stream(0.7)
 
     def rows(place: Array, at: Array) -> Any:
@@ -175,7 +175,7 @@ def _boards(cast: Cast, when: Clock) -> Source:
     return Source(BOARDS, rows, changes, (Ddl(ddl, query, 5, wider),))
 
 
-def _pins(cast: Cast, when: Clock) -> Source:
+def _pins(cast: Entities, when: Clock) -> Source:
     pins, ddl = cast.pins, when.stream(0.5)
 
     def rows(place: Array, at: Array) -> Any:
@@ -202,7 +202,7 @@ def _pins(cast: Cast, when: Clock) -> Source:
     return Source(PINS, rows, changes, (Ddl(ddl, query, 5, wider),))
 
 
-def _titles(cast: Cast, place: Array, retitled: Array) -> Any:
+def _titles(cast: Entities, place: Array, retitled: Array) -> Any:
     first = (mix(place, 1) % np.uint64(len(ADJECTIVES))).astype(np.int64)
     last = (mix(place, 2) % np.uint64(len(NOUNS))).astype(np.int64)
     plain = join(pick(ADJECTIVES, first), " ", pick(TOPIC_NAMES, cast.pins.topic[place]), " ", pick(NOUNS, last))

@@ -39,7 +39,7 @@ class Store:
         self.follow_key = follows.who.astype(np.int64) << 32 | follows.whom
 
 
-class Shelf:
+class LoggingPolicy:
     """What may be shown from `start` for `length` ms."""
 
     def __init__(self, store: Store, when: Clock, start: int, length: int = BLOCK) -> None:

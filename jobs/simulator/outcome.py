@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.simulator.entities import Cast
+from jobs.simulator.entities import Entities
 from jobs.simulator.events import CLICK, CLOSEUP, HIDE, IMPRESSION, NONE, REPORT, SAVE, Events
 from jobs.simulator.logging_policy import taste_of
 from jobs.simulator.names import TOPIC_CATEGORY
@@ -28,13 +28,13 @@ class Shown:
     at: Array
 
 
-def affinity(cast: Cast, user: Array, pin: Array) -> Array:
+def affinity(cast: Entities, user: Array, pin: Array) -> Array:
     """Return how well a pin fits a user within its topic, and how well it is made; about standard normal."""
     match = (cast.people.aspects[user] * cast.pins.aspects[pin]).sum(axis=1) / np.sqrt(np.float32(ASPECTS))
     return 0.9 * match + 0.5 * cast.pins.quality[pin]
 
 
-def interest(cast: Cast, user: Array, pin: Array, bursting: bool) -> Array:
+def interest(cast: Entities, user: Array, pin: Array, bursting: bool) -> Array:
     """Return how much of a user's best interest the pin's topic has, 0 to 1."""
     topic = cast.pins.topic[pin]
     liked = np.sqrt(taste_of(cast.people, user, topic) / cast.people.weights[user].max(axis=1))
@@ -43,7 +43,7 @@ def interest(cast: Cast, user: Array, pin: Array, bursting: bool) -> Array:
     return np.maximum(level, np.where(topic == cast.pins.burst, 0.45, 0.0)) if bursting else level
 
 
-def follow_up(cast: Cast, ledger: Ledger, bursting: bool, shown: Shown, source: np.random.Generator) -> Events:
+def follow_up(cast: Entities, ledger: Ledger, bursting: bool, shown: Shown, source: np.random.Generator) -> Events:
     """Return the impressions and what followed them; saves go to the ledger.
 
     Acting needs looking: the chance to look falls with the place in the list (position bias 1 / (1 + .07 (p - 1))).

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.simulator.clock import Clock
-from jobs.simulator.entities import Cast
+from jobs.simulator.entities import Entities
 from jobs.simulator.names import CATEGORIES, PRIVACY, TOPIC_CATEGORY, TOPIC_NAMES
 from jobs.simulator.people import TASTES
 from jobs.simulator.pins import BURST_DAYS
@@ -21,7 +21,7 @@ from jobs.simulator.rng import DAY, NEVER, Array
 from jobs.simulator.text import pick
 
 
-def write_truth(folder: Path, cast: Cast, when: Clock, summary: dict[str, Any]) -> None:
+def write_truth(folder: Path, cast: Entities, when: Clock, summary: dict[str, Any]) -> None:
     """Write all truth files; `summary` is added to summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
@@ -55,7 +55,7 @@ def _lists(values: Array) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def _users(cast: Cast, when: Clock) -> Any:
+def _users(cast: Entities, when: Clock) -> Any:
     people = cast.people
     topics = pick((*TOPIC_NAMES, ""), np.where(people.tastes < 0, len(TOPIC_NAMES), people.tastes).ravel())
     return pa.table(
@@ -72,7 +72,7 @@ def _users(cast: Cast, when: Clock) -> Any:
     )
 
 
-def _pins(cast: Cast, when: Clock) -> Any:
+def _pins(cast: Entities, when: Clock) -> Any:
     pins = cast.pins
     at_end = cast.boards.privacy_at(pins.board, when.end - 1)
     return pa.table(
@@ -91,7 +91,7 @@ def _pins(cast: Cast, when: Clock) -> Any:
     )
 
 
-def _boards(cast: Cast, when: Clock) -> Any:
+def _boards(cast: Entities, when: Clock) -> Any:
     boards = cast.boards
     place = np.arange(boards.count)
     members = boards.collaborators
@@ -109,12 +109,12 @@ def _boards(cast: Cast, when: Clock) -> Any:
     )
 
 
-def _blocks(cast: Cast, when: Clock) -> Any:
+def _blocks(cast: Entities, when: Clock) -> Any:
     at_end = cast.blocks.active(when.end - 1)
     return pa.table({"user_id": _ids(cast.blocks.who[at_end]), "blocked_id": _ids(cast.blocks.whom[at_end])})
 
 
-def _duplicates(cast: Cast) -> Any:
+def _duplicates(cast: Entities) -> Any:
     pins = cast.pins
     copies = np.flatnonzero(pins.original >= 0)
     columns = {

@@ -9,7 +9,7 @@ from jobs.simulator.archive import Archive
 from jobs.simulator.behaviour import Behaviour
 from jobs.simulator.clock import Clock, clock, tso
 from jobs.simulator.database import write_export, write_feed
-from jobs.simulator.entities import Cast, make_cast
+from jobs.simulator.entities import Entities, make_cast
 from jobs.simulator.history import sources
 from jobs.simulator.output import Output, WorldSummary
 from jobs.simulator.truth import write_truth
@@ -53,7 +53,7 @@ def write_world(settings: Settings, out: Path, progress: Progress | None = None)
     return summary
 
 
-def _summary(archive: Archive, cast: Cast, when: Clock, saves: int, images: int) -> WorldSummary:
+def _summary(archive: Archive, cast: Entities, when: Clock, saves: int, images: int) -> WorldSummary:
     return WorldSummary(
         users=cast.people.count,
         boards=cast.boards.count,
@@ -92,7 +92,7 @@ def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) ->
     show("days of events", len(when.days), len(when.days))
 
 
-def _pictures(settings: Settings, cast: Cast, out: Path, show: Progress) -> int:
+def _pictures(settings: Settings, cast: Entities, out: Path, show: Progress) -> int:
     if not settings.world.images:
         return 0
     from jobs.simulator.pictures import write_pictures

@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from jobs.common.errors import EnvironmentMissing
+from jobs.common.errors import MissingDependencyError
 
 Coordinates = tuple[str, str, str]
 """Group, artifact, version."""
@@ -40,7 +40,7 @@ def ensure_jars(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[P
     """Return the jars, fetching those that are missing.
 
     Raises:
-        EnvironmentMissing: there is no Java, or the repository did not answer.
+        MissingDependencyError: there is no Java, or the repository did not answer.
     """
     paths = jar_paths(folder, wanted)
     if not all(path.exists() for path in paths):
@@ -58,23 +58,23 @@ def ensure_connector(folder: Path) -> list[Path]:
         folder: theirs alone: the class archive goes by what lies beside Delta's.
 
     Raises:
-        EnvironmentMissing: they are not there, and the repository did not answer.
+        MissingDependencyError: they are not there, and the repository did not answer.
     """
     try:
         return ensure_jars(folder, CONNECTOR)
-    except EnvironmentMissing as error:
+    except MissingDependencyError as error:
         names = ", ".join(":".join(coordinates) for coordinates in CONNECTOR)
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             f"Reading Kafka brokers needs Spark's connector, which is not in {folder}: {error} Where there is a "
             f"network, `make connector` fetches it; elsewhere put these jars there: {names}. Archives need none."
         ) from error
 
 
 def require_java() -> str:
-    """Return the java program; EnvironmentMissing says how to get one."""
+    """Return the java program; MissingDependencyError says how to get one."""
     java = shutil.which("java")
     if java is None:
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             "No java on PATH: Spark needs Java 17. On Debian: apt-get install openjdk-17-jre-headless; "
             "elsewhere any JRE 17, then make sure `java -version` answers."
         )
@@ -115,7 +115,7 @@ def _fetch(coordinates: Coordinates, path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = Path(scratch) / path.name
         if not fetched.exists():
-            raise EnvironmentMissing(
+            raise MissingDependencyError(
                 f"{path.name} could not be fetched from the Maven repository: {done.stdout[-400:].strip()}. "
                 f"Check the network, or put the file into {path.parent} by hand."
             )

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.common.errors import EnvironmentMissing
+from jobs.common.errors import MissingDependencyError
 from jobs.settings.platform import Spark
 from jobs.spark import class_data_sharing as classes
 from jobs.spark.chatter import without_chatter
@@ -57,7 +57,7 @@ def start_session(spark: Spark, work: Path, extra: dict[str, str] | None = None)
         extra: properties that win over all others (tests).
 
     Raises:
-        EnvironmentMissing: Java is missing or too old, or Delta's jars cannot be had.
+        MissingDependencyError: Java is missing or too old, or Delta's jars cannot be had.
     """
     _check_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers take the system's python
@@ -88,7 +88,7 @@ def submitted(spark: Spark, work: Path) -> dict[str, str]:
     """Return what a JVM must be told before it starts: spark-submit is given it, a session of our own sets it.
 
     Raises:
-        EnvironmentMissing: Delta's jars cannot be had.
+        MissingDependencyError: Delta's jars cannot be had.
     """
     local = spark.master.startswith("local")
     jars = [str(path.resolve()) for path in ensure_jars(work / "jars")]
@@ -113,4 +113,6 @@ def _check_java() -> None:
     version = first[0].split('"')[1] if first and '"' in first[0] else "?"
     major = version.split(".")[0]
     if not major.isdigit() or int(major) < 17:
-        raise EnvironmentMissing(f"Spark 4.1 needs Java 17 or newer, found {version}: install openjdk-17-jre-headless.")
+        raise MissingDependencyError(
+            f"Spark 4.1 needs Java 17 or newer, found {version}: install openjdk-17-jre-headless."
+        )

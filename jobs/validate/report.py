@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.common.errors import ValidationFailed
+from jobs.common.errors import ValidationFailedError
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Report:
         """Stop the job if Great Expectations found a critical failure.
 
         Raises:
-            ValidationFailed: it names table, figure, what was observed and what was expected.
+            ValidationFailedError: it names table, figure, what was observed and what was expected.
         """
         if self.worst != "critical":
             return
         failed = self.critical_failures
         more = f" {len(failed)} critical expectations failed in all, see ops.checks." if len(failed) > 1 else ""
         where = f"expectations/{self.suite.replace('.', '/', 1)}.json"
-        raise ValidationFailed(
+        raise ValidationFailedError(
             f"{self.suite}: {failed[0].expectation}: {failed[0]}. Nothing was committed.{more} "
             f"Look at the job's input, or at {where} if the bound is wrong."
         )

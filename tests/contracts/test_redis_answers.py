@@ -53,9 +53,9 @@ def test_the_commands_that_the_message_names_are_enough(users):
         put(store, "g1", [feed(1, [1, 2])])
         put(store, "g2", [feed(1, [2, 1])])
         store.drop("g1")
-        store.sweep()
+        store.gc()
     assert store.read_pointer().current == "g2"
-    assert "maxmemory" in store.remedy([users])
+    assert "maxmemory" in store.hint([users])
 
 
 @pytest.mark.parametrize(

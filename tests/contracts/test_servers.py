@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import pytest
 
-from jobs.common.errors import ConcurrentRun, ConfigError, StoreError
+from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
 from jobs.serving.memcached import Memcached
 from jobs.serving.reader import Reader
 from jobs.serving.redis import Redis
@@ -68,7 +68,7 @@ def test_a_node_that_dies_or_hangs_takes_its_own_feeds_and_nothing_else(gone, by
         assert {user for user, one in found.items() if one.fallback} == lost
         assert {one.generation for one in found.values()} == {"g1"}
         with pytest.raises(StoreError, match=rf"{node} \(publish.nodes\)"):
-            put(store, "g2", FEEDS, flip=False)
+            put(store, "g2", FEEDS, promote=False)
         # without it in the settings publishers go on, and what the others had is still read
         rest = [one for one in store.server.nodes if one != node]
         fewer = open_store("memcached", ",".join(rest))
@@ -115,14 +115,14 @@ def test_a_node_that_comes_back_empty_is_told_the_newest_pointer():
         home = nodes.ports[store.server.nodes.index(store.server.node_of(b"pointer"))]
         store.server._clients[f"127.0.0.1:{home}"].flush_all()
         assert store.read_pointer() == before
-        assert store.flip(before, "g1").epoch == before.epoch + 1
+        assert store.promote(before, "g1").epoch == before.epoch + 1
 
 
 def test_a_value_that_a_node_forgot_is_noticed_when_read_back():
     with memcached_nodes(1) as nodes:
         store = open_store("memcached", nodes.where)
         store.begin("g1")
-        store.gather("g1", [store.load("g1", sorted(FEEDS))])
+        store.stage("g1", [store.load("g1", sorted(FEEDS))])
         opened, lost = store.open("g1"), FEEDS[3][0]
         store.server.delete_many([store._directory()["loading"]["g1"].encode() + b":" + lost])
         assert opened.get(lost) is None
@@ -190,7 +190,7 @@ def test_a_lease_outlives_a_server_that_hangs_for_a_moment(kind, tmp_path):
             time.sleep(1.5)
             ended(server, server.where, signal.SIGCONT)
             time.sleep(2.5)
-            with pytest.raises(ConcurrentRun, match="3 seconds later"), store.lease():
+            with pytest.raises(ConcurrentRunError, match="3 seconds later"), store.lease():
                 pass
 
 
@@ -207,7 +207,7 @@ def test_a_server_that_is_full_says_what_to_change(tmp_path):
 def test_a_sweep_killed_half_way_leaves_nothing_that_could_be_sealed(redis, monkeypatch):
     store = open_store("redis", redis.emptied())
     store.begin("g1")
-    store.gather("g1", [store.load("g1", sorted(FEEDS))])
+    store.stage("g1", [store.load("g1", sorted(FEEDS))])
     # the lease ran out under this publisher; another one cleans up, and dies after the first values
     delete = store.server.delete_many
 
@@ -218,10 +218,10 @@ def test_a_sweep_killed_half_way_leaves_nothing_that_could_be_sealed(redis, monk
     with monkeypatch.context() as killed:
         killed.setattr(store.server, "delete_many", dies)
         with pytest.raises(KeyboardInterrupt):
-            store.sweep()
+            store.gc()
     with pytest.raises(StoreError, match="cannot be sealed"):
-        store.seal("g1", b"manifest")
-    assert len(store.sweep()) == 1
+        store.commit("g1", b"manifest")
+    assert len(store.gc()) == 1
     assert [key for key in store.server._client.scan_iter() if b"g1." in key] == []
 
 
@@ -233,7 +233,7 @@ def test_dropped_values_leave_after_the_grace(kind, request):
     opened = store.open("g1")
     store.drop("g1")
     assert opened.get(FEEDS[0][0]) == FEEDS[0][1]
-    assert len(store.sweep()) == 1
+    assert len(store.gc()) == 1
     assert opened.get_many([*(key for key, _ in FEEDS), b"fb:all", b"m:"]) == [None] * (len(FEEDS) + 2)
     assert store._directory()["dropped"] == {}
     if kind == "redis":

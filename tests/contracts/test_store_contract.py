@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.errors import ConcurrentRun, ConfigError, StoreError
-from jobs.publish.generations import list_generations, retire, rollback
+from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
+from jobs.publish.generations import list_generations, prune, rollback
 from jobs.serving.manifest import Manifest
 from jobs.serving.reader import Reader
 from jobs.serving.stores import open_store
@@ -59,22 +59,22 @@ class TestLoading:
         store.begin("g1")
         empty = store.load("g1", [])
         assert empty.keys == 0
-        store.gather("g1", [empty, store.load("g1", [(b"hf:1", b"x")])])
+        store.stage("g1", [empty, store.load("g1", [(b"hf:1", b"x")])])
         assert store.count("g1") == 1
 
     def test_a_part_written_twice_counts_once(self, store):
         store.begin("g1")
         store.load("g1", sorted(PAIRS))  # the task that Spark gave up on
-        store.gather("g1", [store.load("g1", sorted(PAIRS))])
+        store.stage("g1", [store.load("g1", sorted(PAIRS))])
         assert store.count("g1") == len(PAIRS)
 
     def test_a_generation_is_invisible_until_it_is_sealed(self, store):
         store.begin("g1")
-        store.gather("g1", [store.load("g1", sorted(PAIRS))])
+        store.stage("g1", [store.load("g1", sorted(PAIRS))])
         assert store.generations() == []
         assert store.open("g1").get(b"hf:1") == b"v1" * 20  # for verification
         with pytest.raises(StoreError, match="not whole"):
-            store.flip(None, "g1")
+            store.promote(None, "g1")
         assert store.read_pointer() is None
 
     def test_a_sealed_generation_is_never_loaded_over(self, store):
@@ -87,12 +87,12 @@ class TestLoading:
         store.load("g1", [(b"hf:0", b"old")])
         put(store, "g1", PAIRS)
         assert store.count("g1") == len(PAIRS)
-        assert store.sweep() == []
+        assert store.gc() == []
 
     def test_it_travels_to_executors(self, store):
         store.begin("g1")
         copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own bytes
-        store.gather("g1", [copy.load("g1", sorted(PAIRS))])
+        store.stage("g1", [copy.load("g1", sorted(PAIRS))])
         assert store.count("g1") == len(PAIRS)
 
     def test_pairs_are_scanned_by_prefix_in_order(self, store):
@@ -126,10 +126,10 @@ class TestPointer:
         put(store, "g1", PAIRS)
         stale = store.read_pointer()
         put(store, "g2", PAIRS)
-        put(store, "g3", PAIRS, flip=False)
+        put(store, "g3", PAIRS, promote=False)
         for expected in (stale, None):
-            with pytest.raises(ConcurrentRun, match="g2"):
-                store.flip(expected, "g3")
+            with pytest.raises(ConcurrentRunError, match="g2"):
+                store.promote(expected, "g3")
         assert store.read_pointer().current == "g2"
 
     def test_of_many_who_flip_at_once_one_wins(self, store):
@@ -137,16 +137,16 @@ class TestPointer:
         seen = store.read_pointer()
         names = [f"g{i}" for i in range(1, 9)]
         for name in names:
-            put(store, name, PAIRS, flip=False)
+            put(store, name, PAIRS, promote=False)
         won, lost = [], []
 
-        def flip(name):
+        def promote(name):
             try:
-                won.append(store.flip(seen, name).current)
-            except ConcurrentRun:
+                won.append(store.promote(seen, name).current)
+            except ConcurrentRunError:
                 lost.append(name)
 
-        threads = [threading.Thread(target=flip, args=(name,)) for name in names]
+        threads = [threading.Thread(target=promote, args=(name,)) for name in names]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -155,7 +155,7 @@ class TestPointer:
         assert store.read_pointer().current == won[0]
 
     def test_only_one_publisher_works_at_a_time(self, store):
-        with store.lease(), pytest.raises(ConcurrentRun, match="publisher"), store.lease():
+        with store.lease(), pytest.raises(ConcurrentRunError, match="publisher"), store.lease():
             pass
         with store.lease():
             pass
@@ -186,7 +186,7 @@ class TestKeeping:
         for i in range(1, 6):
             serve(store, f"g{i}", {1: [1, 2]})
         rollback(store, "g1")  # served g1, previous g5: the oldest and the newest
-        assert retire(store, keep=3) == ["g3", "g2"]
+        assert prune(store, keep=3) == ["g3", "g2"]
         assert store.generations() == ["g1", "g4", "g5"]
 
     def test_rollback_moves_the_pointer_and_no_data(self, store):
@@ -248,7 +248,7 @@ class TestReading:
             serve(store, f"g{i}", {user: [i] for user in users})
             if i % 4 == 0:
                 rollback(store)
-                retire(store, keep=2)
+                prune(store, keep=2)
         stop.set()
         for thread in threads:
             thread.join()
@@ -268,7 +268,7 @@ def wait_for_the_lease(store, seconds=10.0):
         try:
             with store.lease():
                 return
-        except ConcurrentRun:
+        except ConcurrentRunError:
             time.sleep(0.1)
     pytest.fail(f"the lease was still held after {seconds} s")
 
@@ -311,8 +311,8 @@ def test_a_loader_killed_at_any_moment_leaves_the_served_generation_whole(store)
     killed(store, length / 2)
     wait_for_the_lease(store)  # the dead hold none for long
     with store.lease():
-        store.sweep()
-    assert store.sweep() == []
+        store.gc()
+    assert store.gc() == []
 
 
 def test_manifests_are_listed_without_reading_the_rest(store):

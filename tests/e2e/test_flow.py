@@ -129,7 +129,7 @@ def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
     weights = ("similar_weight", "together_weight", "sitting_weight", "collaborative_weight")
     alone = {}
     for name in weights:
-        chosen = dict.fromkeys((*weights, "link_weight", "worth_weight"), 0.0) | {name: 1.0}
+        chosen = dict.fromkeys((*weights, "link_weight", "save_rate_weight"), 0.0) | {name: 1.0}
         visual = flowed.settings.visual.model_copy(update=chosen)
         one = Context(flowed.settings.model_copy(update={"visual": visual}), flowed.cut)
         alone[name] = relevance(related_pins(tables, one))
@@ -146,7 +146,7 @@ def test_related_pins_of_a_week_ago_are_judged_each_source_alone_beside(flowed):
     parts = [found["related_pins", segment, "recall", 10] for segment in ("head", "torso", "tail")]
     assert blend.judged == sum(part.judged for part in parts) > 3_000
     assert blend.hits == sum(part.hits for part in parts) > 500
-    for source in ("looks_alike", "saved_together", "opened_together", "collaborative"):
+    for source in ("looks_alike", "saved_together", "co_viewed", "collaborative"):
         assert recall(source).value > 0
         gap = recall(f"related_pins_minus_{source}")
         assert gap.value == pytest.approx(blend.value - recall(source).value, abs=2e-6)

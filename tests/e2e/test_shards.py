@@ -14,7 +14,7 @@ import pytest
 
 from jobs.knn.inverted import means, nearest
 from jobs.knn.sharded.packed_vectors import Vectors
-from jobs.knn.sharded.search import searched
+from jobs.knn.sharded.search import search
 from jobs.lake.vectors import encode, unit
 from tests.cluster import standalone_cluster
 
@@ -68,7 +68,7 @@ def test_two_workers_and_a_kill_lose_nothing_against_one_index(given, tmp_path):
     order = np.argsort(ids)
     looked = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
     both = Vectors(ids[order], vectors[order], looked, np.full(N, -2, np.float32))
-    whole = searched(both, both, CELLS, K)
+    whole = search(both, both, CELLS, K)
     found = pq.read_table(tmp_path / "found").sort_by([("id", "ascending"), ("rank", "ascending")])
     for name, values in (("id", whole.ids), ("neighbour", whole.neighbours), ("score", whole.scores)):
         assert found.column(name).to_numpy().tobytes() == values.tobytes(), name

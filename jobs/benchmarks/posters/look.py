@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.common.errors import EnvironmentMissing
+from jobs.common.errors import MissingDependencyError
 from jobs.ingest.embeddings.model import Model
 from jobs.knn.inverted import means
 from jobs.settings.ingest import Embeddings
@@ -53,7 +53,7 @@ def learn(pictures: NDArray[np.uint8], seed: int) -> bytes:
     """Return an ONNX model whose look was learnt from pictures [n, HEIGHT, WIDTH, 3]; the same seed, the same model.
 
     Raises:
-        EnvironmentMissing: no package `onnx` to write it with, or no onnxruntime.
+        MissingDependencyError: no package `onnx` to write it with, or no onnxruntime.
     """
     rng = np.random.default_rng(seed)
     some = pictures[np.sort(rng.choice(len(pictures), min(len(pictures), MOST), replace=False))]
@@ -183,7 +183,7 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             f"The posters' model is written by the package onnx: pip install onnx ({error})."
         ) from error
     return onnx

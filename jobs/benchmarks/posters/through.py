@@ -34,7 +34,7 @@ from jobs.lake.table_frames import nullable, struct_of
 from jobs.lake.vectors import decode
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
 from jobs.schema.images import IMAGE_FEATURES
-from jobs.schema.job import Context, Work
+from jobs.schema.job import ActionContext, Context
 from jobs.schema.tables import table
 from jobs.settings import Settings
 
@@ -73,7 +73,7 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.monotonic() - begun
 
 
-def through(work: Work, data: Given, root: Path) -> Through:
+def through(work: ActionContext, data: Given, root: Path) -> Through:
     """Bring the posters through the jobs.
 
     Args:
@@ -111,7 +111,7 @@ def through(work: Work, data: Given, root: Path) -> Through:
 def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context: Context) -> DataFrame:
     """Return what a job of the flow makes of the tables there are; others are empty, as on a first day."""
     one = job(name)
-    for read in (*one.reads, *one.if_there):
+    for read in (*one.reads, *one.optional_reads):
         tables.setdefault(read, frame(spark, read.partition("@")[0], {}))
     module, _, function = one.function.partition(":")
     made: DataFrame = getattr(import_module(module), function)(tables, context)
@@ -120,7 +120,7 @@ def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context:
 
 def settings_for(settings: Settings) -> Settings:
     """Return settings under which films without makers, times or shows are related by looks and people alone."""
-    plain = {"board_cap": BOARD, "worth_weight": 0.0, "fresh_share": 0.0, "related_length": 12, "owner_cap": 1_000}
+    plain = {"board_cap": BOARD, "save_rate_weight": 0.0, "fresh_share": 0.0, "related_length": 12, "owner_cap": 1_000}
     return settings.model_copy(update={"visual": settings.visual.model_copy(update=plain)})
 
 
@@ -140,7 +140,7 @@ def frame(spark: SparkSession, name: str, columns: Mapping[str, Any]) -> DataFra
     return spark.createDataFrame(made, struct)
 
 
-def put_pins(work: Work, data: Given) -> None:
+def put_pins(work: ActionContext, data: Given) -> None:
     """Make each film a pin, made the day before the cut."""
     n = len(data.ids)
     made = work.context.instant - timedelta(days=1)
@@ -163,7 +163,7 @@ def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
     return np.stack(found)
 
 
-def _stats(work: Work, data: Given) -> DataFrame:
+def _stats(work: ActionContext, data: Given) -> DataFrame:
     """Return gold.pin_stats of films: who may see them, all; how many rated them."""
     rated = np.bincount(np.searchsorted(data.ids, data.films), minlength=len(data.ids))
     n = len(data.ids)
@@ -187,7 +187,7 @@ def _as_table(spark: SparkSession, near: Neighbours) -> DataFrame:
     return frame(spark, "gold.pin_neighbours", columns)
 
 
-def _boards(work: Work, data: Given) -> dict[str, DataFrame]:
+def _boards(work: ActionContext, data: Given) -> dict[str, DataFrame]:
     """Return the tables of boards: one of each person, saved in an order by lot, since the ratings have no times."""
     people = np.unique(data.users)
     lot = np.random.default_rng(work.context.settings.visual.seed).permutation(len(data.users))
@@ -228,6 +228,6 @@ def _several(tables: Mapping[str, DataFrame], clusters: DataFrame) -> dict[int, 
     return dict(zip(ids[many].tolist(), which[many].tolist(), strict=True))
 
 
-def work_of(work: Work) -> Work:
+def work_of(work: ActionContext) -> ActionContext:
     """Return the same work at a cut of today."""
     return replace(work, context=replace(work.context, as_of=datetime.now(UTC).date()))

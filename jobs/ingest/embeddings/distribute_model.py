@@ -10,7 +10,7 @@ from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
 from jobs.ingest.loading.storage import read_raw
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.settings.ingest import Embeddings
 
 
@@ -29,12 +29,12 @@ class Shipped:
     dim: int
 
 
-def shipped(work: Work, uri: str, wish: Embeddings) -> Shipped:
+def shipped(work: ActionContext, uri: str, wish: Embeddings) -> Shipped:
     """Try the model on the driver's CPU, and send it to all executors.
 
     Raises:
         SourceError: there is no such file, or it cannot be read.
-        ConfigError, EnvironmentMissing: as `Model`.
+        ConfigError, MissingDependencyError: as `Model`.
     """
     folder, _, name = uri.rpartition("/")
     try:
@@ -70,7 +70,7 @@ def local_path(sent: Shipped) -> str:
     return path
 
 
-def _kept(work: Work, raw: bytes, sha: str) -> Path:
+def _kept(work: ActionContext, raw: bytes, sha: str) -> Path:
     """Return the model's file as Spark sends it: named by its digest, so that no two share a name."""
     given = work.options.get("work")
     folder = Path(str(given)) / "models" if given else Path(tempfile.gettempdir()) / f"pinlake-models-{os.getuid()}"

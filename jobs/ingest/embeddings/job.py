@@ -39,7 +39,7 @@ from jobs.ingest.images.reading import (
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_EMBEDDINGS
-from jobs.schema.job import Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import Pictures
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ _COMPARED = 256
 """Vectors of a run that are compared with its first one."""
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Embed the pictures that the model has not seen, then give pins the vectors of their pictures.
 
     Returns:
@@ -65,13 +65,13 @@ def run(work: Work) -> Outcome:
     Raises:
         SourceError: the model's file is not there.
         ConfigError: it is not the one wanted, or makes no vectors of pictures.
-        EnvironmentMissing: no onnxruntime, or no GPU where one is required.
+        MissingDependencyError: no onnxruntime, or no GPU where one is required.
     """
     settings = work.context.settings.ingest
     file, root = work.options.get("model"), work.options.get("pictures")
     if not file or not root or not work.lake.exists(PINS.name):
         work.progress("no model, no pictures or no pins: nothing to do")
-        return Outcome()
+        return ActionResult()
     sent = shipped(work, str(file), settings.embeddings)
     work.lake.ensure(IMAGE_EMBEDDINGS.name)
     known = work.lake.scan(IMAGE_EMBEDDINGS.name).where(F.col("model") == sent.version)
@@ -85,10 +85,10 @@ def run(work: Work) -> Outcome:
     finally:
         left.unpersist()
     counts |= {"pins": add_pins(work, sent.version), "waiting": max(0, total - most)}
-    return Outcome(counts["embedded"], counts, detail={"model": sent.version})
+    return ActionResult(counts["embedded"], counts, detail={"model": sent.version})
 
 
-def _embed(work: Work, signatures: DataFrame, rows: Any, sent: Shipped) -> dict[str, int]:
+def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: Shipped) -> dict[str, int]:
     found = spread(work, signatures).mapInArrow(rows, _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault", "device").count().collect()  # bounded: a row a class of fault and device
@@ -122,7 +122,7 @@ def _refuse_broken(counts: dict[str | None, int], sent: Shipped) -> None:
         )
 
 
-def _warn_of_one_vector(work: Work, found: DataFrame, sent: Shipped) -> None:
+def _warn_of_one_vector(work: ActionContext, found: DataFrame, sent: Shipped) -> None:
     good = found.where(F.col("fault").isNull()).select("embedding").limit(_COMPARED)
     vectors = np.frombuffer(b"".join(r[0] for r in good.collect()), "<f2").reshape(-1, sent.dim)  # bounded: _COMPARED
     if len(vectors) >= _SUSPECT and (warning := warning_of(vectors)):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings.preprocessing import Input, Recipe, recipe_of
 from jobs.ingest.embeddings.weights import external_paths
 from jobs.ingest.images.names import text_of
@@ -50,7 +50,7 @@ class Model:
             shown: the file as messages call it.
 
         Raises:
-            EnvironmentMissing: no onnxruntime, or no CUDA where wish.backend requires it.
+            MissingDependencyError: no onnxruntime, or no CUDA where wish.backend requires it.
             SourceError: there is no such file.
             ConfigError: it is no model, not the one whose SHA-256 was given, or none from pictures to vectors.
         """
@@ -149,12 +149,12 @@ def library() -> Any:
     """Return the `onnxruntime` module.
 
     Raises:
-        EnvironmentMissing: it is absent or cannot be loaded.
+        MissingDependencyError: it is absent or cannot be loaded.
     """
     try:
         import onnxruntime
     except (ImportError, OSError) as error:
-        raise EnvironmentMissing(
+        raise MissingDependencyError(
             f"Embeddings are computed by onnxruntime, which cannot be loaded ({_line(error)}): pip install "
             "'pinlake[onnx]', or onnxruntime-gpu in its place on a machine with CUDA."
         ) from error
@@ -186,7 +186,9 @@ def _session(path: Path, shown: str, wish: Embeddings) -> tuple[Any, Device]:
             return session, Device("gpu")
         trouble = f"{CUDA} is installed and does not work here: its CUDA or cuDNN libraries, or the GPU, are missing"
     if wish.backend == "required_gpu":
-        raise EnvironmentMissing(f"ingest.embeddings.backend is required_gpu, but {trouble}. Set auto to use the CPU.")
+        raise MissingDependencyError(
+            f"ingest.embeddings.backend is required_gpu, but {trouble}. Set auto to use the CPU."
+        )
     _say_once(trouble)
     return opened([CPU]), Device("cpu", trouble)
 

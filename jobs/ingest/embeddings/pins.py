@@ -9,13 +9,13 @@ from pyspark.storagelevel import StorageLevel
 from jobs.ingest.images.reading import pinned
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS
 from jobs.schema.images import IMAGE_EMBEDDINGS
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 
 _FILE = 1_000_000
 """Rows of a day that one task writes."""
 
 
-def add_pins(work: Work, version: str) -> int:
+def add_pins(work: ActionContext, version: str) -> int:
     """Add a row for each live pin whose newest vector of the model is not its picture's; return how many.
 
     So a pin whose picture was replaced gets another row, and one that has its row gets none: what was killed half-way
@@ -39,7 +39,7 @@ def add_pins(work: Work, version: str) -> int:
         rows.unpersist()
 
 
-def _rows(work: Work, version: str) -> DataFrame:
+def _rows(work: ActionContext, version: str) -> DataFrame:
     made = work.lake.scan(IMAGE_EMBEDDINGS.name).where((F.col("model") == version) & F.col("fault").isNull())
     begin = F.timestamp_millis(F.shiftright("_commit_ts", 18))
     if not work.lake.scan(PIN_EMBEDDINGS.name).where(F.col("model") != version).isEmpty():
@@ -56,7 +56,7 @@ def _rows(work: Work, version: str) -> DataFrame:
     return dated.select(*[column.name for column in PIN_EMBEDDINGS.columns])
 
 
-def _newest(work: Work, version: str) -> DataFrame:
+def _newest(work: ActionContext, version: str) -> DataFrame:
     """Return pin_id, newest: ts of its newest row of any model, own: hash of its newest vector of this one."""
     rows = work.lake.scan(PIN_EMBEDDINGS.name).withColumn("hash", F.xxhash64("embedding"))
     mine = F.when(F.col("model") == version, F.struct("ts", "hash"))

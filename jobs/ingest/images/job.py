@@ -32,7 +32,7 @@ from jobs.ingest.images.reading import (
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
-from jobs.schema.job import Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import Pictures
 
 _TOGETHER = 256
@@ -50,7 +50,7 @@ _DDL = (
 )
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Measure the pictures that have not been.
 
     Returns:
@@ -59,22 +59,22 @@ def run(work: Work) -> Outcome:
     settings, root = work.context.settings.ingest.pictures, work.options.get("pictures")
     if not root or not work.lake.exists(PINS.name):
         work.progress("no pictures named, or no pins yet: nothing to do")
-        return Outcome()
+        return ActionResult()
     work.lake.ensure(IMAGE_FEATURES.name)
     missing = wanted(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
     try:
         left = missing.count()
         if not left:
-            return Outcome(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
+            return ActionResult(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
         work.progress(f"{left:,} pictures to measure")
         counts = _measure(work, missing.limit(settings.most), str(root), settings)
     finally:
         missing.unpersist()
     counts["waiting"] = max(0, left - settings.most)
-    return Outcome(counts["measured"], counts)
+    return ActionResult(counts["measured"], counts)
 
 
-def _measure(work: Work, signatures: DataFrame, root: str, settings: Pictures) -> dict[str, int]:
+def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Pictures) -> dict[str, int]:
     found = spread(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from jobs.ingest.images.decode import KEEP, Unusable
 from jobs.ingest.loading.storage import read_head
 from jobs.schema.bronze_silver import PINS
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 from jobs.settings.ingest import Pictures
 
@@ -24,12 +24,12 @@ FAULTS = [("fault", pa.string()), ("detail", pa.string()), ("raw", pa.binary())]
 FAULTS_DDL = "fault string, detail string, raw binary"
 
 
-def pinned(work: Work) -> DataFrame:
+def pinned(work: ActionContext) -> DataFrame:
     """Return the live pins that have a picture."""
     return work.lake.scan(PINS.name).where(~F.col("_deleted") & (F.length("image_signature") > 0))
 
 
-def wanted(work: Work, known: DataFrame, settings: Pictures) -> DataFrame:
+def wanted(work: ActionContext, known: DataFrame, settings: Pictures) -> DataFrame:
     """Return image_signature of the pictures of live pins that are not known.
 
     Args:
@@ -43,7 +43,7 @@ def wanted(work: Work, known: DataFrame, settings: Pictures) -> DataFrame:
     return pinned(work).select("image_signature").distinct().join(known, "image_signature", "left_anti")
 
 
-def spread(work: Work, signatures: DataFrame) -> DataFrame:
+def spread(work: ActionContext, signatures: DataFrame) -> DataFrame:
     """Return the signatures in several tasks a core: how long pictures take differs."""
     tasks = 4 * work.spark.sparkContext.defaultParallelism
     return signatures.repartition(tasks, "image_signature").select("image_signature")
@@ -76,7 +76,7 @@ def fault_of(fault: Unusable, raw: bytes) -> dict[str, Any]:
     return {"fault": fault.reason, "detail": str(fault), "raw": raw[:KEEP] or None}
 
 
-def set_aside(work: Work, bad: DataFrame) -> None:
+def set_aside(work: ActionContext, bad: DataFrame) -> None:
     """Put bad files into quarantine, once for each reason: a run that was killed may have done so before.
 
     Args:

@@ -22,21 +22,21 @@ from jobs.ingest.kafka.archive.objects import archive_objects, topic_of
 from jobs.ingest.kafka.broker.address import SCHEME, Address, addresses, is_broker
 from jobs.ingest.kafka.broker.load import take_from_brokers
 from jobs.ingest.kafka.topics import Done, apply_topic
-from jobs.ingest.loading.batches import Intake, Taken, take_in
+from jobs.ingest.loading.batches import BronzeTarget, LoadResult, load_to_bronze
 from jobs.ingest.loading.manifest import Item, Manifest, refuse
 from jobs.ingest.loading.replay import reasons_in, replay_of
 from jobs.ingest.loading.stream import KAFKA_FIELDS
 from jobs.ingest.loading.tolerance import excesses
-from jobs.ingest.row_accounting import Tally, as_failure
+from jobs.ingest.row_accounting import TableRunStats, as_failure
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult
 from jobs.schema.ops import CHECKPOINTS
 
-INTAKE = Intake(KAFKA.name, KAFKA_FIELDS, read_messages)
+INTAKE = BronzeTarget(KAFKA.name, KAFKA_FIELDS, read_messages)
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Ingest what is new.
 
     Returns:
@@ -48,8 +48,8 @@ def run(work: Work) -> Outcome:
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
             messages.
-        EnvironmentMissing: brokers are named, and the connector's jars are not there.
-        ValidationFailed: the messages of a topic break a critical expectation.
+        MissingDependencyError: brokers are named, and the connector's jars are not there.
+        ValidationFailedError: the messages of a topic break a critical expectation.
         TableError: the numbers do not add up.
     """
     for table in TOPICS.values():
@@ -61,7 +61,7 @@ def run(work: Work) -> Outcome:
     work.progress(f"{len(items)} files of {len({item.task.table for item in items})} topics")
     manifest = Manifest(work.lake)
     unknown = refuse(work, manifest, "kafka", found.refused) if found.refused else 0
-    taken = take_in(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
+    taken = load_to_bronze(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
     held = _unreadable(work, manifest, items)
     counts, others = apply_messages(work, manifest.last, taken, held)
@@ -75,10 +75,10 @@ def run(work: Work) -> Outcome:
     detail["unknown_paths"] = refused
     detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
     _say(work, detail)
-    return Outcome(counts["applied"], counts | {"held": len(held)}, detail=detail)
+    return ActionResult(counts["applied"], counts | {"held": len(held)}, detail=detail)
 
 
-def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
+def _unreadable(work: ActionContext, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
     """Return why topics are held of which too much could not be read as files."""
     settings = work.context.settings.ingest
     known = topic_tables(settings)
@@ -93,7 +93,7 @@ def _unreadable(work: Work, manifest: Manifest, items: Iterable[Item]) -> dict[s
     return {t: f"kafka:{t} is held: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
 
 
-def _say(work: Work, detail: dict[str, Any]) -> None:
+def _say(work: ActionContext, detail: dict[str, Any]) -> None:
     """Name what a person should know of: missing offsets, files and topics that nothing came of."""
     for gap in detail["gaps"]:
         work.progress(gap)
@@ -106,7 +106,7 @@ def _say(work: Work, detail: dict[str, Any]) -> None:
 
 
 def apply_messages(
-    work: Work, newest: int, taken: Taken, held: dict[str, str] | None = None
+    work: ActionContext, newest: int, taken: LoadResult, held: dict[str, str] | None = None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Bring to silver what bronze holds and silver does not, topic by topic.
 
@@ -158,9 +158,9 @@ def _without_topic(brokers: Iterable[Address], tables: Collection[str]) -> list[
 class _Step:
     """What one run does for its topics, one after another, and notes of them."""
 
-    work: Work
+    work: ActionContext
     newest: int
-    taken: Taken
+    taken: LoadResult
     held: dict[str, str]
     before: Mapping[str, Mapping[str, Any]]
     """Newest rows of ops.checkpoints."""
@@ -174,9 +174,9 @@ class _Step:
         files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
         if one.held is not None:
             self.held[topic] = one.held
-            self._note_held(topic, one.held, Tally(files, pending=one.pending, quarantined=one.aside + bad))
+            self._note_held(topic, one.held, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad))
             return one
-        tally = Tally(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
+        tally = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
         _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
         return one
 
@@ -184,20 +184,20 @@ class _Step:
         """Note topics that have no table, and those that are not held any more though nothing came."""
         tables = topic_tables(self.work.context.settings.ingest)
         for topic, messages in others.items():
-            tally = Tally(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
+            tally = TableRunStats(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
             _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, tally)
         for topic in sorted(set(self.held) - set(tables) - waiting):
-            tally = Tally(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
+            tally = TableRunStats(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
             self._note_held(topic, self.held[topic], tally)
         for name, row in sorted(self.before.items()):
             topic = name.removeprefix("kafka:")
             if topic != name and row["held"] and topic not in waiting and topic not in self.held:
-                self._note_held(topic, None, Tally())
+                self._note_held(topic, None, TableRunStats())
 
     def _before(self, topic: str) -> Mapping[str, Any]:
         return self.before.get(f"kafka:{topic}", {})
 
-    def _note_held(self, topic: str, why: str | None, tally: Tally) -> None:
+    def _note_held(self, topic: str, why: str | None, tally: TableRunStats) -> None:
         """Note that a topic is held, or is not any more, where that is anything new: silver stays where it was."""
         before = self._before(topic)
         if before.get("held") == why and not (tally.files or tally.quarantined):
@@ -228,7 +228,9 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
     return {r["topic"]: (r["fresh"], r["total"]) for r in found.collect()}  # bounded: a row a topic
 
 
-def _note(work: Work, topic: str, before: int | None, newest: int, ts: int | None, tally: Tally) -> None:
+def _note(
+    work: ActionContext, topic: str, before: int | None, newest: int, ts: int | None, tally: TableRunStats
+) -> None:
     if before is not None and before >= newest:
         return
     row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": (ts or 0) << 18, "batch": newest}

@@ -16,7 +16,7 @@ from jobs.ingest.kafka.broker.address import SCHEME
 from jobs.ingest.loading.replay import forget
 from jobs.ingest.loading.tolerance import Excess, is_excess, tolerance
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 _NO_FAULTS = {"tombstone", "unknown_event_type", "epoch_directory"}
@@ -47,7 +47,7 @@ class Done:
         return 0 if self.held is None else self.total - self.bad
 
 
-def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, held: bool = False) -> Done:
+def apply_topic(work: ActionContext, topic: str, after: int, newest: int, total: int, held: bool = False) -> Done:
     """Bring the messages of a topic to silver that came with the batches after `after`, up to `newest`.
 
     Args:
@@ -59,7 +59,7 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
         held: whether an earlier run held it: good messages may be in quarantine since.
 
     Raises:
-        ValidationFailed: they break a critical expectation.
+        ValidationFailedError: they break a critical expectation.
     """
     settings = work.context.settings.ingest
     table, mine = topic_tables(settings)[topic], work.lake.scan(KAFKA.name).where(F.col("topic") == topic)
@@ -89,7 +89,7 @@ def apply_topic(work: Work, topic: str, after: int, newest: int, total: int, hel
     return Done(total, applied, found["bad"], found["ts"], None, aside)
 
 
-def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
+def _append(work: ActionContext, parsed: Parsed, reach: Reach) -> int:
     name = parsed.table.name
     # version 0 is the empty table
     rows = new_rows(parsed, work.lake.scan(name), reach) if work.lake.version(name) else parsed.unique()
@@ -105,7 +105,7 @@ def _append(work: Work, parsed: Parsed, reach: Reach) -> int:
         rows.unpersist()
 
 
-def _excess(work: Work, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
+def _excess(work: ActionContext, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
     """Return why the topic must be held; None where what cannot be used is within bounds.
 
     A topic of which nothing was ever used is held when nothing of it can be; later on single messages may be bad.
@@ -133,7 +133,7 @@ def _has_unread_file(parsed: Parsed) -> bool:
     return not files.where(F.col("bad") == F.col("all")).isEmpty()
 
 
-def _release(work: Work, topic: str, parsed: Parsed) -> None:
+def _release(work: ActionContext, topic: str, parsed: Parsed) -> None:
     """Take messages out of quarantine that can be used now: they were set aside while the topic was held."""
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
@@ -141,7 +141,7 @@ def _release(work: Work, topic: str, parsed: Parsed) -> None:
         forget(work, kept.join(good, ["object", "row_no"], "left_semi").select("source", "object", "row_no", "run_id"))
 
 
-def _quarantine(work: Work, topic: str, parsed: Parsed) -> int:
+def _quarantine(work: ActionContext, topic: str, parsed: Parsed) -> int:
     """Set bad messages aside, once each: a repetition finds them there; return how many were new."""
     bad: DataFrame = parsed.bad()
     if work.lake.exists(QUARANTINE.name):

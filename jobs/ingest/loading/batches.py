@@ -24,10 +24,10 @@ from jobs.common.errors import TableError
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
 from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
-from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Bad, Task, arrow_schema, ending, spark_schema
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema
 from jobs.ingest.loading.tolerance import tolerance
-from jobs.ingest.tidb.blocks import cut_of, read_in_blocks
-from jobs.schema.job import Work
+from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 READER_ERROR = "reader_error"
@@ -39,7 +39,7 @@ Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
-class Intake:
+class BronzeTarget:
     """Where one kind of source goes."""
 
     bronze: str
@@ -49,7 +49,7 @@ class Intake:
 
 
 @dataclass
-class Taken:
+class LoadResult:
     """What was taken in. Counts are of changes or messages."""
 
     read: int = 0
@@ -63,7 +63,9 @@ class Taken:
     """Rows quarantined by table or topic."""
 
 
-def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], replay: Replay | None = None) -> Taken:
+def load_to_bronze(
+    work: ActionContext, intake: BronzeTarget, manifest: Manifest, items: list[Item], replay: Replay | None = None
+) -> LoadResult:
     """Bring files into bronze, those of an interrupted run first.
 
     Args:
@@ -74,7 +76,7 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
         replay: rows in quarantine to be read once more.
 
     """
-    taken = Taken()
+    taken = LoadResult()
     listed = {(item.task.source, item.task.object): item for item in items}
     settle_vanished(work, intake, manifest, items)
     for (run_id, number), keys in sorted(manifest.unfinished().items()):
@@ -98,7 +100,7 @@ def take_in(work: Work, intake: Intake, manifest: Manifest, items: list[Item], r
     return taken
 
 
-def _mended(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> list[Item]:
+def _mended(work: ActionContext, intake: BronzeTarget, manifest: Manifest, items: list[Item]) -> list[Item]:
     """Return the files of which no row could be read and some can now: a schema file or a setting was mended.
 
     Of each table only its smallest files are looked at; where one of them is better, all are read again.
@@ -114,7 +116,7 @@ def _mended(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -
     return [item for item in stuck if item.task.table in better]
 
 
-def settle_vanished(work: Work, intake: Intake, manifest: Manifest, items: list[Item]) -> None:
+def settle_vanished(work: ActionContext, intake: BronzeTarget, manifest: Manifest, items: list[Item]) -> None:
     """Find out what became of files that an interrupted run had begun with and that are gone.
 
     Args:
@@ -158,7 +160,7 @@ class _Batch:
     """Which rows to keep, where only some are wanted."""
 
 
-def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken, manifest: Manifest) -> None:
+def _take(work: ActionContext, intake: BronzeTarget, batch: _Batch, taken: LoadResult, manifest: Manifest) -> None:
     stream = _stream(work, intake, [item.task for item in batch.items]).persist(StorageLevel.DISK_ONLY)
     try:
         counts = _counts(stream)
@@ -182,7 +184,7 @@ def _take(work: Work, intake: Intake, batch: _Batch, taken: Taken, manifest: Man
     taken.batches.append(batch.number)
 
 
-def _commit(work: Work, intake: Intake, stream: DataFrame, batch: _Batch, bad: bool) -> None:
+def _commit(work: ActionContext, intake: BronzeTarget, stream: DataFrame, batch: _Batch, bad: bool) -> None:
     transaction = (f"ingest:{batch.run_id}", batch.number)
     placed = {"run_id": F.lit(batch.run_id), "batch": F.lit(batch.number).cast("bigint")}
     good = stream.where(F.col("kind") == CHANGE).withColumns(placed)
@@ -191,7 +193,7 @@ def _commit(work: Work, intake: Intake, stream: DataFrame, batch: _Batch, bad: b
         _quarantine(work, stream, batch.run_id, transaction)
 
 
-def _stream(work: Work, intake: Intake, tasks: list[Task]) -> DataFrame:
+def _stream(work: ActionContext, intake: BronzeTarget, tasks: list[Task]) -> DataFrame:
     """Return the stream of all files: one Spark task a group of files of one table, nothing read on the driver."""
     groups = _groups(tasks, work.context.settings.ingest.task_mb << 20)
     reader, schema = intake.read, arrow_schema(intake.fields)
@@ -224,8 +226,8 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
 
 
 def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
-    bad = Bad()
-    cut = cut_of(task.spec) if task.size > limit else None
+    bad = RejectedRows()
+    cut = as_of_for(task.spec) if task.size > limit else None
     try:
         if cut is not None:
             yield from read_in_blocks(task, reader, cut, limit)
@@ -292,7 +294,7 @@ def _shaped(rows: DataFrame, name: str) -> DataFrame:
     return renamed.select(*[F.col(f"`{column.name}`") for column in known.columns])
 
 
-def _quarantine(work: Work, stream: DataFrame, run_id: str, transaction: tuple[str, int]) -> None:
+def _quarantine(work: ActionContext, stream: DataFrame, run_id: str, transaction: tuple[str, int]) -> None:
     at = F.lit(datetime.now(UTC).replace(tzinfo=None)).cast("timestamp")
     bad = stream.where(F.col("kind") == BAD).withColumns({"run_id": F.lit(run_id), "at": at})
     work.lake.append(QUARANTINE.name, _shaped(bad, QUARANTINE.name), txn=transaction)

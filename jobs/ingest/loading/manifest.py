@@ -12,7 +12,7 @@ from typing import Any
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.lake.delta import Lake
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import AWAITED, OBJECTS, QUARANTINE
 
 PLANNED, TAKEN = "planned", "taken"
@@ -123,7 +123,7 @@ class Manifest:
             self.entries[item.task.source, item.task.object] = entry
 
 
-def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
+def refuse(work: ActionContext, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
     """Quarantine whole files that cannot be read, once each; return how many were new.
 
     Args:
@@ -142,7 +142,7 @@ def refuse(work: Work, manifest: Manifest, source: str, refused: Mapping[str, tu
     return len(new)
 
 
-def vanished(work: Work, manifest: Manifest, bronze: str, keys: list[tuple[str, str]], number: int) -> None:
+def vanished(work: ActionContext, manifest: Manifest, bronze: str, keys: list[tuple[str, str]], number: int) -> None:
     """Note files of an interrupted batch that are no longer there: taken if their rows arrived, else they are missed.
 
     Args:
@@ -164,7 +164,9 @@ def vanished(work: Work, manifest: Manifest, bronze: str, keys: list[tuple[str, 
         note_status(work, manifest, source, [path], TAKEN if arrived else AWAITED, None if arrived else "0")
 
 
-def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str, run_id: str, number: int) -> None:
+def note(
+    work: ActionContext, items: list[Item], counts: Mapping[str, Count], status: str, run_id: str, number: int
+) -> None:
     """Write the files of a batch into the manifest, before (planned) or after (taken) their rows are committed."""
     rows: list[dict[str, Any]] = []
     now = datetime.now(UTC)
@@ -178,7 +180,7 @@ def note(work: Work, items: list[Item], counts: Mapping[str, Count], status: str
 
 
 def note_status(
-    work: Work, manifest: Manifest, source: str, paths: Iterable[str], status: str, etag: str | None
+    work: ActionContext, manifest: Manifest, source: str, paths: Iterable[str], status: str, etag: str | None
 ) -> None:
     """Write into the manifest what is known of files that are not read, after what was known before."""
     rows: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.ingest.loading.manifest import Item
 from jobs.lake.delta import Lake
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 _PLACE = ("source", "object", "row_no", "run_id")
@@ -48,12 +48,12 @@ class Replay:
         same = (F.col("s.object") == F.col("p.object")) & (whole | (F.col("s.row_no") == F.col("p.place")))
         return stream.alias("s").join(places.alias("p"), same, "left_semi")
 
-    def done(self, work: Work) -> None:
+    def done(self, work: ActionContext) -> None:
         """Take the rows out of quarantine that were read: what is still bad is there again, by this run."""
         forget(work, self.places)
 
 
-def replay_of(work: Work, sources: Iterable[str], listed: Iterable[Item]) -> Replay | None:
+def replay_of(work: ActionContext, sources: Iterable[str], listed: Iterable[Item]) -> Replay | None:
     """Return the rows to be read once more, None if the command did not ask for that or there are none.
 
     Args:
@@ -98,15 +98,15 @@ def reasons_in(lake: Lake, tables: Iterable[str]) -> dict[str, dict[str, int]]:
     return found
 
 
-def forget(work: Work, places: DataFrame) -> None:
+def forget(work: ActionContext, places: DataFrame) -> None:
     """Delete rows of quarantine by their places."""
     same = " AND ".join(f"q.{name} <=> p.{name}" for name in _PLACE)
     merge = work.lake.delta(QUARANTINE.name).alias("q").merge(places.distinct().alias("p"), same)
-    with work.lake.committing(QUARANTINE.name):
+    with work.lake.commit_lock(QUARANTINE.name):
         merge.whenMatchedDelete().execute()
 
 
-def forget_files(work: Work, files: list[tuple[str, str]]) -> None:
+def forget_files(work: ActionContext, files: list[tuple[str, str]]) -> None:
     """Delete the rows of quarantine that earlier runs found in files that this run has read again.
 
     Args:

@@ -38,7 +38,7 @@ class Task:
 
 
 @dataclass
-class Bad:
+class RejectedRows:
     """Rows that cannot be used."""
 
     row_no: list[int | None] = field(default_factory=list)
@@ -99,7 +99,7 @@ def batch(schema: pa.Schema, task: Task, kind: int, rows: int, columns: Mapping[
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def ending(schema: pa.Schema, task: Task, found: int, bad: Bad) -> Iterator[pa.RecordBatch]:
+def ending(schema: pa.Schema, task: Task, found: int, bad: RejectedRows) -> Iterator[pa.RecordBatch]:
     """Yield a file's bad rows, then its summary."""
     if len(bad):
         named = {"row_no": bad.row_no, "reason": bad.reason, "detail": bad.detail, "raw": bad.raw}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from jobs.ingest.loading.manifest import TAKEN, Entry
-from jobs.settings.ingest import Ingest, TableRules, Tolerance
+from jobs.settings.ingest import ErrorThreshold, Ingest, TableRules
 
 _AT_MOST = 1_000_000_000
 """Rows that a file is taken for."""
@@ -30,7 +30,7 @@ class Excess:
     """Files of a table, or messages of a topic, of which too much cannot be read."""
 
     table: str
-    allowed: Tolerance
+    allowed: ErrorThreshold
     bad: int
     found: int
     files: tuple[tuple[str, str], ...] = ()
@@ -61,12 +61,12 @@ class Excess:
         )
 
 
-def tolerance(settings: Ingest, table: str) -> Tolerance:
+def tolerance(settings: Ingest, table: str) -> ErrorThreshold:
     """Return how many rows of a table, or of a topic, may be unreadable."""
     return settings.tables.get(table, TableRules()).quarantine or settings.quarantine
 
 
-def is_excess(allowed: Tolerance, bad: int, found: int) -> bool:
+def is_excess(allowed: ErrorThreshold, bad: int, found: int) -> bool:
     """Return whether more rows are unreadable than allowed, by number and by ratio."""
     return bad > allowed.rows and bad > allowed.ratio * found
 
@@ -97,7 +97,7 @@ def excesses(
     return found
 
 
-def _excess(table: str, allowed: Tolerance, files: list[FileCount]) -> Excess | None:
+def _excess(table: str, allowed: ErrorThreshold, files: list[FileCount]) -> Excess | None:
     if allowed.ratio >= 1:
         return None
     density = _rows_a_byte(files)

@@ -19,8 +19,8 @@ from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.numbering import Numbered
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
-from jobs.ingest.tidb.ticdc.sink_listing import Feed
-from jobs.schema.job import Work
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import AWAITED, QUARANTINE
 
 _LONGEST = 1000
@@ -61,7 +61,7 @@ class Absent:
     """Tables of these files, and the least commit_ts that each may hold."""
 
 
-def absent_files(sources: Sources, feed: Feed, entries: Mapping[tuple[str, str], Entry]) -> Absent:
+def absent_files(sources: Sources, feed: SinkListing, entries: Mapping[tuple[str, str], Entry]) -> Absent:
     """Return the files that are missing, or that no index names although the checkpoint has passed them.
 
     Args:
@@ -99,7 +99,7 @@ def _was_awaited(entries: Mapping[tuple[str, str], Entry], path: str, checkpoint
 
 def _unnamed(
     sources: Sources,
-    feed: Feed,
+    feed: SinkListing,
     mine: Numbered,
     owners: list[SourceTable],
     found: Absent,
@@ -134,7 +134,7 @@ def tables_of(sources: Sources, entries: Mapping[tuple[str, str], Entry]) -> dic
     return found | {(item.task.source, item.task.object): item.task.table for item in sources.items}
 
 
-def unreadable_files(sources: Sources, feed: Feed | None, excess: Excess, why: str) -> list[Stop]:
+def unreadable_files(sources: Sources, feed: SinkListing | None, excess: Excess, why: str) -> list[Stop]:
     """Return the stops before files that were read and of which too much could not be used.
 
     Args:
@@ -149,7 +149,7 @@ def unreadable_files(sources: Sources, feed: Feed | None, excess: Excess, why: s
         what = classify(path) if source == "ticdc" else None
         if isinstance(what, Data):
             mine = folders.get(path, Numbered(what.folder))
-            stops = list(_stops(feed or Feed("", 0), _owners(sources, mine.folder), mine, what.number, why))
+            stops = list(_stops(feed or SinkListing("", 0), _owners(sources, mine.folder), mine, what.number, why))
         else:
             stops = [(table.full_name, at, why) for table, at in _of_snapshot(sources, source, path)]
         found += [Stop(*stop, source, (path,), excess.remedy) for stop in stops]
@@ -181,13 +181,13 @@ def leave_open(sources: Sources, absent: Absent) -> None:
         sources.tables[name] = replace(table, open_from=min(at, table.open_from or at))
 
 
-def note_awaited(work: Work, manifest: Manifest, paths: Iterable[str], checkpoint: int) -> None:
+def note_awaited(work: ActionContext, manifest: Manifest, paths: Iterable[str], checkpoint: int) -> None:
     """Remember files that were not there, and at which checkpoint: once each."""
     fresh = [path for path in paths if ("ticdc", path) not in manifest.entries]
     note_status(work, manifest, "ticdc", fresh, AWAITED, str(checkpoint))
 
 
-def cover(work: Work, manifest: Manifest, stops: Iterable[Stop], name: str, tso: int) -> None:
+def cover(work: ActionContext, manifest: Manifest, stops: Iterable[Stop], name: str, tso: int) -> None:
     """Note the files of a table that a new snapshot stands in for.
 
     A person named the snapshot since the files are lost: what they may hold from before it is in it.
@@ -217,7 +217,7 @@ def _covers(segment: Segment, name: str, at: int) -> bool:
 
 
 def _stops(
-    feed: Feed, owners: Iterable[SourceTable], mine: Numbered, number: int, why: str
+    feed: SinkListing, owners: Iterable[SourceTable], mine: Numbered, number: int, why: str
 ) -> Iterator[tuple[str, int, str]]:
     """Yield table, the least commit_ts that a file may hold, and what is wrong, unless its rows do not count."""
     some = list(owners)
@@ -229,7 +229,7 @@ def _stops(
             yield table.full_name, max(last or 0, mine.folder.version + 1), why
 
 
-def _is_past(feed: Feed, table: SourceTable, folder: Folder, last: int | None, first: int | None) -> bool:
+def _is_past(feed: SinkListing, table: SourceTable, folder: Folder, last: int | None, first: int | None) -> bool:
     """Return whether all rows of a file are in a snapshot, truncated, or written once more by a later file.
 
     Args:
@@ -239,7 +239,7 @@ def _is_past(feed: Feed, table: SourceTable, folder: Folder, last: int | None, f
         last: commit_ts that the file before it ends with.
         first: commit_ts that the file after it begins with.
     """
-    floor = max([table.snapshot.tso if table.snapshot else 0, *table.floors])
+    floor = max([table.snapshot.tso if table.snapshot else 0, *table.truncated_at])
     name = f"{folder.schema}.{folder.table}"
     ends = [segment.end for segment in table.segments if segment.table == name and segment.end is not None]
     ends += [file.version for file in feed.schemas.get((folder.schema, folder.table), [])]

@@ -8,35 +8,37 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.common.errors import PlatformError, TableError
-from jobs.ingest.loading.batches import Taken
+from jobs.common.errors import PinlakeError, TableError
+from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import (
     Counts,
     arrived_in,
     as_failure,
     note_failed,
-    note_gone,
-    note_marks,
+    pending_changes,
     tallies,
-    unapplied,
+    write_checkpoints,
+    write_dropped,
 )
-from jobs.ingest.tidb.silver import Mark, create, merge, outdated
+from jobs.ingest.tidb.silver import ApplyWindow, create, merge, outdated
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 
 
 @dataclass
 class _Result:
-    mark: Mark
+    mark: ApplyWindow
     due: int
     merges: bool = True
     """Whether changes are due; else only its silver is looked after."""
     applied: int = 0
-    error: PlatformError | None = None
+    error: PinlakeError | None = None
 
 
-def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Taken, newest: int) -> dict[str, int]:
+def apply_changes(
+    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int
+) -> dict[str, int]:
     """Merge what bronze holds and silver does not, table by table; return the counts.
 
     Args:
@@ -48,7 +50,7 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     """
     at = sources.checkpoint
     marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
-    counts = unapplied(work.lake, marks, taken.batches, at)
+    counts = pending_changes(work.lake, marks, taken.batches, at)
     arrived, late = arrived_in(work.lake, taken.batches, at)
     if taken.read != arrived + taken.quarantined:
         raise TableError(
@@ -58,12 +60,12 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
     results = _merge_all(work, [_result(mark, counts.get(name), name in due) for name, mark in sorted(live.items())])
-    errors = note_gone(work, sources, past, newest)
+    errors = write_dropped(work, sources, past, newest)
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
     tally = tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
-    note_marks(work, done, past, newest, tally)
+    write_checkpoints(work, done, past, newest, tally)
     note_failed(work, [(r.mark, r.error) for r in failed], past, tally)
     errors = [result.error for result in failed if result.error is not None] + errors
     if errors:
@@ -79,11 +81,11 @@ def apply_changes(work: Work, sources: Sources, past: dict[str, Any], taken: Tak
     return named | {"quarantined": taken.quarantined}
 
 
-def _result(mark: Mark, count: Counts | None, merges: bool) -> _Result:
+def _result(mark: ApplyWindow, count: Counts | None, merges: bool) -> _Result:
     return _Result(replace(mark, late=bool(count and count.behind)), count.due if count else 0, merges)
 
 
-def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
+def _merge_all(work: ActionContext, results: list[_Result]) -> list[_Result]:
     done = 0
 
     def one(result: _Result) -> _Result:
@@ -105,7 +107,7 @@ def _merge_all(work: Work, results: list[_Result]) -> list[_Result]:
         return list(pool.map(one, results))
 
 
-def _bring_up(work: Work, result: _Result) -> None:
+def _bring_up(work: ActionContext, result: _Result) -> None:
     """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
     table = result.mark.table
     if not (result.merges or outdated(work.lake, table)):
@@ -120,5 +122,7 @@ def _bring_up(work: Work, result: _Result) -> None:
         )
 
 
-def _mark(table: SourceTable, past: Any, checkpoint: int) -> Mark:
-    return Mark(table, past["batch"] if past else 0, past["checkpoint_ts"] if past else 0, table.limit(checkpoint))
+def _mark(table: SourceTable, past: Any, checkpoint: int) -> ApplyWindow:
+    return ApplyWindow(
+        table, past["batch"] if past else 0, past["checkpoint_ts"] if past else 0, table.limit(checkpoint)
+    )

@@ -39,7 +39,7 @@ class Cut:
     """Returns a block that ends as a file does."""
 
 
-def cut_of(spec: Any) -> Cut | None:
+def as_of_for(spec: Any) -> Cut | None:
     """Return how files with this spec are cut; None where they are read whole."""
     if isinstance(spec, RowSpec):
         return Cut(_line_end, lines=True)

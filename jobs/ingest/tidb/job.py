@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.engine.checkpoints import has_failed, newest_checkpoints
-from jobs.ingest.loading.batches import Intake, settle_vanished, take_in
+from jobs.ingest.loading.batches import BronzeTarget, load_to_bronze, settle_vanished
 from jobs.ingest.loading.manifest import Manifest, refuse
 from jobs.ingest.loading.replay import reasons_in, replay_of
 from jobs.ingest.loading.stream import LEDGER_FIELDS, Task
 from jobs.ingest.loading.tolerance import excesses
-from jobs.ingest.tidb import resnapshots as retakes
+from jobs.ingest.tidb import resnapshots
 from jobs.ingest.tidb.absent import (
     Absent,
     Stop,
@@ -44,11 +44,11 @@ from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.changefeed import read_changefeed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
 from jobs.ingest.tidb.ticdc.infer_options import Named
-from jobs.ingest.tidb.ticdc.sink_listing import Feed, read_feed
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing, read_feed
 from jobs.ingest.tidb.unfit import unfit_values
 from jobs.lake.table_frames import drift
 from jobs.schema.bronze_silver import LEDGER, SILVER
-from jobs.schema.job import Outcome, Work
+from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import TableRules
 
 _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
@@ -63,10 +63,10 @@ def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
 
 _PATIENCE = 3.0
 """Seconds to wait for a file that an index names and that is not there yet."""
-INTAKE = Intake(LEDGER.name, LEDGER_FIELDS, _read)
+INTAKE = BronzeTarget(LEDGER.name, LEDGER_FIELDS, _read)
 
 
-def run(work: Work) -> Outcome:
+def run(work: ActionContext) -> ActionResult:
     """Ingest what is new.
 
     Returns:
@@ -76,19 +76,19 @@ def run(work: Work) -> Outcome:
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
-        ValidationFailed: the changes of a table break a critical expectation; the other tables are done.
+        ValidationFailedError: the changes of a table break a critical expectation; the other tables are done.
         TableError: the numbers do not add up.
     """
     feed, export = _named(work)
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
-        return Outcome()
+        return ActionResult()
     past = newest_checkpoints(work.lake)
     if export is not None:
         let_go_on(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
-        retakes.begin(work, past, *work.options["resnapshot"])
-    later = retakes.retakes(work.lake)
+        resnapshots.begin(work, past, *work.options["resnapshot"])
+    later = resnapshots.resnapshots(work.lake)
     sources = join(feed, export, work.context.settings.ingest, later, past=past)
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
@@ -98,8 +98,8 @@ def run(work: Work) -> Outcome:
     absent = _absent(work, manifest, sources, feed)
     hold(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
-    taken = take_in(work, INTAKE, manifest, sources.items, again)
-    retakes.loaded(work, later)
+    taken = load_to_bronze(work, INTAKE, manifest, sources.items, again)
+    resnapshots.loaded(work, later)
     unfit = unfit_values(work.lake, sources.tables.values(), taken.batches)
     if unfit:  # what a table is then depends on its values: only bronze has them
         sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
@@ -112,7 +112,7 @@ def run(work: Work) -> Outcome:
     return _outcome(sources, feed, export, absent, counts)
 
 
-def _named(work: Work) -> tuple[Feed | None, Export | None]:
+def _named(work: ActionContext) -> tuple[SinkListing | None, Export | None]:
     """Return the change feed and the snapshot that the run was given; the feed's checkpoint is read first."""
     ticdc, dumpling, told = (work.options.get(name) for name in ("ticdc", "dumpling", "changefeed"))
     named = Named(f"--changefeed {told}", read_changefeed(Path(told))) if told else None
@@ -120,13 +120,13 @@ def _named(work: Work) -> tuple[Feed | None, Export | None]:
     return feed, _export(work, dumpling) if dumpling else None
 
 
-def _refuse_unknown(work: Work, manifest: Manifest, feed: Feed | None, export: Export | None) -> int:
+def _refuse_unknown(work: ActionContext, manifest: Manifest, feed: SinkListing | None, export: Export | None) -> int:
     """Quarantine files that fit no rule of their source; return how many were new."""
     found = {"ticdc": feed.unknown if feed else {}, "dumpling": export.unknown if export else {}}
     return sum(refuse(work, manifest, name, unknown) for name, unknown in found.items() if unknown)
 
 
-def _absent(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None) -> Absent:
+def _absent(work: ActionContext, manifest: Manifest, sources: Sources, feed: SinkListing | None) -> Absent:
     """Return what of the feed's files is missing, less what a snapshot named now stands in for."""
     absent = absent_files(sources, feed, manifest.entries) if feed else Absent()
     note_awaited(work, manifest, absent.awaited, sources.checkpoint)
@@ -136,8 +136,8 @@ def _absent(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None)
 
 
 def _outcome(
-    sources: Sources, feed: Feed | None, export: Export | None, absent: Absent, counts: dict[str, int]
-) -> Outcome:
+    sources: Sources, feed: SinkListing | None, export: Export | None, absent: Absent, counts: dict[str, int]
+) -> ActionResult:
     held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
     drifted = _drifted(sources)
     unknown = {
@@ -156,10 +156,10 @@ def _outcome(
         "drifted": drifted,
         "unknown_paths": dict(sorted(unknown.items())),
     }
-    return Outcome(counts["applied"], counts, detail=detail)
+    return ActionResult(counts["applied"], counts, detail=detail)
 
 
-def _unreadable(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None) -> list[Stop]:
+def _unreadable(work: ActionContext, manifest: Manifest, sources: Sources, feed: SinkListing | None) -> list[Stop]:
     """Return where tables must stop of which too much cannot be read."""
     found = excesses(work.context.settings.ingest, tables_of(sources, manifest.entries), manifest.entries)
     reasons = reasons_in(work.lake, found)
@@ -170,7 +170,7 @@ def _unreadable(work: Work, manifest: Manifest, sources: Sources, feed: Feed | N
     ]
 
 
-def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, absent: Absent) -> None:
+def _cover(work: ActionContext, manifest: Manifest, sources: Sources, feed: SinkListing | None, absent: Absent) -> None:
     """Let the snapshot that a person named stand in for files of its table that are lost or cannot be read."""
     name, _ = work.options["resnapshot"]
     table = sources.tables.get(name)
@@ -180,7 +180,7 @@ def _cover(work: Work, manifest: Manifest, sources: Sources, feed: Feed | None, 
         absent.stops = [stop for stop in absent.stops if stop.name != name or stop.at > table.snapshot.tso]
 
 
-def _export(work: Work, root: str) -> Export:
+def _export(work: ActionContext, root: str) -> Export:
     """Return the export that the feed goes on from; its TSO may be named where its metadata does not say it."""
     settings = work.context.settings.ingest
     named = None if "resnapshot" in work.options else work.options.get("snapshot_ts")
@@ -226,7 +226,7 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
             continue
         if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
             continue
-        if table.snapshot.tso in table.floors:  # taken later, and told to
+        if table.snapshot.tso in table.truncated_at:  # taken later, and told to
             continue
         reason = (
             f"{name} is held: it began with snapshot {begun['start_ts']} and {table.snapshot.tso} is another one. "

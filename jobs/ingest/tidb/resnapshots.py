@@ -15,14 +15,14 @@ from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, create_text, read_export
 from jobs.ingest.tidb.tables.versions import Snapshot
 from jobs.lake.delta import Lake
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import SNAPSHOTS
 
 BEGUN, LOADED = "begun", "loaded"
 
 
 @dataclass(frozen=True)
-class Retake:
+class Resnapshot:
     """A later snapshot of one table."""
 
     table: TableName
@@ -59,17 +59,17 @@ class Retake:
         return replace(found, unknown={})
 
 
-def retakes(lake: Lake) -> dict[TableName, Retake]:
+def resnapshots(lake: Lake) -> dict[TableName, Resnapshot]:
     """Return the newest later snapshot of each table that has one."""
     rows = lake.rows(SNAPSHOTS.name, "table", "tso", "root", "create", "status", "at")  # bounded: two rows a snapshot
     found = {}
     for row in sorted(rows, key=lambda row: (row["at"], row["status"] == LOADED)):
         schema, _, table = row["table"].partition(".")
-        found[schema, table] = Retake((schema, table), row["tso"], row["root"], row["create"], row["status"])
+        found[schema, table] = Resnapshot((schema, table), row["tso"], row["root"], row["create"], row["status"])
     return found
 
 
-def begin(work: Work, past: Mapping[str, Any], full_name: str, root: str) -> None:
+def begin(work: ActionContext, past: Mapping[str, Any], full_name: str, root: str) -> None:
     """Note that a table is to begin anew with the export at `root`.
 
     Raises:
@@ -85,24 +85,24 @@ def begin(work: Work, past: Mapping[str, Any], full_name: str, root: str) -> Non
     if (schema, table) not in export.creates:
         held = ", ".join(sorted(".".join(name) for name in export.creates)) or "no table"
         raise SourceError(f"{root}: the export does not hold {full_name}, it holds {held}.")
-    before = retakes(work.lake).get((schema, table))
+    before = resnapshots(work.lake).get((schema, table))
     start = max(before.tso if before else 0, (past.get(full_name) or {}).get("start_ts") or 0)
     if export.tso < start:
         raise SourceError(
             f"{root}: the export was taken at {export.tso}, {full_name} began with a snapshot at {start}. "
             "Take a new one: dumpling --filetype csv -T " + full_name + "."
         )
-    _note(work, Retake((schema, table), export.tso, root, create_text(export, (schema, table))))
+    _note(work, Resnapshot((schema, table), export.tso, root, create_text(export, (schema, table))))
 
 
-def loaded(work: Work, some: Mapping[TableName, Retake]) -> None:
+def loaded(work: ActionContext, some: Mapping[TableName, Resnapshot]) -> None:
     """Note that all rows of snapshots are in bronze: their folders are not needed any more."""
-    for retake in some.values():
-        if retake.status != LOADED:
-            _note(work, replace(retake, status=LOADED))
+    for resnapshot in some.values():
+        if resnapshot.status != LOADED:
+            _note(work, replace(resnapshot, status=LOADED))
 
 
-def _note(work: Work, retake: Retake) -> None:
-    row = {"table": retake.full_name, "tso": retake.tso, "root": retake.root, "create": retake.create}
+def _note(work: ActionContext, resnapshot: Resnapshot) -> None:
+    row = {"table": resnapshot.full_name, "tso": resnapshot.tso, "root": resnapshot.root, "create": resnapshot.create}
     now = datetime.now(UTC)
-    work.lake.append_rows(SNAPSHOTS.name, [row | {"status": retake.status, "run_id": work.run_id, "at": now}])
+    work.lake.append_rows(SNAPSHOTS.name, [row | {"status": resnapshot.status, "run_id": work.run_id, "at": now}])

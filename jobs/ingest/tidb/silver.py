@@ -28,7 +28,7 @@ from jobs.lake.delta import Lake
 from jobs.lake.layout import by_key, extent
 from jobs.schema.bronze_silver import LEDGER, SILVER
 from jobs.schema.columns import COMMIT_TS, DELETED, OP_RANK
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.names import quoted
 from jobs.schema.table import Table
 from jobs.settings.ingest import TableRules
@@ -39,7 +39,7 @@ LARGE = 32 << 20
 
 
 @dataclass(frozen=True)
-class Mark:
+class ApplyWindow:
     """How far one table is, and how far it may go."""
 
     table: SourceTable
@@ -52,20 +52,20 @@ class Mark:
     late: bool = False
     """Whether changes came that are older than what is in silver: tombstones of their keys may have been removed."""
 
-    def unapplied(self) -> SparkColumn:
+    def pending_changes(self) -> SparkColumn:
         """Return the condition on the table's ledger rows that no earlier run has applied."""
         return (F.col("batch") > self.batch) | (F.col("_commit_ts") > self.checkpoint)
 
 
-def merge(work: Work, mark: Mark) -> int:
+def merge(work: ActionContext, mark: ApplyWindow) -> int:
     """Apply a table's changes up to its limit.
 
     Returns:
         Rows of silver that changed, of those not applied before.
 
     Raises:
-        ValidationFailed: the rows break a critical expectation; the table stays as it was.
-        ConcurrentRun: another run wrote the table first.
+        ValidationFailedError: the rows break a critical expectation; the table stays as it was.
+        ConcurrentRunError: another run wrote the table first.
     """
     table, lake = mark.table, work.lake
     anew = reshaped(lake, table)
@@ -87,18 +87,18 @@ def merge(work: Work, mark: Mark) -> int:
         else:
             _evolve(lake, mark, schema)
             return put(lake, table.silver, table.silver_key, rows)
-        return last.where(mark.unapplied()).count()
+        return last.where(mark.pending_changes()).count()
     finally:
         last.unpersist()
 
 
-def _unapplied(changes: DataFrame, mark: Mark) -> DataFrame:
+def _unapplied(changes: DataFrame, mark: ApplyWindow) -> DataFrame:
     """Return the changes to apply; for keys of late ones all there are, so that none brings back what was deleted."""
-    fresh = changes.where(mark.unapplied())
+    fresh = changes.where(mark.pending_changes())
     if not mark.late:
         return fresh
     keys = fresh.where(F.col("_commit_ts") <= mark.checkpoint).select("key").distinct()
-    return fresh.unionByName(changes.where(~mark.unapplied()).join(keys, "key", "left_semi"))
+    return fresh.unionByName(changes.where(~mark.pending_changes()).join(keys, "key", "left_semi"))
 
 
 def reshaped(lake: Lake, table: SourceTable) -> bool:
@@ -128,11 +128,11 @@ def outdated(lake: Lake, table: SourceTable) -> bool:
 def clear(lake: Lake, silver: str) -> None:
     """Remove all rows of a table that the source has no more; earlier versions keep them."""
     if lake.exists(silver) and not lake.scan(silver).isEmpty():
-        with lake.committing(silver):
+        with lake.commit_lock(silver):
             lake.delta(silver).delete()
 
 
-def create(work: Work, table: SourceTable, schema: StructType | None = None) -> bool:
+def create(work: ActionContext, table: SourceTable, schema: StructType | None = None) -> bool:
     """Create a table's silver, empty, and return True; False if it is there: a table without rows is a table too."""
     if work.lake.exists(table.silver):
         return False
@@ -167,12 +167,12 @@ def put(lake: Lake, silver: str, key: tuple[str, ...], rows: DataFrame) -> int:
         among = [*among, maybe_among(rows, key, found.rows, "t")]
     where = reduce(SparkColumn.__and__, [*same, *among])
     target = lake.delta(silver).alias("t").merge(by_key(rows, key, found.rows).alias("s"), where)
-    with lake.committing(silver):
+    with lake.commit_lock(silver):
         done = target.whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute().first()
     return int(done["num_updated_rows"]) + int(done["num_inserted_rows"]) if done else 0
 
 
-def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
+def _evolve(lake: Lake, mark: ApplyWindow, schema: StructType) -> None:
     """Add the columns that silver lacks, and give older rows their default: the feed rewrites no row for it."""
     have = set(lake.schema(mark.table.silver).names)
     fresh = [field for field in schema.fields if field.name not in have]
@@ -180,7 +180,7 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
         lake.allow_names(mark.table.silver, schema.names)
         none = lake.spark.createDataFrame([], StructType(fresh))
         writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
-        with lake.committing(mark.table.silver):
+        with lake.commit_lock(mark.table.silver):
             writer.save(lake.path(mark.table.silver))
     _arrange(lake, mark.table)
     names = mark.table.silver_columns
@@ -190,7 +190,7 @@ def _evolve(lake: Lake, mark: Mark, schema: StructType) -> None:
             wanted, told = schema[name].dataType, F.lit(column.default)
             value = F.unhex(told) if isinstance(wanted, BinaryType) else told.try_cast(wanted)
             old = F.col(quoted(name)).isNull() & (F.col("_commit_ts") < column.since)
-            with lake.committing(mark.table.silver):
+            with lake.commit_lock(mark.table.silver):
                 lake.delta(mark.table.silver).update(old, {quoted(name): value})
 
 
@@ -201,7 +201,7 @@ def _arrange(lake: Lake, table: SourceTable) -> None:
         if order[place] == name:
             continue
         where = f"AFTER {quoted(order[place - 1])}" if place else "FIRST"
-        with lake.committing(table.silver):
+        with lake.commit_lock(table.silver):
             path = quoted(lake.path(table.silver))
             lake.spark.sql(f"ALTER TABLE delta.{path} ALTER COLUMN {quoted(name)} {where}")
         order.remove(name)

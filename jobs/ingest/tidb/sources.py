@@ -18,18 +18,18 @@ from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.computed import computable
 from jobs.ingest.tidb.dumpling.export import Export, dialect_of, format_of
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
-from jobs.ingest.tidb.resnapshots import Retake
+from jobs.ingest.tidb.resnapshots import Resnapshot
 from jobs.ingest.tidb.rows.masks import covered_table, masks_of
 from jobs.ingest.tidb.rows.rows import RowSpec
-from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.named import check_names
 from jobs.ingest.tidb.tables.owners import Past, hold_unwritable, unnameable
 from jobs.ingest.tidb.tables.shapes import dialect_of_feed, shapes_of
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
-from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.settings.ingest import Ingest, TableRules
 
 _SLASHED = re.compile(r"(?P<schema>[^/]+)/(?P<table>.+/.+)/meta/schema_\d+_\d{10}\.json")
@@ -55,10 +55,10 @@ class Sources:
 
 
 def join(
-    feed: Feed | None,
+    feed: SinkListing | None,
     export: Export | None,
     settings: Ingest,
-    later: Mapping[TableName, Retake] | None = None,
+    later: Mapping[TableName, Resnapshot] | None = None,
     unfit: Mapping[tuple[TableName, int], str] | None = None,
     past: Past | None = None,
 ) -> Sources:
@@ -84,10 +84,10 @@ def join(
 
     creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
-    lives = Lives(begun, rules, unfit, shapes_of(feed) if feed else None)
+    lives = DdlReplay(begun, rules, unfit, shapes_of(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
-    taken = {name: retake for name, retake in (later or {}).items() if not rules(name).exclude}
-    retaken = {name: retake.snapshot for name, retake in taken.items()}
+    taken = {name: resnapshot for name, resnapshot in (later or {}).items() if not rules(name).exclude}
+    retaken = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
     known = [((p.schema, p.table), p.version, str(e)) for p, e in (feed.broken if feed else []) if p.table]
     broken = [one for one in known if not rules(one[0]).exclude]
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
@@ -100,17 +100,17 @@ def join(
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
         _hold_blocked(sources, export)
-    for retake in taken.values():
-        _hold_exported(sources, retake.full_name, retake.snapshot, settings)
-        found = retake.export()
+    for resnapshot in taken.values():
+        _hold_exported(sources, resnapshot.full_name, resnapshot.snapshot, settings)
+        found = resnapshot.export()
         if found is not None:
-            _export_items(sources, found, settings, retake.source)
+            _export_items(sources, found, settings, resnapshot.source)
             _hold_blocked(sources, found)
     hold_unwritable(sources.tables, past or {})
     return sources
 
 
-def _add_feed(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
+def _add_feed(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
     """Add the feed's files, and hold the tables that it cannot be followed for."""
     sources.held_files += feed.unnamed
     _show_nameless(sources, feed)
@@ -121,8 +121,8 @@ def _add_feed(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> Non
 
 
 def _set_aside(
-    sources: Sources, feed: Feed | None, export: Export | None
-) -> tuple[Feed | None, Export | None, dict[str, SourceTable]]:
+    sources: Sources, feed: SinkListing | None, export: Export | None
+) -> tuple[SinkListing | None, Export | None, dict[str, SourceTable]]:
     """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
     names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
     names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
@@ -141,7 +141,7 @@ def _set_aside(
     return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
 
 
-def _columns_of(creates: Mapping[TableName, CreateTable], lives: Lives) -> dict[TableName, list[Version]]:
+def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> dict[TableName, list[Version]]:
     """Return all that is known of each table's columns, by its names."""
     known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
     for name, versions in lives.versions.items():
@@ -149,7 +149,7 @@ def _columns_of(creates: Mapping[TableName, CreateTable], lives: Lives) -> dict[
     return known
 
 
-def _show_nameless(sources: Sources, feed: Feed) -> None:
+def _show_nameless(sources: Sources, feed: SinkListing) -> None:
     """Show an id below which no schema file can be read as a table that is held: its rows wait, under no name yet."""
     sources.named_ids = {file.table_id for files in feed.schemas.values() for file in files if file.table_id}
     found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
@@ -163,7 +163,7 @@ def _show_nameless(sources: Sources, feed: Feed) -> None:
             sources.tables[table.full_name] = table.hold(version, said)
 
 
-def _hold_slashed(sources: Sources, feed: Feed) -> None:
+def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
     """Hold tables with a slash in their name: TiCDC writes it into paths as it is, and their folders fit no rule."""
     for path in feed.unknown:
         found = _SLASHED.fullmatch(path)
@@ -179,7 +179,7 @@ def _hold_slashed(sources: Sources, feed: Feed) -> None:
         sources.tables[table.full_name] = table.hold(table.snapshot.tso + 1 if table.snapshot else 0, said)
 
 
-def _hold_exchanged(sources: Sources, feed: Feed) -> None:
+def _hold_exchanged(sources: Sources, feed: SinkListing) -> None:
     """Hold both tables of an exchange of partitions: only one of them has the statement."""
     for version in feed.exchanged():
         for name, table in list(sources.tables.items()):
@@ -192,7 +192,7 @@ def _hold_exchanged(sources: Sources, feed: Feed) -> None:
                 sources.tables[name] = table.hold(version, message)
 
 
-def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, past: Past) -> None:
+def _hold_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
     """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
     reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
@@ -211,7 +211,7 @@ def _hold_late_start(sources: Sources, feed: Feed, settings: Ingest, past: Past)
             sources.tables[name] = table.hold(known + 1, message)
 
 
-def _feed_items(sources: Sources, feed: Feed, settings: Ingest) -> None:
+def _feed_items(sources: Sources, feed: SinkListing, settings: Ingest) -> None:
     zone = feed.changefeed.server_timezone or settings.timezone
     unreadable: dict[TableName, list[int]] = {}
     for path, _ in feed.broken:
@@ -309,7 +309,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
 def _told(full: str, snapshot: Snapshot, settings: Ingest) -> Version:
     """Return a table's columns and key as its CREATE TABLE in an export and the settings tell them."""
     rules = settings.tables.get(full, TableRules())
-    return Knowledge(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
+    return SchemaHistory(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
 
 
 def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version, tuple[SourceColumn, ...]]:

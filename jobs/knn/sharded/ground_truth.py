@@ -36,7 +36,7 @@ class Sample:
     """[cells, d], where it is asked which cell a neighbour stands in."""
 
 
-def truly_nearest(vectors: DataFrame, ids: Rows, queries: Floats, k: int, centroids: Floats | None = None) -> Found:
+def exact_neighbours(vectors: DataFrame, ids: Rows, queries: Floats, k: int, centroids: Floats | None = None) -> Found:
     """Return the k nearest of all vectors to each of a sample, itself by id not among them, by (id, rank).
 
     By (-cosine of six decimals, id), as the search orders them. Each task keeps k for each of the sample, so what is

@@ -16,10 +16,10 @@ from pyspark.sql import functions as F
 
 from jobs.knn.sharded.merge import merged
 from jobs.knn.sharded.packed_vectors import FOUND, Found, batch_of
-from jobs.knn.sharded.run import ANY, Asked, Way, buckets_for, looked_up
+from jobs.knn.sharded.run import ANY, SearchPlan, SearchRequest, buckets_for, probe_shards
 from jobs.knn.sharded.shuffle import together
 from jobs.knn.sharded.train import Cells
-from jobs.lake.scratch import Keeping
+from jobs.lake.scratch import ScratchSpace
 from jobs.settings.visual import Visual
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class Yesterday:
     """id, neighbour, rank, score, found in the cells that are searched today."""
 
 
-def brought_up(
-    vectors: DataFrame, before: Yesterday, cells: Cells, visual: Visual, way: Way, keep: Keeping
+def update_incrementally(
+    vectors: DataFrame, before: Yesterday, cells: Cells, visual: Visual, way: SearchPlan, keep: ScratchSpace
 ) -> DataFrame | None:
     """Return id, neighbour, rank, score as `searched` would, or None where so much changed that it is to be called.
 
@@ -68,11 +68,13 @@ def brought_up(
     kept = before.lists.join(state.where("here AND NOT asks").select("id"), "id", "left_semi")
     found = _packed(kept, buckets)
     if asks:
-        found = found.unionByName(looked_up(Asked(own, here, asks, k), cells, way, buckets, keep, "own/"))
+        found = found.unionByName(probe_shards(SearchRequest(own, here, asks, k), cells, way, buckets, keep, "own/"))
     if fresh:
         wide = replace(way.limits, block=max(way.limits.block, here * way.limits.block // max(1, 10 * fresh)))
         few = replace(way, limits=wide)
-        found = found.unionByName(looked_up(Asked(others, fresh, here - asks, k), cells, few, buckets, keep, "new/"))
+        found = found.unionByName(
+            probe_shards(SearchRequest(others, fresh, here - asks, k), cells, few, buckets, keep, "new/")
+        )
     return merged(found, buckets, k).drop("cell")
 
 

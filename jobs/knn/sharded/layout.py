@@ -60,7 +60,7 @@ class Layout:
         return first[shards] + blocks + 1
 
 
-def laid_out(centroids: Floats, looked: Rows, counts: tuple[int, int], limits: Limits, seed: int) -> Layout:
+def assign_cells(centroids: Floats, looked: Rows, counts: tuple[int, int], limits: Limits, seed: int) -> Layout:
     """Return where vectors go, so that no shard and no block is much above its limit.
 
     Args:

@@ -18,14 +18,14 @@ from pyspark.sql import functions as F
 
 from jobs.knn.index import Wanted
 from jobs.knn.inverted import nearest
-from jobs.knn.sharded.layout import Layout, Limits, laid_out
+from jobs.knn.sharded.layout import Layout, Limits, assign_cells
 from jobs.knn.sharded.merge import merged
 from jobs.knn.sharded.packed_vectors import FOUND, INDEX
 from jobs.knn.sharded.sample import sampled
 from jobs.knn.sharded.search import search_parcels
 from jobs.knn.sharded.shuffle import delivered
 from jobs.knn.sharded.train import Cells
-from jobs.lake.scratch import Keeping
+from jobs.lake.scratch import ScratchSpace
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ ESTIMATE = 20_000
 
 
 @dataclass(frozen=True)
-class Way:
+class SearchPlan:
     """How a search is split, and where it runs."""
 
     limits: Limits
@@ -51,7 +51,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchRequest:
     """What is searched for what."""
 
     vectors: DataFrame
@@ -64,20 +64,20 @@ class Asked:
     k: int
 
     @classmethod
-    def of_all(cls, vectors: DataFrame, rows: int, k: int) -> "Asked":
+    def of_all(cls, vectors: DataFrame, rows: int, k: int) -> "SearchRequest":
         """Return the search of all `vectors` (id, vector) for all."""
         flags = {"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(ANY).cast("float")}
         return cls(vectors.withColumns(flags), rows, rows, k)
 
 
-def searched(asked: Asked, cells: Cells, way: Way, keep: Keeping) -> DataFrame:
+def search(asked: SearchRequest, cells: Cells, way: SearchPlan, keep: ScratchSpace) -> DataFrame:
     """Return id, neighbour, rank from 1, score of the k nearest of all vectors to each that asks.
 
     By (-cosine of six decimals, neighbour) among the cells that it looks into, as one index over all of them finds;
     itself by id not among them, no neighbour twice, fewer than k where those cells hold fewer.
     """
     buckets = buckets_for(asked.asking)
-    return merged(looked_up(asked, cells, way, buckets, keep), buckets, asked.k).drop("cell")
+    return merged(probe_shards(asked, cells, way, buckets, keep), buckets, asked.k).drop("cell")
 
 
 def buckets_for(ids: int) -> int:
@@ -85,7 +85,9 @@ def buckets_for(ids: int) -> int:
     return max(1, -(-ids // BUCKET))
 
 
-def looked_up(asked: Asked, cells: Cells, way: Way, buckets: int, keep: Keeping, name: str = "") -> DataFrame:
+def probe_shards(
+    asked: SearchRequest, cells: Cells, way: SearchPlan, buckets: int, keep: ScratchSpace, name: str = ""
+) -> DataFrame:
     """Return parcels of what was found in each shard; `name` tells two searches of one job apart."""
     layout = _layout(asked, cells, way, keep, name)
     dim = layout.centroids.shape[1]
@@ -102,20 +104,20 @@ class Task:
     dim: int
     k: int
     buckets: int
-    way: Way
+    way: SearchPlan
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield what was found; runs on an executor."""
         yield from search_parcels(batches, self.cells, self.dim, self.k, self.buckets, self.way.wanted)
 
 
-def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: Keeping, name: str) -> list[str]:
+def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: ScratchSpace, name: str) -> list[str]:
     """Search all blocks that are not there yet; return the names of all."""
     spark = parcels.sparkSession
     profile = _profile(spark, task.way)
     names = {f"{name}found/{shard:06d}-{block:06d}": (shard, block) for shard, block in layout.units()}
 
-    def search(unit: str) -> None:
+    def one(unit: str) -> None:
         shard, block = names[unit]
         here = parcels.where((F.col("shard") == shard) & F.col("block").isin(INDEX, block))
         keep.unit(unit, lambda: here.coalesce(1).mapInArrow(task, FOUND, profile=profile))
@@ -125,7 +127,7 @@ def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: Keeping, name:
     at_once = max(1, spark.sparkContext.defaultParallelism // task.way.task_cpus)
     pool = ThreadPoolExecutor(at_once, "shards")
     try:
-        for number, _ in enumerate(pool.map(search, left), 1):
+        for number, _ in enumerate(pool.map(one, left), 1):
             if number % max(1, len(left) // 10) == 0:
                 log.info("%d of %d blocks searched", number, len(left))
     finally:
@@ -133,7 +135,7 @@ def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: Keeping, name:
     return list(names)
 
 
-def _profile(spark: SparkSession, way: Way) -> ResourceProfile | None:
+def _profile(spark: SparkSession, way: SearchPlan) -> ResourceProfile | None:
     """Return what a task asks of a cluster; None where one core does, or there is no cluster to ask."""
     if str(spark.sparkContext.master).startswith("local") or (way.task_cpus == 1 and not way.task_gpus):
         return None
@@ -143,7 +145,7 @@ def _profile(spark: SparkSession, way: Way) -> ResourceProfile | None:
     return ResourceProfileBuilder().require(wanted).build
 
 
-def _layout(asked: Asked, cells: Cells, way: Way, keep: Keeping, name: str) -> Layout:
+def _layout(asked: SearchRequest, cells: Cells, way: SearchPlan, keep: ScratchSpace, name: str) -> Layout:
     """Return the layout that the parcels were, or will be, delivered by: one, whatever machine goes on."""
     spark = asked.vectors.sparkSession
 
@@ -151,7 +153,7 @@ def _layout(asked: Asked, cells: Cells, way: Way, keep: Keeping, name: str) -> L
         everything = max(asked.rows, asked.asking)
         _, some = sampled(asked.vectors, everything, ESTIMATE, cells.dim, way.seed)
         looked = nearest(cells.centroids, some, cells.probes)
-        made = laid_out(cells.centroids, looked, (asked.rows, asked.asking), way.limits, way.seed)
+        made = assign_cells(cells.centroids, looked, (asked.rows, asked.asking), way.limits, way.seed)
         packed = io.BytesIO()
         np.savez(packed, shards=made.shards, parts=made.parts, blocks=made.blocks)
         return spark.createDataFrame([(packed.getvalue(),)], "layout binary").coalesce(1)

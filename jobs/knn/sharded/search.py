@@ -32,7 +32,7 @@ def search_parcels(
     """
     own, queries = _gathered(batches, dim)
     if own is not None and queries is not None:
-        yield from batch_of(searched(own, queries, cells, k, wanted).rows(buckets), FOUND)
+        yield from batch_of(search(own, queries, cells, k, wanted).rows(buckets), FOUND)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch], dim: int) -> tuple[Vectors | None, Vectors | None]:
@@ -53,7 +53,7 @@ def _by_id(parts: list[Vectors]) -> Vectors | None:
     return Vectors(ids[order], *[values[order] for values in others])
 
 
-def searched(own: Vectors, queries: Vectors, cells: int, k: int, wanted: Wanted = "cpu") -> Found:
+def search(own: Vectors, queries: Vectors, cells: int, k: int, wanted: Wanted = "cpu") -> Found:
     """Return the k nearest of `own` to each query among the cells that it looks into, itself by id not among them.
 
     By (-cosine rounded to DIGITS, id); fewer where those cells hold fewer. A GPU compares all of the shard: it finds

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 
 from jobs.knn.exact import Floats
 from jobs.knn.inverted import PER_CELL, means
-from jobs.knn.sharded.ground_truth import truly_nearest
+from jobs.knn.sharded.ground_truth import exact_neighbours
 from jobs.knn.sharded.sample import sampled, sampling
 from jobs.knn.tuning import Recall, fewest_probes, ranks_among
 from jobs.lake.vectors import SINGLE, decode, encode, unit
@@ -50,12 +50,12 @@ def trained(vectors: DataFrame, rows: int, dim: int, k: int, target: float, samp
         seed: of the training and of the sample.
 
     Raises:
-        ValidationFailed: a quarter of the cells do not reach it.
+        ValidationFailedError: a quarter of the cells do not reach it.
     """
     count = min(MOST_CELLS, int(4 * np.sqrt(rows)))
     centroids = _centroids(vectors, rows, dim, count, seed)
     ids, queries = sampled(vectors, rows, sample, dim, seed + 1)
-    truth = truly_nearest(vectors, ids, queries, k, centroids)
+    truth = exact_neighbours(vectors, ids, queries, k, centroids)
     ranks = ranks_among(queries, truth.cells.reshape(len(ids), k), centroids)
     probes, recall = fewest_probes(ranks, target, max(1, len(centroids) // 4))
     return Cells(centroids, probes, recall)

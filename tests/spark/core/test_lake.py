@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.common.errors import ConcurrentRun, TableError
+from jobs.common.errors import ConcurrentRunError, TableError
 from jobs.history.as_of import read_as_of
 from jobs.history.ledger import newest, state_at
 from jobs.lake.catalog import present
@@ -207,7 +207,7 @@ def test_of_two_runs_that_make_a_partition_one_wins_and_the_other_says_so(spark,
     slow = Lake(spark, lake.root)
     monkeypatch.setattr(slow, "_absent", lambda *_: next(seen))
     lake.replace("gold.home_feed", feed(spark, 1, 9, [1, 2]), first)
-    with pytest.raises(ConcurrentRun, match=r"gold\.home_feed.*another run committed first"):
+    with pytest.raises(ConcurrentRunError, match=r"gold\.home_feed.*another run committed first"):
         slow.replace("gold.home_feed", feed(spark, 1, 9, [7]), first)
     assert sorted(row.pin_id for row in lake.read("gold.home_feed").collect()) == [1, 2]
 
@@ -237,7 +237,7 @@ def test_a_partition_that_was_removed_is_made_again(spark, lake):
 
 
 def test_a_table_kept_in_the_session_shows_each_version_as_it_was(spark, lake):
-    kept = Lake(spark, lake.root, keep_mb=64)
+    kept = Lake(spark, lake.root, cache_mb=64)
     lake.append("gold.home_feed", feed(spark, 1, 9, [1]))
     before = kept.version("gold.home_feed")
     assert [row.pin_id for row in kept.read("gold.home_feed").collect()] == [1]

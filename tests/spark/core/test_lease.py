@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from jobs.common.errors import ConcurrentRun
+from jobs.common.errors import ConcurrentRunError
 from jobs.lake.delta import Lake
 
 pytestmark = pytest.mark.spark
@@ -37,7 +37,7 @@ def held_elsewhere(lake, name):
 
 def test_the_second_run_is_told_at_once(lake):
     with held_elsewhere(lake, "run.a.job.2026-11-01"):
-        with pytest.raises(ConcurrentRun, match="busy here"), lake.lease("a.job.2026-11-01", "busy here"):
+        with pytest.raises(ConcurrentRunError, match="busy here"), lake.lease("a.job.2026-11-01", "busy here"):
             pass
         with lake.lease("a.job.2026-11-02", "another cut is free"):
             pass
@@ -53,7 +53,7 @@ def test_the_dead_hold_no_lease(lake):
 
 def test_a_lake_on_an_object_store_leaves_it_to_delta(spark):
     lake = Lake(spark, "s3a://bucket/lake")
-    with lake.lease("x", "busy"), lake.lease("x", "busy"), lake.committing("gold.home_feed"):
+    with lake.lease("x", "busy"), lake.lease("x", "busy"), lake.commit_lock("gold.home_feed"):
         pass
 
 
@@ -65,7 +65,7 @@ def test_a_run_of_a_job_that_another_process_runs_changes_nothing_and_says_so(la
 
     runner = Runner(lake, settings, Validator(ROOT / "expectations", settings, tmp_path))
     said = r"ranking\.home_feed for 2026-11-01 is being run.*gold\.home_feed"
-    with held_elsewhere(lake, "run.ranking.home_feed.2026-11-01"), pytest.raises(ConcurrentRun, match=said):
+    with held_elsewhere(lake, "run.ranking.home_feed.2026-11-01"), pytest.raises(ConcurrentRunError, match=said):
         runner.run(job("ranking.home_feed"), date(2026, 11, 1))
     (row,) = lake.rows("ops.runs", "job", "status", "error")
     assert (row["job"], row["status"]) == ("ranking.home_feed", "failed")

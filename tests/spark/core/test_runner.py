@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, TableError, ValidationFailed
-from jobs.engine.run_history import Records
+from jobs.common.errors import ConfigError, MissingDependencyError, TableError, ValidationFailedError
+from jobs.engine.run_history import RunHistory
 from jobs.engine.runner import Runner
 from jobs.schema.job import Job
 from jobs.validate.checks import Validator
@@ -110,7 +110,7 @@ def test_a_warning_commits_and_is_told(run, rise, lake, expectations):
 
 def test_a_critical_failure_commits_nothing_and_is_remembered(run, rise, lake):
     rise.RANK[0] = 0
-    with pytest.raises(ValidationFailed, match=r"gold\.trending.*rank\.min"):
+    with pytest.raises(ValidationFailedError, match=r"gold\.trending.*rank\.min"):
         run()
     assert not lake.exists("gold.trending") or lake.read("gold.trending").count() == 0
     (row,) = lake.read("ops.runs").collect()
@@ -126,10 +126,10 @@ def test_a_failure_is_told_even_where_it_cannot_be_written_down(
     runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
 
     def full(row):
-        raise EnvironmentMissing("ops.runs: no space left on the disk of the lake")
+        raise MissingDependencyError("ops.runs: no space left on the disk of the lake")
 
     monkeypatch.setattr(runner.records, "add_run", full)
-    with pytest.raises(ValidationFailed, match=r"rank\.min"):
+    with pytest.raises(ValidationFailedError, match=r"rank\.min"):
         runner.run(JOB, DAY)
 
 
@@ -141,7 +141,7 @@ def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tm
     from datetime import UTC, datetime
 
     lake.append_rows("ops.checkpoints", [at | {"at": datetime.now(UTC), "keys": ["id"]}])
-    assert Records(lake).checkpoint() == (469699972300800000, 470152957132800000)
+    assert RunHistory(lake).checkpoint() == (469699972300800000, 470152957132800000)
     assert runner.cut(None)[1] == date(2026, 11, 1)
     with pytest.raises(ConfigError, match=r"2026-11-02.*from 2026-10-13 to 2026-11-01"):
         runner.cut(date(2026, 11, 2))

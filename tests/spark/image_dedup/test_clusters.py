@@ -29,7 +29,7 @@ def tables(spark, ctx, pins, hashes, vectors, near=(), before=()):
         "gold.image_clusters@horizon": build(spark, "gold.image_clusters", known),
         "gold.image_clusters@yesterday": build(spark, "gold.image_clusters"),
         "gold.hash_pairs@yesterday": build(spark, "gold.hash_pairs"),
-        "gold.neighbour_cells": build(spark, "gold.neighbour_cells"),
+        "gold.ann_index": build(spark, "gold.ann_index"),
     }
     return inputs | {"gold.hash_pairs": near_hashes(inputs, ctx)}
 

@@ -8,7 +8,7 @@ import pytest
 from jobs.benchmarks.posters.data import given
 from jobs.benchmarks.posters.page import write_page
 from jobs.benchmarks.posters.through import through
-from jobs.schema.job import Context, Work
+from jobs.schema.job import ActionContext, Context
 from jobs.settings import Settings
 from tests.posters import KINDS, drawn, jpeg, packed
 
@@ -34,7 +34,7 @@ def data(tmp_path):
 
 def test_posters_come_out_as_neighbours_groups_and_related_items(lake, data, tmp_path):
     context = Context(Settings(), datetime.now(UTC).date())
-    work = Work(lake.spark, lake, context, "run-1", nothing, nothing, nothing)
+    work = ActionContext(lake.spark, lake, context, "run-1", nothing, nothing, nothing)
     made = through(work, data, tmp_path / "sources")
     assert (made.counts["embedded"], made.counts["quarantined"], made.counts["pins"]) == (9, 1, 10)
     assert made.cluster.keys() == {1, 20}, "one file under two films"

@@ -14,14 +14,14 @@ def nothing(*_):
 @pytest.fixture
 def work(lake, ctx):
     """Return a maker of Work; a second call is a later run."""
-    from jobs.schema.job import Context, Work
+    from jobs.schema.job import ActionContext, Context
 
     numbers = itertools.count(1)
 
     def make(judge=nothing, settings=None, **options):
         run_id = f"run-{next(numbers)}"
         context = Context(settings, ctx.as_of) if settings else ctx
-        return Work(lake.spark, lake, context, run_id, nothing, nothing, judge, options=options)
+        return ActionContext(lake.spark, lake, context, run_id, nothing, nothing, judge, options=options)
 
     return make
 

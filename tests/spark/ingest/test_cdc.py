@@ -6,7 +6,7 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.common.errors import SourceError, ValidationFailed
+from jobs.common.errors import SourceError, ValidationFailedError
 from jobs.engine.maintenance import maintain
 from jobs.history.ledger import newest, state_at
 from jobs.ingest.loading import batches
@@ -174,9 +174,9 @@ def test_changes_that_break_a_critical_check_stay_out_until_they_pass(lake, work
 
     def refuses(name, df):
         assert [row["id"] for row in df.collect()] == [2], "a deleted row is not judged"
-        raise ValidationFailed(name)
+        raise ValidationFailedError(name)
 
-    with pytest.raises(ValidationFailed, match=r"silver\.app_t"):
+    with pytest.raises(ValidationFailedError, match=r"silver\.app_t"):
         cdc.run(work(refuses, ticdc=root))
     assert not lake.exists("silver.app_t")
     assert adds_up(cdc.run(work(ticdc=root)))["carried"] == 2

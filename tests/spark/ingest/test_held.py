@@ -9,7 +9,7 @@ from jobs.ingest.kafka import job as kafka
 from jobs.ingest.loading import batches
 from jobs.ingest.status import status, without_table
 from jobs.ingest.tidb import job as cdc
-from jobs.settings.ingest import TableRules, Tolerance
+from jobs.settings.ingest import ErrorThreshold, TableRules
 from tests.spark.ingest.test_cdc import adds_up
 from tests.spark.ingest.test_kafka import event
 from tests.unit.ingest.test_absent import COLUMN, V, canal, files, schema
@@ -137,7 +137,7 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
 
     secor(root, "pin_events", 1, good[1])
     secor(root, "pin_events", 2, good[2])
-    let_go = {"searches": TableRules(quarantine=Tolerance(ratio=1))}
+    let_go = {"searches": TableRules(quarantine=ErrorThreshold(ratio=1))}
     looser = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": let_go})})
     mended = kafka.run(work(kafka=[str(root)], settings=looser))
     assert mended.detail["held"] == {}

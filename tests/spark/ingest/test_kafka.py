@@ -23,7 +23,7 @@ TS = 1_791_331_721_136  # 2026-10-07 UTC
 @pytest.fixture
 def run(lake, ctx, tmp_path):
     """Return a function that ingests the archive below tmp_path and checks that the numbers add up."""
-    from jobs.schema.job import Work
+    from jobs.schema.job import ActionContext
 
     numbers = itertools.count(1)
 
@@ -33,7 +33,7 @@ def run(lake, ctx, tmp_path):
 
         roots = [str(root) for root in (tmp_path / "secor", tmp_path / "topics") if root.is_dir()]
         run_id = f"run-{next(numbers)}"
-        work = Work(lake.spark, lake, ctx, run_id, nothing, nothing, nothing, options={"kafka": roots})
+        work = ActionContext(lake.spark, lake, ctx, run_id, nothing, nothing, nothing, options={"kafka": roots})
         done = kafka.run(work)
         counts = done.counts
         ingest.detail = done.detail

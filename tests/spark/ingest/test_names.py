@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from jobs.common.errors import ConfigError, TableError
 from jobs.engine.maintenance import maintain
 from jobs.ingest.export import export
-from jobs.ingest.loading.batches import Intake
+from jobs.ingest.loading.batches import BronzeTarget
 from jobs.ingest.status import status
 from jobs.ingest.tidb import job as cdc
 from jobs.ingest.tidb.ticdc.schemafile import checksum
@@ -163,7 +163,7 @@ def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monk
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("not a folder")
     with monkeypatch.context() as patch:
-        patch.setattr(cdc, "INTAKE", Intake(LEDGER.name, cdc.INTAKE.fields, breaks))
+        patch.setattr(cdc, "INTAKE", BronzeTarget(LEDGER.name, cdc.INTAKE.fields, breaks))
         with pytest.raises(TableError, match=r"silver\.ok_broken was not brought up to date"):
             cdc.run(work(ticdc=str(sink.root)))
     assert [r["id"] for r in live(lake, "silver.ok_fine")] == ["k1", "k2"]

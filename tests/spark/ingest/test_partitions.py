@@ -9,12 +9,12 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, S
 
 from jobs.history.as_of import read_as_of
 from jobs.history.ledger import newest, state_at
-from jobs.history.partition_drops import Emptied
-from jobs.history.table_lineage import LIFE, Life, Segment
+from jobs.history.partition_drops import PartitionDrop
+from jobs.history.table_lineage import LIFE, Segment, TableLineage
 from jobs.ingest.tidb import job as cdc
 from jobs.ingest.tidb.ddl.ddl import parse_create
 from jobs.ingest.tidb.ddl.evolution import Column, plain
-from jobs.ingest.tidb.ddl.partitions import emptied
+from jobs.ingest.tidb.ddl.partitions import dropped_partitions
 from jobs.ingest.tidb.ticdc.schemafile import checksum
 from tests.spark.ingest.test_cdc import adds_up, line, state
 
@@ -65,7 +65,7 @@ def test_a_real_server_takes_away_the_same_rows(spark, mariadb, columns, layout,
             cursor.execute("SELECT k FROM t")
             left = {str(k) for (k,) in cursor.fetchall()}
             cursor.execute("DROP TABLE t")
-            gone = emptied(create.layout, [part], map(Column.first, plain(create.columns)), (), 10)
+            gone = dropped_partitions(create.layout, [part], map(Column.first, plain(create.columns)), (), 10)
             frame = spark.createDataFrame(before, "op string, _commit_ts bigint, after map<string,string>")
             kept = frame.where(~gone.covers()).select(F.col("after")["k"]).collect()
             assert {k for (k,) in kept} == left, part
@@ -130,7 +130,7 @@ def test_a_row_lies_where_its_newest_change_says(spark):
     rows.append(("app.t", "I", 11, 1, "k4", {"a": "2"}, "f", 9))
     names = "table string, op string, _commit_ts bigint, _op_rank int, key string, after map<string,string>, "
     frame = spark.createDataFrame(rows, names + "object string, row_no bigint")
-    whole = Life((Segment("app.t", 0, None),), (), (Emptied(10, (("a", "int"),), ((None, ("10",)),)),))
+    whole = TableLineage((Segment("app.t", 0, None),), (), (PartitionDrop(10, (("a", "int"),), ((None, ("10",)),)),))
     kept = newest(frame.withColumn("run_id", F.lit("")).withColumn("table_version", F.lit(1))).where(~whole.gone())
     assert {row["key"] for row in kept.collect()} == {"k1", "k3", "k4"}, "k2 had moved into the partition"
 
@@ -138,8 +138,8 @@ def test_a_row_lies_where_its_newest_change_says(spark):
 @pytest.mark.parametrize("how", ["table", "partition"])
 def test_a_cut_before_rows_went_still_has_them(lake, ctx, how):
     """What is left of silver is older than the cut, and is not all there was at it."""
-    gone = Emptied(ctx.tso + 9, (("user_id", "int"),), ((None, ("5",)),))
-    life = Life((Segment("app.blocks", 0, None),), *(((ctx.tso + 9,), ()) if how == "table" else ((), (gone,))))
+    gone = PartitionDrop(ctx.tso + 9, (("user_id", "int"),), ((None, ("5",)),))
+    life = TableLineage((Segment("app.blocks", 0, None),), *(((ctx.tso + 9,), ()) if how == "table" else ((), (gone,))))
     own = [StructField("_commit_ts", LongType(), True, {LIFE: life.to_json()}), StructField("_op_rank", IntegerType())]
     fields = [StructField("user_id", LongType()), StructField("blocked_id", LongType())]
     fields += [StructField("created_at", TimestampType()), *own, StructField("_deleted", BooleanType())]

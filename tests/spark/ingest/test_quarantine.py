@@ -6,7 +6,7 @@ from jobs.ingest.kafka import job as kafka
 from jobs.ingest.loading.replay import Wanted
 from jobs.ingest.status import status
 from jobs.ingest.tidb import job as cdc
-from jobs.settings.ingest import TableRules, Tolerance
+from jobs.settings.ingest import ErrorThreshold, TableRules
 from tests.spark.ingest.test_cdc import adds_up, line, small, state
 from tests.spark.ingest.test_kafka import event
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.spark
 @pytest.fixture
 def strict(settings):
     """One bad row in three is too much for app.t, anything goes for others."""
-    tables = {"app.t": TableRules(quarantine=Tolerance(rows=1, ratio=0.3))}
+    tables = {"app.t": TableRules(quarantine=ErrorThreshold(rows=1, ratio=0.3))}
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": tables})})
 
 

@@ -6,7 +6,7 @@ Each input is read in a run of its own, on a lake of its own.
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.common.errors import PlatformError
+from jobs.common.errors import PinlakeError
 from jobs.engine.checkpoints import newest_checkpoints
 from jobs.ingest.kafka import job as kafka
 from jobs.ingest.tidb import job as cdc
@@ -106,7 +106,7 @@ def test_a_reported_input_that_cannot_be_read_is_blocked(lake, work, shared, cas
     folder = shared / "fixtures/reported" / case
     try:
         cdc.run(work(**options(folder)))
-    except PlatformError:
+    except PinlakeError:
         return
     found = blocked(lake)
     assert ALL_BLOCKED[case] <= set(found) or (case in FOUND_OUT and FOUND_OUT[case](lake)), found
@@ -121,7 +121,7 @@ def test_a_file_that_an_index_names_and_that_is_not_there_stops_the_checkpoint_b
 
 def test_exports_of_every_kind_are_read_or_say_what_is_wrong(lake, work, shared):
     reported = shared / "fixtures/reported"
-    with pytest.raises(PlatformError, match=r"REPLICATION CLIENT|privilege"):
+    with pytest.raises(PinlakeError, match=r"REPLICATION CLIENT|privilege"):
         cdc.run(work(**options(reported / "dump-metadata-without-pos")))
     geo = {"app.geo": TableRules(exclude=True)}
     excluded = Settings(ingest=Ingest(tables=geo))

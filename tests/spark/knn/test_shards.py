@@ -7,12 +7,12 @@ from pyspark.sql import functions as F
 
 from jobs.knn.exact import ordered
 from jobs.knn.inverted import nearest
-from jobs.knn.sharded.ground_truth import truly_nearest
-from jobs.knn.sharded.incremental import Yesterday, brought_up
+from jobs.knn.sharded.ground_truth import exact_neighbours
+from jobs.knn.sharded.incremental import Yesterday, update_incrementally
 from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.packed_vectors import Vectors
-from jobs.knn.sharded.run import Asked, Way, searched
-from jobs.knn.sharded.search import searched as by_one_index
+from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
+from jobs.knn.sharded.search import search as by_one_index
 from jobs.knn.sharded.train import Cells, trained
 from jobs.knn.tuning import Recall
 from jobs.lake.scratch import InMemory, Scratch
@@ -23,7 +23,7 @@ from tests.asserts import assert_no_cross_join
 pytestmark = pytest.mark.spark
 
 N, DIM, K = 1500, 16, 8
-WAY = Way(Limits(500, 900), 5, "cpu")
+WAY = SearchPlan(Limits(500, 900), 5, "cpu")
 
 
 def cloud(n=N, seed=3):
@@ -85,12 +85,12 @@ class Counting(Scratch):
 
 
 def test_a_search_broken_off_goes_on_where_it_was_and_ends_as_one_index_does(spark, given, cells, whole, tmp_path):
-    asked = Asked(asking(frame(spark, *given)), N, N, K)
+    asked = SearchRequest(asking(frame(spark, *given)), N, N, K)
     first = Counting(spark, str(tmp_path), most=4)
     with pytest.raises(InterruptedError):
-        searched(asked, cells, WAY, first)
+        search(asked, cells, WAY, first)
     second = Counting(spark, str(tmp_path))
-    found = searched(asked, cells, WAY, second)
+    found = search(asked, cells, WAY, second)
     assert_no_cross_join(found)
     assert sorted_rows(found) == whole
     assert second.made, "there was work left"
@@ -129,7 +129,7 @@ def test_the_recall_promised_by_a_sample_is_that_of_all(spark, given, cells, who
     assert cells.recall.low - 0.01 <= share <= cells.recall.high + 0.01
     sample = np.sort(ids)[::50]
     place = np.searchsorted(np.sort(ids), sample)
-    found = truly_nearest(frame(spark, ids, vectors), sample, unit(vectors[order][place]), K)
+    found = exact_neighbours(frame(spark, ids, vectors), sample, unit(vectors[order][place]), K)
     assert {int(i): set(found.neighbours[found.ids == i].tolist()) for i in sample} == {
         int(i): truth[int(i)] for i in sample
     }
@@ -149,31 +149,33 @@ def next_day(given):
 
 def test_a_day_later_lists_are_those_that_a_search_of_all_finds(spark, given, cells, next_day, tmp_path):
     visual = Visual(neighbours=K, changed_share=1.0)
-    old = searched(Asked(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
+    old = search(SearchRequest(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
     now = frame(spark, *next_day)
     n = len(next_day[0])
-    expected = sorted_rows(searched(Asked(asking(now), n, n, K), cells, WAY, InMemory()))
+    expected = sorted_rows(search(SearchRequest(asking(now), n, n, K), cells, WAY, InMemory()))
     before = Yesterday(frame(spark, *given), old)
-    brought = brought_up(now, before, cells, visual, WAY, Scratch(spark, str(tmp_path), "near", "2026-11-02", "a"))
+    brought = update_incrementally(
+        now, before, cells, visual, WAY, Scratch(spark, str(tmp_path), "near", "2026-11-02", "a")
+    )
     assert sorted_rows(brought) == expected
     asked = spark.read.parquet(str(tmp_path / "_scratch/near/2026-11-02/a/changes"))
     searched_again = asked.where("asks").count()
     assert 60 <= searched_again < n / 2, "those that are new or lost a neighbour, and no others"
     assert asked.where("fresh").count() == 60
     few = visual.model_copy(update={"changed_share": searched_again / n - 0.01})
-    assert brought_up(now, before, cells, few, WAY, InMemory()) is None, "too much has changed"
-    same = brought_up(frame(spark, *given), before, cells, visual, WAY, InMemory())
+    assert update_incrementally(now, before, cells, few, WAY, InMemory()) is None, "too much has changed"
+    same = update_incrementally(frame(spark, *given), before, cells, visual, WAY, InMemory())
     assert sorted_rows(same) == sorted_rows(old), "nothing has changed"
 
 
 def test_vectors_that_only_went_leave_no_trace(spark, given, cells):
     visual = Visual(neighbours=K, changed_share=1.0)
-    old = searched(Asked(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
+    old = search(SearchRequest(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
     ids, vectors = given[0][100:], given[1][100:]
     now = frame(spark, ids, vectors)
-    brought = brought_up(now, Yesterday(frame(spark, *given), old), cells, visual, WAY, InMemory())
+    brought = update_incrementally(now, Yesterday(frame(spark, *given), old), cells, visual, WAY, InMemory())
     rows = sorted_rows(brought)
-    assert rows == sorted_rows(searched(Asked(asking(now), len(ids), len(ids), K), cells, WAY, InMemory()))
+    assert rows == sorted_rows(search(SearchRequest(asking(now), len(ids), len(ids), K), cells, WAY, InMemory()))
     gone = set(given[0][:100].tolist())
     assert not any(row[0] in gone or row[2] in gone for row in rows)
     assert brought.groupBy("id").agg(F.max("rank").alias("r")).where(f"r > {K}").count() == 0

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.lake.vectors import unit
-from jobs.neighbours.ann_index import neighbour_cells, version_of
+from jobs.neighbours.ann_index import ann_index, version_of
 from jobs.neighbours.neighbour_recall import neighbour_recall
 from jobs.neighbours.pin_neighbours import pin_neighbours
 from jobs.schema.job import Context
@@ -24,11 +24,11 @@ def tables(spark, vectors, hidden=(), model="w1"):
     return {
         "gold.pin_stats": build(spark, "gold.pin_stats", stats),
         "silver.pin_embeddings": build(spark, "silver.pin_embeddings", rows),
-        "gold.neighbour_cells": build(spark, "gold.neighbour_cells"),
+        "gold.ann_index": build(spark, "gold.ann_index"),
     }
 
 
-YESTERDAY = ("gold.pin_stats", "silver.pin_embeddings", "gold.neighbour_cells", "gold.pin_neighbours")
+YESTERDAY = ("gold.pin_stats", "silver.pin_embeddings", "gold.ann_index", "gold.pin_neighbours")
 
 
 def with_cells(spark, ctx, given, before=None):
@@ -37,7 +37,7 @@ def with_cells(spark, ctx, given, before=None):
     empty = {f"{name}@yesterday": build(spark, name) for name in names}
     then = {f"{name}@yesterday": df for name, df in (before or {}).items()}
     whole = given | empty | then
-    return whole | {"gold.neighbour_cells": neighbour_cells(whole, ctx).localCheckpoint()}
+    return whole | {"gold.ann_index": ann_index(whole, ctx).localCheckpoint()}
 
 
 def context(ctx, **changes):
@@ -134,13 +134,13 @@ def test_cells_stay_a_week_and_are_trained_anew_where_they_do_not_serve(spark, c
     sharded = context(ctx, **SHARDED)
     inputs = tables(spark, cloud(n=600))
     first = with_cells(spark, sharded, inputs)
-    cells = {"gold.neighbour_cells": first["gold.neighbour_cells"]}
+    cells = {"gold.ann_index": first["gold.ann_index"]}
 
     def later(days, ctx=sharded, given=inputs, audit=()):
         day = Context(ctx.settings, ctx.as_of + timedelta(days=days))
         judged = {"gold.neighbour_recall": build(spark, "gold.neighbour_recall", list(audit))}
-        made = with_cells(spark, day, given, cells | judged)["gold.neighbour_cells"]
-        return version_of(made) == version_of(cells["gold.neighbour_cells"])
+        made = with_cells(spark, day, given, cells | judged)["gold.ann_index"]
+        return version_of(made) == version_of(cells["gold.ann_index"])
 
     good = {"pins": 1, "left_out": 0, "recall": 0.9, "upper": 0.92}
     assert later(1)
@@ -165,7 +165,7 @@ def test_a_day_later_only_what_changed_is_searched_and_the_lists_are_as_if_all_w
     next_day = Context(sharded.settings, sharded.as_of + timedelta(days=1))
     today = tables(spark, pins | {7777: list(pins.values())[5]}, hidden={list(pins)[4]})
     known = with_cells(spark, next_day, today, {name: before[name] for name in YESTERDAY})
-    assert version_of(known["gold.neighbour_cells"]) == version_of(before["gold.neighbour_cells"])
+    assert version_of(known["gold.ann_index"]) == version_of(before["gold.ann_index"])
     brought = lists(pin_neighbours(known, next_day))
     alone = known | {f"{name}@yesterday": build(spark, name) for name in YESTERDAY}
     assert brought == lists(pin_neighbours(alone, next_day))
@@ -176,8 +176,8 @@ def test_a_day_later_only_what_changed_is_searched_and_the_lists_are_as_if_all_w
 def test_an_index_of_another_model_is_refused(spark, ctx):
     sharded = context(ctx, **SHARDED)
     old = with_cells(spark, sharded, tables(spark, cloud(n=600)))
-    new = tables(spark, cloud(n=600), model="w2") | {"gold.neighbour_cells": old["gold.neighbour_cells"]}
-    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run visual.neighbour_cells"):
+    new = tables(spark, cloud(n=600), model="w2") | {"gold.ann_index": old["gold.ann_index"]}
+    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run visual.ann_index"):
         pin_neighbours(new, sharded)
 
 

@@ -5,12 +5,12 @@ from datetime import date
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.common.errors import ConcurrentRun, GateRefused, StoreError, TableError, ValidationFailed
+from jobs.common.errors import ConcurrentRunError, GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import conform
 from jobs.publish import generation, load
 from jobs.publish.generations import list_generations, rollback
-from jobs.schema.job import Context, Work
+from jobs.schema.job import ActionContext, Context
 from jobs.schema.tables import table
 from jobs.serving.reader import Reader
 from jobs.serving.stores import open_store
@@ -66,7 +66,7 @@ def judge(suite, numbers):
     """As the suite does, without Great Expectations."""
     assert suite == "generation"
     if numbers["rule_violations"] > 0:
-        raise ValidationFailed(f"generation: rule_violations is {numbers['rule_violations']}, at most 0.")
+        raise ValidationFailedError(f"generation: rule_violations is {numbers['rule_violations']}, at most 0.")
 
 
 @pytest.fixture(params=["rocksdb", "memcached", "redis"])
@@ -86,7 +86,7 @@ def work(filled, spark, settings, tmp_path, store):
 
     def make(as_of, run_id="run-1"):
         options = {"store": str(tmp_path / "store"), "said": said}
-        return Work(
+        return ActionContext(
             spark=spark,
             lake=filled,
             context=Context(settings, as_of),
@@ -160,7 +160,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypa
     serve(store, "g20261101-00000001", {1: [1, 2]})
     before = store.read_pointer()
     feeds(filled, SECOND, planted=SECRET)
-    with pytest.raises(GateRefused) as refused:
+    with pytest.raises(GateRefusedError) as refused:
         generation.run(work(SECOND))
     assert "home_feed, not public (1): user 3, place 5: pin 66" in str(refused.value)
     assert "Generation g20261101-00000001 stays served" in str(refused.value)
@@ -172,7 +172,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypa
         load.load(store, name, pairs, content)
         kept = [pair for pair in store.open(name).scan(b"") if pair[0] != b"hf:2"]
         store.begin(name)
-        store.gather(name, [store.load(name, kept)])
+        store.stage(name, [store.load(name, kept)])
 
     monkeypatch.setattr(generation, "load", lossy)
     feeds(filled, SECOND)
@@ -183,7 +183,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypa
 
 
 def test_nothing_to_publish_and_nobody_to_wait_for_are_said(work, store):
-    with store.lease(), pytest.raises(ConcurrentRun, match="publisher"):
+    with store.lease(), pytest.raises(ConcurrentRunError, match="publisher"):
         generation.run(work(FIRST))
     with pytest.raises(TableError, match="no rows for as-of 2026-10-01"):
         generation.run(work(date(2026, 10, 1)))

@@ -67,7 +67,7 @@ def test_the_best_that_a_user_did_with_a_proposal_is_its_label(spark):
     candidates = build(spark, "gold.candidates", proposed, user_id=1)
 
     def labels(share):
-        rows = labelled(candidates, acts, Ranker(unmet_share=share)).collect()
+        rows = labelled(candidates, acts, Ranker(unseen_negative_rate=share)).collect()
         assert len(rows) == len({row["pin_id"] for row in rows})
         return {row["pin_id"]: row["label"] for row in rows}
 

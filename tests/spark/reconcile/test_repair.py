@@ -10,7 +10,7 @@ import pytest
 
 from jobs.common.errors import SourceError, TableError
 from jobs.history.ledger import newest, state_at, typed
-from jobs.history.table_lineage import life_of
+from jobs.history.table_lineage import lineage_of
 from jobs.ingest.tidb import job as cdc
 from jobs.ingest.tidb.ticdc.schemafile import checksum
 from jobs.reconcile.repair import Repair, run
@@ -42,7 +42,7 @@ def live(lake, table):
 def from_bronze(lake, table):
     """Return the live rows as they come out of the ledger alone."""
     schema = lake.read(f"silver.{table.replace('.', '_')}").schema
-    rows = typed(newest(lake.read("bronze.ledger").where(life_of(schema, [table]).rows())), schema)
+    rows = typed(newest(lake.read("bronze.ledger").where(lineage_of(schema, [table]).rows())), schema)
     return {tuple(row) for row in rows.where("not _deleted").drop("_commit_ts", "_op_rank").collect()}
 
 

@@ -117,7 +117,7 @@ def test_the_blend_its_reasons_and_what_is_left_out(spark, ctx):
     boards = {1: (10, "public", [1, 3, 6, 7, 8]), 2: (20, "public", [1, 3]), 3: (30, "secret", [1, 2])}
     got = listed(
         tables(spark, pins, near, boards),
-        context(ctx, neighbours=10, sitting_weight=0, link_weight=0, worth_weight=0, collaborative_weight=0),
+        context(ctx, neighbours=10, sitting_weight=0, link_weight=0, save_rate_weight=0, collaborative_weight=0),
     )
     assert_no_cross_join(got)
     rows = got.collect()
@@ -249,12 +249,12 @@ def test_other_sources_have_their_weight_and_reason(spark, ctx):
         "sitting_weight": 0.2,
         "link_weight": 0.1,
         "collaborative_weight": 0,
-        "worth_weight": 0,
+        "save_rate_weight": 0,
     }
     got = listed(tables(spark, {p: {} for p in (1, 2, 3)}, events=events, links=links), context(ctx, **weights))
     assert shown(got.collect(), 1) == [
         (3, pytest.approx(0.1), None, 0, "same_link"),
-        (2, pytest.approx(0.2 * 1 / 3, abs=1e-6), None, 0, "opened_together"),
+        (2, pytest.approx(0.2 * 1 / 3, abs=1e-6), None, 0, "co_viewed"),
     ]
 
 
@@ -264,7 +264,7 @@ def test_pins_saved_by_the_same_people_are_found_by_their_factors(spark, ctx):
     pins[5] = {"saves": 9, "visibility": "secret"}
     factors = {1: [1, 0], 2: [3, 4], 3: [2, 0], 4: [1, 0], 5: [1, 0], 6: [-1, 0], 9: [1, 0]}  # 9 is gone, 7 has none
     inputs = tables(spark, pins, boards={1: (10, "public", [1, 7])}, factors=factors)
-    changes = {"collaborative_saves": 3, "neighbours": 4, "worth_weight": 0}
+    changes = {"collaborative_saves": 3, "neighbours": 4, "save_rate_weight": 0}
     pairs = related_pairs(inputs, context(ctx, **changes))
     assert_no_cross_join(pairs)
     # cosines 1, 3/5 and -1, times the place among the nearest: 1, 3/4, 2/4
@@ -318,7 +318,7 @@ def test_a_pin_that_little_is_known_of_takes_the_list_of_its_duplicate_first(spa
     clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
     pins[3] |= {"visibility": "secret"}
     inputs = tables(spark, pins, near, clusters=clusters)
-    got = listed(inputs, context(ctx, related_length=4, neighbours=10, worth_weight=0, similar_weight=1))
+    got = listed(inputs, context(ctx, related_length=4, neighbours=10, save_rate_weight=0, similar_weight=1))
     assert_no_cross_join(got)
     rows = got.collect()
     # 1 has most pairs, so that it lends: its cosines times their place, of a pin's own at most
@@ -350,7 +350,7 @@ def test_of_pins_alike_in_all_else_the_one_that_is_saved_more_often_comes_first(
     got = shown(listed(tables(spark, pins, boards=boards), context(ctx)).collect(), 1)
     # 4 is the whole of its category, and so its mean
     assert [row[0] for row in got] == [3, 4, 2]
-    none = shown(listed(tables(spark, pins, boards=boards), context(ctx, worth_weight=0)).collect(), 1)
+    none = shown(listed(tables(spark, pins, boards=boards), context(ctx, save_rate_weight=0)).collect(), 1)
     assert [row[0] for row in none] == [2, 3, 4]
     assert len({row[1] for row in none}) == 1
 

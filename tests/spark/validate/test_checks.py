@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.common.errors import ValidationFailed
+from jobs.common.errors import ValidationFailedError
 from jobs.lake.table_frames import struct_of
 from jobs.schema.bronze_silver import SILVER
 from jobs.schema.gold import GOLD
@@ -72,7 +72,7 @@ def test_a_good_feed_passes_and_its_report_is_complete(spark, validator):
 def test_each_fault_of_a_bad_feed_fails_its_own_expectation_at_its_severity(spark, validator):
     report = validator.check("gold.home_feed", feed(spark, BAD))
     assert {check.column: check.severity for check in report.checks if not check.success} == FAULTS
-    with pytest.raises(ValidationFailed, match=r"gold.home_feed: .*Nothing was committed. 8 critical"):
+    with pytest.raises(ValidationFailedError, match=r"gold.home_feed: .*Nothing was committed. 8 critical"):
         report.raise_if_critical()
 
 

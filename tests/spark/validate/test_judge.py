@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.errors import ConfigError, ValidationFailed
+from jobs.common.errors import ConfigError, ValidationFailedError
 from jobs.settings import Settings
 from jobs.validate.checks import Validator
 from jobs.validate.judge import Judge, warm_up
@@ -91,7 +91,7 @@ def test_a_critical_failure_raises_and_says_table_figure_value_bound_and_reason(
     )
     report = run(judge, suite, {"row_count": 9, "score.not_finite_count": 3, "pin_id.null_count": 1})
     assert [check.column for check in report.critical_failures] == ["score.not_finite_count", "pin_id.null_count"]
-    with pytest.raises(ValidationFailed) as failed:
+    with pytest.raises(ValidationFailedError) as failed:
         report.raise_if_critical()
     said = str(failed.value)
     assert said.startswith("gold.loud: expect_column_max_to_be_between: score.not_finite_count is 3, expected ")
@@ -183,7 +183,7 @@ def test_the_gate_passes_a_good_generation_and_stops_a_leaking_or_thin_one(tmp_p
     wrongs = [{"rule_violations": 1}, {"coverage": 0.4}, {"coverage": None}, {"rule_violations": None}]
     for wrong in [*wrongs, {"fallback_pins": 0}, {"fallback_pins": None}]:
         report = validator.check_numbers("generation", GENERATION | wrong)
-        with pytest.raises(ValidationFailed, match=next(iter(wrong))):
+        with pytest.raises(ValidationFailedError, match=next(iter(wrong))):
             report.raise_if_critical()
     assert validator.check_numbers("generation", GENERATION | {"churn": 0.95, "coverage": 0.9}).worst == "warning"
 

@@ -5,20 +5,20 @@ import pyarrow as pa
 import pytest
 
 from jobs.candidates import search
-from jobs.candidates.search import Catalogue, Proposer, in_blocks
+from jobs.candidates.search import ItemIndex, Proposer, in_blocks
 
 PINS, DIM, K, SAVES = 300, 6, 10, 4
 SEEN = {0: 250, 1: 0, 2: 295, 3: 60}
 """Pins that the first users saw, best first: they must be searched again and again, or run out."""
 
 
-def _catalogue() -> Catalogue:
+def _catalogue() -> ItemIndex:
     rng = np.random.default_rng(3)
     ids = np.sort(rng.choice(10**12, PINS, replace=False)).astype(np.int64)
-    return Catalogue(ids, rng.integers(0, 60, PINS), rng.standard_normal((PINS, DIM)).astype(np.float32))
+    return ItemIndex(ids, rng.integers(0, 60, PINS), rng.standard_normal((PINS, DIM)).astype(np.float32))
 
 
-def _users(catalogue: Catalogue, count: int = 40) -> pa.RecordBatch:
+def _users(catalogue: ItemIndex, count: int = 40) -> pa.RecordBatch:
     rng = np.random.default_rng(4)
     queries = rng.standard_normal((count, DIM)).astype(np.float32)
     best = np.argsort(-(queries @ catalogue.factors.T), axis=1)
@@ -35,7 +35,7 @@ def _users(catalogue: Catalogue, count: int = 40) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=["user_id", "factor", "seen", "recent_saves"])
 
 
-def _expected(catalogue: Catalogue, row: dict) -> list[int]:
+def _expected(catalogue: ItemIndex, row: dict) -> list[int]:
     query = np.frombuffer(row["factor"], "<f4")
     scores = catalogue.factors @ query
     banned = set(row["seen"] or [])
@@ -103,5 +103,5 @@ def test_rows_are_regrouped_without_loss():
 
 def test_an_empty_catalogue_proposes_nothing(world):
     _, users, _ = world
-    empty = Catalogue(np.array([], np.int64), np.array([], np.int64), np.empty((0, 0), np.float32))
+    empty = ItemIndex(np.array([], np.int64), np.array([], np.int64), np.empty((0, 0), np.float32))
     assert list(Proposer(empty, K, SAVES)([users])) == []

@@ -19,7 +19,7 @@ WEEK = timedelta(days=7)
 
 def test_every_table_a_job_names_is_registered():
     for one in FLOW:
-        named = (*one.reads, *one.if_there, *([one.writes] if one.writes else []))
+        named = (*one.reads, *one.optional_reads, *([one.writes] if one.writes else []))
         for name in (r.partition("@")[0] for r in named):
             assert name in TABLES, f"{one.name}: {name}"
 
@@ -72,7 +72,7 @@ def test_the_plan_puts_earlier_cuts_first_and_reads_after_writes():
     assert len(place) == len(steps)
     for step in steps:
         for read in reads(step.job, step.as_of, 7):
-            for writer in (one for one in FLOW if one.writes == read.table and read.key not in step.job.if_there):
+            for writer in (one for one in FLOW if one.writes == read.table and read.key not in step.job.optional_reads):
                 assert place[writer.name, read.as_of] < place[step.job.name, step.as_of]
 
 
@@ -93,7 +93,7 @@ def test_the_plan_leaves_out_cuts_before_the_data():
 def test_one_job_brings_what_it_reads():
     names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
     features = ["features.interactions", "features.pin_stats"]
-    visual = ["visual.neighbour_cells", "visual.pin_neighbours", "visual.hash_pairs", "visual.image_clusters"]
+    visual = ["visual.ann_index", "visual.pin_neighbours", "visual.hash_pairs", "visual.image_clusters"]
     assert names == [*features, *visual, "candidates.cf_factors", "visual.related_pairs", "visual.related_pins"]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
 

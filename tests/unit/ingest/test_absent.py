@@ -13,7 +13,7 @@ from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.schemafile import checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.schema.ops import AWAITED
-from jobs.settings.ingest import Ingest, TableRules, Tolerance
+from jobs.settings.ingest import ErrorThreshold, Ingest, TableRules
 from tests.realfeed import feed_at
 from tests.unit.ingest.test_sources_on_disk import write
 
@@ -61,7 +61,7 @@ def seen(root, entries=None, export=None):
     found = absent_files(sources, feed, entries or {})
     hold(sources, found.stops)
     assert sources.tables["app.other"].held is None
-    return sources.tables["app.t"].barrier, sources.tables["app.t"].held or "", found.awaited
+    return sources.tables["app.t"].blocked_from_ts, sources.tables["app.t"].held or "", found.awaited
 
 
 PATH = f"app/t/{V}/CDC00000{{}}.json"
@@ -78,10 +78,10 @@ PATH = f"app/t/{V}/CDC00000{{}}.json"
         ({1: [110], 3: [300, 310], 4: [320]}, 3, 110, 2),
     ],
 )
-def test_a_table_stops_before_a_gap_in_the_numbers(root, numbers, index, barrier, path):
+def test_a_table_stops_before_a_gap_in_the_numbers(root, numbers, index, blocked_from_ts, path):
     files(root, "t", numbers, index)
     found, said, awaited = seen(root)
-    assert (found, awaited) == (barrier, [])
+    assert (found, awaited) == (blocked_from_ts, [])
     assert PATH.format(path) in said
 
 
@@ -94,7 +94,7 @@ def test_a_csv_feed_stops_in_the_same_place(tmp_path):
     feed = read_feed(str(tmp_path))
     sources = join(feed, None, Ingest())
     hold(sources, absent_files(sources, feed, {}).stops)
-    assert sources.tables["app.t"].barrier == 10**15 + 50
+    assert sources.tables["app.t"].blocked_from_ts == 10**15 + 50
 
 
 @pytest.mark.parametrize("content", [None, ""])
@@ -106,8 +106,8 @@ def test_the_newest_file_is_awaited_once_and_then_holds_its_table(root, content)
     noted = {("ticdc", PATH.format(2)): Entry(0, AWAITED, 0, "run", str(C))}
     assert seen(root, noted) == (None, "", [PATH.format(2)]), "the checkpoint has not moved"
     write(root, "metadata", f'{{"checkpoint-ts":{C + 1}}}')
-    barrier, said, _ = seen(root, noted)
-    assert (barrier, PATH.format(2) in said) == (110, True)
+    blocked_from_ts, said, _ = seen(root, noted)
+    assert (blocked_from_ts, PATH.format(2) in said) == (110, True)
     write(root, PATH.format(2), canal(120))
     assert seen(root, noted) == (None, "", [])
 
@@ -121,10 +121,12 @@ def test_a_checkpoint_that_is_later_than_the_index_needs_no_second_look(root):
 @pytest.mark.parametrize(
     ("stamps", "checkpoint", "barrier"), [([700, 800], C, 700), ([C + 1], C, None), ([700], 699, None)]
 )
-def test_a_file_that_no_index_names_stops_its_table_where_it_holds_changes_of_before(root, stamps, checkpoint, barrier):
+def test_a_file_that_no_index_names_stops_its_table_where_it_holds_changes_of_before(
+    root, stamps, checkpoint, blocked_from_ts
+):
     write(root, "metadata", f'{{"checkpoint-ts":{checkpoint}}}')
     files(root, "t", {1: [110], 2: stamps}, 1)
-    assert seen(root)[0] == barrier
+    assert seen(root)[0] == blocked_from_ts
     (root / f"app/t/{V}/meta/CDC.index").unlink()
     assert seen(root)[0] == 110, "without an index no file is named"
 
@@ -148,8 +150,8 @@ def test_each_folder_and_dispatcher_counts_for_itself(root):
         files(root, "t", {1: [110], 2: [120]}, 2, at=at, start=start)
     assert seen(root)[0] is None
     (root / f"app/t/{V}/12/CDC_88_000001.json").unlink()
-    barrier, said, _ = seen(root)
-    assert (barrier, f"app/t/{V}/12/CDC_88_000001.json" in said) == (V + 1, True)
+    blocked_from_ts, said, _ = seen(root)
+    assert (blocked_from_ts, f"app/t/{V}/12/CDC_88_000001.json" in said) == (V + 1, True)
 
 
 def test_rows_that_do_not_count_stop_nothing(root, tmp_path):
@@ -162,11 +164,11 @@ def test_rows_that_do_not_count_stop_nothing(root, tmp_path):
 
 def test_a_snapshot_that_is_newer_than_the_gap_covers_it(root, tmp_path_factory):
     files(root, "t", {1: [110, 150], 3: [300]}, 3)
-    for tso, barrier in ((290, 150), (300, None)):
+    for tso, blocked_from_ts in ((290, 150), (300, None)):
         dump = tmp_path_factory.mktemp("dump")
         write(dump, "metadata", f"\tPos: {tso}\nFinished dump at: x\n")
         write(dump, "app.t-schema.sql", "CREATE TABLE `t` (`id` BIGINT PRIMARY KEY)")
-        assert seen(root, export=read_export(str(dump)))[0] == barrier
+        assert seen(root, export=read_export(str(dump)))[0] == blocked_from_ts
 
 
 def test_a_gap_under_an_old_name_holds_the_table_as_it_is_called_now(root):
@@ -175,7 +177,7 @@ def test_a_gap_under_an_old_name_holds_the_table_as_it_is_called_now(root):
     feed = read_feed(str(root))
     sources = join(feed, None, Ingest())
     hold(sources, absent_files(sources, feed, {}).stops)
-    assert (sources.tables["app.now"].barrier, sources.tables["app.other"].barrier) == (110, None)
+    assert (sources.tables["app.now"].blocked_from_ts, sources.tables["app.other"].blocked_from_ts) == (110, None)
 
 
 def test_an_index_that_names_a_number_beyond_all_sense_ends_no_run(root):
@@ -210,7 +212,7 @@ def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_
     sources = join(read_feed(str(root)), export_at(tmp_path_factory.mktemp("d"), tso, "t", "quiet"), Ingest())
     assert {bool(sources.tables[f"app.{name}"].held) for name in ("t", "quiet")} == {is_held}
     if is_held:
-        assert sources.tables["app.t"].barrier == tso + 1
+        assert sources.tables["app.t"].blocked_from_ts == tso + 1
         assert f"--start-ts={tso}" in sources.tables["app.t"].held
 
 
@@ -224,7 +226,9 @@ def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tm
     for given in (export, None):
         feed = read_feed(str(root))
         tables = [join(feed, given, Ingest(), past={"app.t": reached(ts)}).tables["app.t"] for ts in (V, 80)]
-        assert [table.barrier for table in tables] == [None, 81], "what was reached counts, not the snapshot alone"
+        assert [table.blocked_from_ts for table in tables] == [None, 81], (
+            "what was reached counts, not the snapshot alone"
+        )
     schema(root, "made", 60, "CREATE TABLE `made` (`id` BIGINT PRIMARY KEY)", 3)
     told = Ingest(feed_start=V)
     assert join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].held is None
@@ -286,11 +290,11 @@ def test_a_file_of_which_nothing_can_be_read_holds_its_table_however_small():
 
 
 def test_a_later_batch_does_not_make_up_for_one_that_could_not_be_read():
-    strict = Ingest(quarantine=Tolerance(rows=5, ratio=0.5))
+    strict = Ingest(quarantine=ErrorThreshold(rows=5, ratio=0.5))
     entries = counted((1, 10, 6), (2, 10**6, 0))
     assert [path for _, path in judged(strict, entries).files] == [f"app/t/{V}/CDC000001.json"]
     assert judged(strict, counted((1, 10, 5), (2, 10**6, 0))) is None
-    let_go = Ingest(tables={"app.t": TableRules(quarantine=Tolerance(ratio=1))})
+    let_go = Ingest(tables={"app.t": TableRules(quarantine=ErrorThreshold(ratio=1))})
     assert judged(let_go, counted((1, 10, 10))) is None
 
 
@@ -301,14 +305,14 @@ def test_a_table_stops_before_the_file_that_cannot_be_read(root, tmp_path_factor
     entries = counted((1, 2, 0), (1, 1, 1), (1, 1, 0))
     excess = excesses(Ingest(), tables_of(sources, entries), entries)["app.t"]
     hold(sources, unreadable_files(sources, feed, excess, excess.clause({})))
-    assert (sources.tables["app.t"].barrier, sources.tables["app.other"].barrier) == (150, None)
+    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.other"].blocked_from_ts) == (150, None)
     for number in (1, 2):  # TiCDC's own clean-up: what was not read is still not read
         (root / PATH.format(number)).unlink()
     feed = read_feed(str(root))
     sources = join(feed, None, Ingest())
     excess = excesses(Ingest(), tables_of(sources, entries), entries)["app.t"]
     hold(sources, unreadable_files(sources, feed, excess, excess.clause({})))
-    assert sources.tables["app.t"].barrier == V + 1
+    assert sources.tables["app.t"].blocked_from_ts == V + 1
 
 
 def test_a_snapshot_with_a_file_that_cannot_be_read_shows_nothing_of_its_table(tmp_path):

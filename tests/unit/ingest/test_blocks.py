@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import FILE, Task
-from jobs.ingest.tidb.blocks import cut_of, read_in_blocks
+from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.tidb.dumpling.records import Dialect as DumpDialect
@@ -81,7 +81,7 @@ def test_blocks_of_any_size_say_what_the_file_says(tmp_path_factory, kind, value
     (folder / "f").write_bytes(write(values))
     task = Task("ticdc", str(folder), "f", 1, "app.t", spec)
     whole = list(reader(task, (folder / "f").read_bytes()))
-    cut = list(read_in_blocks(task, reader, cut_of(spec), size))
+    cut = list(read_in_blocks(task, reader, as_of_for(spec), size))
     assert said(cut) == said(whole)
     assert sum(rows(cut)) == sum(rows(whole))
 
@@ -96,6 +96,6 @@ def rows(batches):
 
 
 def test_what_cannot_be_cut_is_read_whole():
-    assert cut_of(DumpSpec(SPEC, 5, DumpDialect(), "parquet")) is None
-    assert cut_of(DumpSpec(SPEC, 5, DumpDialect(escape_backslash=False), "sql")) is None
-    assert cut_of(None) is None
+    assert as_of_for(DumpSpec(SPEC, 5, DumpDialect(), "parquet")) is None
+    assert as_of_for(DumpSpec(SPEC, 5, DumpDialect(escape_backslash=False), "sql")) is None
+    assert as_of_for(None) is None

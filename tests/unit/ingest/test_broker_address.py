@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.common.redaction import redacted
 from jobs.ingest.kafka.archive.gaps import Gap
 from jobs.ingest.kafka.broker.address import Address, addresses
@@ -64,10 +64,10 @@ def test_what_brokers_have_no_more_is_named():
 
 def test_a_connector_that_cannot_be_fetched_says_what_is_wanted_and_how_to_get_it(tmp_path, monkeypatch):
     def none(*_):
-        raise EnvironmentMissing("it could not be fetched.")
+        raise MissingDependencyError("it could not be fetched.")
 
     monkeypatch.setattr(jars, "_fetch", none)
-    with pytest.raises(EnvironmentMissing) as said:
+    with pytest.raises(MissingDependencyError) as said:
         jars.ensure_connector(tmp_path)
     for part in (str(tmp_path), "make connector", "org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1", "kafka-clients"):
         assert part in str(said.value)

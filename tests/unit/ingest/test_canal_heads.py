@@ -12,7 +12,7 @@ from jobs.ingest.loading.stream import CHANGE
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.rows.rows import RowSpec
 from jobs.ingest.tidb.ticdc import canal, canal_columns
-from jobs.ingest.tidb.ticdc.canal_envelope import OPS, without_heads
+from jobs.ingest.tidb.ticdc.canal_envelope import OPS, strip_envelopes
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
 
 NAMES = ("id", "naïve", "type", "data", "b", "c")
@@ -44,7 +44,7 @@ def genuine(number, text="x", **more):
 def cut(lines, spec=SPEC, end=b"\r\n"):
     content = end.join([*lines, b""])
     try:
-        return without_heads(spec, content, starts_of(content))
+        return strip_envelopes(spec, content, starts_of(content))
     except ValueError:
         return None
 

@@ -64,7 +64,7 @@ def test_ids_alone_tell_a_renamed_column_from_a_new_one():
 def test_what_no_statement_explains_holds_the_table(query, columns, says):
     made = [column(*one.split("@")) for one in columns]
     table, _ = after(schema(20, query, ID, *made))
-    assert table.barrier == 20
+    assert table.blocked_from_ts == 20
     assert says in table.held
 
 

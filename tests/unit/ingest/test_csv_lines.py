@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.csv_lines import csv_lines
-from jobs.ingest.loading.stream import Bad
+from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.dumpling.csv import parse
 from jobs.ingest.tidb.dumpling.records import Dialect
@@ -31,7 +31,7 @@ def written(texts):
 
 def held(texts):
     content = written(texts)
-    bad = Bad()
+    bad = RejectedRows()
     parsed = parse(SPEC, Dialect(escape_backslash=False), content.encode(), bad)
     assert len(bad) == 0
     assert parsed.table.column(1).to_pylist() == [None if text is None else text.encode() for text in texts]

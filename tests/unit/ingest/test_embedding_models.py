@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto as T
 from PIL import Image
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, SourceError
+from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings import model as models
 from jobs.ingest.embeddings.images import embedded
 from jobs.ingest.embeddings.model import Model, stored
@@ -167,11 +167,11 @@ def test_without_a_gpu_auto_says_why_and_required_fails(opened):
     model = opened(halves(), backend="auto")
     assert model.device.name == "cpu"
     assert "CUDAExecutionProvider" in model.device.fallback
-    with pytest.raises(EnvironmentMissing, match="required_gpu"):
+    with pytest.raises(MissingDependencyError, match="required_gpu"):
         opened(halves(), backend="required_gpu")
 
 
 def test_without_onnxruntime_one_is_told_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(EnvironmentMissing, match=r"pinlake\[onnx\]"):
+    with pytest.raises(MissingDependencyError, match=r"pinlake\[onnx\]"):
         models.library()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Bad, Task
+from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.rows.rows import RowSpec
 from jobs.ingest.tidb.ticdc import feed_csv
@@ -133,7 +133,7 @@ def test_both_parsers_read_alike(names, end):
     dialect = Dialect()
     body = end.join(record(dialect, name=name) for name in names).encode()
     assert orderly(body, dialect)
-    tables = [_fast(spec(), body), _slow(spec(), body, Bad())]
+    tables = [_fast(spec(), body), _slow(spec(), body, RejectedRows())]
     assert tables[0].table.to_pylist() == tables[1].table.to_pylist()
     assert tables[0].is_quoted.tolist() == tables[1].is_quoted.tolist()
     assert tables[0].found == tables[1].found == len(names)

@@ -74,7 +74,7 @@ def test_a_key_that_comes_later_holds_the_table_and_one_that_is_there_counts(fee
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` ADD UNIQUE (`a`)", ["a INT !", "v VARCHAR"], 61)
     held = sources_of(feed, tables=APPEND).tables["app.t"]
-    assert (held.barrier, "changes the key from _row_id to a" in held.held) == (BASE + 5, True)
+    assert (held.blocked_from_ts, "changes the key from _row_id to a" in held.held) == (BASE + 5, True)
     feed.ddl(
         7, "app.u", CREATE.replace("`t`", "`u`").replace("`a` INT", "`a` INT PRIMARY KEY"), ["a INT pk", "v VARCHAR"]
     )

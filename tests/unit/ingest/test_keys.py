@@ -63,7 +63,7 @@ def test_a_key_that_is_gone_holds_the_table_at_the_statement(feed, statement, co
     feed.rows(10, "app.t", [("I", 11 + number, one) for number, one in enumerate(later)])
     found = sources_of(feed)
     table = found.tables["app.t"]
-    assert table.barrier == BASE + 10
+    assert table.blocked_from_ts == BASE + 10
     assert says in table.held
     assert silver_of(found, "app.t")[0] == ("a@x", "1", "p")
     if "no key" not in says:

@@ -10,11 +10,11 @@ from jobs.ingest.tidb.ddl.ddl import parse_create
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.dumpling.export import Export
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.versions import Snapshot
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, SchemaPath
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
-from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.settings.ingest import Ingest, TableRules
 
 ID = SourceColumn("id", "BIGINT", nullable=False)
@@ -28,7 +28,7 @@ def schema(version, *columns, query="", action=0, table="t", key=("id",)):
 
 def lives(*files, snapshot=True, checkpoint=100, rules=None):
     start = {("app", "t"): Snapshot(10, CREATE)} if snapshot else {}
-    return Lives(start, lambda _: rules or TableRules()).replay(files, checkpoint)
+    return DdlReplay(start, lambda _: rules or TableRules()).replay(files, checkpoint)
 
 
 def life(*files, **more):
@@ -41,7 +41,7 @@ def spans(table):
 
 def test_a_table_that_never_changed_lives_by_its_snapshot():
     table = life()
-    assert ([c.name for c in table.columns], table.key, table.barrier) == (["id", "name"], ("id",), None)
+    assert ([c.name for c in table.columns], table.key, table.blocked_from_ts) == (["id", "name"], ("id",), None)
     assert table.limit(100) == 100
 
 
@@ -74,14 +74,14 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
 )  # fmt: skip
 def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, says):
     table = life(schema(10), file, schema(30))
-    assert table.barrier == 20
+    assert table.blocked_from_ts == 20
     assert table.limit(100) == 19
     assert "app.t is held at 20" in table.held
     assert says in table.held
     assert "take a new snapshot" in table.held
     assert life(schema(10), file, checkpoint=19).held is None, "what lies above the checkpoint has not happened"
     again = life(schema(10), file, schema(40, action=11))
-    assert (again.held, again.floors) == (None, (40,)), "a truncation leaves nothing that could not be told"
+    assert (again.held, again.truncated_at) == (None, (40,)), "a truncation leaves nothing that could not be told"
 
 
 def test_a_renamed_column_is_the_same_column_under_each_name():
@@ -126,8 +126,8 @@ def test_a_narrower_type_is_followed_unless_values_do_not_fit():
     assert life(narrower).columns[1].casts == ((20, (("chars", 5),)),)
     unfit = {(("app", "t"), 20): "gives column name a type that 3 of its values do not fit"}
     start = {("app", "t"): Snapshot(10, CREATE)}
-    held = Lives(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
-    assert (held.barrier, held.columns[1].now.length, held.columns[1].casts) == (20, 20, ())
+    held = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
+    assert (held.blocked_from_ts, held.columns[1].now.length, held.columns[1].casts) == (20, 20, ())
     assert "3 of its values do not fit" in held.held
 
 
@@ -142,7 +142,7 @@ def test_a_column_of_hashes_or_of_the_key_is_not_converted():
 
 
 def test_a_truncation_is_a_floor_and_a_drop_an_end():
-    assert life(schema(10), schema(20, action=11)).floors == (20,)
+    assert life(schema(10), schema(20, action=11)).truncated_at == (20,)
     assert "app.t" not in lives(schema(10), schema(20, action=4))
     ended = lives(schema(10), schema(20, action=4))["app.t@20"]
     assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
@@ -158,11 +158,11 @@ def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_held_for():
     def at(checkpoint):
         start = {("app", "t"): Snapshot(10, CREATE)}
         files = [schema(10), narrower, after]
-        return Lives(start, lambda _: TableRules()).replay(files, checkpoint, later)["app.t"]
+        return DdlReplay(start, lambda _: TableRules()).replay(files, checkpoint, later)["app.t"]
 
-    assert at(25).barrier == 20, "above the checkpoint it has not been taken yet"
+    assert at(25).blocked_from_ts == 20, "above the checkpoint it has not been taken yet"
     retaken = at(35)
-    assert (retaken.held, retaken.floors, retaken.snapshot.tso) == (None, (30,), 30)
+    assert (retaken.held, retaken.truncated_at, retaken.snapshot.tso) == (None, (30,), 30)
     assert [(c.name, c.now.type) for c in retaken.columns] == [("id", "BIGINT"), ("name", "JSON")]
     assert [(c.name, c.since) for c in at(45).columns] == [("id", None), ("n", 40)], "DDL goes on from it"
 
@@ -242,7 +242,7 @@ def test_a_table_without_a_key_is_held_until_conf_names_one():
 
 
 def _feed(*files, data=(), broken=()):
-    feed = Feed("/feed", 100)
+    feed = SinkListing("/feed", 100)
     for file in files:
         feed.schemas.setdefault((file.schema, file.table), []).append(file)
     feed.data = [(StoredFile(path, 1, ""), what) for path, what in data]
@@ -278,7 +278,7 @@ def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_fil
     sources = join(feed, None, Ingest())
     assert [item.task.object for item in sources.items] == ["old"]
     assert sources.held_files == ["new"]
-    assert (sources.tables["app.t"].barrier, sources.tables["app.u"].held) == (20, None)
+    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].held) == (20, None)
     assert "altered" in sources.tables["app.t"].held
 
 
@@ -288,17 +288,17 @@ def test_what_ends_a_hold_ends_that_of_a_schema_file_too():
     sources = join(_feed(schema(10), schema(30, ID, action=11), data=folders, broken=[bad]), None, Ingest())
     assert [item.task.object for item in sources.items] == ["f10", "f30"]
     assert sources.held_files == ["f20", "f25"], "25 has no schema file of its own, 20 may have changed the columns"
-    assert sources.tables["app.t"].barrier == 20, "files wait that may have rows from before the truncation"
+    assert sources.tables["app.t"].blocked_from_ts == 20, "files wait that may have rows from before the truncation"
     feed = _feed(schema(10), schema(30, ID, action=11), broken=[bad])
     table = join(feed, None, Ingest()).tables["app.t"]
-    assert (table.held, table.floors) == (None, (30,)), "whatever it was, nothing is left of it"
+    assert (table.held, table.truncated_at) == (None, (30,)), "whatever it was, nothing is left of it"
 
 
 def test_a_table_of_which_nothing_can_be_read_is_held_from_its_start():
     bad = (SchemaPath("app", "new", 20, 1), SourceError("altered"))
     later = schema(30, table="new", action=5)
-    assert join(_feed(schema(10), broken=[bad]), None, Ingest()).tables["app.new"].barrier == 20
-    assert join(_feed(schema(10), later, broken=[bad]), None, Ingest()).tables["app.new"].barrier == 20
+    assert join(_feed(schema(10), broken=[bad]), None, Ingest()).tables["app.new"].blocked_from_ts == 20
+    assert join(_feed(schema(10), later, broken=[bad]), None, Ingest()).tables["app.new"].blocked_from_ts == 20
     made = schema(30, table="new", action=3, query="CREATE TABLE new (id BIGINT PRIMARY KEY, name VARCHAR(20))")
     assert join(_feed(schema(10), made, broken=[bad]), None, Ingest()).tables["app.new"].held is None
     gone = schema(30, table="new", action=4)

@@ -14,7 +14,7 @@ from jobs.ingest.tidb.tables.owners import hold_unwritable
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
-from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema import names
 from jobs.settings.ingest import Ingest
 
@@ -133,7 +133,7 @@ def test_silver_tables_of_the_registry_are_kept_for_theirs():
 
 
 def _feed(*full):
-    feed = Feed("/feed", 100)
+    feed = SinkListing("/feed", 100)
     for schema, name in full:
         column = (replace(ID),)
         feed.schemas[schema, name] = [SchemaFile("x", schema, name, 10, "", 0, column, ("id",))]
@@ -155,7 +155,7 @@ def test_a_name_with_a_slash_holds_its_table():
     feed.unknown["geo/tag/map/meta/schema_10_0000000001.json"] = (5, "unknown_path", "")
     feed.unknown["geo/odd.txt"] = (5, "unknown_path", "")
     sources = join(feed, None, Ingest())
-    assert {name: one.barrier for name, one in sources.tables.items()} == {"ok.fine": None, "geo.tag/map": 0}
+    assert {name: one.blocked_from_ts for name, one in sources.tables.items()} == {"ok.fine": None, "geo.tag/map": 0}
     assert "slash" in sources.tables["geo.tag/map"].held
 
 

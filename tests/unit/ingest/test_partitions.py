@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.history.table_lineage import Life, Segment
+from jobs.history.table_lineage import Segment, TableLineage
 from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.evolution import Column, Underivable
+from jobs.ingest.tidb.ddl.evolution import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.ddl.partitions import Emptying, altered, emptied, emptying, layout_in
-from jobs.ingest.tidb.tables.ddl_replay import Lives
+from jobs.ingest.tidb.ddl.partitions import Emptying, altered, dropped_partitions, emptying, layout_in
+from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.versions import Snapshot
 from jobs.settings.ingest import TableRules
 from tests.unit.ingest.test_lives import schema
@@ -28,7 +28,7 @@ RANGE = "PARTITION BY RANGE (`a`) (PARTITION `p0` VALUES LESS THAN (6), PARTITIO
 
 
 def gone(layout, *names, masked=()):
-    return emptied(layout, names, COLUMNS, masked, 30)
+    return dropped_partitions(layout, names, COLUMNS, masked, 30)
 
 
 def names(layout):
@@ -65,7 +65,7 @@ def test_ranges_are_read_as_they_are_written(sql):
     ],
 )  # fmt: skip
 def test_what_goes_by_no_plain_column_cannot_be_followed(sql):
-    with pytest.raises(Underivable):
+    with pytest.raises(UnsupportedDdl):
         gone(layout_in(f"CREATE TABLE t (a INT, day DATE) {sql}"), "p0")
 
 
@@ -87,7 +87,7 @@ def test_lists_hold_values_of_one_column_or_several():
     assert gone(two, "p0").members == (("1", "2026-01-01"), ("2", None))
     some = layout_in("PARTITION BY LIST (a) (PARTITION p0 VALUES IN (1), PARTITION rest VALUES IN (DEFAULT))")
     assert gone(some, "p0").members == (("1",),)
-    with pytest.raises(Underivable, match="DEFAULT"):
+    with pytest.raises(UnsupportedDdl, match="DEFAULT"):
         gone(some, "rest")
 
 
@@ -97,7 +97,7 @@ def test_moments_are_compared_with_all_their_digits():
                       "PARTITION d VALUES LESS THAN ('2026-01-04 00:00:00.12345'))")  # fmt: skip
     assert gone(found, "b").ranges == ((("2026-01-01 00:00:00.000000",), ("2026-01-02 03:04:05.500000",)),)
     for name in ("c", "d"):
-        with pytest.raises(Underivable, match="no plain value"):
+        with pytest.raises(UnsupportedDdl, match="no plain value"):
             gone(found, name)
 
 
@@ -110,11 +110,11 @@ def test_moments_are_compared_with_all_their_digits():
     ],
 )  # fmt: skip
 def test_what_rows_do_not_tell_is_not_guessed(column, says):
-    with pytest.raises(Underivable, match=says):
-        emptied(layout_in(RANGE), ["p0"], [column], (), 30)
-    with pytest.raises(Underivable, match="older values"):
+    with pytest.raises(UnsupportedDdl, match=says):
+        dropped_partitions(layout_in(RANGE), ["p0"], [column], (), 30)
+    with pytest.raises(UnsupportedDdl, match="older values"):
         gone(layout_in(RANGE), "p0", masked=("a",))
-    with pytest.raises(Underivable, match="not known"):
+    with pytest.raises(UnsupportedDdl, match="not known"):
         gone(layout_in(RANGE), "p0", "p9")
 
 
@@ -161,7 +161,7 @@ CREATE = f"CREATE TABLE t (id BIGINT NOT NULL, name VARCHAR(20), PRIMARY KEY (id
 
 def life(*files, create=CREATE, rules=None, checkpoint=100):
     start = {("app", "t"): Snapshot(10, parse_create(create, "f"))}
-    return Lives(start, lambda _: rules or TableRules()).replay(files, checkpoint)["app.t"]
+    return DdlReplay(start, lambda _: rules or TableRules()).replay(files, checkpoint)["app.t"]
 
 
 def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
@@ -169,11 +169,14 @@ def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
     cut = schema(30, action=23, query="ALTER TABLE `app`.`t` TRUNCATE PARTITION `p1`")
     table = life(schema(10), drop, cut)
     assert table.held is None
-    assert [(one.at, one.ranges) for one in table.emptied] == [(20, ((None, ("6",)),)), (30, ((None, ("11",)),))]
-    assert Life.from_json(table.life.to_json()) == table.life
+    assert [(one.at, one.ranges) for one in table.dropped_partitions] == [
+        (20, ((None, ("6",)),)),
+        (30, ((None, ("11",)),)),
+    ]
+    assert TableLineage.from_json(table.life.to_json()) == table.life
     assert table.life.newest_loss() == 30
-    assert life(schema(10), drop, cut, checkpoint=25).emptied == table.emptied[:1]
-    told = Life((Segment("app.t", 0, None),), (7,))
+    assert life(schema(10), drop, cut, checkpoint=25).dropped_partitions == table.dropped_partitions[:1]
+    told = TableLineage((Segment("app.t", 0, None),), (7,))
     assert told.to_json() == '[[["app.t", 0, null]], [7]]', "of a table without partitions it is what it was"
 
 
@@ -188,10 +191,10 @@ def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
 )  # fmt: skip
 def test_what_cannot_be_told_holds_the_table_as_before(file, rules):
     table = life(schema(10), file, rules=rules)
-    assert table.barrier == 20
+    assert table.blocked_from_ts == 20
     assert "take a new snapshot" in table.held
     all_gone = life(schema(10), file, schema(40, action=23, query="ALTER TABLE t TRUNCATE PARTITION ALL"), rules=rules)
-    assert (all_gone.held, all_gone.floors) == (None, (40,))
+    assert (all_gone.held, all_gone.truncated_at) == (None, (40,))
 
 
 def test_partitions_are_followed_while_a_table_is_held():
@@ -202,14 +205,14 @@ def test_partitions_are_followed_while_a_table_is_held():
     files = [narrow, schema(30, *after, action=64, query=split), schema(40, *after, action=11)]
     table = life(schema(10), *files, schema(50, *after, action=20, query="ALTER TABLE t DROP PARTITION y"))
     assert table.held is None
-    assert [one.ranges for one in table.emptied] == [((("2",), ("6",)),)]
+    assert [one.ranges for one in table.dropped_partitions] == [((("2",), ("6",)),)]
 
 
 def test_a_table_made_in_the_feed_tells_its_partitions_and_one_that_was_there_does_not():
     drop = schema(30, action=20, query="ALTER TABLE t DROP PARTITION p0")
 
     def found(*files):
-        return Lives({}, lambda _: TableRules()).replay(files, 100)["app.t"]
+        return DdlReplay({}, lambda _: TableRules()).replay(files, 100)["app.t"]
 
     assert found(schema(20, action=3, query=CREATE), drop).held is None
     assert "not known" in found(schema(20), drop).held

@@ -58,8 +58,8 @@ def test_it_may_come_back_under_another_name_beside_a_new_one(query):
 def test_what_a_truncation_took_comes_back_under_another_name():
     truncated = did(20, "TRUNCATE TABLE t"), did(25, "TRUNCATE TABLE t")
     found = replayed(made(), *truncated, did(30, "FLASHBACK TABLE `app`.`t` TO `u`", table="u"))
-    assert (spans(found["app.u"]), found["app.u"].floors) == ([("app.t", 10, 25), ("app.u", 30, None)], (20,))
-    assert (spans(found["app.t"]), found["app.t"].floors) == ([("app.t", 10, None)], (20, 25))
+    assert (spans(found["app.u"]), found["app.u"].truncated_at) == ([("app.t", 10, 25), ("app.u", 30, None)], (20,))
+    assert (spans(found["app.t"]), found["app.t"].truncated_at) == ([("app.t", 10, None)], (20, 25))
 
 
 def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_hold():
@@ -75,7 +75,7 @@ def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_hold():
         did(20, "DROP TABLE t"),
         did(30, "FLASHBACK TABLE t"),
     )
-    assert held["app.t"].barrier == 15
+    assert held["app.t"].blocked_from_ts == 15
 
 
 def test_a_table_renamed_before_its_end_comes_back_by_its_last_name():
@@ -104,7 +104,7 @@ def test_it_may_be_dropped_and_come_back_again():
 )  # fmt: skip
 def test_where_it_cannot_be_told_what_comes_back_the_table_is_held(files, says):
     table = replayed(*files)["app.t"]
-    assert table.barrier == 30
+    assert table.blocked_from_ts == 30
     assert says in table.held
     assert "take a new snapshot" in table.held
 
@@ -149,7 +149,7 @@ def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
     other = {("app", "x"): Snapshot(5, parse_create("CREATE TABLE x (id BIGINT PRIMARY KEY)", "f"))}
     files = made(), did(12, "", table="u", action=0), database(20, "DROP DATABASE app")
     found = replayed(*files, database(30, "FLASHBACK DATABASE app"), snapshots=other)
-    assert {name: table.barrier for name, table in found.items()} == {
+    assert {name: table.blocked_from_ts for name, table in found.items()} == {
         "app.t": None, "app.x": None, "app.u": 30, "app.u@20": None,
     }  # fmt: skip
     assert found["app.x"].snapshot.tso == 5
@@ -158,8 +158,8 @@ def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
 def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn_up():
     back = database(30, "FLASHBACK DATABASE app")
     found = replayed(made(), back, did(40, "", table="u", action=0), made(50, "v"))
-    assert ("no drop is known" in found["app.t"].held, found["app.t"].barrier) == (True, 30)
-    assert found["app.u"].barrier == 30
+    assert ("no drop is known" in found["app.t"].held, found["app.t"].blocked_from_ts) == (True, 30)
+    assert found["app.u"].blocked_from_ts == 30
     assert found["app.v"].held is None, "a CREATE tells all there is"
 
 
@@ -167,7 +167,7 @@ def test_a_cluster_turned_back_holds_every_table():
     other = made(11, "u", database="shop")
     turned = schema(30, "FLASHBACK CLUSTER TO TIMESTAMP '2026-08-01'", table="", action=62, key=())
     found = replayed(made(), other, turned, made(40, "v"), did(40, "", table="w", action=0))
-    assert {name: table.barrier for name, table in found.items()} == {
+    assert {name: table.blocked_from_ts for name, table in found.items()} == {
         "app.t": 30, "shop.u": 30, "app.v": None, "app.w": 30,
     }  # fmt: skip
 
@@ -224,7 +224,7 @@ def test_tables_come_back_where_they_have_ids_for_paths(tmp_path, end, action):
         (f"101/{BASE + 10}/CDC000001.csv", "app.t"), (f"101/{BASE + 30}/CDC000001.csv", "app.u"),
     ]  # fmt: skip
     table = sources.tables["app.u"]
-    assert (spans(table), table.floors, table.held) == (
+    assert (spans(table), table.truncated_at, table.held) == (
         [("app.t", BASE + 10, BASE + 20), ("app.u", BASE + 30, None)],
         (),
         None,

@@ -142,7 +142,7 @@ def test_the_real_feeds_are_followed_through_all_their_ddl(shared, feed_name):
     renamed = ddl["alter table app.boards rename column category to topic"]
     (topic,) = [c for c in sources.tables["app.boards"].columns if c.name == "topic"]
     assert topic.names == ((0, "category"), (renamed, "topic"))
-    assert sources.tables[f"app.trending@{dropped}"].floors == (ddl["truncate table app.trending"],)
+    assert sources.tables[f"app.trending@{dropped}"].truncated_at == (ddl["truncate table app.trending"],)
     daily = sources.tables["app.trending_daily"].segments
     assert [segment.table for segment in daily] == ["app.trending", "app.trending_daily"]
     assert daily[0].start > dropped
@@ -228,7 +228,7 @@ def test_a_broken_schema_file_below_a_table_id_holds_its_table_and_others_go_on(
         "12/10/CDC000001.json", "12/30/CDC000001.json", "13/10/CDC000001.json",
     ]  # fmt: skip
     assert sources.held_files == ["12/20/CDC000001.json"]
-    assert (sources.tables["app.t"].barrier, sources.tables["app.u"].held) == (20, None)
+    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].held) == (20, None)
     assert paths[12, 20] in sources.tables["app.t"].held
     assert set(sources.tables) == {"app.t", "app.u"}
 
@@ -237,17 +237,17 @@ def test_below_a_table_id_every_name_is_held_that_the_broken_file_may_be_of(tmp_
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (12, 20, "u", "RENAME TABLE t TO u", 14), (12, 30, "u", "", 0))
     spoil(tmp_path, paths[12, 20], "empty")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert {name: table.barrier for name, table in sources.tables.items()} == {"app.t": 20, "app.u": 20}
+    assert {name: table.blocked_from_ts for name, table in sources.tables.items()} == {"app.t": 20, "app.u": 20}
 
 
 def test_a_truncation_that_cannot_be_read_holds_its_table_where_its_text_still_names_it(tmp_path):
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (13, 20, "t", "TRUNCATE TABLE t", 11))
     spoil(tmp_path, paths[13, 20], "half")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert sources.tables["app.t"].barrier == 20, "the id is new: only the text says whose it is"
+    assert sources.tables["app.t"].blocked_from_ts == 20, "the id is new: only the text says whose it is"
     assert sources.held_files == ["13/20/CDC000001.json"]
     spoil(tmp_path, paths[13, 20], "empty")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
     assert sources.tables["app.t"].held is None, "nobody can tell"
-    assert sources.tables["table-id.13"].barrier == 20
+    assert sources.tables["table-id.13"].blocked_from_ts == 20
     assert sources.held_files == ["13/20/CDC000001.json"]

@@ -23,7 +23,7 @@ from jobs.ingest.kafka.archive.strict import Unreadable
 from jobs.ingest.kafka.archive.typed_records import as_json
 from jobs.ingest.loading.stream import BAD, CHANGE, Task
 from jobs.schema.columns import Column
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 from jobs.settings.ingest import TopicRules
 
 TS = 1_780_000_000_000
@@ -252,13 +252,13 @@ def test_every_type_that_a_registered_column_may_have_is_read_and_others_are_nam
         "binary": "AA==", "timestamp": TS, "date": "2026-05-28",
     }  # fmt: skip
     columns = tuple(Column(kind, kind, "One.") for kind in kinds)
-    reader = MessageReader(Table("silver.x", "X.", "one", ("string",), columns, Time.EVENTS), TopicRules())
+    reader = MessageReader(Table("silver.x", "X.", "one", ("string",), columns, AsOf.EVENTS), TopicRules())
     row = pa.RecordBatch.from_pylist([{"object": "o", "row_no": 1, "layout": "x", "value": json.dumps(kinds).encode()}])
     assert reader.batch(row).column("reason").to_pylist() == [None]
     wrong = {"bigint": 0.5, "int": 2**31, "smallint": 2**15, "tinyint": 128, "float": 1e300, "boolean": 1, "date": "x"}
     for kind, value in wrong.items():
         assert fault(json.dumps({kind: value}).encode(), reader)[0] == "bad_json", kind
-    odd = Table("silver.x", "X.", "one", ("a",), (Column("a", "array<int>", "One."),), Time.EVENTS)
+    odd = Table("silver.x", "X.", "one", ("a",), (Column("a", "array<int>", "One."),), AsOf.EVENTS)
     with pytest.raises(ConfigError, match=r"silver\.x: a cannot be read"):
         MessageReader(odd, TopicRules())
 

@@ -45,8 +45,8 @@ def test_a_statement_in_two_files_counts_once(statement, swapped):
     assert kept[0].columns == statement.columns, "what one of them knows of members is known"
     start = schema(10, CREATED, *PLAIN)
     once, both = replayed(start, statement), replayed(start, *kept)
-    assert {name: (table.columns, spans(table), table.floors) for name, table in both.items()} == {
-        name: (table.columns, spans(table), table.floors) for name, table in once.items()
+    assert {name: (table.columns, spans(table), table.truncated_at) for name, table in both.items()} == {
+        name: (table.columns, spans(table), table.truncated_at) for name, table in once.items()
     }
 
 
@@ -112,7 +112,7 @@ def test_a_feed_with_two_files_of_a_version_has_one_statement(tmp_path):
     assert (table.columns[1].names, table.held) == (((0, "a"), (20, "b")), None)
     write(tmp_path, 20, "ALTER TABLE t RENAME COLUMN a TO b", 12, ID, entry("b", "INT"))
     held = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
-    assert (held.barrier, held.columns[1].name) == (20, "a")
+    assert (held.blocked_from_ts, held.columns[1].name) == (20, "a")
 
 
 @pytest.mark.parametrize("action", [21, 24, 14])

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import settings as few
 from hypothesis import strategies as st
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, ValidationFailed
+from jobs.common.errors import ConfigError, MissingDependencyError, ValidationFailedError
 from jobs.knn import tuning
 from jobs.knn.inverted import means, nearest
 from jobs.knn.join import Inverted, Join, knn_join
 from jobs.knn.listmajor import Lists
-from jobs.knn.request import Wish
+from jobs.knn.request import KnnRequest
 from jobs.knn.source import prepare
 from jobs.lake.vectors import unit
 
@@ -139,7 +139,7 @@ def test_missing_neighbours_are_left_out_and_counted():
     scores, numbers = Inverted(source, probes, 40).search(slice(0, 4000), 130)
     assert ((numbers >= 0).sum(axis=1) == 100).all()
     assert np.isneginf(scores[numbers < 0]).all()
-    join = Join(x, None, Wish(129))
+    join = Join(x, None, KnnRequest(129))
     join.report.index, join._searcher = "inverted", Inverted(source, probes, 40)
     (block,) = join.blocks()
     assert (block.counts == 99).all()
@@ -181,7 +181,7 @@ def test_the_cosine_does_not_see_lengths():
 
 
 def test_a_recall_out_of_reach_fails_instead_of_shipping_less():
-    with pytest.raises(ValidationFailed, match=r"recall must reach 0.97.* probes.* reach 0\.\d+ .*--recall 1"):
+    with pytest.raises(ValidationFailedError, match=r"recall must reach 0.97.* probes.* reach 0\.\d+ .*--recall 1"):
         knn_join(gaussian(2000, 64), None, 10, recall=0.97, exact_below=0)
 
 
@@ -234,5 +234,5 @@ def test_without_a_gpu_auto_says_why_and_required_gpu_fails():
     assert report.gpu_fallbacks == 1
     assert any(word in report.fallback for word in ("CPU alone", "no GPU"))
     assert knn_join(gaussian(5, 3), None, 2, backend="cpu").report.gpu_fallbacks == 0
-    with pytest.raises(EnvironmentMissing, match="required_gpu"):
+    with pytest.raises(MissingDependencyError, match="required_gpu"):
         knn_join(gaussian(5, 3), None, 2, backend="required_gpu")

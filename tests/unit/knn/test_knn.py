@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as few
 from hypothesis import strategies as st
 
-from jobs.common.errors import ConfigError, EnvironmentMissing, TableError
+from jobs.common.errors import ConfigError, MissingDependencyError, TableError
 from jobs.knn import index as knn
 from jobs.knn.exact import scan
 from jobs.knn.index import Index, backend, blocks, top_k
@@ -117,7 +117,7 @@ def test_the_cpu_is_taken_where_there_is_no_gpu_and_gpu_insists():
     if hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus():
         pytest.skip("this machine has a GPU")
     assert backend("auto") == backend("cpu") == "cpu"
-    with pytest.raises(EnvironmentMissing, match=r"visual.backend is gpu, but .*(CPU alone|no GPU)"):
+    with pytest.raises(MissingDependencyError, match=r"visual.backend is gpu, but .*(CPU alone|no GPU)"):
         backend("gpu")
     with pytest.raises(ConfigError, match="got 'tpu'"):
         backend("tpu")
@@ -139,7 +139,7 @@ def test_two_faiss_distributions_are_refused_before_the_gpu_is_lost(tmp_path, mo
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EnvironmentMissing, match=r"Exactly one FAISS .* found faiss-cpu, faiss-gpu"):
+    with pytest.raises(MissingDependencyError, match=r"Exactly one FAISS .* found faiss-cpu, faiss-gpu"):
         backend("cpu")
 
 
@@ -148,5 +148,5 @@ def test_a_faiss_that_does_not_load_is_a_plain_message(tmp_path, monkeypatch, er
     (tmp_path / "faiss.py").write_text(f"raise {error}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "faiss", raising=False)
-    with pytest.raises(EnvironmentMissing, match=r"FAISS cannot be loaded .*Install faiss-cpu"):
+    with pytest.raises(MissingDependencyError, match=r"FAISS cannot be loaded .*Install faiss-cpu"):
         backend("auto")

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from jobs.cli.context import app
 from jobs.cli.neighbours import MISSED, missed
-from jobs.common.errors import ConfigError, PlatformError, SourceError
+from jobs.common.errors import ConfigError, PinlakeError, SourceError
 from jobs.knn.files import require_place
 from jobs.knn.join import Join, knn_join
 from jobs.knn.npy import some_vectors
-from jobs.knn.request import Wish
+from jobs.knn.request import KnnRequest
 
 
 def gaussian(n, d, seed=0):
@@ -154,14 +154,14 @@ def test_the_command_says_what_there_is_where_more_was_asked_for(knn):
 
 def test_progress_begins_before_the_first_block():
     told = []
-    join = Join(gaussian(100, 4), None, Wish(3), lambda *step: told.append(step))
+    join = Join(gaussian(100, 4), None, KnnRequest(3), lambda *step: told.append(step))
     next(iter(join.blocks()))
     assert told[-2:] == [("search", 0, 100), ("search", 100, 100)]
 
 
 def test_an_index_that_misses_the_recall_is_written_and_said(knn, monkeypatch):
     x = gaussian(2500, 64)
-    monkeypatch.setattr("jobs.knn.request.Wish", partial(Wish, exact_below=0))
+    monkeypatch.setattr("jobs.knn.request.KnnRequest", partial(KnnRequest, exact_below=0))
     found = knn("--k", 5, "--recall", 0.97, "--json", vectors=x)
     report = json.loads(found.stdout)
     assert found.exit_code == MISSED
@@ -181,5 +181,5 @@ def test_where_comparing_all_is_affordable_a_missed_recall_compares_all():
     found = knn_join(x, None, 5, recall=0.97, exact_below=900)
     assert (found.report.index, found.report.recall, missed(found.report)) == ("exact", None, None)
     np.testing.assert_array_equal(found.neighbours, knn_join(x, None, 5).neighbours)
-    with pytest.raises(PlatformError, match="recall must reach"):
+    with pytest.raises(PinlakeError, match="recall must reach"):
         knn_join(x, None, 5, recall=0.97, exact_below=0)

@@ -6,10 +6,10 @@ import pytest
 
 from jobs.common.errors import TableError
 from jobs.knn.inverted import means, nearest
-from jobs.knn.sharded.layout import NONE, Layout, Limits, laid_out
+from jobs.knn.sharded.layout import NONE, Layout, Limits, assign_cells
 from jobs.knn.sharded.merge import best
 from jobs.knn.sharded.packed_vectors import FOUND, INDEX, Found, Vectors, batch_of, dealt, found_in, vectors_in
-from jobs.knn.sharded.search import search_parcels, searched
+from jobs.knn.sharded.search import search, search_parcels
 from jobs.knn.sharded.shuffle import packed
 from jobs.lake.vectors import encode, unit
 
@@ -40,12 +40,12 @@ def whole(clustered, centroids):
     order = np.argsort(ids)
     looked = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
     both = Vectors(ids[order], vectors[order], looked, np.full(N, -2, np.float32))
-    return searched(both, both, CELLS, K)
+    return search(both, both, CELLS, K)
 
 
 def laid(clustered, centroids, shard=400, block=700):
     looked = nearest(centroids, unit(clustered[1]), PROBES)
-    return laid_out(centroids, looked, (N, N), Limits(shard, block), 1)
+    return assign_cells(centroids, looked, (N, N), Limits(shard, block), 1)
 
 
 def batches(clustered, parts=3, **columns):

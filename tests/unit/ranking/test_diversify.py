@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ranking.blocks import place_in_group, whole_users
+from jobs.ranking.blocks import cumcount, iter_user_batches
 from jobs.ranking.diversify import Pools, mmr, positions
 from jobs.settings.ranking import Ranking
 
@@ -115,15 +115,15 @@ def test_dropped_pins_and_those_beyond_the_pool_get_no_place():
 
 
 def test_places_are_counted_within_groups_in_the_order_of_rows():
-    assert place_in_group(np.array([2, 1, 2, 2, 1]), np.array([0, 0, 0, 5, 0])).tolist() == [0, 0, 1, 0, 1]
-    assert place_in_group(np.zeros(0)).tolist() == []
+    assert cumcount(np.array([2, 1, 2, 2, 1]), np.array([0, 0, 0, 5, 0])).tolist() == [0, 0, 1, 0, 1]
+    assert cumcount(np.zeros(0)).tolist() == []
 
 
 def test_a_user_is_never_parted_between_blocks():
     users = np.repeat(np.arange(20), 7)
     rows = pa.RecordBatch.from_pydict({"user_id": users, "n": np.arange(len(users))})
     batches = [rows.slice(start, 10) for start in range(0, len(users), 10)]
-    blocks = list(whole_users(iter(batches), 4))
+    blocks = list(iter_user_batches(iter(batches), 4))
     assert pa.concat_batches(blocks).equals(rows)
     met = [set(np.asarray(b.column("user_id")).tolist()) for b in blocks]
     assert len(blocks) > 2

@@ -8,7 +8,7 @@ from jobs.flow import FLOW
 from jobs.report.headline import headline
 from jobs.report.intake import Fault, Held
 from jobs.report.quality import Figure, Quality
-from jobs.report.run_snapshot import Generation, JobRun, Moment
+from jobs.report.run_snapshot import Generation, JobRun, RunSnapshot
 
 DAY, AT = date(2026, 11, 1), datetime(2026, 11, 1, 4, tzinfo=UTC)
 SURFACES = {"home_feed": {"keys": 1}, "related_pins": {"keys": 2_000}, "fallback": {"keys": 3}}
@@ -35,7 +35,7 @@ def check(suite, success, severity="critical"):
 
 
 def moment(made=None, served=None, **more):
-    return Moment(DAY, None, more.pop("runs", runs()), made, served, **more)
+    return RunSnapshot(DAY, None, more.pop("runs", runs()), made, served, **more)
 
 
 def fault(new):

@@ -18,11 +18,11 @@ from jobs.common.errors import ConfigError
 from jobs.ingest.kafka.archive.fields import PLACE, MessageReader
 from jobs.schema.bronze_silver import SILVER
 from jobs.schema.columns import TS
-from jobs.schema.table import Table, Time
+from jobs.schema.table import AsOf, Table
 from jobs.settings.ingest import Ingest, TopicRules
 
 TOPICS: dict[str, Table] = {
-    table.name.removeprefix("silver."): table for table in SILVER if table.time in {Time.EVENTS, Time.NEWEST}
+    table.name.removeprefix("silver."): table for table in SILVER if table.time in {AsOf.EVENTS, AsOf.LATEST}
 }
 """Topic -> the table its messages go to, unless told otherwise. Other topics stay in bronze."""
 

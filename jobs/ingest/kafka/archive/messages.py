@@ -14,7 +14,7 @@ from jobs.ingest.kafka.archive.insert_field import placed
 from jobs.ingest.kafka.archive.layouts import Archived
 from jobs.ingest.kafka.archive.message import Broken, Message
 from jobs.ingest.loading.storage import read
-from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, KAFKA_FIELDS, Bad, Task, arrow_schema, batch, ending
+from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, KAFKA_FIELDS, RejectedRows, Task, arrow_schema, batch, ending
 
 SCHEMA = arrow_schema(KAFKA_FIELDS)
 
@@ -44,7 +44,7 @@ def read_messages(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     archived: Archived = task.spec
     # Secor's sequence files have no extension of their own
     form = "sequence" if archived.format == "lines" and sequence.is_one(content) else archived.format
-    found, bad = 0, Bad()
+    found, bad = 0, RejectedRows()
     messages = _READERS[form](content)
     keys, headers = (_side(task, path, bad) for path in (archived.keys, archived.headers))
     if archived.inserted is not None:
@@ -55,7 +55,7 @@ def read_messages(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     yield from ending(SCHEMA, task, found + len(bad), bad)
 
 
-def _until_broken(messages: Iterator[Message], bad: Bad) -> Iterator[Message]:
+def _until_broken(messages: Iterator[Message], bad: RejectedRows) -> Iterator[Message]:
     """Yield the next messages of a batch; what cannot be read is noted and ends the file."""
     try:
         yield from islice(messages, BATCH_ROWS)
@@ -63,7 +63,7 @@ def _until_broken(messages: Iterator[Message], bad: Bad) -> Iterator[Message]:
         bad.add(error.row_no, error.reason, str(error), error.raw)
 
 
-def _side(task: Task, path: str | None, bad: Bad) -> list[Message] | None:
+def _side(task: Task, path: str | None, bad: RejectedRows) -> list[Message] | None:
     """Return the rows of a side file, None where there is none."""
     if path is None:
         return None

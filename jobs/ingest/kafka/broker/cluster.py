@@ -46,7 +46,7 @@ def load_connector(spark: SparkSession, work: Path) -> None:
     """Give the session, and the thread that asks, the Kafka connector.
 
     Raises:
-        EnvironmentMissing: its jars are not there and cannot be fetched.
+        MissingDependencyError: its jars are not there and cannot be fetched.
     """
     for path in ensure_connector(work / "connector"):
         spark.sql(f"ADD JAR '{path.resolve()}'")

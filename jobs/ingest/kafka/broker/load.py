@@ -20,19 +20,19 @@ from jobs.ingest.kafka.broker.address import Address
 from jobs.ingest.kafka.broker.cluster import Topic, load_connector, topics
 from jobs.ingest.kafka.broker.lost_offsets import Reached, note_lost, reached, refuse_lost
 from jobs.ingest.kafka.broker.properties import consumer_properties
-from jobs.ingest.loading.batches import Taken
+from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.settings.ingest import Brokers
 
 SOURCE = "broker"
 """What ops.objects calls these: archives' files, which are `kafka`, vanish; a topic's epochs do not."""
 
 
-def take_from_brokers(work: Work, manifest: Manifest, sources: list[Address], taken: Taken) -> None:
+def take_from_brokers(work: ActionContext, manifest: Manifest, sources: list[Address], taken: LoadResult) -> None:
     """Read all that topics hold now and bronze does not.
 
     Args:
@@ -43,7 +43,7 @@ def take_from_brokers(work: Work, manifest: Manifest, sources: list[Address], ta
 
     Raises:
         SourceError: brokers cannot be reached or refuse, a topic is not there, or offsets are lost.
-        EnvironmentMissing: the connector's jars are not there.
+        MissingDependencyError: the connector's jars are not there.
     """
     if not sources:
         return
@@ -60,11 +60,11 @@ def take_from_brokers(work: Work, manifest: Manifest, sources: list[Address], ta
 class _Stream:
     """One topic's stream in one run."""
 
-    work: Work
+    work: ActionContext
     manifest: Manifest
     topic: Topic
     properties: dict[str, str]
-    taken: Taken
+    taken: LoadResult
 
     def read(self) -> None:
         """Read all there is now."""

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from jobs.common.errors import SourceError
 from jobs.ingest.kafka.archive.gaps import Gap
 from jobs.ingest.kafka.broker.cluster import Topic
-from jobs.schema.job import Work
+from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 REASON = "lost_offsets"
@@ -40,7 +40,7 @@ class Reached:
         ]
 
 
-def reached(work: Work, checkpoint: str, topic: str) -> Reached:
+def reached(work: ActionContext, checkpoint: str, topic: str) -> Reached:
     """Return how far the stream with this checkpoint has come; nothing if it has not begun.
 
     Spark writes `offsets/N` before batch N and `commits/N` after it; a batch without the latter is read again.
@@ -79,7 +79,7 @@ def refuse_lost(topic: Topic, at: Reached) -> None:
         )
 
 
-def note_lost(work: Work, topic: Topic, gaps: list[Gap]) -> None:
+def note_lost(work: ActionContext, topic: Topic, gaps: list[Gap]) -> None:
     """Write into quarantine what is lost, once each: before it is passed, so that a killed run has told of it."""
     known: set[tuple[str, int]] = set()
     if gaps and work.lake.exists(QUARANTINE.name):

@@ -45,7 +45,7 @@ class Column:
         return self.since, self.names[0][1]
 
 
-class Underivable(Exception):
+class UnsupportedDdl(Exception):
     """What older rows have cannot be told from the ledger; the message says why."""
 
 
@@ -87,7 +87,7 @@ def evolved(
         hashed: names of columns of which the ledger has hashes.
 
     Raises:
-        Underivable: a column changed in a way that cannot be followed, or has a computed default.
+        UnsupportedDdl: a column changed in a way that cannot be followed, or has a computed default.
     """
     columns, said = tuple(after), alterations(statement.query)
     ids = {column.id: column for column in columns if column.id}
@@ -109,7 +109,7 @@ def _added(now: SourceColumn, statement: Statement) -> Column:
     try:
         return Column(now, ((0, now.name),), statement.version, default_in(now, statement.query))
     except Computed as computed:
-        raise Underivable(str(computed)) from computed
+        raise UnsupportedDdl(str(computed)) from computed
 
 
 def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed: bool) -> Column:
@@ -131,24 +131,26 @@ def _named(before: list[Column], now: SourceColumn, said: Alter, statement: Stat
         return old
     if name in said.modified or name in said.renames or (statement.action == MODIFIES and not statement.query):
         return old  # its rows were rewritten
-    raise Underivable(f"gives column {now.name} another ColumnId and does not say why")
+    raise UnsupportedDdl(f"gives column {now.name} another ColumnId and does not say why")
 
 
 def _require_added(
     before: list[Column], after: tuple[SourceColumn, ...], now: SourceColumn, said: Alter, statement: Statement
 ) -> None:
-    """Raise Underivable unless a column that was not there can be nothing but a new one."""
+    """Raise UnsupportedDdl unless a column that was not there can be nothing but a new one."""
     name = now.name.lower()
     if name in said.added:
         return
     kept = {column.name.lower() for column in after if column is not now} | said.dropped | set(said.renames.values())
     lost = [column.name for column in before if column.name.lower() not in kept]
     if lost:
-        raise Underivable(f"takes away {', '.join(lost)}, has a column {now.name}, and does not say which one that was")
+        raise UnsupportedDdl(
+            f"takes away {', '.join(lost)}, has a column {now.name}, and does not say which one that was"
+        )
     if name in said.renames:
-        raise Underivable(f"renames column {said.renames[name]}, which is not known, to {now.name}")
+        raise UnsupportedDdl(f"renames column {said.renames[name]}, which is not known, to {now.name}")
     if statement.action not in MAY_ADD:
-        raise Underivable(f"has a new column {now.name} and does not add it")
+        raise UnsupportedDdl(f"has a new column {now.name} and does not add it")
 
 
 def _steps(old: Column, now: SourceColumn, of_key: bool, hashed: bool) -> tuple[Step, ...]:
@@ -158,9 +160,9 @@ def _steps(old: Column, now: SourceColumn, of_key: bool, hashed: bool) -> tuple[
     change = f"changes {what} from {before.sql} to {now.sql}"
     steps = steps_between(before, now)
     if steps is None:
-        raise Underivable(f"{change}: what becomes of its values is not known")
+        raise UnsupportedDdl(f"{change}: what becomes of its values is not known")
     if steps and hashed:
-        raise Underivable(f"{change}: whether its values fit cannot be told from their hashes")
+        raise UnsupportedDdl(f"{change}: whether its values fit cannot be told from their hashes")
     if of_key and not keeps_text(steps):
-        raise Underivable(f"{change}: rows cannot be told apart from older ones by a key that is written otherwise")
+        raise UnsupportedDdl(f"{change}: rows cannot be told apart from older ones by a key that is written otherwise")
     return steps

@@ -1,6 +1,6 @@
 """The partitions of a table through its DDL, and which rows are gone when some are dropped or truncated.
 
-In: CREATE TABLE and ALTER TABLE. Out: a `Layout`, and for a statement that empties partitions an `Emptied`. Followed
+In: CREATE TABLE and ALTER TABLE. Out: a `Layout`, and for a statement that empties partitions a `PartitionDrop`. Followed
 are RANGE and LIST, with COLUMNS or without, on plain columns with literal bounds, where rows tell their partition
 exactly: integers, DATE and DATETIME. For anything else there is no layout, and what empties a partition cannot be
 followed.
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from jobs.history.partition_drops import Bound, Emptied
-from jobs.ingest.tidb.ddl.evolution import Column, Underivable
+from jobs.history.partition_drops import Bound, PartitionDrop
+from jobs.ingest.tidb.ddl.evolution import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import Token, group, parts, qualified, tokens
 
 _OPEN = Token("sign", "(")
@@ -96,9 +96,9 @@ def emptying(sql: str) -> Emptying | None:
     return Emptying(_names(words[2:]), said == ["TRUNCATE", "PARTITION", "ALL"])
 
 
-def emptied(
+def dropped_partitions(
     layout: Layout | None, names: Iterable[str], columns: Iterable[Column], masked: Iterable[str], version: int
-) -> Emptied:
+) -> PartitionDrop:
     """Return which rows are gone when partitions are.
 
     Args:
@@ -109,21 +109,21 @@ def emptied(
         version: commit_ts of the statement.
 
     Raises:
-        Underivable: which rows those are cannot be told from their values.
+        UnsupportedDdl: which rows those are cannot be told from their values.
     """
     if layout is None:
-        raise Underivable("empties partitions of a table whose partitions are not known, or not by plain values")
+        raise UnsupportedDdl("empties partitions of a table whose partitions are not known, or not by plain values")
     placed = [(name, layout.place(name)) for name in names]
     unknown = [name for name, at in placed if at is None]
     if unknown or not placed:
-        raise Underivable(f"empties partitions that are not known ({', '.join(unknown)})")
+        raise UnsupportedDdl(f"empties partitions that are not known ({', '.join(unknown)})")
     by = [_column(name, columns, set(masked)) for name in layout.columns]
     told = tuple((column.names[0][1], column.now.kind) for column in by)
     if layout.by == "LIST":
         members = [member for _, at in placed if at is not None for member in _values(layout.parts[at])]
-        return Emptied(version, told, (), tuple(_bound(by, member, "NULL") for member in members))
+        return PartitionDrop(version, told, (), tuple(_bound(by, member, "NULL") for member in members))
     ranges = tuple(_range(layout, at, by) for _, at in placed if at is not None)
-    return Emptied(version, told, ranges, ())
+    return PartitionDrop(version, told, ranges, ())
 
 
 def _altering(sql: str) -> list[Token]:
@@ -208,17 +208,17 @@ def _column(name: str, columns: Iterable[Column], masked: set[str]) -> Column:
     """Return the column that partitions go by, if the ledger has its values just as the source had them."""
     found = next((column for column in columns if column.name.lower() == name.lower()), None)
     if found is None:
-        raise Underivable(f"empties partitions by {name}, which is no column that rows carry")
+        raise UnsupportedDdl(f"empties partitions by {name}, which is no column that rows carry")
     if found.since is not None or len(found.names) > 1 or found.casts or found.name in masked:
-        raise Underivable(f"empties partitions by {name}, whose older values cannot be told")
+        raise UnsupportedDdl(f"empties partitions by {name}, whose older values cannot be told")
     if found.now.kind not in {"int", "date", "datetime"}:
-        raise Underivable(f"empties partitions by {name}, of a type that compares in ways of its own")
+        raise UnsupportedDdl(f"empties partitions by {name}, of a type that compares in ways of its own")
     return found
 
 
 def _values(part: Part) -> tuple[tuple[Token, ...], ...]:
     if part.values is None:
-        raise Underivable(f"empties partition {part.name}, whose bounds are no plain values")
+        raise UnsupportedDdl(f"empties partition {part.name}, whose bounds are no plain values")
     return part.values
 
 
@@ -244,6 +244,6 @@ def _text(word: Token, column: Column) -> str:
         found = re.fullmatch(r"(\d{4}-\d\d-\d\d)( \d\d:\d\d:\d\d)?(\.\d{1,6})?", word.value)
         if found is not None and len(found[3] or ".") - 1 <= digits:
             return f"{found[1]}{found[2] or ' 00:00:00'}{found[3] or '.':0<7}"
-    raise Underivable(
+    raise UnsupportedDdl(
         f"empties a partition by {column.name} with the bound {word.value!r}, which is no plain value of it"
     )

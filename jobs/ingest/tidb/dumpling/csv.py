@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from jobs.ingest.loading.stream import Bad
+from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.dumpling.records import MEANING, Dialect, Record, records
 from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, quoted
 from jobs.ingest.tidb.rows.records import as_written
@@ -46,7 +46,7 @@ class Parsed:
     """Records by columns booleans; None where nothing is quoted, or all that must be."""
 
 
-def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: Bad) -> Parsed:
+def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) -> Parsed:
     """Return the records of a CSV file.
 
     Args:
@@ -112,7 +112,7 @@ def _require_header(found: list[str], names: list[str]) -> None:
         raise ValueError(f"the header names {', '.join(found)}, the table has {', '.join(names)}")
 
 
-def _slow(names: list[str], dialect: Dialect, content: bytes, bad: Bad) -> Parsed:
+def _slow(names: list[str], dialect: Dialect, content: bytes, bad: RejectedRows) -> Parsed:
     """Return the same by walking the records one by one."""
     walk, order, found = records(content, dialect), names, 0
     if dialect.header:

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.ingest.loading.stream import Bad
+from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.dumpling.csv import Parsed
 from jobs.ingest.tidb.dumpling.records import Dialect
 from jobs.ingest.tidb.rows.rows import RowSpec
 
 
-def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: Bad) -> Parsed:  # noqa: ARG001 - as the others
+def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) -> Parsed:  # noqa: ARG001 - as the others
     """Return the rows of a Parquet file.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.loading.stream import BATCH_ROWS, Bad, Task, ending
+from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.dumpling import csv, parquet, sql
 from jobs.ingest.tidb.dumpling.computed import computed
@@ -21,7 +21,7 @@ from jobs.ingest.tidb.rows.records import SCHEMA, cleaned, good_rows, ledger_bat
 from jobs.ingest.tidb.rows.rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_dump
 
-_PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, Bad], Parsed]] = {
+_PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, RejectedRows], Parsed]] = {
     "csv": csv.parse,
     "sql": sql.parse,
     "parquet": parquet.parse,
@@ -53,7 +53,7 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
         content: its bytes, decompressed.
     """
     spec: DumpSpec = task.spec
-    bad = Bad()
+    bad = RejectedRows()
     try:
         parsed = _PARSERS[spec.format](spec.rows, spec.dialect, content, bad)
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -67,7 +67,7 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
         odd = contradictions(columns, parsed.table, parsed.is_quoted, SETTINGS)
     wrong = of_another_dialect(odd, parsed.table.num_rows)
     if wrong is not None:
-        bad = Bad()
+        bad = RejectedRows()
         bad.add(None, WRONG_DIALECT, wrong, content)
         yield from ending(SCHEMA, task, 1, bad)
         return
@@ -76,7 +76,7 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     yield from ending(SCHEMA, task, parsed.found, bad)
 
 
-def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Bad) -> pa.RecordBatch:
+def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: RejectedRows) -> pa.RecordBatch:
     spec: DumpSpec = task.spec
     piece, numbers = parsed.table.slice(rows.start, BATCH_ROWS).combine_chunks(), parsed.numbers[rows]
     total = piece.num_rows

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 import numpy as np
 import pyarrow as pa
 
-from jobs.ingest.loading.stream import Bad
+from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.dumpling.csv import Parsed
 from jobs.ingest.tidb.dumpling.records import MEANING, Dialect
 from jobs.ingest.tidb.rows.rows import RowSpec
@@ -30,7 +30,7 @@ _NEXT = re.compile(rb"[,;][ \t]*\r?\n|\Z")
 Row = list[bytes | None]
 
 
-def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: Bad) -> Parsed:
+def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) -> Parsed:
     """Return the tuples of an SQL file.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from jobs.ingest.loading.stream import CHANGE, LEDGER_FIELDS, Bad, Task, arrow_schema, batch
+from jobs.ingest.loading.stream import CHANGE, LEDGER_FIELDS, RejectedRows, Task, arrow_schema, batch
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.rows.rows import MAP, NULL_KEY, RowSpec, key_texts, text_map
 from jobs.ingest.tidb.rows.values import Faults
@@ -66,7 +66,7 @@ def ledger_batch(
     return batch(SCHEMA, task, CHANGE, total, named | sides)
 
 
-def good_rows(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], bad: Bad) -> pa.RecordBatch:
+def good_rows(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], bad: RejectedRows) -> pa.RecordBatch:
     """Return the batch without the rows at fault, which are noted as bad.
 
     Args:

@@ -29,8 +29,8 @@ from jobs.ingest.tidb.tables.recovered import (
     source_of,
 )
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, FollowedTable, message
-from jobs.ingest.tidb.tables.versions import Knowledge, Shapes, Snapshot, Version
+from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, TrackedTable, message
+from jobs.ingest.tidb.tables.versions import SchemaHistory, Shapes, Snapshot, Version
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
 from jobs.settings.ingest import TableRules
 
@@ -38,7 +38,7 @@ CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2
 RECOVERS, FLASHES_CLUSTER, FLASHES_SCHEMA = {25, 63}, 62, 63
 
 
-class Lives:
+class DdlReplay:
     """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Lives:
             shapes: what rows of each version carry.
         """
         self.rules, self.unfit, self.shapes = rules, unfit or {}, shapes
-        self.tables: dict[TableName, FollowedTable] = {}
+        self.tables: dict[TableName, TrackedTable] = {}
         self.gone: list[Ended] = []
         self.dropped: dict[str, list[int]] = {}
         """Versions at which databases were dropped."""
@@ -96,7 +96,7 @@ class Lives:
             (version, partial(self._step, version, list(group)))
             for version, group in groupby(ordered, key=lambda file: file.version)
         ]
-        steps += [(snapshot.tso, partial(self._retake, name, snapshot)) for name, snapshot in (later or {}).items()]
+        steps += [(snapshot.tso, partial(self._resnapshot, name, snapshot)) for name, snapshot in (later or {}).items()]
         # before what is known of the same version: nobody knows what it was
         steps = [(at, partial(self._lose, name, at, why)) for name, at, why in broken] + steps
         found: dict[str, SourceTable] | None = None
@@ -107,10 +107,10 @@ class Lives:
         found = self._seen() if found is None else found
         return {key: replace(t, versions=self.versions.get((t.schema, t.name), {})) for key, t in found.items()}
 
-    def _new(self, name: TableName, version: int, snapshot: Snapshot | None = None) -> FollowedTable:
+    def _new(self, name: TableName, version: int, snapshot: Snapshot | None = None) -> TrackedTable:
         segment = Segment(".".join(name), version, None)
         layout = snapshot.create.layout if snapshot else None
-        table = FollowedTable(Knowledge(self.rules(name), snapshot), snapshot, [segment], layout)
+        table = TrackedTable(SchemaHistory(self.rules(name), snapshot), snapshot, [segment], layout)
         self.tables[name] = table
         return table
 
@@ -121,12 +121,12 @@ class Lives:
         elif self._follows(name, version):
             self.tables[name].hold(version, f"{'.'.join(name)} is held at {version}: {why}")
 
-    def _retake(self, name: TableName, snapshot: Snapshot) -> None:
+    def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
         """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
-        table.knowledge = Knowledge(self.rules(name), snapshot)
+        table.knowledge = SchemaHistory(self.rules(name), snapshot)
         table.snapshot, table.layout = snapshot, snapshot.create.layout
-        table.floors.append(snapshot.tso)
+        table.truncated_at.append(snapshot.tso)
         version = table.knowledge.snapshot_version()
         if version is not None:
             table.begin(version)
@@ -272,7 +272,7 @@ class Lives:
             where = f"ingest.tables.{'.'.join(name)}.generated"
             table.hold(file.version, f"{'.'.join(name)} is held at {file.version}: {version.fault}: {where}.")
 
-    def _model(self, file: SchemaFile) -> FollowedTable | None:
+    def _model(self, file: SchemaFile) -> TrackedTable | None:
         """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
         made = created(file.query, file.schema)
         if made is None or made.like is None:
@@ -281,7 +281,7 @@ class Lives:
         # a name without its schema is one of the session's, which nobody knows
         return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
-    def _first(self, table: FollowedTable, file: SchemaFile, version: Version) -> None:
+    def _first(self, table: TrackedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
         table.layout = layout_in(file.query)
         lost = self.lost.pop((file.schema, file.table), None)

@@ -42,7 +42,7 @@ def hold_unwritable(tables: Tables, past: Past) -> None:
             f"ingest.tables.{name}.exclude: true leaves it out."
         )
         # whatever else it may be held for: that it has no silver is what exports and maintenance must know
-        tables[name] = replace(tables[name], barrier=0, held=told)
+        tables[name] = replace(tables[name], blocked_from_ts=0, held=told)
 
 
 def _others(live: Tables, past: Past) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.ingest.tidb.ddl.sql_tokens import TableName, Token, qualified, tokens
-from jobs.ingest.tidb.tables.tracked_table import FollowedTable
+from jobs.ingest.tidb.tables.tracked_table import TrackedTable
 
 DROPPED, TRUNCATED, WITH_DATABASE = "dropped", "truncated", "dropped with its database"
 
@@ -20,7 +20,7 @@ class Ended:
     name: TableName
     """The last one it had."""
     version: int
-    table: FollowedTable
+    table: TrackedTable
     how: str = DROPPED
     back: bool = False
     """Whether it came back since."""

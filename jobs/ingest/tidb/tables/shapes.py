@@ -19,7 +19,7 @@ from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.csv_records import Dialect, records
 from jobs.ingest.tidb.ticdc.feed_csv import plain_body
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
-from jobs.ingest.tidb.ticdc.sink_listing import Feed
+from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 
 _HEAD, _FILES = 1 << 18, 3
 """Bytes of a file, and files of a version, that are looked at."""
@@ -31,7 +31,7 @@ def dialect_of_feed(changefeed: Changefeed) -> Dialect:
     return Dialect(csv.delimiter, csv.quote, csv.null, changefeed.sink.terminator)
 
 
-def shapes_of(feed: Feed) -> Shapes:
+def shapes_of(feed: SinkListing) -> Shapes:
     """Return what tells, for a schema file, the shape of the rows below it."""
     versions = {name: sorted({file.version for file in files}) for name, files in feed.schemas.items()}
     files: dict[tuple[TableName, int], list[StoredFile]] = {}
@@ -53,7 +53,7 @@ def shapes_of(feed: Feed) -> Shapes:
     return shape
 
 
-def _shape(feed: Feed, file: StoredFile) -> RowShape | None:
+def _shape(feed: SinkListing, file: StoredFile) -> RowShape | None:
     head = read_head(feed.root, file.path, _HEAD)
     found = _csv(head, feed.changefeed) if file.path.endswith(".csv") else _canal(head)
     # of a file that goes on, the last record may be cut

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import Emptied
-from jobs.history.table_lineage import Life, Segment
+from jobs.history.partition_drops import PartitionDrop
+from jobs.history.table_lineage import Segment, TableLineage
 from jobs.ingest.tidb.ddl.evolution import Column
 from jobs.ingest.tidb.tables.versions import Snapshot, Version
 from jobs.schema.names import silver_columns, silver_table
@@ -21,10 +21,10 @@ class SourceTable:
     """Columns of silver: those of the newest version before the barrier, generated ones left out."""
     key: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
-    floors: tuple[int, ...] = ()
-    emptied: tuple[Emptied, ...] = ()
+    truncated_at: tuple[int, ...] = ()
+    dropped_partitions: tuple[PartitionDrop, ...] = ()
     snapshot: Snapshot | None = None
-    barrier: int | None = None
+    blocked_from_ts: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
     held: str | None = None
     open_from: int | None = None
@@ -54,13 +54,13 @@ class SourceTable:
         return tuple(names.get(name, name) for name in self.key)
 
     @property
-    def life(self) -> Life:
+    def life(self) -> TableLineage:
         """Return which rows of the ledger are the table's."""
-        return Life(self.segments, self.floors, self.emptied)
+        return TableLineage(self.segments, self.truncated_at, self.dropped_partitions)
 
     def limit(self, checkpoint: int) -> int:
         """Return the greatest commit_ts that may be applied when the feed is complete up to `checkpoint`."""
-        return checkpoint if self.barrier is None else min(checkpoint, self.barrier - 1)
+        return checkpoint if self.blocked_from_ts is None else min(checkpoint, self.blocked_from_ts - 1)
 
     def complete_to(self, limit: int) -> int:
         """Return the commit_ts up to which no change is missing when changes up to `limit` were applied."""
@@ -73,9 +73,9 @@ class SourceTable:
 
     def hold(self, version: int, reason: str) -> "SourceTable":
         """Return the table held from `version` on, unless it is held earlier already."""
-        if self.barrier is not None and self.barrier <= version:
+        if self.blocked_from_ts is not None and self.blocked_from_ts <= version:
             return self
-        return replace(self, barrier=version, held=reason)
+        return replace(self, blocked_from_ts=version, held=reason)
 
 
 def named(full_name: str) -> SourceTable:

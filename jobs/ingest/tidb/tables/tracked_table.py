@@ -3,13 +3,13 @@
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import Emptied
+from jobs.history.partition_drops import PartitionDrop
 from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.evolution import Column, Statement, Underivable, evolved, plain
-from jobs.ingest.tidb.ddl.partitions import Layout, altered, emptied, emptying
+from jobs.ingest.tidb.ddl.evolution import Column, Statement, UnsupportedDdl, evolved, plain
+from jobs.ingest.tidb.ddl.partitions import Layout, altered, dropped_partitions, emptying
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import Knowledge, Snapshot, Version
+from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
 
 TRUNCATES = {11}
@@ -22,31 +22,31 @@ _BREAKS = {
 
 
 @dataclass
-class FollowedTable:
+class TrackedTable:
     """A table keeps its identity under any name."""
 
-    knowledge: Knowledge
+    knowledge: SchemaHistory
     snapshot: Snapshot | None
     segments: list[Segment]
     layout: Layout | None = None
     """Its partitions; None where it has none, or they cannot be followed."""
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
-    floors: list[int] = field(default_factory=list)
-    emptied: list[Emptied] = field(default_factory=list)
-    barrier: int | None = None
+    truncated_at: list[int] = field(default_factory=list)
+    dropped_partitions: list[PartitionDrop] = field(default_factory=list)
+    blocked_from_ts: int | None = None
     held: str | None = None
 
     def hold(self, version: int, reason: str) -> None:
         """Follow the table no further, unless it is not followed already."""
-        if self.barrier is None:
-            self.barrier, self.held = version, reason
+        if self.blocked_from_ts is None:
+            self.blocked_from_ts, self.held = version, reason
 
     def begin(self, version: Version) -> None:
         """Take the version's columns for the table's own: there are no older rows."""
         self.columns = tuple(Column.first(column) for column in plain(version.columns))
         self.key = version.key
-        self.barrier = self.held = None
+        self.blocked_from_ts = self.held = None
 
     def settle(self, version: Version) -> None:
         """Take the version's columns for the same ones of the snapshot: it tells sizes that CREATE does not."""
@@ -54,10 +54,15 @@ class FollowedTable:
         if [c.name for c in columns] == [c.name for c in self.columns]:
             self.columns = tuple(Column.first(column) for column in columns)
 
-    def ended(self, version: int) -> "FollowedTable":
+    def ended(self, version: int) -> "TrackedTable":
         """Return a copy of the table as it was until a statement took its rows away."""
         segments = [*self.segments[:-1], replace(self.segments[-1], end=version)]
-        copy = replace(self, segments=segments, floors=list(self.floors), emptied=list(self.emptied))
+        copy = replace(
+            self,
+            segments=segments,
+            truncated_at=list(self.truncated_at),
+            dropped_partitions=list(self.dropped_partitions),
+        )
         copy.knowledge = deepcopy(self.knowledge)
         return copy
 
@@ -83,41 +88,43 @@ class FollowedTable:
         before, self.layout = self.layout, altered(self.layout, file.query)
         said = emptying(file.query)
         if file.action in TRUNCATES or (said is not None and said.all):
-            self.floors.append(file.version)
+            self.truncated_at.append(file.version)
             self.begin(version)
             return
-        if self.barrier is not None:
+        if self.blocked_from_ts is not None:
             return
         try:
             if file.action in _BREAKS or (file.action in _EMPTIES and said is None):
-                raise Underivable((_BREAKS | _EMPTIES)[file.action])
+                raise UnsupportedDdl((_BREAKS | _EMPTIES)[file.action])
             if said is not None:
                 masked = self.knowledge.rules.mask
-                self.emptied.append(emptied(before, said.names, self.columns, masked, file.version))
+                self.dropped_partitions.append(
+                    dropped_partitions(before, said.names, self.columns, masked, file.version)
+                )
             if unfit is not None:
-                raise Underivable(unfit)
-        except Underivable as underivable:
+                raise UnsupportedDdl(unfit)
+        except UnsupportedDdl as underivable:
             self.hold(file.version, message(file, str(underivable)))
             return
         self.evolve(file, version)
 
     def evolve(self, file: SchemaFile, version: Version) -> None:
         """Take a version's columns for the table's, each for the one that it was before the statement."""
-        if self.barrier is not None:
+        if self.blocked_from_ts is not None:
             return
         statement = Statement(file.query, file.version, file.action)
         hashed = {name for name, how in self.knowledge.rules.mask.items() if how == "hash"}
         try:
             if version.computes:
-                raise Underivable(f"computes the STORED column {version.computes} of older rows")
+                raise UnsupportedDdl(f"computes the STORED column {version.computes} of older rows")
             columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
-        except Underivable as underivable:
+        except UnsupportedDdl as underivable:
             self.hold(file.version, message(file, str(underivable)))
 
     def _require_same_key(self, columns: tuple[Column, ...], key: tuple[str, ...]) -> None:
-        """Raise Underivable if rows would have another key than before: they cannot be told apart from older ones."""
+        """Raise UnsupportedDdl if rows would have another key than before."""
         before = [column.identity for column in self.columns if column.name in self.key]
         now = [column.identity for column in columns if column.name in key]
         if now == before or not (key or self.key):
@@ -126,8 +133,8 @@ class FollowedTable:
         lost = [column.name for column in self.columns if column.name in self.key and column.identity not in kept]
         dropped = f"drops {', '.join(lost)} of the key and " if lost else ""
         if not key:
-            raise Underivable(f"{dropped}leaves no key after {', '.join(self.key)}")
-        raise Underivable(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
+            raise UnsupportedDdl(f"{dropped}leaves no key after {', '.join(self.key)}")
+        raise UnsupportedDdl(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
 
     def told(self, name: TableName, end: int | None = None) -> SourceTable:
         """Return what a run is to know of the table.
@@ -141,10 +148,10 @@ class FollowedTable:
             columns=self.columns,
             key=self.key,
             segments=tuple(self.segments),
-            floors=tuple(self.floors),
-            emptied=tuple(self.emptied),
+            truncated_at=tuple(self.truncated_at),
+            dropped_partitions=tuple(self.dropped_partitions),
             snapshot=self.snapshot,
-            barrier=self.barrier if end is None else None,
+            blocked_from_ts=self.blocked_from_ts if end is None else None,
             held=self.held if end is None else None,
             ended=end,
         )

@@ -45,7 +45,7 @@ class Version:
     """STORED generated columns that its statement adds or computes otherwise: older rows change without row events."""
 
 
-class Knowledge:
+class SchemaHistory:
     """What has been learnt of a table that schema files do not tell: members, generated columns, indexes."""
 
     def __init__(self, rules: TableRules, snapshot: Snapshot | None) -> None:
@@ -65,7 +65,7 @@ class Knowledge:
         self.learnt: set[tuple[int, str]] = set()
         """Statements gone through: one may stand in two schema files."""
         self.snapshot = snapshot
-        self.before: Knowledge | None = None
+        self.before: SchemaHistory | None = None
         """Of the time before the snapshot, which has later definitions."""
         if snapshot is not None:
             create = snapshot.create
@@ -81,7 +81,7 @@ class Knowledge:
             return None
         return Version(self.snapshot.tso, self._with_id(self._told(self.snapshot.create.columns)), self.key)
 
-    def version(self, file: SchemaFile, shapes: Shapes | None = None, model: "Knowledge | None" = None) -> Version:
+    def version(self, file: SchemaFile, shapes: Shapes | None = None, model: "SchemaHistory | None" = None) -> Version:
         """Go through one schema file; return how rows under it are to be read.
 
         Args:
@@ -100,23 +100,23 @@ class Knowledge:
         computes = ", ".join(name for name in self.computes if name not in self.told)
         return Version(file.version, self._with_id(columns), self.key, fault, computes)
 
-    def _older(self, file: SchemaFile, shapes: Shapes | None, model: "Knowledge | None") -> Version:
+    def _older(self, file: SchemaFile, shapes: Shapes | None, model: "SchemaHistory | None") -> Version:
         """Return the version of a schema file that is not newer than the snapshot."""
         if {column.name.lower() for column in file.columns} == set(self.names):
             columns = self._told(file.columns)
             return Version(file.version, self._with_id(columns), self.key)
         if self.before is None:
-            self.before = Knowledge(self.rules, None)
+            self.before = SchemaHistory(self.rules, None)
             self.before._take(self)
             self.before.known = False
         return self.before.version(file, shapes, model)
 
-    def _take(self, model: "Knowledge") -> None:
+    def _take(self, model: "SchemaHistory") -> None:
         """Take over a model's definitions, as CREATE TABLE LIKE does."""
         self.members, self.generated = dict(model.members), dict(model.generated)
         self.indexes, self.known = list(model.indexes), model.known
 
-    def _learn(self, file: SchemaFile, model: "Knowledge | None") -> None:
+    def _learn(self, file: SchemaFile, model: "SchemaHistory | None") -> None:
         """Learn from a statement."""
         if (file.version, file.query) in self.learnt:
             return

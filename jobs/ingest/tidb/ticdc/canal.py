@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, Bad, Task, batch, ending
+from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, RejectedRows, Task, batch, ending
 from jobs.ingest.tidb.rows.keyless import not_inserts
 from jobs.ingest.tidb.rows.records import SCHEMA, good_rows
 from jobs.ingest.tidb.rows.rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
@@ -66,7 +66,7 @@ class _File:
         if content and not content.endswith(b"\n"):
             self.ends = np.append(self.ends, len(content))
         self.reader = LineReader(self.spec)
-        self.bad = Bad()
+        self.bad = RejectedRows()
         self.found = 0
         """Changes and bad lines so far."""
         self.failures = 0
@@ -137,7 +137,9 @@ class _File:
         )
 
 
-def _put_out(task: Task, changes: _Changes, line: Callable[[int], bytes], bad: Bad) -> Iterator[pa.RecordBatch]:
+def _put_out(
+    task: Task, changes: _Changes, line: Callable[[int], bytes], bad: RejectedRows
+) -> Iterator[pa.RecordBatch]:
     total = len(changes.op)
     if not total:
         return

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from jobs.ingest.tidb.rows.rows import RowSpec, Side
-from jobs.ingest.tidb.ticdc.canal_envelope import OPS, Lines, without_heads
+from jobs.ingest.tidb.ticdc.canal_envelope import OPS, Lines, strip_envelopes
 
 _UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))
 _FLAWS = (ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
@@ -76,7 +76,7 @@ def read_columns(spec: RowSpec, block: bytes, starts: Any) -> Columns | None:
 
 def _parsed(spec: RowSpec, block: bytes, starts: Any) -> _Parsed | None:
     """Return the lines parsed, without their heads where they have those of TiCDC; None if one is of another table."""
-    lines = without_heads(spec, block, starts)
+    lines = strip_envelopes(spec, block, starts)
     if lines is None:
         lines = Lines(block, orjson.loads(block[: block.find(b"\n")] if len(starts) > 1 else block))
     names = _names_of(spec, lines.first)

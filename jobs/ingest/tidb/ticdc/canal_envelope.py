@@ -69,7 +69,7 @@ class _Head:
     """What follows the maps."""
 
 
-def without_heads(spec: RowSpec, text: bytes, starts: Any) -> Lines | None:
+def strip_envelopes(spec: RowSpec, text: bytes, starts: Any) -> Lines | None:
     """Return what is left of lines, None where the first does not begin as TiCDC writes it.
 
     Args:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from jobs.ingest.loading.stream import BATCH_ROWS, Bad, Task, ending
+from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
 from jobs.ingest.tidb.rows.keyless import not_inserts
 from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
 from jobs.ingest.tidb.rows.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
@@ -80,12 +80,12 @@ def read_feed_csv(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
         content: its bytes.
     """
     spec: CsvSpec = task.spec
-    bad = Bad()
+    bad = RejectedRows()
     body = plain_body(content, spec.dialect)
     parsed = _fast(spec, body) or _slow(spec, body, bad)
     odd, wrong = _odd(spec, parsed)
     if wrong is not None:
-        bad = Bad()
+        bad = RejectedRows()
         bad.add(None, WRONG_DIALECT, wrong, body)
         yield from ending(SCHEMA, task, 1, bad)
         return
@@ -148,7 +148,7 @@ def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:
     )
 
 
-def _slow(spec: CsvSpec, body: bytes, bad: Bad) -> _Parsed:
+def _slow(spec: CsvSpec, body: bytes, bad: RejectedRows) -> _Parsed:
     """Return the same by walking the records one by one."""
     names, found = spec.names, 0
     numbers: list[int] = []
@@ -176,7 +176,7 @@ def _count(fields: int, spec: CsvSpec) -> str:
     )
 
 
-def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Bad) -> pa.RecordBatch:
+def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: RejectedRows) -> pa.RecordBatch:
     spec: CsvSpec = task.spec
     piece, numbers = parsed.table, parsed.numbers
     fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))

@@ -29,7 +29,7 @@ class Named:
     says: Changefeed
 
 
-def settled(
+def infer_options(
     root: str,
     data: Iterable[tuple[StoredFile, Data]],
     named: Named | None,

@@ -18,7 +18,7 @@ from jobs.ingest.loading.storage import StoredFile, listing, read_raw, stat
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
-from jobs.ingest.tidb.ticdc.infer_options import Named, date_separator, settled
+from jobs.ingest.tidb.ticdc.infer_options import Named, date_separator, infer_options
 from jobs.ingest.tidb.ticdc.numbering import Numbered
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, parse_schema_file
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Feed:
+class SinkListing:
     """What the sink holds now."""
 
     root: str
@@ -73,7 +73,7 @@ class Feed:
         return earliest if plain and all(plain) else None
 
 
-def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Feed:
+def read_feed(root: str, named: Named | None = None, patience: float = 0) -> SinkListing:
     """Return what the sink at `root` holds.
 
     Args:
@@ -85,7 +85,7 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Fee
         SourceError: the folder, or its `metadata`, is missing or unreadable; or the feed is of a kind that cannot be
             ingested safely.
     """
-    feed = Feed(root, _checkpoint(root))
+    feed = SinkListing(root, _checkpoint(root))
     files = listing(root, WHAT)
     separator = date_separator((file.path for file in files), named)
     found = [(file, classify(file.path, separator)) for file in files]
@@ -103,13 +103,13 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Fee
     for name, schemas in feed.schemas.items():
         feed.schemas[name], contradictory = told_once(schemas)
         feed.broken += contradictory
-    feed.changefeed = settled(root, feed.data, named, lambda folder: _columns_of(feed, folder))
+    feed.changefeed = infer_options(root, feed.data, named, lambda folder: _columns_of(feed, folder))
     for file, what in _of(found, Unknown):
         feed.unknown[file.path] = (file.size, what.reason, "no rule of the storage sink's layout fits this path")
     return feed
 
 
-def _columns_of(feed: Feed, folder: Folder) -> tuple[SourceColumn, ...] | None:
+def _columns_of(feed: SinkListing, folder: Folder) -> tuple[SourceColumn, ...] | None:
     """Return the columns of the newest schema file up to a folder's version."""
     known = [f for f in feed.schemas.get((folder.schema, folder.table), []) if f.version <= folder.version]
     return max(known, key=lambda file: file.version).columns if known else None
@@ -172,7 +172,7 @@ def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> 
     return come
 
 
-def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], folders: dict[Folder, Numbered]) -> None:
+def _sort_data(feed: SinkListing, data: list[tuple[StoredFile, Data]], folders: dict[Folder, Numbered]) -> None:
     feed.folders = list(folders.values())
     for file, what in sorted(data, key=lambda entry: entry[0].path):
         if what.number <= folders[what.folder].limit:
@@ -181,7 +181,7 @@ def _sort_data(feed: Feed, data: list[tuple[StoredFile, Data]], folders: dict[Fo
             feed.waiting.append(file.path)
 
 
-def _name_folders(feed: Feed) -> None:
+def _name_folders(feed: SinkListing) -> None:
     """Name the tables of folders that have an id for a path: by the newest schema file of that id up to the folder's.
 
     A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken,
@@ -207,7 +207,7 @@ def _name_folders(feed: Feed) -> None:
     feed.data = [(file, replace(data, folder=folder)) for file, data, folder in found if folder is not None]
 
 
-def _owners(feed: Feed, root: str, path: SchemaPath) -> list[SchemaPath]:
+def _owners(feed: SinkListing, root: str, path: SchemaPath) -> list[SchemaPath]:
     """Return a broken schema file once for each table that it may be of; itself where none can be told.
 
     Below a table's id that is every name that other schema files of the id say, from the last one before it on: it may
@@ -245,7 +245,7 @@ def _schema(root: str, file: StoredFile, named: SchemaPath) -> SchemaFile | Sour
         return SourceError(f"{file.path}: cannot be read ({error}). Restore it from the store.")
 
 
-def _keep_schema(feed: Feed, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
+def _keep_schema(feed: SinkListing, named: SchemaPath, parsed: SchemaFile | SourceError) -> None:
     if isinstance(parsed, SourceError):
         feed.broken.append((named, parsed))
     elif parsed.no_table:
