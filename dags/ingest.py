@@ -43,5 +43,5 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
     # one after another: they keep their memory in the same ops tables
     tasks = job_tasks(job for job in FLOW if job.stage == "ingest")
     chain(*tasks.values())
-    day_complete(tasks["ingest.kafka"].output)  # a day is whole without its pictures
+    day_complete(tasks["ingest.kafka"].output)  # a day is whole without its images
     all_taken_in([tasks["ingest.cdc"].output, tasks["ingest.kafka"].output])

@@ -23,14 +23,14 @@ FLOW: tuple[Job, ...] = (
         sections=("ingest",),
     ),
     Job(
-        name="ingest.pictures",
-        summary="Reads pins' pictures: hash, colours, style.",
+        name="ingest.images",
+        summary="Reads pins' images: hash, colours, style.",
         function="jobs.ingest.images.job:run",
         sections=("ingest",),
     ),
     Job(
         name="ingest.embeddings",
-        summary="Computes embeddings of pins' pictures, where an ONNX model is named.",
+        summary="Computes embeddings of pins' images, where an ONNX model is named.",
         function="jobs.ingest.embeddings.job:run",
         sections=("ingest",),
     ),
@@ -98,7 +98,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="visual.hash_pairs",
-        summary="Finds pictures with near hashes, comparing those that are new.",
+        summary="Finds images with near hashes, comparing those that are new.",
         function="jobs.image_dedup.hash_pairs:near_hashes",
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
@@ -107,7 +107,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="visual.image_clusters",
-        summary="Puts near-duplicate pictures together.",
+        summary="Puts near-duplicate images together.",
         function="jobs.image_dedup.image_clusters:image_clusters",
         reads=(
             "gold.hash_pairs",

@@ -1,4 +1,4 @@
-"""Small ONNX models whose vectors can be worked out by hand, and pictures for them."""
+"""Small ONNX models whose vectors can be worked out by hand, and images for them."""
 
 import io
 
@@ -28,7 +28,7 @@ def whole(nodes, inputs, outputs, constants=(), told=None):
 
 
 def halves(kind=T.FLOAT, told=None, size=(SIDE, SIDE), batch="n", channels_last=False):
-    """Return a model of six values: mean red, green, blue of a picture's left half, then of its right."""
+    """Return a model of six values: mean red, green, blue of an image's left half, then of its right."""
     shape = [batch, *size, 3] if channels_last else [batch, 3, *size]
     nodes = [node("Cast", ["x"], "f", to=T.FLOAT)]
     nodes += [node("Transpose", ["f"], "c", perm=[0, 3, 1, 2])] if channels_last else [node("Identity", ["f"], "c")]
@@ -41,7 +41,7 @@ def halves(kind=T.FLOAT, told=None, size=(SIDE, SIDE), batch="n", channels_last=
 
 
 def shares():
-    """Return a model of three values, the shares of red, green and blue: not numbers where a picture is black."""
+    """Return a model of three values, the shares of red, green and blue: not numbers where an image is black."""
     nodes = [
         node("ReduceMean", ["x"], "m", axes=[2, 3], keepdims=0),
         node("ReduceSum", ["m", "one"], "s", keepdims=1),
@@ -52,7 +52,7 @@ def shares():
 
 
 def unpooled(told=None):
-    """Return a model that leaves pictures as they are: no vector."""
+    """Return a model that leaves images as they are: no vector."""
     shape = ["n", 3, SIDE, SIDE]
     return whole([node("Identity", ["x"], "y")], [("x", T.FLOAT, shape)], [("y", T.FLOAT, shape)], told=told)
 
@@ -68,14 +68,14 @@ def two_outputs():
 
 
 def two_inputs():
-    """Return a model that adds two pictures."""
+    """Return a model that adds two images."""
     shape = ["n", 3, SIDE, SIDE]
     nodes = [node("Add", ["x", "z"], "a"), node("ReduceMean", ["a"], "y", axes=[2, 3], keepdims=0)]
     return whole(nodes, [("x", T.FLOAT, shape), ("z", T.FLOAT, shape)], [("y", T.FLOAT, ["n", 3])])
 
 
 def two_colours(left, right, size=(SIDE, SIDE), form="PNG"):
-    """Return a picture file, one colour on the left and one on the right."""
+    """Return an image file, one colour on the left and one on the right."""
     image = Image.new("RGB", size, left)
     image.paste(right, (size[0] // 2, 0, *size))
     body = io.BytesIO()

@@ -27,7 +27,7 @@ RADIUS = 6
 HOT = 5_000
 """Rows of one value, at a million rows."""
 FAMILY = 20
-"""Variants of one picture, each at most half the radius from it: all within the radius of one another."""
+"""Variants of one image, each at most half the radius from it: all within the radius of one another."""
 FAMILIES = 0.4
 """Share of rows that are such variants."""
 TWICE = 0.028

@@ -179,7 +179,7 @@ def page(lines: Sequence[str], env: str, today: date) -> str:
     return f"""# What a flow costs, and how it grows
 
 Made by `make bench-flow` on {today}: {cores} cores, {memory:.0f} GiB of memory, `conf/{env}` (driver and executors
-share one heap of 6 GB), worlds of 30 days with about 100 events a user and no pictures, a fresh lake and a fresh
+share one heap of 6 GB), worlds of 30 days with about 100 events a user and no images, a fresh lake and a fresh
 process for each. Jobs run one at a time.
 
 - **s**: wall seconds of the job's run as `ops.runs` has them: inputs, work, checks, commit.

@@ -1,4 +1,4 @@
-"""`pinlake benchmark near-duplicates`, `knn`, `shards` and `posters`: pictures and vectors."""
+"""`pinlake benchmark near-duplicates`, `knn`, `shards` and `posters`: images and vectors."""
 
 import tempfile
 from datetime import UTC, datetime

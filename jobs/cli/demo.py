@@ -80,7 +80,7 @@ def _learned(lake: "Lake", cut: date) -> bool | None:
 
 def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) -> Panel:
     lines = [
-        f"The same feed as pictures:  [bold]{escaped(page)}[/]",
+        f"The same feed as images:  [bold]{escaped(page)}[/]",
         f"What was checked:           [bold]{escaped(docs)}[/]" if docs else "",
         "",
         f"pinlake feed {user}              that feed, from the store",

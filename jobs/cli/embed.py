@@ -14,7 +14,7 @@ from jobs.common.errors import ConfigError
 def embed(
     pictures: Annotated[Path, typer.Argument(help="A folder or a tar of JPEG, PNG, WEBP, GIF or BMP files.")],
     model: Annotated[Path, typer.Option(help="An ONNX model; weights in files of their own lie beside it.")],
-    to: Annotated[Path, typer.Option("--out", help="A .npy file to write: float16, one row a picture, length one.")],
+    to: Annotated[Path, typer.Option("--out", help="A .npy file to write: float16, one row an image, length one.")],
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the model's pictures. [the model's]")] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B from 0 to 1, taken away. [the model's metadata, 0]")] = None,
     std: Annotated[str | None, typer.Option(help="R,G,B, of 0 to 1, divided by. [the model's metadata, 1]")] = None,
@@ -24,20 +24,20 @@ def embed(
     backend: Annotated[
         Literal["auto", "cpu", "required_gpu"], typer.Option(help="auto takes CUDA where it works.")
     ] = "auto",
-    batch: Annotated[int, typer.Option(help="Pictures at once.", min=1, max=1024)] = 32,
+    batch: Annotated[int, typer.Option(help="Images at once.", min=1, max=1024)] = 32,
     threads: Annotated[int | None, typer.Option(help="Cores to use. [all]", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, for a program to read.")] = False,
 ) -> None:
     """Compute embeddings of pictures by an ONNX model; no lake, no Java.
 
-    VECTORS.names.parquet says which picture each row is; what is no picture stands in VECTORS.quarantine.parquet.
+    VECTORS.names.parquet says which image each row is; what is no image stands in VECTORS.quarantine.parquet.
 
     `pinlake embed photos/ --model M.onnx --out VECTORS.npy`, then `pinlake knn VECTORS.npy --out NEIGHBOURS.parquet`
     """
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
     from jobs.ingest.images.names import text_of
-    from jobs.settings.ingest import Embeddings, Pictures
+    from jobs.settings.ingest import Embeddings, Images
 
     require_place(to)
     cores = threads or len(os.sched_getaffinity(0))
@@ -46,7 +46,7 @@ def embed(
     wish = Embeddings(output=output, backend=backend, batch=batch, threads=cores, **told)
     opened = Model(model, wish)
     with _Bar(quiet=as_json) as bar:
-        made = embed_files(pictures, opened, to, Pictures(), cores, bar.told)
+        made = embed_files(pictures, opened, to, Images(), cores, bar.told)
     if as_json:
         print_json(vars(made) | {"out": str(to)})
         return

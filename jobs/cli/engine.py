@@ -83,7 +83,7 @@ class Progress:
 _SOURCES = {
     "ingest.cdc": ("ticdc", "dumpling", "resnapshot", "replay"),
     "ingest.kafka": ("kafka",),
-    "ingest.pictures": ("pictures",),
+    "ingest.images": ("images",),
     "ingest.embeddings": ("model",),
 }
 """Job of ingest -> the options any of which asks for it."""

@@ -27,7 +27,7 @@ def source_options(
     Raises:
         SourceError: a folder named is not there, or nothing was named and the configured one is not there.
     """
-    if ticdc or dumpling or kafka:  # pictures lie where they lie: only a run on the configured sources reads them
+    if ticdc or dumpling or kafka:  # images lie where they lie: only a run on the configured sources reads them
         for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
             _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
@@ -42,8 +42,8 @@ def source_options(
         )
     places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
     archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
-    if (root / settings.ingest.pictures.path.partition("{")[0]).is_dir():
-        places["pictures"] = str(root)
+    if (root / settings.ingest.images.path.partition("{")[0]).is_dir():
+        places["images"] = str(root)
     if settings.ingest.embeddings.model:
         places["model"] = STATE.path(settings.ingest.embeddings.model)
     return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}

@@ -212,6 +212,6 @@ def _cell(value: Any) -> str:
 
 
 def images_folder() -> Path | None:
-    """Return where the world's pictures lie, None if there are none."""
+    """Return where the world's images lie, None if there are none."""
     folder = Path(STATE.path(STATE.loaded.settings.platform.sources)) / "images"
     return folder if folder.is_dir() else None

@@ -29,7 +29,7 @@ def similar(
 
     with engine() as on:
         lake = on.runner.lake
-        for name, job in (("silver.image_features", "ingest.pictures"), ("gold.pin_stats", "features.pin_stats")):
+        for name, job in (("silver.image_features", "ingest.images"), ("gold.pin_stats", "features.pin_stats")):
             if not lake.exists(name):
                 raise TableError(f"Table {name} does not exist: `pinlake flow` makes it, by {job}.")
         stats = lake.scan("gold.pin_stats")
@@ -57,7 +57,7 @@ def _look(image: Path) -> "Look":
     from jobs.neighbours.similar import Look
 
     shown = text_of(str(image))[0]
-    limits = STATE.loaded.settings.ingest.pictures
+    limits = STATE.loaded.settings.ingest.images
     try:
         picture = decode(image.read_bytes(), limits.most_megapixels * 1_000_000)
     except OSError as error:

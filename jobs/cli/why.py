@@ -217,14 +217,14 @@ class Question:
         if rule == "owner_cap":
             return [row["pin_id"] for row in better if row["creator_id"] == ranked["creator_id"]][: self.owner_cap]
         if rule == "duplicate_image":
-            return self._of_one_picture([row["pin_id"] for row in better])[:1]
+            return self._of_one_image([row["pin_id"] for row in better])[:1]
         if rule == "saved_image":
             saved = self._ask("gold.interactions", f"user_id = {self.user} and saves > 0", "pin_id")
-            return self._of_one_picture([row["pin_id"] for row in saved])
+            return self._of_one_image([row["pin_id"] for row in saved])
         return []
 
-    def _of_one_picture(self, pins: Sequence[int]) -> list[int]:
-        """Return those of the pins that show this pin's picture or a near-duplicate of it, in the same order."""
+    def _of_one_image(self, pins: Sequence[int]) -> list[int]:
+        """Return those of the pins that show this pin's image or a near-duplicate of it, in the same order."""
         if not pins:
             return []
         listed = ", ".join(map(str, {*pins, self.pin}))
@@ -234,8 +234,8 @@ class Question:
         where = f"image_signature in ({texts})"
         named = self._ask("gold.image_clusters", where, "image_signature, cluster_id") if texts else []
         cluster = {row["image_signature"]: row["cluster_id"] for row in named}
-        picture = {pin: cluster.get(one, one) for pin, one in signatures.items()}
-        return [pin for pin in pins if pin in picture and picture[pin] == picture.get(self.pin)]
+        image = {pin: cluster.get(one, one) for pin, one in signatures.items()}
+        return [pin for pin in pins if pin in image and image[pin] == image.get(self.pin)]
 
 
 def _meaning(rule: str, others: Sequence[int]) -> str:

@@ -39,7 +39,7 @@ def written(job: Job) -> list[str]:
         return [job.writes]
     events = {AsOf.EVENTS, AsOf.LATEST}
     kinds = {
-        "ingest.pictures": [IMAGE_FEATURES.name],
+        "ingest.images": [IMAGE_FEATURES.name],
         "ingest.embeddings": [IMAGE_EMBEDDINGS.name, PIN_EMBEDDINGS.name],
         "ingest.cdc": [table.name for table in SILVER if table.source],
         "ingest.kafka": [table.name for table in SILVER if table.time in events],

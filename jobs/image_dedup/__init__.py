@@ -1,1 +1,1 @@
-"""Pictures that are nearly the same: hashes that differ in few bits, confirmed, and clusters of them that last."""
+"""Images that are nearly the same: hashes that differ in few bits, confirmed, and clusters of them that last."""

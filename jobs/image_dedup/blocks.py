@@ -43,7 +43,7 @@ def require_radius(radius: int) -> int:
     if not 0 <= radius <= MOST_RADIUS:
         raise ConfigError(
             f"The radius of near-duplicates must be from 0 to {MOST_RADIUS} of {WIDTH} bits, got {radius}: beyond that "
-            f"hashes of unlike pictures are near by accident (at {MOST_RADIUS}, one pair in 10^8), and hundreds of "
+            f"hashes of unlike images are near by accident (at {MOST_RADIUS}, one pair in 10^8), and hundreds of "
             f"keys are too few to keep them apart. Choose a smaller radius and confirm by embeddings."
         )
     return radius

@@ -81,8 +81,8 @@ def _cut(labelled: DataFrame) -> DataFrame:
     return rows.mapInArrow(by_runs(work, ["id", "centre"]), _SCHEMA)
 
 
-def pictures(representatives: DataFrame, centres: DataFrame) -> DataFrame:
-    """Return id, cluster for every picture: those with the same hash are where their representative is.
+def images(representatives: DataFrame, centres: DataFrame) -> DataFrame:
+    """Return id, cluster for every image: those with the same hash are where their representative is.
 
     Args:
         representatives: id, representative.
@@ -96,11 +96,11 @@ def pictures(representatives: DataFrame, centres: DataFrame) -> DataFrame:
 def lasting(today: DataFrame, yesterday: DataFrame) -> DataFrame:
     """Return id, cluster: today's clusters under the ids of yesterday's that they continue.
 
-    - An id goes to the cluster with most of the pictures that had it (the lower cluster of several): if a cluster is
+    - An id goes to the cluster with most of the images that had it (the lower cluster of several): if a cluster is
       split, its larger part keeps the id.
-    - A cluster to which several ids went keeps the lowest, which is the oldest: pictures are numbered as they come.
-    - One to which none went is new: its id is its lowest picture that is no other cluster's id. Where all of them are,
-      which takes clusters that have lost the picture they are named by, it is a negative number made from one of them.
+    - A cluster to which several ids went keeps the lowest, which is the oldest: images are numbered as they come.
+    - One to which none went is new: its id is its lowest image that is no other cluster's id. Where all of them are,
+      which takes clusters that have lost the image they are named by, it is a negative number made from one of them.
 
     Args:
         today: id, cluster; clusters named in any way.
@@ -108,7 +108,7 @@ def lasting(today: DataFrame, yesterday: DataFrame) -> DataFrame:
     """
     kept = _kept(today, yesterday)
     new = today.join(kept, "cluster", "left_anti")
-    # a picture's own id, and two more that no picture has, for where the first is another cluster's
+    # an image's own id, and two more that no image has, for where the first is another cluster's
     own = F.array(F.col("id"), F.bitwise_not("id"), F.bitwise_not("id") - F.lit(1 << 62))
     names = new.select("cluster", F.posexplode(own).alias("choice", "lasting")).join(kept, "lasting", "left_anti")
     born = names.groupBy("cluster").agg(F.min(F.struct("choice", "lasting")).alias("first"))

@@ -1,7 +1,7 @@
 """Connected components on Spark: large-star and small-star, by turns.
 
 Source: Kiveris, Lattanzi, Mirrokni, Rastogi, Vassilvitskii, "Connected Components in MapReduce and Beyond", SoCC 2014.
-Each round links what is near a picture to the lowest id near it. In practice some log2(n) rounds reach the ends of the
+Each round links what is near an image to the lowest id near it. In practice some log2(n) rounds reach the ends of the
 longest chain (the paper proves its square), and no round makes more edges than there were.
 """
 
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.common.errors import TableError
 
 ROUNDS = 50
-"""A chain of a thousand million pictures takes about thirty."""
+"""A chain of a thousand million images takes about thirty."""
 
 
 def components(pairs: DataFrame, rounds: int = ROUNDS) -> DataFrame:
@@ -44,7 +44,7 @@ def _digest(edges: DataFrame) -> tuple[int, int]:
 
 
 def _large_star(edges: DataFrame) -> DataFrame:
-    """Link each greater neighbour of a picture to the lowest of it and its neighbours."""
+    """Link each greater neighbour of an image to the lowest of it and its neighbours."""
     swapped = edges.select(F.col("v").alias("u"), F.col("u").alias("v"))
     lowest = F.least(F.min("v").over(Window.partitionBy("u")), F.col("u"))
     near = edges.select("u", "v").unionByName(swapped).withColumn("m", lowest)
@@ -52,7 +52,7 @@ def _large_star(edges: DataFrame) -> DataFrame:
 
 
 def _small_star(edges: DataFrame) -> DataFrame:
-    """Link a picture and its lower neighbours to the lowest of these."""
+    """Link an image and its lower neighbours to the lowest of these."""
     near = edges.withColumn("m", F.min("v").over(Window.partitionBy("u")))
     lower = near.where("v > m").select(F.col("v").alias("u"), F.col("m").alias("v"))
     return lower.unionByName(near.select("u", F.col("m").alias("v"))).distinct()

@@ -1,4 +1,4 @@
-"""Near hashes confirmed by embeddings: a hash sees where a picture is light and dark, an embedding what is on it."""
+"""Near hashes confirmed by embeddings: a hash sees where an image is light and dark, an embedding what is on it."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,6 +1,6 @@
 """Every pair of 64-bit hashes that differ in at most r bits, on one machine: exact, in memory linear in rows and pairs.
 
-Equal hashes are put together first (`equal`): a value that a million pictures share would make half a million million
+Equal hashes are put together first (`equal`): a value that a million images share would make half a million million
 pairs. The rest meet under keys (`blocks`); rows that share a key are compared all with all by XOR and popcount, in
 tiles that fit a core's cache.
 """

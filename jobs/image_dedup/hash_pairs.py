@@ -1,6 +1,6 @@
-"""gold.hash_pairs: which hashes of pictures are near one another, brought up from the day before.
+"""gold.hash_pairs: which hashes of images are near one another, brought up from the day before.
 
-In: gold.pin_stats, silver.image_features, and yesterday's pairs. Out: one row per hash that a live pin's picture has,
+In: gold.pin_stats, silver.image_features, and yesterday's pairs. Out: one row per hash that a live pin's image has,
 at distance 0 of itself, and one per pair of hashes within visual.hash_radius bits.
 """
 
@@ -31,11 +31,11 @@ def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def carried(tables: Tables) -> DataFrame:
-    """Return the live pins that carry a picture."""
+    """Return the live pins that carry an image."""
     return tables["gold.pin_stats"].where(F.length("image_signature") > 0)
 
 
-def hashed(tables: Tables, pictures: DataFrame) -> DataFrame:
-    """Return `pictures` (image_signature, ...) that have been measured, with their hash."""
+def hashed(tables: Tables, images: DataFrame) -> DataFrame:
+    """Return `images` (image_signature, ...) that have been measured, with their hash."""
     features = tables["silver.image_features"].where(F.col("phash").isNotNull())
-    return pictures.join(features.select("image_signature", F.col("phash").alias("hash")), "image_signature")
+    return images.join(features.select("image_signature", F.col("phash").alias("hash")), "image_signature")

@@ -1,21 +1,21 @@
-"""gold.image_clusters: which pictures show the same thing, saved twice, cropped or brightened.
+"""gold.image_clusters: which images show the same thing, saved twice, cropped or brightened.
 
 In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and its cells,
-and the clusters of the day before, or else of a horizon before. Out: one row per picture that a live pin carries.
+and the clusters of the day before, or else of a horizon before. Out: one row per image that a live pin carries.
 
     hashes within visual.hash_radius bits, confirmed by the embeddings' cosine
-    + pins whose embeddings are as good as equal (a picture cropped hard has another hash), hidden ones among them
+    + pins whose embeddings are as good as equal (an image cropped hard has another hash), hidden ones among them
     -> clusters, chains cut -> ids that last
 
-A hash sees light and dark alone: of pictures with one hash, and of those a few bits apart, most are different pictures
-where there are many plain ones, so embeddings decide. A picture stands for all pins that carry it, by its lowest pin.
+A hash sees light and dark alone: of images with one hash, and of those a few bits apart, most are different images
+where there are many plain ones, so embeddings decide. An image stands for all pins that carry it, by its lowest pin.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.image_dedup.clusters import clusters, lasting
-from jobs.image_dedup.clusters import pictures as clustered
+from jobs.image_dedup.clusters import images as clustered
 from jobs.image_dedup.confirm import confirmed
 from jobs.image_dedup.hash_pairs import carried, hashed
 from jobs.image_dedup.join import between, representatives
@@ -26,31 +26,31 @@ from jobs.settings.visual import Visual
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
-    """Return image_signature, picture_id, cluster_id, pins, saves of every picture that a live pin carries."""
-    pictures = (
+    """Return image_signature, image_id, cluster_id, pins, saves of every image that a live pin carries."""
+    images = (
         carried(tables)
         .groupBy("image_signature")
         .agg(
-            F.min("pin_id").alias("picture_id"),
+            F.min("pin_id").alias("image_id"),
             F.count(F.lit(1)).cast("int").alias("pins"),
             F.sum("saves").alias("saves"),
         )
     )
-    pairs = _alike(tables, pictures, ctx)
-    # equal hashes are pairs here, to be confirmed like others: each picture stands for itself
-    own = pictures.select(F.col("picture_id").alias("id"), F.col("picture_id").alias("representative"))
+    pairs = _alike(tables, images, ctx)
+    # equal hashes are pairs here, to be confirmed like others: each image stands for itself
+    own = images.select(F.col("image_id").alias("id"), F.col("image_id").alias("representative"))
     today = clustered(own, clusters(pairs))
     before = tables["gold.image_clusters@yesterday"]
     before = tables["gold.image_clusters@horizon"] if before.isEmpty() else before
-    before = before.select(F.col("picture_id").alias("id"), F.col("cluster_id").alias("cluster"))
-    named = lasting(today, before).select(F.col("id").alias("picture_id"), F.col("cluster").alias("cluster_id"))
-    return pictures.join(named, "picture_id")
+    before = before.select(F.col("image_id").alias("id"), F.col("cluster_id").alias("cluster"))
+    named = lasting(today, before).select(F.col("id").alias("image_id"), F.col("cluster").alias("cluster_id"))
+    return images.join(named, "image_id")
 
 
-def _alike(tables: Tables, pictures: DataFrame, ctx: Context) -> DataFrame:
-    """Return left, right, distance of pictures that are near-duplicates, by picture_id, each pair once."""
+def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
+    """Return left, right, distance of images that are near-duplicates, by image_id, each pair once."""
     visual = ctx.settings.visual
-    hashes = hashed(tables, pictures).select(F.col("picture_id").alias("id"), "hash")
+    hashes = hashed(tables, images).select(F.col("image_id").alias("id"), "hash")
     same = representatives(hashes).where("id <> representative")
     same = same.select(F.col("representative").alias("left"), F.col("id").alias("right"), F.lit(0).alias("distance"))
     near = between(tables["gold.hash_pairs"].where("distance > 0"), hashes).unionByName(same)
@@ -62,16 +62,16 @@ def _alike(tables: Tables, pictures: DataFrame, ctx: Context) -> DataFrame:
     equal = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
     equal = equal.select("pin_id", "neighbour_id")
     equal = equal.unionByName(private_duplicates(tables, ctx, embeddings, model)) if model else equal
-    both = alike.unionByName(_by_embedding(tables, pictures, equal, visual))
+    both = alike.unionByName(_by_embedding(tables, images, equal, visual))
     return both.groupBy("left", "right").agg(F.min("distance").alias("distance"))
 
 
-def _by_embedding(tables: Tables, pictures: DataFrame, equal: DataFrame, visual: Visual) -> DataFrame:
-    """Return pairs of pictures whose pins are as good as equal, farther apart than any that hashes found."""
+def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, visual: Visual) -> DataFrame:
+    """Return pairs of images whose pins are as good as equal, farther apart than any that hashes found."""
     pins = carried(tables).select("pin_id", "image_signature")
-    pins = pins.join(pictures.select("image_signature", "picture_id"), "image_signature")
-    one = pins.select("pin_id", F.col("picture_id").alias("a"))
-    other = pins.select(F.col("pin_id").alias("neighbour_id"), F.col("picture_id").alias("b"))
+    pins = pins.join(images.select("image_signature", "image_id"), "image_signature")
+    one = pins.select("pin_id", F.col("image_id").alias("a"))
+    other = pins.select(F.col("pin_id").alias("neighbour_id"), F.col("image_id").alias("b"))
     pairs = equal.join(one, "pin_id").join(other, "neighbour_id").where("a <> b")
     left, right = F.least("a", "b").alias("left"), F.greatest("a", "b").alias("right")
     return pairs.select(left, right, F.lit(visual.hash_radius + 1).alias("distance")).distinct()

@@ -1,8 +1,8 @@
-"""Every pair of pictures whose hashes differ in at most r bits, on Spark; and the same from yesterday's pairs.
+"""Every pair of images whose hashes differ in at most r bits, on Spark; and the same from yesterday's pairs.
 
-Pairs are found between hashes, not between pictures: equal hashes are one value, so a value that a million pictures
-share is compared once, and a picture that comes or goes changes no pair unless its hash is new or gone. `between` then
-says which pictures stand for them.
+Pairs are found between hashes, not between images: equal hashes are one value, so a value that a million images
+share is compared once, and an image that comes or goes changes no pair unless its hash is new or gone. `between` then
+says which images stand for them.
 
 Each hash is sent to each of its keys (28 of them for some millions, see `sending`), and hashes of one key meet in one
 task, which compares them as one machine would: a key that very many share is cut by the other bits, and a task holds
@@ -32,12 +32,12 @@ FEW = 1_000_000
 
 
 def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
-    """Return left, right, distance of all pictures whose hashes differ in at most `radius` bits.
+    """Return left, right, distance of all images whose hashes differ in at most `radius` bits.
 
     Pairs are between representatives (the lowest id of each hash), left < right, each once; distance is 1 to `radius`.
 
     Args:
-        hashes: id bigint, hash bigint (64 bits); one row a picture.
+        hashes: id bigint, hash bigint (64 bits); one row an image.
         radius: 0 to MOST_RADIUS.
 
     Raises:
@@ -47,7 +47,7 @@ def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
 
 
 def representatives(hashes: DataFrame) -> DataFrame:
-    """Return id, representative for each picture: the lowest id with the same hash."""
+    """Return id, representative for each image: the lowest id with the same hash."""
     lowest = hashes.groupBy("hash").agg(F.min("id").alias("representative"))
     return hashes.join(lowest, "hash").select("id", "representative")
 
@@ -74,8 +74,8 @@ def updated_pairs(pairs: DataFrame, before: DataFrame, now: DataFrame, radius: i
 
     Args:
         pairs: low, high, distance, as found among `before` for the same radius.
-        before: hash of each picture then.
-        now: hash of each picture now.
+        before: hash of each image then.
+        now: hash of each image now.
         radius: 0 to MOST_RADIUS.
 
     Raises:

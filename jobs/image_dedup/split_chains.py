@@ -1,10 +1,10 @@
-"""Clusters of pictures from pairs of them, chains cut. Numpy, on one executor.
+"""Clusters of images from pairs of them, chains cut. Numpy, on one executor.
 
-That a is near b, and b near c, does not make a near c: connected components grow along chains until unlike pictures
+That a is near b, and b near c, does not make a near c: connected components grow along chains until unlike images
 are in one. So a component is cut greedily, as Pinterest's NearDup does (A. Gusev, "Detecting image similarity using
 Spark, LSH and TensorFlow", 2018: transitive closure, then a greedy k-cut).
 
-The rule: of the pictures not yet in a cluster, that with the most pairs among them is the centre of the next (the
+The rule: of the images not yet in a cluster, that with the most pairs among them is the centre of the next (the
 lowest id of several). Its partners are taken by (distance, id); each joins if it makes a pair with the centre and with
 more than half of those that have joined. What stays outside is cut from the rest, and has its turn.
 
@@ -24,18 +24,18 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Partners of each picture by (distance, number): those of i are at [starts[i]:starts[i + 1]]."""
+    """Partners of each image by (distance, number): those of i are at [starts[i]:starts[i + 1]]."""
 
     starts: Ids
     partners: Ids
 
     def of(self, one: int) -> Ids:
-        """Return the partners of one picture."""
+        """Return the partners of one image."""
         return self.partners[self.starts[one] : self.starts[one + 1]]
 
 
 def cut(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
-    """Return every picture of the pairs, ascending, and the centre of its cluster; one left alone is its own centre.
+    """Return every image of the pairs, ascending, and the centre of its cluster; one left alone is its own centre.
 
     Args:
         left: [n] ids.
@@ -55,7 +55,7 @@ def _centres(near: Neighbours) -> Ids:
     centre = np.full(count, -1, np.int64)
     degree = np.diff(near.starts)
     links = np.zeros(count, np.int64)
-    # degrees only fall: a picture whose degree fell since it was put here is put back with what it has now
+    # degrees only fall: an image whose degree fell since it was put here is put back with what it has now
     heap = [(-d, i) for i, d in enumerate(degree.tolist())]
     heapq.heapify(heap)
     while heap:

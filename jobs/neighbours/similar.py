@@ -1,6 +1,6 @@
-"""The pins most like a picture, by its hash and colours, and not all alike.
+"""The pins most like an image, by its hash and colours, and not all alike.
 
-In: a picture's numbers, silver.image_features, gold.pin_stats. Out: a few pins. Every picture of the lake is looked at
+In: an image's numbers, silver.image_features, gold.pin_stats. Out: a few pins. Every image of the lake is looked at
 once, on the executors; the driver gets `POOL` of them.
 """
 
@@ -17,11 +17,11 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 POOL = 400
-"""Pictures that the choice is made from."""
+"""Images that the choice is made from."""
 FAR = 32
-"""Differing bits of two hashes from which on pictures have nothing in common: half of them differ by chance."""
+"""Differing bits of two hashes from which on images have nothing in common: half of them differ by chance."""
 NEAR = 6
-"""Differing bits up to which two pictures of one colour are shown as one."""
+"""Differing bits up to which two images of one colour are shown as one."""
 SAME = 0.04
 """What a pin's likeness loses for each pin already shown of its colour, its style or its category."""
 _DDL = "image_signature string, phash bigint, colours array<string>, look string, score double"
@@ -29,7 +29,7 @@ _DDL = "image_signature string, phash bigint, colours array<string>, look string
 
 @dataclass(frozen=True)
 class Look:
-    """The picture looked for."""
+    """The image looked for."""
 
     phash: int
     """64-bit hash, unsigned."""
@@ -39,7 +39,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Found:
-    """A pin, and how much its picture is like the one looked for."""
+    """A pin, and how much its image is like the one looked for."""
 
     pin_id: int
     image_signature: str
@@ -53,12 +53,12 @@ class Found:
 
 
 def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> list[Found]:
-    """Return the pins most like a picture, the likest first, pictures of one kind only so often.
+    """Return the pins most like an image, the likest first, images of one kind only so often.
 
     Args:
         features: rows of silver.image_features.
         pins: rows of gold.pin_stats of one cut; only public ones are found.
-        look: the picture.
+        look: the image.
         length: pins wanted.
     """
     measured = features.where(F.col("fault").isNull()).select(
@@ -68,7 +68,7 @@ def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> li
     public = pins.where(F.col("visibility") == "public").join(F.broadcast(likest), "image_signature")
     first = Window.partitionBy("image_signature").orderBy(F.desc("popularity"), "pin_id")
     named = public.withColumn("place", F.row_number().over(first)).where(F.col("place") == 1)
-    named = named.drop("style").withColumnRenamed("look", "style")  # of the picture, not what its maker said
+    named = named.drop("style").withColumnRenamed("look", "style")  # of the image, not what its maker said
     rows = named.orderBy(F.desc("score"), "pin_id").collect()  # bounded: POOL
     return diversified([_found(row) for row in rows], length)
 
@@ -82,7 +82,7 @@ def _found(row: Any) -> Found:
 def diversified(pool: Iterable[Found], length: int) -> list[Found]:
     """Return at most `length` of the pool, greedily: each next one loses for what is shown already.
 
-    A picture of the colour of one that is shown, and within NEAR bits of it, is left out.
+    An image of the colour of one that is shown, and within NEAR bits of it, is left out.
     """
     left, shown = list(pool), list[Found]()
     seen: Counter[tuple[str, str]] = Counter()
@@ -122,7 +122,7 @@ def _scorer(look: Look) -> Any:
 
 
 def best_of(batch: pa.RecordBatch, look: Look) -> pa.RecordBatch:
-    """Return the likest POOL pictures of a batch; runs on an executor."""
+    """Return the likest POOL images of a batch; runs on an executor."""
     shares = np.frombuffer(b"".join(batch.column("histogram").to_pylist()), "<f2").reshape(len(batch), -1)
     common = np.minimum(shares.astype(np.float32), look.histogram).sum(axis=1, dtype=np.float64)
     hashes = batch.column("phash").to_numpy().view(np.uint64)

@@ -59,14 +59,14 @@ SINGLE = (
         "The creator's account is suspended, deactivated or gone; a pin without a creator has none to lose.",
         "creator_id IS NOT NULL AND (creator_status IS NULL OR lower(creator_status) <> 'active')",
     ),
-    Rule("saved_image", "The user has the same picture on a board already, or a near-duplicate of it.", "image_saved"),
+    Rule("saved_image", "The user has the same image on a board already, or a near-duplicate of it.", "image_saved"),
 )
 """Rules that look at one candidate."""
 
 LIST = (
     ListRule(
         "duplicate_image",
-        "A better candidate of the user shows the same picture, or a near-duplicate of it.",
+        "A better candidate of the user shows the same image, or a near-duplicate of it.",
         shares="image_signature",
         at_most=lambda _: 1,
     ),
@@ -91,11 +91,11 @@ class Facts:
 
 
 def with_image_cluster(pins: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Return pins, their picture's cluster for its signature: near-duplicates are one image to the rules.
+    """Return pins, their image's cluster for its signature: near-duplicates are one image to the rules.
 
     Args:
         pins: gold.pin_stats.
-        clusters: gold.image_clusters; a picture that it lacks keeps its signature.
+        clusters: gold.image_clusters; an image that it lacks keeps its signature.
     """
     named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("cluster"))
     image = F.coalesce("cluster", "image_signature")

@@ -44,9 +44,9 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) 
 
 
 def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
-    """Return pin_id, lender: for each pin with too few pairs the pin of the same picture whose list it borrows.
+    """Return pin_id, lender: for each pin with too few pairs the pin of the same image whose list it borrows.
 
-    That is the one with most pairs, up to `length`, and of those the most popular; one a picture, however often that
+    That is the one with most pairs, up to `length`, and of those the most popular; one an image, however often that
     was saved. Who has no fewer pairs than it borrows nothing.
 
     Args:
@@ -55,12 +55,12 @@ def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
         length: fewer pairs are too few.
     """
     counts = pairs.groupBy("pin_id").agg(F.least(F.count(F.lit(1)), F.lit(length)).alias("pairs"))
-    named = facts.where("signature is not null").select("pin_id", F.col("signature").alias("picture"), "popularity")
+    named = facts.where("signature is not null").select("pin_id", F.col("signature").alias("image"), "popularity")
     known = named.join(counts, "pin_id", "left").fillna(0, ["pairs"])
     rank = F.struct("pairs", F.coalesce("popularity", F.lit(0.0)), F.negative("pin_id"))
-    best = known.groupBy("picture").agg(F.max_by("pin_id", rank).alias("lender"), F.max("pairs").alias("most"))
-    short = known.where(F.col("pairs") < length).select("pin_id", "picture", "pairs")
-    return short.join(best, "picture").where(F.col("pairs") < F.col("most")).select("pin_id", "lender")
+    best = known.groupBy("image").agg(F.max_by("pin_id", rank).alias("lender"), F.max("pairs").alias("most"))
+    short = known.where(F.col("pairs") < length).select("pin_id", "image", "pairs")
+    return short.join(best, "image").where(F.col("pairs") < F.col("most")).select("pin_id", "lender")
 
 
 def with_popular(pins: DataFrame, facts: DataFrame, length: int) -> DataFrame:

@@ -1,4 +1,4 @@
-"""gold.related_pins: what to show beside a pin, from pictures that look alike and pins that go together.
+"""gold.related_pins: what to show beside a pin, from images that look alike and pins that go together.
 
 In: gold.related_pairs, gold.image_clusters, gold.pin_stats. Out: one row per pin and position.
 
@@ -50,7 +50,7 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
 def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, visual: Visual) -> DataFrame:
     """Return pin_id, owner, signature, twins, fresh, category, popularity: what the choice needs of each public pin.
 
-    The signature is that of the cluster of its picture, where it has one.
+    The signature is that of the cluster of its image, where it has one.
     """
     # the stored cosine is a float: compare as one, or 0.98 itself would fall below 0.98
     alike = pairs.where(F.col("similarity") >= F.lit(visual.duplicate_cosine).cast("float"))

@@ -1,6 +1,6 @@
-"""One HTML file that shows what the store serves: a user's feed as pictures with reasons, and one pin's related pins.
+"""One HTML file that shows what the store serves: a user's feed as images with reasons, and one pin's related pins.
 
-In: a reader of the store, a user, a pin, the folder of pictures. Out: a file that stands alone: pictures are inside
+In: a reader of the store, a user, a pin, the folder of images. Out: a file that stands alone: images are inside
 as data URIs, there is no script, and nothing is fetched; links lead to the pins' own pages. Read back through the
 reader, so the page shows what an online service would get.
 """
@@ -41,7 +41,7 @@ def write_page(
         reader: of the store.
         user_id: whose feed.
         pin_id: whose related pins; a pin that has none leaves that part out.
-        images: pictures as `<first two digits>/<signature>.jpg`; None shows plain grounds.
+        images: images as `<first two digits>/<signature>.jpg`; None shows plain grounds.
         saved: pins the user saved lately, newest first. Those without a card (not public any more) are left out.
         learned: whether the feeds were put in order by a learned ranker; None where that is not known.
 
@@ -72,7 +72,7 @@ def _render(view: "View", user_id: int, pin_id: int, album: Album, saved: Sequen
         "subject": tiles.plain(pin_id) if related else None,
         "related": [tiles.of_related(item, pin_id) for item in related.items] if related else [],
     }
-    return template(TEMPLATE).render(shown | {"pictures": album.rules()})
+    return template(TEMPLATE).render(shown | {"images": album.rules()})
 
 
 def _wanted(feed: Feed, related: Related | None, pin_id: int, saved: Sequence[int]) -> list[int]:

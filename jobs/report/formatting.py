@@ -15,8 +15,8 @@ RULES = {
     "not_public": "board not known to be public",
     "blocked": "user and creator block each other",
     "creator_inactive": "creator suspended or gone",
-    "saved_image": "same picture on a board already",
-    "duplicate_image": "same picture as a better pin",
+    "saved_image": "same image on a board already",
+    "duplicate_image": "same image as a better pin",
     "owner_cap": "too many of one creator",
 }
 MODELS = {"home_feed": "home feed", "popularity": "popularity"}

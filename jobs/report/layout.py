@@ -1,4 +1,4 @@
-"""The flow as a picture: one row a job, by stage, and lanes beside them that carry what each job made to its readers.
+"""The flow as an image: one row a job, by stage, and lanes beside them that carry what each job made to its readers.
 
 A job's output runs down one lane to the last job that reads it; a row names the lanes it reads from. A reader that gets
 the same through another job needs no line of its own (transitive reduction). Like a history drawn beside commits, it
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Place:
-    """A job's row of the picture."""
+    """A job's row of the image."""
 
     job: Job
     lane: int
@@ -50,7 +50,7 @@ class Place:
 
 
 def lay_out(jobs: Sequence[Job]) -> list[Place]:
-    """Return the rows of the picture.
+    """Return the rows of the image.
 
     Args:
         jobs: in an order in which each comes after those it reads from.

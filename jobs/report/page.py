@@ -37,7 +37,7 @@ class Places:
     out: Path
     """The file to write, or a folder that ends in no suffix: the file is then named by day or run."""
     images: Path | None = None
-    """Pictures of pins as `<first two digits>/<signature>.jpg`; None shows plain grounds."""
+    """Images of pins as `<first two digits>/<signature>.jpg`; None shows plain grounds."""
     docs: Path | None = None
     """Great Expectations' Data Docs; linked where they are there."""
 
@@ -46,7 +46,7 @@ def write_report(places: Places, reader: "Reader | None", wanted: str | None = N
     """Write the report of a run and return its path and what it is of.
 
     Args:
-        places: of lake, output, pictures and Data Docs.
+        places: of lake, output, images and Data Docs.
         reader: of the store; None leaves sample feeds out.
         wanted: a day, a run's id, or None for the newest published cut.
 
@@ -101,7 +101,7 @@ def _render(tables: Tables, moment: RunSnapshot, reader: "Reader | None", places
         "words": words,
         "interval": interval,
     }
-    return template(TEMPLATE).render(shown | {"pictures": album.rules()})
+    return template(TEMPLATE).render(shown | {"images": album.rules()})
 
 
 def _or_why(read: Callable[[], Any]) -> tuple[Any, str]:

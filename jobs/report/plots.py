@@ -1,6 +1,6 @@
 """Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colours are the page's own.
 
-Each colour is drawn as a placeholder and then named by its CSS variable, so one picture is right in light and in dark.
+Each colour is drawn as a placeholder and then named by its CSS variable, so one image is right in light and in dark.
 Text stays text: it can be read aloud, searched and enlarged.
 """
 

@@ -1,6 +1,6 @@
-"""Pins as tiles of a page: picture, title, and why the pin is there, from the cards of the store.
+"""Pins as tiles of a page: image, title, and why the pin is there, from the cards of the store.
 
-In: places of lists and the pins' cards, the folder of pictures. Out: plain values that tiles.html draws; its styles
+In: places of lists and the pins' cards, the folder of images. Out: plain values that tiles.html draws; its styles
 are in tiles.style.html. Titles and links are whatever pin makers typed: the templates escape them, and a link is shown
 only if it leads to a web page. What is not public has no card, and so no title here.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 LARGEST = 300_000
-"""Bytes of a picture above which a plain ground is shown in its place: the page has to stay light."""
+"""Bytes of an image above which a plain ground is shown in its place: the page has to stay light."""
 TALL = (18, 20, 22)
-"""Heights of pictures, in lines of the grid; taken by pin, so that the rows interlock."""
+"""Heights of images, in lines of the grid; taken by pin, so that the rows interlock."""
 GROUNDS = frozenset(
     ("red", "orange", "yellow", "olive", "green", "teal", "blue", "purple", "pink", "brown", "grey", "cream")
 )
@@ -30,17 +30,17 @@ GROUNDS = frozenset(
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of the page with what is written on it."""
+    """One image of the page with what is written on it."""
 
     pin_id: int
     title: str
     note: str = ""
     """Small print below the title."""
     link: str | None = None
-    picture: str | None = None
-    """Class that carries the picture; None where there is none."""
+    image: str | None = None
+    """Class that carries the image; None where there is none."""
     ground: str = "grey"
-    """Colour shown where there is no picture."""
+    """Colour shown where there is no image."""
     position: int = 0
     reason: str = ""
     chip: str = ""
@@ -50,25 +50,25 @@ class Tile:
 
     @property
     def height(self) -> int:
-        """Return the height of the picture, in lines of the grid."""
+        """Return the height of the image, in lines of the grid."""
         return TALL[self.pin_id % len(TALL)]
 
 
 class Album:
-    """Pictures by signature, each put into the page once however often it is shown."""
+    """Images by signature, each put into the page once however often it is shown."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._data: dict[str, str | None] = {}
 
     def name(self, signature: str) -> str | None:
-        """Return the class of a picture, None where there is none that can be shown."""
+        """Return the class of an image, None where there is none that can be shown."""
         if signature not in self._data:
             self._data[signature] = self._read(signature)
         return f"p{signature}" if self._data[signature] else None
 
     def rules(self) -> dict[str, str]:
-        """Return class -> data URI of every picture asked for."""
+        """Return class -> data URI of every image asked for."""
         return {f"p{signature}": data for signature, data in self._data.items() if data}
 
     def _read(self, signature: str) -> str | None:
@@ -121,8 +121,8 @@ class Tiles:
         ground = card.color if card.color in GROUNDS else "grey"
         maker = f"by user {card.creator_id}" if card.creator_id else ""
         note = " · ".join(part for part in (card.category, maker) if part)
-        picture = self.album.name(card.image_signature)
-        return Tile(pin_id, card.title or f"Pin {pin_id}", note, safe_link(card.link), picture, ground)
+        image = self.album.name(card.image_signature)
+        return Tile(pin_id, card.title or f"Pin {pin_id}", note, safe_link(card.link), image, ground)
 
     def of_feed(self, item: FeedItem) -> Tile:
         """Return the tile of one place of a feed."""

@@ -223,7 +223,7 @@ SEARCHES = Table(
 )
 PIN_EMBEDDINGS = Table(
     name="silver.pin_embeddings",
-    comment="Embedding of each pin, from Kafka topic pin_embeddings or computed from its picture, one row a version.",
+    comment="Embedding of each pin, from Kafka topic pin_embeddings or computed from its image, one row a version.",
     grain="one row per pin, model and ts",
     keys=("pin_id", "model", "ts"),
     partition=("ds",),

@@ -151,11 +151,11 @@ NEIGHBOUR_RECALL = gold(
 )
 HASH_PAIRS = gold(
     "hash_pairs",
-    "Which hashes of pictures are near one another: near-duplicates are proposed by them, and confirmed by embeddings.",
+    "Which hashes of images are near one another: near-duplicates are proposed by them, and confirmed by embeddings.",
     "one row per hash, and one per pair of near hashes",
     "low high",
     Column(
-        "low", "bigint", "Hash of a picture that a live pin carries, its 64 bits as a signed number.", nullable=False
+        "low", "bigint", "Hash of an image that a live pin carries, its 64 bits as a signed number.", nullable=False
     ),
     Column(
         "high", "bigint", "The other hash, greater; the same in the row that says the hash is there.", nullable=False
@@ -165,13 +165,13 @@ HASH_PAIRS = gold(
 )
 IMAGE_CLUSTERS = gold(
     "image_clusters",
-    "Which pictures show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
-    "one row per picture that a live pin carries",
+    "Which images show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
+    "one row per image that a live pin carries",
     "image_signature",
     IMAGE_SIGNATURE.required(),
-    Column("picture_id", "bigint", "Lowest live pin with the picture, which stands for it.", nullable=False),
-    Column("cluster_id", "bigint", "Cluster: the lowest picture when it was born, for good.", nullable=False),
-    Column("pins", "int", "Live pins that carry the picture."),
+    Column("image_id", "bigint", "Lowest live pin with the image, which stands for it.", nullable=False),
+    Column("cluster_id", "bigint", "Cluster: the lowest image when it was born, for good.", nullable=False),
+    Column("pins", "int", "Live pins that carry the image."),
     Column("saves", "bigint", "Their saves to public boards, all time."),
 )
 TRENDING = gold(

@@ -1,4 +1,4 @@
-"""Silver's tables of pictures: what ingest found out about the files that pins name. The bytes stay where they are."""
+"""Silver's tables of images: what ingest found out about the files that pins name. The bytes stay where they are."""
 
 from jobs.schema.columns import RUN_ID, Column
 from jobs.schema.table import AsOf, Table
@@ -7,7 +7,7 @@ _SIGNATURE = Column("image_signature", "string", "Hex digest naming the image fi
 
 IMAGE_FEATURES = Table(
     name="silver.image_features",
-    comment="What pictures look like, in numbers: hash, colours, style. A row a picture file, named by its signature.",
+    comment="What images look like, in numbers: hash, colours, style. A row an image file, named by its signature.",
     grain="one row per image_signature, and one more for each day its file was missing",
     keys=("image_signature", "at"),
     time=AsOf.STATIC,
@@ -16,7 +16,7 @@ IMAGE_FEATURES = Table(
         _SIGNATURE,
         Column("width", "int", "Pixels across, upright; null where there is a fault."),
         Column("height", "int", "Pixels down."),
-        Column("phash", "bigint", "64-bit DCT hash, its bits as a signed number: pictures alike differ in few bits."),
+        Column("phash", "bigint", "64-bit DCT hash, its bits as a signed number: images alike differ in few bits."),
         Column(
             "histogram", "binary", "Shares of 256 colours (16 hues, 4 saturations, 4 values), little-endian float16."
         ),
@@ -32,7 +32,7 @@ IMAGE_FEATURES = Table(
 
 IMAGE_EMBEDDINGS = Table(
     name="silver.image_embeddings",
-    comment="What an ONNX model makes of pictures, where embeddings are computed here. A row a picture file and model.",
+    comment="What an ONNX model makes of images, where embeddings are computed here. A row an image file and model.",
     grain="one row per image_signature and model, and one more for each day its file was missing",
     keys=("image_signature", "model", "at"),
     time=AsOf.STATIC,

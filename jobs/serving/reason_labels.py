@@ -12,7 +12,7 @@ class Reason(NamedTuple):
     sentence: str
     """In a list; a category or a title may follow."""
     chip: str
-    """On a picture."""
+    """On an image."""
     share: str
     """What its share of a feed is called."""
 
@@ -35,7 +35,7 @@ RELATED = {
     "co_viewed": "opened together",
     "same_link": "leads to the same page",
     "collaborative": "saved by the same people",
-    "duplicate": "goes with the same picture",
+    "duplicate": "goes with the same image",
     "popular": "popular in its category",
 }
 

@@ -120,19 +120,19 @@ class TopicRules(Section):
 _PIN_EVENTS = TopicRules(type_field="kind", types=("impression", "closeup", "click", "save", "hide", "report"))
 
 
-class Pictures(Section):
-    """Where pins' pictures are, and what of them is read."""
+class Images(Section):
+    """Where pins' images are, and what of them is read."""
 
     path: str = "images/{start}/{signature}.jpg"
-    """Path of a picture below platform.sources: {signature} is the pin's image_signature, {start} its first two."""
+    """Path of an image below platform.sources: {signature} is the pin's image_signature, {start} its first two."""
     most: int = Field(2_000_000, ge=1)
-    """Pictures read in one run; the others wait for the next."""
+    """Images read in one run; the others wait for the next."""
     most_mb: int = Field(32, ge=1)
     """Bytes of a file; a larger one goes to quarantine."""
     most_megapixels: int = Field(50, ge=1)
-    """Pixels of a picture; a larger one goes to quarantine. A pixel takes some eight bytes while it is decoded."""
+    """Pixels of an image; a larger one goes to quarantine. A pixel takes some eight bytes while it is decoded."""
     retry_hours: int = Field(20, ge=0)
-    """Hours before a picture whose file was missing is looked for again."""
+    """Hours before an image whose file was missing is looked for again."""
 
 
 Channel = Annotated[float, Field(allow_inf_nan=True)]
@@ -158,7 +158,7 @@ def off_scale(what: str, values: tuple[float, ...]) -> str:
 
 
 class Embeddings(Section):
-    """How embeddings are computed from pins' pictures, for those who get none from upstream."""
+    """How embeddings are computed from pins' images, for those who get none from upstream."""
 
     model: str = ""
     """ONNX file of the model, path or URI, weights inside; empty: no embeddings are computed here."""
@@ -169,23 +169,23 @@ class Embeddings(Section):
     output: str = ""
     """Output of the model that is the embedding; empty takes the only one there is."""
     size: tuple[int, int] | None = None
-    """Height and width that pictures are brought to; null: those of the model's input."""
+    """Height and width that images are brought to; null: those of the model's input."""
     mean: tuple[Channel, Channel, Channel] | None = None
     """Mean of red, green, blue (0 to 1) that is taken away; null: what the model's metadata says, else 0."""
     std: tuple[Channel, Channel, Channel] | None = None
     """What red, green, blue (0 to 1) are divided by, above 0; null: what the model's metadata says, else 1."""
     fit: Literal["crop", "stretch"] = "crop"
-    """How a picture of another shape is brought to it: its middle, or the whole of it out of shape."""
+    """How an image of another shape is brought to it: its middle, or the whole of it out of shape."""
     resample: Literal["bilinear", "bicubic"] = "bilinear"
     """How pixels are made smaller: as the model's training did."""
     backend: Literal["auto", "cpu", "required_gpu"] = "auto"
     """Where the model runs: auto takes CUDA where it works, required_gpu fails without it."""
     batch: int = Field(32, ge=1, le=1024)
-    """Pictures that the model is given at once."""
+    """Images that the model is given at once."""
     threads: int = Field(1, ge=1)
     """Cores that the model uses in one task of Spark."""
     most: int = Field(1_000_000, ge=1)
-    """Pictures embedded in one run; the others wait for the next."""
+    """Images embedded in one run; the others wait for the next."""
 
     @field_validator("mean", "std", mode="before")
     @classmethod
@@ -209,10 +209,10 @@ class Ingest(Section):
     """Folder of the Dumpling export, below platform.sources."""
     kafka: tuple[str, ...] = ("kafka/secor", "kafka/connect/topics")
     """Kafka sources: folders of archives below platform.sources, or kafka://HOST:PORT/TOPIC,TOPIC for brokers."""
-    pictures: Pictures = Pictures()
-    """Where pins' pictures are, and what of them is read."""
+    images: Images = Images()
+    """Where pins' images are, and what of them is read."""
     embeddings: Embeddings = Embeddings()
-    """How embeddings are computed from pins' pictures."""
+    """How embeddings are computed from pins' images."""
     topic_folder: int | None = Field(None, ge=1)
     """Which folder of a Secor archive is the topic, from 1 below its root; found by the topics' names unless told."""
     brokers: Brokers = Brokers()

@@ -1,4 +1,4 @@
-"""How pins are compared by their pictures, and how related pins are chosen."""
+"""How pins are compared by their images, and how related pins are chosen."""
 
 from typing import Literal
 

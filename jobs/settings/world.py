@@ -23,9 +23,9 @@ class World(Section):
     seed: int = Field(20261101, ge=0)
     """Where all randomness starts; the same seed gives the same bytes."""
     images: bool = True
-    """Whether to draw a picture for each pin."""
+    """Whether to draw an image for each pin."""
     image_size: int = Field(96, ge=16)
-    """Width and height of a picture, in pixels."""
+    """Width and height of an image, in pixels."""
     dim: int = Field(256, ge=16, multiple_of=2)
     """Values in an embedding."""
     model: str = "w1"
@@ -43,7 +43,7 @@ class World(Section):
     bot_share: float = Field(0.003, ge=0, le=0.2)
     """Users who save very many pins, at random, within hours."""
     near_duplicate_share: float = Field(0.03, ge=0, le=0.3)
-    """Pins that show an earlier pin's picture, slightly changed."""
+    """Pins that show an earlier pin's image, slightly changed."""
     same_image_share: float = Field(0.01, ge=0, le=0.3)
     """Pins that carry the very image of an earlier pin."""
     kafka_partitions: int = Field(3, ge=1, le=64)

@@ -1,4 +1,4 @@
-"""What there is to see: pins with topic, looks, fame and embedding; some show an earlier pin's picture.
+"""What there is to see: pins with topic, looks, fame and embedding; some show an earlier pin's image.
 
 Pins are ordered by creation, so that those that exist at an instant are the first so many. Ids are places plus one.
 """
@@ -37,7 +37,7 @@ class Pins:
     color: Array
     style: Array
     original: Array
-    """Earlier pin whose picture it shows, -1 for none."""
+    """Earlier pin whose image it shows, -1 for none."""
     same_image: Array
     """Whether it carries the very image file of `original`."""
     deleted_at: Array

@@ -46,7 +46,7 @@ def write_world(settings: Settings, out: Path, progress: Progress | None = None)
     tables = sources(cast, saves, when)
     rows = write_export(out / "dumpling", tables, when, show)
     changes = write_feed(out / "ticdc", tables, when, world.bad_rows, show)
-    images = _pictures(settings, cast, out, show)
+    images = _images(settings, cast, out, show)
     write_truth(out / "truth", cast, when, {"snapshot_rows": rows, "feed_rows": changes})
     summary = _summary(archive, cast, when, len(saves), images)
     output.finish(summary)
@@ -92,9 +92,9 @@ def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) ->
     show("days of events", len(when.days), len(when.days))
 
 
-def _pictures(settings: Settings, cast: Entities, out: Path, show: Progress) -> int:
+def _images(settings: Settings, cast: Entities, out: Path, show: Progress) -> int:
     if not settings.world.images:
         return 0
-    from jobs.simulator.pictures import write_pictures
+    from jobs.simulator.images import write_images
 
-    return write_pictures(out / "images", settings.world, cast.pins, show)
+    return write_images(out / "images", settings.world, cast.pins, show)

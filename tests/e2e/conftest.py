@@ -51,7 +51,7 @@ def as_users_run_it(spark):
 
 @pytest.fixture(scope="module")
 def flowed(spark, as_users_run_it, tmp_path_factory):
-    """The demo's world without its pictures, through every job to a served generation."""
+    """The demo's world without its images, through every job to a served generation."""
     from jobs.simulator.write import write_world
 
     work = tmp_path_factory.mktemp("flow")

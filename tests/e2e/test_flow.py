@@ -87,7 +87,7 @@ def test_no_related_pin_is_private_deleted_or_a_double(flowed):
 
 
 def test_planted_duplicates_are_found_and_none_is_invented(flowed):
-    """Among all live pins, hidden ones too; by embeddings alone, for this world has no pictures."""
+    """Among all live pins, hidden ones too; by embeddings alone, for this world has no images."""
     pins = flowed.gold("pin_stats").select("pin_id", "image_signature")
     found = rows(pins.join(flowed.gold("image_clusters"), "image_signature").select("pin_id", "cluster_id"))
     root = {row["pin_id"]: row["original_id"] for row in flowed.told("duplicates").to_pylist()}

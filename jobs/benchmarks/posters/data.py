@@ -1,7 +1,7 @@
-"""What the posters' benchmark is given: pictures of films by id, who rated what, titles and genres if there are any.
+"""What the posters' benchmark is given: images of films by id, who rated what, titles and genres if there are any.
 
 In: a folder with a tar of `<film id>.jpg`; NCF's MovieLens files (`*.train.rating.gz` and
-`item_index_to_movie_id.tsv.gz`); MovieLens' own `movies.dat`. Out: arrays, and files laid out as pins' pictures are.
+`item_index_to_movie_id.tsv.gz`); MovieLens' own `movies.dat`. Out: arrays, and files laid out as pins' images are.
 """
 
 import hashlib

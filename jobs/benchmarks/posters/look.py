@@ -1,10 +1,10 @@
-"""A small model of a picture's look, learnt from the pictures themselves and written as an ONNX file.
+"""A small model of an image's look, learnt from the images themselves and written as an ONNX file.
 
 What it is: colours by place, and texture wherever it stands. No semantics: it knows no faces, no films, no words. It is
 made because no trained network can be had without a download, and it is a whole user-supplied model to what runs it.
 
 Texture as Coates, Lee and Ng ("An Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011)
-learn it: patches brought to one contrast, whitened, clustered; each centre is a filter, and a picture's value is how
+learn it: patches brought to one contrast, whitened, clustered; each centre is a filter, and an image's value is how
 strongly it answers on average. Colour: the means of 6 x 4 fields. Each of both is brought to its principal components,
 the strong ones damped, so that neither the commonest texture nor brightness alone decides.
 """
@@ -24,14 +24,14 @@ from jobs.knn.inverted import means
 from jobs.settings.ingest import Embeddings
 
 HEIGHT, WIDTH = 96, 64
-"""Of the model's pictures: those of the posters."""
+"""Of the model's images: those of the posters."""
 FIELDS = (6, 4)
 """Fields that colours are averaged over."""
 SIDE, STRIDE, FILTERS = 6, 2, 128
 PATCHES = 20
-"""Patches of a picture that filters are learnt from."""
+"""Patches of an image that filters are learnt from."""
 MOST = 4096
-"""Pictures that are learnt from."""
+"""Images that are learnt from."""
 CONTRAST, WHITEN, QUIET = 0.01, 0.1, 0.25
 """Added to a patch's variance, to the variances that whitening divides by, and what an answer must exceed."""
 TEXTURE, COLOUR = 128, 48
@@ -49,14 +49,14 @@ class Filters:
     """[FILTERS], added to each answer."""
 
 
-def learn(pictures: NDArray[np.uint8], seed: int) -> bytes:
-    """Return an ONNX model whose look was learnt from pictures [n, HEIGHT, WIDTH, 3]; the same seed, the same model.
+def learn(images: NDArray[np.uint8], seed: int) -> bytes:
+    """Return an ONNX model whose look was learnt from images [n, HEIGHT, WIDTH, 3]; the same seed, the same model.
 
     Raises:
         MissingDependencyError: no package `onnx` to write it with, or no onnxruntime.
     """
     rng = np.random.default_rng(seed)
-    some = pictures[np.sort(rng.choice(len(pictures), min(len(pictures), MOST), replace=False))]
+    some = images[np.sort(rng.choice(len(images), min(len(images), MOST), replace=False))]
     texture = _texture(_filters(some, rng, seed))
     colour = _colour()
     blocks = []
@@ -65,11 +65,11 @@ def learn(pictures: NDArray[np.uint8], seed: int) -> bytes:
     return _joined([texture, colour], blocks)
 
 
-def _filters(pictures: NDArray[np.uint8], rng: np.random.Generator, seed: int) -> Filters:
+def _filters(images: NDArray[np.uint8], rng: np.random.Generator, seed: int) -> Filters:
     """Return filters learnt from patches: whitened, then the centres of spherical k-means."""
-    which = np.repeat(np.arange(len(pictures)), PATCHES)
+    which = np.repeat(np.arange(len(images)), PATCHES)
     top, left = rng.integers(0, HEIGHT - SIDE + 1, len(which)), rng.integers(0, WIDTH - SIDE + 1, len(which))
-    windows = np.lib.stride_tricks.sliding_window_view(pictures, (SIDE, SIDE), (1, 2))  # [n, y, x, 3, SIDE, SIDE]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), (1, 2))  # [n, y, x, 3, SIDE, SIDE]
     patches = windows[which, top, left].reshape(len(which), -1) / np.float32(255)
     patches -= patches.mean(axis=1, keepdims=True)
     patches /= np.sqrt(patches.var(axis=1, keepdims=True) + CONTRAST)
@@ -86,7 +86,7 @@ def _components(found: Values, keep: int) -> tuple[Values, Values]:
     """Return a matrix [values, components] and a shift: principal components, each divided by its spread's root."""
     mean = found.mean(axis=0)
     size, axes = np.linalg.eigh(np.atleast_2d(np.cov((found - mean).T.astype(np.float64))))
-    there = min(keep, int((size > 1e-6 * size[-1]).sum()) or 1)  # few pictures have few components
+    there = min(keep, int((size > 1e-6 * size[-1]).sum()) or 1)  # few images have few components
     size, axes = np.maximum(size[::-1][:there], 1e-12), axes[:, ::-1][:, :there]
     # the sign of an axis is arbitrary: its largest entry is made positive, so that every machine makes one model
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
@@ -155,18 +155,18 @@ def _joined(parts: list[Part], blocks: list[tuple[Values, Values]]) -> bytes:
     return _written(nodes, constants, "embedding", sum(len(shift) for _, shift in blocks))
 
 
-def _run(part: Part, pictures: NDArray[np.uint8]) -> Values:
-    """Return what a part makes of pictures, by the very code that runs users' models."""
+def _run(part: Part, images: NDArray[np.uint8]) -> Values:
+    """Return what a part makes of images, by the very code that runs users' models."""
     with tempfile.TemporaryDirectory(prefix="pinlake-look-") as folder:
         path = Path(folder) / "part.onnx"
         path.write_bytes(_written(part.nodes, part.constants, part.output, part.values))
-        return Model(path, Embeddings(backend="cpu")).embed(pictures)
+        return Model(path, Embeddings(backend="cpu")).embed(images)
 
 
 def _written(nodes: Iterable[Any], constants: dict[str, NDArray[Any]], output: str, values: int) -> bytes:
     h, onnx = _helper(), _onnx()
-    given = h.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["pictures", 3, HEIGHT, WIDTH])
-    made = h.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["pictures", values])
+    given = h.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["images", 3, HEIGHT, WIDTH])
+    made = h.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["images", values])
     weights = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = h.make_graph(list(nodes), "look", [given], [made], weights)
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8, producer_name="pinlake")

@@ -1,6 +1,6 @@
 """The posters' page: queries with their nearest, with and without near-duplicates, what goes with them, and figures.
 
-In: what came of the posters, the folder of pictures. Out: one HTML file that stands alone, pictures inside, no script.
+In: what came of the posters, the folder of images. Out: one HTML file that stands alone, images inside, no script.
 """
 
 from collections import defaultdict
@@ -27,10 +27,10 @@ REASONS = {"looks_alike": "look alone", "saved_together": "people alone", "both"
 
 @dataclass(frozen=True)
 class Poster:
-    """One picture of the page."""
+    """One image of the page."""
 
     name: str
-    picture: str | None
+    image: str | None
     """Class that carries it; None where it cannot be shown."""
     note: str = ""
     reason: str = ""
@@ -44,7 +44,7 @@ class Query:
 
     poster: Poster
     look: str
-    """Style of the picture: light-plain."""
+    """Style of the image: light-plain."""
     colours: list[str]
     nearest: list[Poster]
     """By look alone, near-duplicates among them."""
@@ -68,8 +68,8 @@ class Posters:
         """Return the poster of a film, under its title where there is one."""
         known = self._data.known.get(film)
         row = self.films.get(film)
-        picture = self.album.name(row["image_signature"]) if row else None
-        return Poster(known.title if known else f"Film {film}", picture, **more)
+        image = self.album.name(row["image_signature"]) if row else None
+        return Poster(known.title if known else f"Film {film}", image, **more)
 
     def query(self, film: int) -> Query:
         """Return a film with its rows."""
@@ -139,7 +139,7 @@ def write_page(data: Given, made: Through, images: Path, out: Path) -> dict[str,
         "figures": figures,
         "reasons": REASONS,
     }
-    out.write_text(template(TEMPLATE).render(shown | {"pictures": posters.album.rules()}), encoding="utf-8")
+    out.write_text(template(TEMPLATE).render(shown | {"images": posters.album.rules()}), encoding="utf-8")
     found = {name: {"share": one.found, "chance": one.chance, "pairs": one.pairs} for name, one in figures.items()}
     return {"counts": made.counts, "seconds": made.seconds, "model": made.model, "groups": len(groups), **found}
 

@@ -1,6 +1,6 @@
 """The posters' way through the platform: the very functions of its jobs, on a lake of their own.
 
-    files -> ingest.pictures -> ingest.embeddings, by a model learnt from the posters -> knn_join
+    files -> ingest.images -> ingest.embeddings, by a model learnt from the posters -> knn_join
     -> visual.hash_pairs -> visual.image_clusters
     -> visual.related_pairs -> visual.related_pins: looks and films rated by the same people, near-duplicates out
 
@@ -53,7 +53,7 @@ class Through:
     """What came of the posters."""
 
     features: list[dict[str, Any]]
-    """pin_id, image_signature, phash, style, colours of each that is a picture."""
+    """pin_id, image_signature, phash, style, colours of each that is an image."""
     near: Neighbours
     """By the cosine of their embeddings."""
     cluster: dict[int, int]
@@ -86,12 +86,12 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
     with timed(seconds, "learn"):
         model = root / "look.onnx"
         model.write_bytes(learn(_pixels(data, root), work.context.settings.visual.seed))
-    work = replace(work, options={"pictures": str(root), "model": str(model), "work": str(root)})
+    work = replace(work, options={"images": str(root), "model": str(model), "work": str(root)})
     with timed(seconds, "measure"):
         measured = pictures.run(work).counts
     with timed(seconds, "embed"):
         done = embeddings.run(work)
-    counts = {f"{name}_pictures": count for name, count in measured.items()} | dict(done.counts)
+    counts = {f"{name}_images": count for name, count in measured.items()} | dict(done.counts)
     tables = {"silver.image_features": work.lake.scan(IMAGE_FEATURES.name), "gold.pin_stats": _stats(work, data)}
     tables["silver.pin_embeddings"] = read_as_of(work.lake, PIN_EMBEDDINGS.name, work.context)
     with timed(seconds, "neighbours"):
@@ -158,7 +158,7 @@ def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
     for name in dict.fromkeys(data.signatures):
         try:
             found.append(framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
-        except Unusable:  # ingest.pictures sets it aside
+        except Unusable:  # ingest.images sets it aside
             continue
     return np.stack(found)
 

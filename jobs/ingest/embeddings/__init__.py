@@ -1,1 +1,1 @@
-"""Pictures to vectors, by a model that the user brings as an ONNX file."""
+"""Images to vectors, by a model that the user brings as an ONNX file."""

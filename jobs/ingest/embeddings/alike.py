@@ -1,4 +1,4 @@
-"""Whether a model makes one vector of all pictures: the commonest sign of a mean and std on another scale."""
+"""Whether a model makes one vector of all images: the commonest sign of a mean and std on another scale."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ class Alike:
         self._others, self._differ = 0, False
 
     def add(self, found: Iterable[Embedded]) -> None:
-        """Take what became of some pictures; copies of the first one count for nothing."""
+        """Take what became of some images; copies of the first one count for nothing."""
         for one in found if not self._differ else ():
             if one.vector is None:
                 continue
@@ -34,17 +34,17 @@ class Alike:
                 self._differ = self._differ or float(self._first @ vector) < NEAR
 
     def warning(self) -> str:
-        """Return a sentence where different pictures all have one vector, and else nothing."""
+        """Return a sentence where different images all have one vector, and else nothing."""
         if self._differ or not self._others:
             return ""
         return (
-            f"All pictures have one vector, different as they are (every cosine with the first is above {NEAR}): check "
+            f"All images have one vector, different as they are (every cosine with the first is above {NEAR}): check "
             "mean, std and output, and how the model was exported"
         )
 
 
 def warning_of(vectors: NDArray[np.floating]) -> str:
-    """Return `Alike.warning` for vectors [n, dim] of length one, of different pictures."""
+    """Return `Alike.warning` for vectors [n, dim] of length one, of different images."""
     alike = Alike()
     alike.add(Embedded(vector.astype(np.float16), pixels=number) for number, vector in enumerate(vectors))
     return alike.warning()

@@ -1,6 +1,6 @@
-r"""A folder or a tar of pictures in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
+r"""A folder or a tar of images in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
 
-VECTORS.npy holds float16 [n, dim], rows of length one; VECTORS.names.parquet says which picture each row is;
+VECTORS.npy holds float16 [n, dim], rows of length one; VECTORS.names.parquet says which image each row is;
 VECTORS.quarantine.parquet what could not be embedded, and why, if anything. A name that is not UTF-8 has its bytes in
 name_bytes, and stands in name with \xe9 for such a byte. All take their names once they are whole, the vectors last:
 where VECTORS.npy lies, the others are of the same run.
@@ -27,13 +27,13 @@ from jobs.ingest.embeddings.listing import Listing
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.tars import normal, of_tar
 from jobs.ingest.images.names import text_of
-from jobs.settings.ingest import Pictures
+from jobs.settings.ingest import Images
 
 _NAME = [("name", pa.string()), ("name_bytes", pa.binary())]
 NAMES = pa.schema([("row", pa.int64()), *_NAME])
 QUARANTINE = pa.schema([*_NAME, ("reason", pa.string()), ("detail", pa.string())])
 Progress = Callable[[int, int | None], None]
-"""Told how many pictures are done, and of how many where that is known."""
+"""Told how many images are done, and of how many where that is known."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Summary:
     fallback: str = ""
     """Why the model did not run on a GPU where one was to be taken if there."""
     quarantined: dict[str, int] = field(default_factory=dict)
-    """Pictures without a vector, by reason."""
+    """Images without a vector, by reason."""
     hidden: int = 0
     """Files and folders that were passed over, for their name begins with a dot."""
     warning: str = ""
@@ -55,12 +55,12 @@ class Summary:
 
 
 def names_of(out: Path) -> Path:
-    """Return where the rows' pictures are written."""
+    """Return where the rows' images are written."""
     return out.with_name(f"{out.stem}.names.parquet")
 
 
 def quarantine_of(out: Path) -> Path:
-    """Return where the pictures that could not be embedded are written."""
+    """Return where the images that could not be embedded are written."""
     return out.with_name(f"{out.stem}.quarantine.parquet")
 
 
@@ -70,7 +70,7 @@ def require_place(out: Path) -> None:
         raise ConfigError(f"--out must be a .npy file in a folder that exists, got {out}: make the folder first.")
 
 
-def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads: int, say: Progress) -> Summary:
+def embed_files(source: Path, model: Model, out: Path, limits: Images, threads: int, say: Progress) -> Summary:
     """Embed every file of a folder or tar but hidden ones, by name in a folder, in its order in a tar.
 
     A tar's links come behind its files, each with the vector of the file it leads to.
@@ -79,7 +79,7 @@ def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads
         source: folder, looked through to the bottom, or tar, plain or packed by gzip, bzip2 or xz.
         model: opened.
         out: file to write.
-        limits: bytes and pixels of a picture.
+        limits: bytes and pixels of an image.
         threads: cores that decode.
         say: told after each batch.
 
@@ -91,7 +91,7 @@ def embed_files(source: Path, model: Model, out: Path, limits: Pictures, threads
     if not listing.total:
         shown = text_of(str(source))[0]
         hidden = f" but {listing.hidden:,} whose name begins with a dot" if listing.hidden else ""
-        raise SourceError(f"{shown} must hold pictures, and holds no file{hidden}. Name a folder or a tar of pictures.")
+        raise SourceError(f"{shown} must hold images, and holds no file{hidden}. Name a folder or a tar of images.")
     made = Summary(dim=model.dim, model=model.version, device=model.device.name, fallback=model.device.fallback)
     made.hidden = listing.hidden
     with ExitStack() as stack, ThreadPoolExecutor(threads, "decode") as pool:
@@ -111,7 +111,7 @@ def _listed(source: Path, most: int) -> Listing:
     if source.is_dir():
         return of_folder(source, most)
     if not source.is_file():
-        raise SourceError(f"{text_of(str(source))[0]}: there is no such folder or tar. Name one that holds pictures.")
+        raise SourceError(f"{text_of(str(source))[0]}: there is no such folder or tar. Name one that holds images.")
     return of_tar(source, most)
 
 

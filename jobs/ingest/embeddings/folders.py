@@ -1,4 +1,4 @@
-"""The pictures of a folder: links to files are read, linked folders are looked into, each folder once."""
+"""The images of a folder: links to files are read, linked folders are looked into, each folder once."""
 
 import os
 import stat

@@ -1,6 +1,6 @@
-"""Some pictures' files to vectors: read, decoded, embedded, each that cannot be with its reason.
+"""Some images' files to vectors: read, decoded, embedded, each that cannot be with its reason.
 
-Memory is bounded by `batch` pictures in the model's shape, a megabyte of each one's file, and one file whole. Used by
+Memory is bounded by `batch` images in the model's shape, a megabyte of each one's file, and one file whole. Used by
 the job's executors and by `pinlake embed`.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.ingest.embeddings.model import Model, stored
 from jobs.ingest.images.decode import KEEP, Frame, Unusable, framed
-from jobs.settings.ingest import Pictures
+from jobs.settings.ingest import Images
 
 Read = Callable[[], bytes]
 """Returns a file's bytes, or raises Unusable."""
@@ -27,7 +27,7 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Shaped:
-    """A picture in the model's shape, or why it is none."""
+    """An image in the model's shape, or why it is none."""
 
     pixels: NDArray[np.uint8] | None
     fault: Unusable | None = None
@@ -36,7 +36,7 @@ class Shaped:
 
 @dataclass(frozen=True)
 class Embedded:
-    """What became of one picture."""
+    """What became of one image."""
 
     vector: NDArray[np.float16] | None
     """[dim], of length one; None where there is a fault."""
@@ -44,16 +44,16 @@ class Embedded:
     raw: bytes = b""
     """The file's first bytes, where there is a fault."""
     pixels: int = 0
-    """Digest of the picture in the model's shape: other pixels, another one."""
+    """Digest of the image in the model's shape: other pixels, another one."""
 
 
-def embedded(reads: Iterable[Read], model: Model, limits: Pictures, each: Mapper = map) -> list[Embedded]:
-    """Return what becomes of each picture, in order.
+def embedded(reads: Iterable[Read], model: Model, limits: Images, each: Mapper = map) -> list[Embedded]:
+    """Return what becomes of each image, in order.
 
     Args:
         reads: the files of a batch.
         model: opened.
-        limits: bytes and pixels of a picture.
+        limits: bytes and pixels of an image.
         each: applies a function to all reads.
 
     Raises:

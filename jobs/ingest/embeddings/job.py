@@ -1,8 +1,8 @@
 """The action that computes embeddings from pins' pictures, for a lake that gets none from upstream.
 
 In: silver.app_pins, which name pictures by their signature; the files; an ONNX model. Out: silver.image_embeddings, a
-row a picture file and model; silver.pin_embeddings, a row a pin and picture; ops.quarantine. Executors read, decode and
-embed, each Python worker with one session; the driver learns counts. A picture is embedded once by a model (its name,
+row an image file and model; silver.pin_embeddings, a row a pin and image; ops.quarantine. Executors read, decode and
+embed, each Python worker with one session; the driver learns counts. An image is embedded once by a model (its name,
 SHA-256 and preparation): other pictures, another model. Killed anywhere, run again: nothing stands twice.
 """
 
@@ -31,8 +31,8 @@ from jobs.ingest.images.reading import (
     FAULTS_DDL,
     MISSING,
     fault_of,
+    image_bytes,
     object_of,
-    picture_bytes,
     set_aside,
     spread,
     wanted,
@@ -40,7 +40,7 @@ from jobs.ingest.images.reading import (
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_EMBEDDINGS
 from jobs.schema.job import ActionContext, ActionResult
-from jobs.settings.ingest import Pictures
+from jobs.settings.ingest import Images
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ _FOUND = pa.schema(
 )  # fmt: skip
 _DDL = f"image_signature string, object string, embedding binary, device string, {FAULTS_DDL}"
 _SUSPECT = 10
-"""Pictures from which on a model that makes no vector of any, or one of all, is itself at fault."""
+"""Images from which on a model that makes no vector of any, or one of all, is itself at fault."""
 _COMPARED = 256
 """Vectors of a run that are compared with its first one."""
 
@@ -68,20 +68,20 @@ def run(work: ActionContext) -> ActionResult:
         MissingDependencyError: no onnxruntime, or no GPU where one is required.
     """
     settings = work.context.settings.ingest
-    file, root = work.options.get("model"), work.options.get("pictures")
+    file, root = work.options.get("model"), work.options.get("images")
     if not file or not root or not work.lake.exists(PINS.name):
         work.progress("no model, no pictures or no pins: nothing to do")
         return ActionResult()
     sent = shipped(work, str(file), settings.embeddings)
     work.lake.ensure(IMAGE_EMBEDDINGS.name)
     known = work.lake.scan(IMAGE_EMBEDDINGS.name).where(F.col("model") == sent.version)
-    left = wanted(work, known, settings.pictures).persist(StorageLevel.DISK_ONLY)
+    left = wanted(work, known, settings.images).persist(StorageLevel.DISK_ONLY)
     counts, most = dict.fromkeys(COUNTS, 0), settings.embeddings.most
     try:
         total = left.count()
         work.progress(f"{total:,} pictures to embed by {sent.version}")
         if total:
-            counts |= _embed(work, left.limit(most), partial(_rows, str(root), settings.pictures, sent), sent)
+            counts |= _embed(work, left.limit(most), partial(_rows, str(root), settings.images, sent), sent)
     finally:
         left.unpersist()
     counts |= {"pins": add_pins(work, sent.version), "waiting": max(0, total - most)}
@@ -130,7 +130,7 @@ def _warn_of_one_vector(work: ActionContext, found: DataFrame, sent: Shipped) ->
         work.progress(f"Warning: {warning}.")
 
 
-def _rows(root: str, limits: Pictures, sent: Shipped, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _rows(root: str, limits: Images, sent: Shipped, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the pictures that `batches` name; runs on an executor."""
     for batch in batches:
         names = batch.column(0).to_pylist()
@@ -144,7 +144,7 @@ def opened(sent: Shipped) -> Model:
     return Model(Path(local_path(sent)), sent.wish, sent.shown)
 
 
-def embedded_rows(root: str, signatures: list[str], limits: Pictures, model: Model) -> pa.RecordBatch:
+def embedded_rows(root: str, signatures: list[str], limits: Images, model: Model) -> pa.RecordBatch:
     """Return the rows of some pictures.
 
     Args:
@@ -155,7 +155,7 @@ def embedded_rows(root: str, signatures: list[str], limits: Pictures, model: Mod
     """
     objects = [object_of(limits, signature) for signature in signatures]
     most = limits.most_mb << 20
-    reads: list[Callable[[], bytes]] = [partial(picture_bytes, root, name, most) for name in objects]
+    reads: list[Callable[[], bytes]] = [partial(image_bytes, root, name, most) for name in objects]
     rows: list[dict[str, Any]] = []
     for signature, name, one in zip(signatures, objects, embedded(reads, model, limits), strict=True):
         row: dict[str, Any] = {"image_signature": signature, "object": name}

@@ -1,4 +1,4 @@
-"""What a folder or a tar of pictures holds: each file to be read, or the reason why it cannot be.
+"""What a folder or a tar of images holds: each file to be read, or the reason why it cannot be.
 
 Nothing is passed over without a count: what is hidden is counted, what is no file (a device, a link that leads nowhere)
 stands among the files with its reason. Names are bytes to a system, and need not be UTF-8: strings here hold such bytes

@@ -1,6 +1,6 @@
 """An ONNX model as a function from pictures to vectors: the one place that touches onnxruntime.
 
-In: a file, settings. Out: float32 values a picture, and what is stored of them: float16 of length one, or why not.
+In: a file, settings. Out: float32 values an image, and what is stored of them: float16 of length one, or why not.
 onnxruntime is imported inside functions: it is an extra (`pip install 'pinlake[onnx]'`).
 
 The GPU path is untested: the machines this was written on have none. It differs in the provider alone.
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROBES = 2
-"""Pictures of noise that a model is tried on before any work is begun."""
+"""Images of noise that a model is tried on before any work is begun."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Model:
         """Return the model's values for pictures [n, height, width, 3] of red, green, blue: [n, dim].
 
         Raises:
-            ConfigError: the model fails, or returns something else than a row a picture.
+            ConfigError: the model fails, or returns something else than a row an image.
         """
         step = self._together or self.wish.batch
         parts = [self._run(pictures[start : start + step]) for start in range(0, len(pictures), step)]
@@ -99,7 +99,7 @@ class Model:
         faults = [fault for fault in stored(found)[1] if fault]
         if faults:
             raise ConfigError(
-                f"Model {self.shown} must make a vector with a direction of a picture of noise, got {faults[0]}: check "
+                f"Model {self.shown} must make a vector with a direction of an image of noise, got {faults[0]}: check "
                 f"mean {self.recipe.mean} and std {self.recipe.std}, and how it was exported."
             )
         return int(found.shape[1])

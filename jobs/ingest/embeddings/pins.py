@@ -1,4 +1,4 @@
-"""Pins get the vectors of the pictures they carry: silver.pin_embeddings from silver.image_embeddings."""
+"""Pins get the vectors of the images they carry: silver.pin_embeddings from silver.image_embeddings."""
 
 from datetime import UTC, datetime
 
@@ -16,10 +16,10 @@ _FILE = 1_000_000
 
 
 def add_pins(work: ActionContext, version: str) -> int:
-    """Add a row for each live pin whose newest vector of the model is not its picture's; return how many.
+    """Add a row for each live pin whose newest vector of the model is not its image's; return how many.
 
-    So a pin whose picture was replaced gets another row, and one that has its row gets none: what was killed half-way
-    goes on. A row holds from the pin's last change on, as its picture does. Beside another model's rows, it holds from
+    So a pin whose image was replaced gets another row, and one that has its row gets none: what was killed half-way
+    goes on. A row holds from the pin's last change on, as its image does. Beside another model's rows, it holds from
     this model's first run on: cuts before it go by one model, as they did. Where the pin has a newer row: from now on.
 
     Args:

@@ -41,7 +41,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture becomes a part of a model's input."""
+    """How an image becomes a part of a model's input."""
 
     frame: Frame
     mean: Triple

@@ -1,4 +1,4 @@
-"""The pictures of a tar, read twice: its heads first, for a link may stand before the file it leads to.
+"""The images of a tar, read twice: its heads first, for a link may stand before the file it leads to.
 
 A link has the vector of the file it leads to, and comes behind all files.
 """

@@ -1,1 +1,1 @@
-"""Pictures to numbers: hash, colours, style. The bytes stay where they are."""
+"""Images to numbers: hash, colours, style. The bytes stay where they are."""

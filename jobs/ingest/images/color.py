@@ -10,7 +10,7 @@ _DEEP = ("I", "F")
 
 
 def on_white(image: Any, depth: int = 8) -> Any:
-    """Return a loaded picture of Pillow's as RGB.
+    """Return a loaded image of Pillow's as RGB.
 
     Args:
         image: of any mode.

@@ -1,7 +1,7 @@
-"""From a picture file's bytes to small arrays, in bounded memory; the only user of Pillow besides the world.
+"""From an image file's bytes to small arrays, in bounded memory; the only user of Pillow besides the world.
 
-A file is not trusted: its size in pixels is read before its pixels are, formats are those named here, and a picture
-that ends early is no picture.
+A file is not trusted: its size in pixels is read before its pixels are, formats are those named here, and an image
+that ends early is no image.
 """
 
 import io
@@ -24,8 +24,8 @@ GRAY, COLOUR = 32, 32
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is kept of a picture for its numbers."""
+class DecodedImage:
+    """What is kept of an image for its numbers."""
 
     width: int
     height: int
@@ -36,7 +36,7 @@ class Picture:
 
 
 class Unusable(Exception):
-    """A file that is no picture we can use; `reason` is its class."""
+    """A file that is no image we can use; `reason` is its class."""
 
     def __init__(self, reason: str, detail: str) -> None:
         """Say why."""
@@ -46,7 +46,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """The shape that a model wants pictures in."""
+    """The shape that a model wants images in."""
 
     height: int
     width: int
@@ -56,8 +56,8 @@ class Frame:
     """Or bicubic; both weigh every pixel that goes into one."""
 
 
-def decode(raw: bytes, most_pixels: int) -> Picture:
-    """Return the picture in `raw`, upright, on white where it is transparent; of a moving one the first frame.
+def decode(raw: bytes, most_pixels: int) -> DecodedImage:
+    """Return the image in `raw`, upright, on white where it is transparent; of a moving one the first frame.
 
     Raises:
         Unusable: unknown_image, too_many_pixels, truncated_image or bad_image.
@@ -67,11 +67,11 @@ def decode(raw: bytes, most_pixels: int) -> Picture:
     plain = _upright(raw, most_pixels)
     gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
     colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
-    return Picture(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
+    return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
 
 
 def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
-    """Return the picture in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
+    """Return the image in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
     from PIL import Image, ImageOps
 
     plain, size = _upright(raw, most_pixels), (frame.width, frame.height)
@@ -81,7 +81,7 @@ def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
 
 
 def _upright(raw: bytes, most_pixels: int) -> Any:
-    """Return the picture as Pillow's, in red, green, blue."""
+    """Return the image as Pillow's, in red, green, blue."""
     from PIL import Image, UnidentifiedImageError
 
     pixels, turned = bare(raw)

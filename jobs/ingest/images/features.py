@@ -12,14 +12,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.ingest.images.decode import GRAY, Picture
+from jobs.ingest.images.decode import GRAY, DecodedImage
 
 BINS = (16, 4, 4)
 """Hues, saturations and values of the histogram: 256 colours."""
 COLOURS = 3
-"""Most dominant colours of a picture."""
+"""Most dominant colours of an image."""
 _SHARE = 0.08
-"""Share of a picture that a colour must have to be dominant."""
+"""Share of an image that a colour must have to be dominant."""
 _DARK, _LIGHT, _VIVID, _BUSY = 85.0, 180.0, 0.45, 14.0
 """Mean luma, mean luma, mean saturation, mean step of luma between neighbours: where style buckets meet."""
 
@@ -38,14 +38,14 @@ class Features:
     """dark, light, vivid or muted, then plain or busy: light-plain."""
 
 
-def features(pictures: Sequence[Picture]) -> Features:
+def features(pictures: Sequence[DecodedImage]) -> Features:
     """Return the numbers of pictures, in their order."""
-    colour = np.stack([picture.colour for picture in pictures])
+    colour = np.stack([image.colour for image in pictures])
     bins, saturation = _bins(colour)
     shares = np.stack([np.bincount(one, minlength=256) for one in bins]) / bins.shape[1]
     luma = colour.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return Features(
-        phash(np.stack([picture.gray for picture in pictures])),
+        phash(np.stack([image.gray for image in pictures])),
         shares.astype(np.float16),
         [_dominant(*one) for one in zip(colour.reshape(len(pictures), -1, 3), bins, shares, strict=True)],
         _styles(luma, saturation),

@@ -1,9 +1,9 @@
-"""The action that turns pins' pictures into numbers: silver.image_features, a row a picture file.
+"""The action that turns pins' pictures into numbers: silver.image_features, a row an image file.
 
-In: silver.app_pins, which name pictures by their signature; the files, at `ingest.pictures.path` below the sources'
-root. Out: silver.image_features, ops.quarantine. A picture is read once: what has a row is not read again, except
+In: silver.app_pins, which name pictures by their signature; the files, at `ingest.images.path` below the sources'
+root. Out: silver.image_features, ops.quarantine. An image is read once: what has a row is not read again, except
 where its file was missing, which is tried again on a later day. Executors read, decode and measure; the driver learns
-counts. A file that is no picture has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
+counts. A file that is no image has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
 again: quarantine is written first and not twice.
 """
 
@@ -17,15 +17,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.ingest.images.decode import Picture, Unusable, decode
+from jobs.ingest.images.decode import DecodedImage, Unusable, decode
 from jobs.ingest.images.features import features
 from jobs.ingest.images.reading import (
     FAULTS,
     FAULTS_DDL,
     MISSING,
     fault_of,
+    image_bytes,
     object_of,
-    picture_bytes,
     set_aside,
     spread,
     wanted,
@@ -33,10 +33,10 @@ from jobs.ingest.images.reading import (
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
 from jobs.schema.job import ActionContext, ActionResult
-from jobs.settings.ingest import Pictures
+from jobs.settings.ingest import Images
 
 _TOGETHER = 256
-"""Pictures measured at once: some 4 MB of small arrays."""
+"""Images measured at once: some 4 MB of small arrays."""
 _FOUND = pa.schema(
     [
         ("image_signature", pa.string()), ("object", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
@@ -56,7 +56,7 @@ def run(work: ActionContext) -> ActionResult:
     Returns:
         counts: pictures measured, missing, quarantined, and waiting for a later run.
     """
-    settings, root = work.context.settings.ingest.pictures, work.options.get("pictures")
+    settings, root = work.context.settings.ingest.images, work.options.get("images")
     if not root or not work.lake.exists(PINS.name):
         work.progress("no pictures named, or no pins yet: nothing to do")
         return ActionResult()
@@ -74,7 +74,7 @@ def run(work: ActionContext) -> ActionResult:
     return ActionResult(counts["measured"], counts)
 
 
-def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Pictures) -> dict[str, int]:
+def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Images) -> dict[str, int]:
     found = spread(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault
@@ -92,7 +92,7 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Pi
     return {"measured": counts.get(None, 0), "missing": counts.get(MISSING, 0), "quarantined": bad}
 
 
-def _reader(root: str, settings: Pictures) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _reader(root: str, settings: Images) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             names = batch.column(0).to_pylist()
@@ -102,7 +102,7 @@ def _reader(root: str, settings: Pictures) -> Callable[[Iterable[pa.RecordBatch]
     return run
 
 
-def measured(root: str, signatures: list[str], settings: Pictures) -> pa.RecordBatch:
+def measured(root: str, signatures: list[str], settings: Images) -> pa.RecordBatch:
     """Return the rows of some pictures; runs on an executor.
 
     Args:
@@ -110,24 +110,24 @@ def measured(root: str, signatures: list[str], settings: Pictures) -> pa.RecordB
         signatures: the pictures.
         settings: where they lie below the root, and how large they may be.
     """
-    good: list[tuple[dict[str, Any], Picture]] = []
+    good: list[tuple[dict[str, Any], DecodedImage]] = []
     rows: list[dict[str, Any]] = []
     for signature in signatures:
         row: dict[str, Any] = {"image_signature": signature, "object": object_of(settings, signature)}
         raw = b""
         try:
-            raw = picture_bytes(root, row["object"], settings.most_mb << 20)
+            raw = image_bytes(root, row["object"], settings.most_mb << 20)
             good.append((row, decode(raw, settings.most_megapixels * 1_000_000)))
         except Unusable as fault:
             row |= fault_of(fault, raw)
         rows.append(row)
     if good:
-        _add(features([picture for _, picture in good]), good)
+        _add(features([image for _, image in good]), good)
     return pa.RecordBatch.from_pylist(rows, _FOUND)
 
 
-def _add(found: Any, good: list[tuple[dict[str, Any], Picture]]) -> None:
+def _add(found: Any, good: list[tuple[dict[str, Any], DecodedImage]]) -> None:
     hashes = found.phash.view(np.int64)
-    for at, (row, picture) in enumerate(good):
-        row |= {"width": picture.width, "height": picture.height, "phash": int(hashes[at]), "style": found.style[at]}
+    for at, (row, image) in enumerate(good):
+        row |= {"width": image.width, "height": image.height, "phash": int(hashes[at]), "style": found.style[at]}
         row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colours": found.colours[at]}

@@ -1,4 +1,4 @@
-"""A picture file without its metadata, and the one thing in there that pixels need: the orientation.
+"""An image file without its metadata, and the one thing in there that pixels need: the orientation.
 
 Pillow reads text, colour profiles and EXIF while it opens a file, and refuses the file where it dislikes them: text
 above a megabyte, a profile that is none, EXIF with a value of another type. The pixels are whole then, and every
@@ -26,7 +26,7 @@ _TURNED = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 
 
 def bare(raw: bytes) -> tuple[bytes, int]:
-    """Return a picture file without metadata, and its orientation, 1 to 8 as EXIF numbers them."""
+    """Return an image file without metadata, and its orientation, 1 to 8 as EXIF numbers them."""
     if raw.startswith(PNG):
         return _png(raw)
     return _jpeg(raw) if raw.startswith(JPEG) else (raw, 1)

@@ -1,6 +1,6 @@
-"""Which pictures a run has to read, their bytes, and where those go that are none: for whatever is made of pictures.
+"""Which images a run has to read, their bytes, and where those go that are none: for whatever is made of images.
 
-In: silver.app_pins, which name pictures by their signature; the files below the sources' root. A picture that nobody
+In: silver.app_pins, which name images by their signature; the files below the sources' root. An image that nobody
 pins is never opened, and no bucket is listed.
 """
 
@@ -16,27 +16,27 @@ from jobs.ingest.loading.storage import read_head
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
-from jobs.settings.ingest import Pictures
+from jobs.settings.ingest import Images
 
 MISSING = "missing_image"
-SOURCE = "pictures"
+SOURCE = "images"
 FAULTS = [("fault", pa.string()), ("detail", pa.string()), ("raw", pa.binary())]
 FAULTS_DDL = "fault string, detail string, raw binary"
 
 
 def pinned(work: ActionContext) -> DataFrame:
-    """Return the live pins that have a picture."""
+    """Return the live pins that have an image."""
     return work.lake.scan(PINS.name).where(~F.col("_deleted") & (F.length("image_signature") > 0))
 
 
-def wanted(work: ActionContext, known: DataFrame, settings: Pictures) -> DataFrame:
-    """Return image_signature of the pictures of live pins that are not known.
+def wanted(work: ActionContext, known: DataFrame, settings: Images) -> DataFrame:
+    """Return image_signature of the images of live pins that are not known.
 
     Args:
         work: the lake.
-        known: image_signature, fault, at: what was made of pictures; one that was missing is wanted again after
+        known: image_signature, fault, at: what was made of images; one that was missing is wanted again after
             retry_hours.
-        settings: of ingest.pictures.
+        settings: of ingest.images.
     """
     again = F.current_timestamp() - F.make_dt_interval(hours=F.lit(settings.retry_hours))
     known = known.where(F.col("fault").isNull() | (F.col("fault") != MISSING) | (F.col("at") > again))
@@ -44,18 +44,18 @@ def wanted(work: ActionContext, known: DataFrame, settings: Pictures) -> DataFra
 
 
 def spread(work: ActionContext, signatures: DataFrame) -> DataFrame:
-    """Return the signatures in several tasks a core: how long pictures take differs."""
+    """Return the signatures in several tasks a core: how long images take differs."""
     tasks = 4 * work.spark.sparkContext.defaultParallelism
     return signatures.repartition(tasks, "image_signature").select("image_signature")
 
 
-def object_of(settings: Pictures, signature: str) -> str:
-    """Return the path of a picture below the sources' root."""
+def object_of(settings: Images, signature: str) -> str:
+    """Return the path of an image below the sources' root."""
     return settings.path.format(signature=signature, start=signature[:2])
 
 
-def picture_bytes(root: str, name: str, most: int) -> bytes:
-    """Return a picture file's bytes.
+def image_bytes(root: str, name: str, most: int) -> bytes:
+    """Return an image file's bytes.
 
     Raises:
         Unusable: missing_image, unreadable_file or file_too_large.
@@ -72,7 +72,7 @@ def picture_bytes(root: str, name: str, most: int) -> bytes:
 
 
 def fault_of(fault: Unusable, raw: bytes) -> dict[str, Any]:
-    """Return what is told of a picture that cannot be used."""
+    """Return what is told of an image that cannot be used."""
     return {"fault": fault.reason, "detail": str(fault), "raw": raw[:KEEP] or None}
 
 

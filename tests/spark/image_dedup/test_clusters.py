@@ -1,4 +1,4 @@
-"""gold.image_clusters: pictures of the same thing together, worked out by hand."""
+"""gold.image_clusters: images of the same thing together, worked out by hand."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ EAST, NEARLY, NORTH = [1.0, 0.0], [0.97, 0.2431], [0.0, 1.0]
 
 
 def tables(spark, ctx, pins, hashes, vectors, near=(), before=()):
-    """`pins`: pin -> picture; `hashes`: picture -> hash; `vectors`: pin -> embedding; `before`: pin -> cluster."""
+    """`pins`: pin -> image; `hashes`: image -> hash; `vectors`: pin -> embedding; `before`: pin -> cluster."""
     stats = [{"pin_id": pin, "image_signature": name, "saves": pin} for pin, name in pins.items()]
     features = [{"image_signature": name, "phash": np.uint64(h).astype(np.int64).item()} for name, h in hashes.items()]
-    known = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in dict(before).items()]
+    known = [{"image_signature": f"s{pin}", "image_id": pin, "cluster_id": c} for pin, c in dict(before).items()]
     embedded = [{"pin_id": pin, "embedding": vector} for pin, vector in vectors.items()]
     inputs = {
         "gold.pin_stats": build(spark, "gold.pin_stats", stats),
@@ -35,7 +35,7 @@ def tables(spark, ctx, pins, hashes, vectors, near=(), before=()):
 
 
 def found(frame):
-    return {row["image_signature"]: (row["picture_id"], row["cluster_id"], row["pins"], row["saves"]) for row in
+    return {row["image_signature"]: (row["image_id"], row["cluster_id"], row["pins"], row["saves"]) for row in
             frame.collect()}  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_pins_as_good_as_equal_are_together_whatever_their_hashes_say(spark, ctx
     assert {name: row[1] for name, row in got.items()} == {"a": 1, "b": 1, "c": 3}, "c was not measured, and has a row"
 
 
-def test_a_cluster_keeps_its_id_when_its_first_picture_goes(spark, ctx):
+def test_a_cluster_keeps_its_id_when_its_first_image_goes(spark, ctx):
     pins = {12: "s12", 13: "s13", 14: "s14"}
     vectors = dict.fromkeys(pins, EAST)
     inputs = tables(spark, ctx, pins, {"s12": 1, "s13": 3, "s14": 1 << 50}, vectors, before={11: 11, 12: 11, 14: 14})
@@ -65,14 +65,14 @@ def test_a_cluster_keeps_its_id_when_its_first_picture_goes(spark, ctx):
     }  # fmt: skip
 
 
-def test_no_pictures_no_clusters(spark, ctx):
+def test_no_images_no_clusters(spark, ctx):
     assert image_clusters(tables(spark, ctx, {}, {}, {}), ctx).count() == 0
 
 
 def test_yesterdays_ids_come_before_those_of_a_horizon_ago(spark, ctx):
     pins = {12: "s12", 13: "s13"}
     inputs = tables(spark, ctx, pins, {"s12": 1, "s13": 3}, dict.fromkeys(pins, EAST), before={12: 11})
-    row = {"image_signature": "s12", "picture_id": 12, "cluster_id": 9}
+    row = {"image_signature": "s12", "image_id": 12, "cluster_id": 9}
     inputs["gold.image_clusters@yesterday"] = build(spark, "gold.image_clusters", [row])
     assert {row[1] for row in found(image_clusters(inputs, ctx)).values()} == {9}
 
@@ -94,7 +94,7 @@ def test_a_day_later_only_new_hashes_are_compared_and_all_pairs_are_there(spark,
 
     monkeypatch.setattr("jobs.image_dedup.hash_pairs.hash_pairs", never)
     assert pairs(near_hashes(now, ctx)) == anew
-    assert (0, 7, 3, 6) in anew, "a picture that was measured late"
+    assert (0, 7, 3, 6) in anew, "an image that was measured late"
     assert not any(3 in row[:2] for row in anew), "a hash that is gone"
 
 

@@ -1,4 +1,4 @@
-"""Pins' pictures embedded by executors: once for each picture and model, with pins given the vectors they carry."""
+"""Pins' pictures embedded by executors: once for each image and model, with pins given the vectors they carry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -65,7 +65,7 @@ def embed(work, sources, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(body)
         settings = Settings.model_validate({"ingest": {"embeddings": wish}})
-        options = {"pictures": str(sources), "model": str(path), "work": str(tmp_path / "work")}
+        options = {"images": str(sources), "model": str(path), "work": str(tmp_path / "work")}
         more = {"judge": judge} if judge else {}
         return embeddings.run(work(settings=settings, **more, **options))
 
@@ -83,7 +83,7 @@ def pins(lake):
     return found
 
 
-def test_each_picture_is_embedded_once_and_each_pin_gets_its_pictures_vector(lake, embed):
+def test_each_image_is_embedded_once_and_each_pin_gets_its_images_vector(lake, embed):
     done = embed(shares())
     assert done.counts == {
         "embedded": 2, "missing": 1, "quarantined": 2, "on_gpu": 0, "pins": 3, "waiting": 0
@@ -95,7 +95,7 @@ def test_each_picture_is_embedded_once_and_each_pin_gets_its_pictures_vector(lak
     assert sorted(found) == [1, 2, 6]
     np.testing.assert_allclose(found[1][0][1], [1, 0, 0], atol=1e-3)
     np.testing.assert_allclose(found[2][0][1], [0, 1, 0], atol=1e-3)
-    assert {one[0][0] for one in found.values()} == {CHANGED}, "known as soon as the pin carried its picture"
+    assert {one[0][0] for one in found.values()} == {CHANGED}, "known as soon as the pin carried its image"
     kept = lake.rows(QUARANTINE.name, "source", "object", "reason", "raw")
     assert sorted((row["object"], row["reason"], row["raw"]) for row in kept) == [
         ("images/bb/bb03.jpg", "nan_embedding", FILES[BLACK]), ("images/bc/bc04.jpg", "truncated_image", FILES[BAD])
@@ -105,7 +105,7 @@ def test_each_picture_is_embedded_once_and_each_pin_gets_its_pictures_vector(lak
     assert again.detail == done.detail
 
 
-def test_another_picture_or_another_model_makes_another_row_and_old_cuts_stay(lake, embed, settings):
+def test_another_image_or_another_model_makes_another_row_and_old_cuts_stay(lake, embed, settings):
     first = embed(halves()).detail["model"]
     later = CHANGED + timedelta(days=5)
     put(lake, [(1, GREEN, False), (2, GREEN, False)], later)
@@ -148,7 +148,7 @@ def test_the_surplus_waits(embed):
     assert embed(shares(), most=3).counts["waiting"] == 0
 
 
-def test_what_cannot_be_is_said_before_any_picture_is_read(lake, work, embed, sources):
+def test_what_cannot_be_is_said_before_any_image_is_read(lake, work, embed, sources):
     with pytest.raises(ConfigError, match=r"tiny\.onnx.*--output"):
         embed(unpooled())
     with pytest.raises(ConfigError, match="SHA-256"):
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_said_before_any_picture_is_read(lake, work, embed, so
     assert not lake.exists(IMAGE_EMBEDDINGS.name)
 
 
-def test_a_model_that_makes_no_vector_of_any_picture_keeps_nothing(lake, embed, sources):
+def test_a_model_that_makes_no_vector_of_any_image_keeps_nothing(lake, embed, sources):
     dark = [(100 + n, f"cc{n:02d}", False) for n in range(12)]
     lake.delta(PINS.name).delete()
     put(lake, dark)

@@ -59,10 +59,10 @@ def ids(df):
 def test_nearest_first_equal_cosines_by_id_self_and_private_pins_never(spark, ctx):
     around = {
         30: [1, 0, 0, 0],
-        10: [1, 0, 0, 0],  # the same picture as 30
+        10: [1, 0, 0, 0],  # the same image as 30
         20: [4, 3, 0, 0],  # cosine 0.8, whatever its length
         5: [4, 0, 3, 0],  # as near as 20
-        7: [1, 0, 0, 0],  # the same picture again, but on a secret board
+        7: [1, 0, 0, 0],  # the same image again, but on a secret board
         40: [0, 0, 0, 1],
         50: [0, 0, 0, 0],  # says nothing: has no neighbours and is nobody's
     }

@@ -1,4 +1,4 @@
-"""Pins most like a picture: the likest first, public ones alone, not all of one kind."""
+"""Pins most like an image: the likest first, public ones alone, not all of one kind."""
 
 import numpy as np
 import pytest

@@ -62,7 +62,7 @@ def tables(spark):
         "gold.candidates": build(spark, "gold.candidates", proposed),
         "gold.ranker": build(spark, "gold.ranker", [ranker]),
         "gold.pin_stats": build(spark, "gold.pin_stats", pins),
-        "gold.image_clusters": build(spark, "gold.image_clusters", clusters, picture_id=1),
+        "gold.image_clusters": build(spark, "gold.image_clusters", clusters, image_id=1),
         "gold.user_profile": build(spark, "gold.user_profile", profiles),
         "gold.cf_factors": build(spark, "gold.cf_factors"),
         "gold.interactions": build(spark, "gold.interactions", [{"user_id": 0, "pin_id": 7, "saves": 1}], weight=1.0),

@@ -313,9 +313,9 @@ def test_a_pin_that_little_is_known_of_takes_the_list_of_its_duplicate_first(spa
     pins[9]["category"] = "food"
     pins[8] |= {"image_signature": "s1", "category": None}
     near = [(1, 5, 0.9), (1, 4, 0.8), (1, 2, 0.3), (2, 9, 0.7), (2, 1, 0.3), (7, 9, 0.1), (3, 6, 0.2)]
-    # 1, 2 and 7 show one picture, 8 the very file of 1; 3 and 6 show another
+    # 1, 2 and 7 show one image, 8 the very file of 1; 3 and 6 show another
     of = {1: 1, 2: 1, 7: 1, 3: 3, 6: 3}
-    clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
+    clusters = [{"image_signature": f"s{pin}", "image_id": pin, "cluster_id": c} for pin, c in of.items()]
     pins[3] |= {"visibility": "secret"}
     inputs = tables(spark, pins, near, clusters=clusters)
     got = listed(inputs, context(ctx, related_length=4, neighbours=10, save_rate_weight=0, similar_weight=1))
@@ -355,9 +355,9 @@ def test_of_pins_alike_in_all_else_the_one_that_is_saved_more_often_comes_first(
     assert len({row[1] for row in none}) == 1
 
 
-def test_pictures_of_one_cluster_are_shown_once_and_never_beside_one_of_them(spark, ctx):
+def test_images_of_one_cluster_are_shown_once_and_never_beside_one_of_them(spark, ctx):
     near = [(1, p, 0.9 - p / 100) for p in range(2, 7)]
-    of = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}  # pin 6 carries a picture that was not measured
-    clusters = [{"image_signature": f"s{pin}", "picture_id": pin, "cluster_id": c} for pin, c in of.items()]
+    of = {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}  # pin 6 carries an image that was not measured
+    clusters = [{"image_signature": f"s{pin}", "image_id": pin, "cluster_id": c} for pin, c in of.items()]
     got = listed(tables(spark, {p: {} for p in range(1, 7)}, near, clusters=clusters), context(ctx))
     assert [row[0] for row in shown(got.collect(), 1)] == [3, 5, 6]

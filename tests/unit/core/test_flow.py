@@ -98,7 +98,7 @@ def test_one_job_brings_what_it_reads():
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
 
 
-def test_the_readme_and_its_picture_name_every_stage_and_job():
+def test_the_readme_and_its_image_name_every_stage_and_job():
     text = (ROOT / "README.md").read_text()
     for one in FLOW:
         assert one.name in text, f"README.md lacks {one.name}"

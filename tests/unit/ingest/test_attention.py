@@ -39,6 +39,6 @@ def test_sentences_name_what_they_are_of_and_long_lists_are_cut():
 
 def test_only_what_was_asked_for_has_a_line():
     named = {"ticdc": "s3://cdc", "dumpling": None, "kafka": []}
-    jobs = ("ingest.cdc", "ingest.kafka", "ingest.pictures", "ingest.embeddings")
+    jobs = ("ingest.cdc", "ingest.kafka", "ingest.images", "ingest.embeddings")
     assert [is_asked(job, named) for job in jobs] == [True, False, False, False]
     assert [is_asked(job, {"kafka": ["kafka://b/t"], "model": "m.onnx"}) for job in jobs] == [False, True, False, True]

@@ -1,4 +1,4 @@
-"""`pinlake embed`: pictures of a folder or a tar to a matrix, names beside it, damage set aside."""
+"""`pinlake embed`: images of a folder or a tar to a matrix, names beside it, damage set aside."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from jobs.cli.ingest import source_options
 from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of, require_place
 from jobs.ingest.embeddings.model import Model
-from jobs.settings.ingest import Embeddings, Pictures
+from jobs.settings.ingest import Embeddings, Images
 from tests.smallmodels import halves, shares, two_colours
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +26,7 @@ FILES = {
     "b.jpg": two_colours(GREEN, GREEN, form="JPEG"),
     "black.png": two_colours(BLACK, BLACK),
     "c/d/blue.png": two_colours(BLUE, BLUE),
-    "note.txt": b"no picture",
+    "note.txt": b"no image",
     ".hidden/x.png": two_colours(RED, RED),
 }
 EXPECTED = {"a/red.png": [1, 0, 0], "b.jpg": [0, 1, 0], "c/d/blue.png": [0, 0, 1]}
@@ -59,7 +59,7 @@ def tarred(path, files, mode="w"):
 
 def embed(source, model, out, **limits):
     told = []
-    made = embed_files(source, model, out, Pictures(**limits), 2, lambda done, of: told.append((done, of)))
+    made = embed_files(source, model, out, Images(**limits), 2, lambda done, of: told.append((done, of)))
     return made, told
 
 
@@ -74,7 +74,7 @@ def assert_expected(out):
     assert sorted(path.name for path in out.parent.glob(".*.part")) == []
 
 
-def test_a_folder_becomes_a_matrix_with_names_and_what_is_no_picture_set_aside(folder, model, tmp_path):
+def test_a_folder_becomes_a_matrix_with_names_and_what_is_no_image_set_aside(folder, model, tmp_path):
     out = tmp_path / "v.npy"
     made, told = embed(folder, model, out)
     assert (made.vectors, made.dim, made.quarantined) == (3, 3, {"nan_embedding": 1, "unknown_image": 1})
@@ -155,4 +155,4 @@ def test_ingest_is_told_where_the_model_lies_only_if_one_is_named(tmp_path, monk
         found.append(source_options())
     assert "model" not in found[0]
     assert found[1]["model"] == str(ROOT / "models/m.onnx")
-    assert found[1]["pictures"] == str(tmp_path)
+    assert found[1]["images"] == str(tmp_path)

@@ -15,7 +15,7 @@ from jobs.ingest.embeddings.alike import warning_of
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
-from jobs.settings.ingest import Embeddings, Pictures
+from jobs.settings.ingest import Embeddings, Images
 from tests.smallmodels import halves, shares, two_colours
 
 RED, GREEN = two_colours((255, 0, 0), (255, 0, 0)), two_colours((0, 255, 0), (0, 255, 0))
@@ -33,7 +33,7 @@ def embedded(source, model):
     """Return what was done, {name: red or green}, {name: reason}."""
     out = source.parent / "v.npy"
     told = []
-    made = embed_files(source, model, out, Pictures(), 2, lambda done, of: told.append((done, of)))
+    made = embed_files(source, model, out, Images(), 2, lambda done, of: told.append((done, of)))
     names, vectors = pq.read_table(names_of(out)).to_pylist(), np.load(out)
     assert [row["row"] for row in names] == list(range(len(vectors))) == list(range(made.vectors))
     found = {row["name"]: next(k for k, v in NAMED.items() if vectors[row["row"]] @ v > 0.9) for row in names}
@@ -90,7 +90,7 @@ def test_links_of_a_tar_have_the_vector_of_what_they_lead_to(tmp_path, model, mo
         ("early.png", (SYM, "d/red.png")), ("d", (tarfile.DIRTYPE, "")), ("d/red.png", RED), ("./green.png", GREEN),
         ("./d/hard.png", (HARD, "./d/red.png")), ("d/up.png", (SYM, "../green.png")), ("chain.png", (SYM, "d/up.png")),
         ("f", (SYM, "d")), ("through.png", (SYM, "f/red.png")), ("dotted.png", (SYM, ".store/x")), (".store/x", GREEN),
-        (".store/y", b"no picture"), ("gone.png", (SYM, "nowhere")), ("round.png", (SYM, "round.png")),
+        (".store/y", b"no image"), ("gone.png", (SYM, "nowhere")), ("round.png", (SYM, "round.png")),
         ("abs.png", (SYM, "/etc/passwd")), ("out.png", (SYM, "../x.png")), ("lost.png", (HARD, "nowhere")),
         ("dev", (tarfile.CHRTYPE, "")), ("pipe", (tarfile.FIFOTYPE, "")), ("note.txt", b"hello"),
         ("bad.png", (HARD, "note.txt")),
@@ -132,7 +132,7 @@ def test_a_folder_an_output_and_a_model_of_such_names_are_fine(tmp_path):
     (photos / "red.png").write_bytes(RED)
     path, out = tmp_path / os.fsdecode(b"m\xe9.onnx"), tmp_path / os.fsdecode(b"v\xe9.npy")
     path.write_bytes(shares())
-    made = embed_files(photos, Model(path, Embeddings()), out, Pictures(), 1, lambda *_: None)
+    made = embed_files(photos, Model(path, Embeddings()), out, Images(), 1, lambda *_: None)
     assert made.vectors == 1
     assert made.model.startswith("m\\xe9@")
     assert np.load(out).shape == (1, 3)
@@ -192,7 +192,7 @@ def test_mean_and_std_of_another_scale_are_refused(wish):
     assert ("divide them by 255" in str(caught.value)) == (max(values) > 2)
 
 
-def test_one_vector_of_different_pictures_is_told(tmp_path):
+def test_one_vector_of_different_images_is_told(tmp_path):
     flat = onnx.load_from_string(shares())
     flat.graph.node[0].input[0] = "zeros"
     flat.graph.node.insert(0, onnx.helper.make_node("Mul", ["x", "none"], ["zeros0"]))
@@ -207,9 +207,9 @@ def test_one_vector_of_different_pictures_is_told(tmp_path):
         for name, body in files.items():
             (photos / name).write_bytes(body)
         opened = Model(tmp_path / "flat.onnx", Embeddings(batch=1))
-        return embed_files(photos, opened, tmp_path / "v.npy", Pictures(), 1, lambda *_: None).warning
+        return embed_files(photos, opened, tmp_path / "v.npy", Images(), 1, lambda *_: None).warning
 
-    assert warned(a=RED, b=RED) == "", "copies of one picture have one vector"
-    assert "All pictures have one vector" in warned(c=GREEN)
+    assert warned(a=RED, b=RED) == "", "copies of one image have one vector"
+    assert "All images have one vector" in warned(c=GREEN)
     assert warning_of(np.eye(3)) == ""
     assert warning_of(np.ones((3, 4)) / 2) != ""

@@ -1,4 +1,4 @@
-"""Pictures to vectors by small models whose answers are known; what is no such model says what is wrong with it."""
+"""Images to vectors by small models whose answers are known; what is no such model says what is wrong with it."""
 
 import io
 
@@ -11,7 +11,7 @@ from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings import model as models
 from jobs.ingest.embeddings.images import embedded
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.settings.ingest import Embeddings, Pictures
+from jobs.settings.ingest import Embeddings, Images
 from tests.smallmodels import (
     SIDE,
     halves,
@@ -37,7 +37,7 @@ def opened(tmp_path):
 
 
 def one(model, raw):
-    (found,) = embedded([lambda: raw], model, Pictures())
+    (found,) = embedded([lambda: raw], model, Images())
     return found
 
 
@@ -63,7 +63,7 @@ def test_a_vector_is_what_the_model_says_at_length_one(opened):
 )
 def test_inputs_of_every_kind_give_the_same(opened, body, wish):
     pictures = [two_colours(RED, BLUE), two_colours(BLUE, RED), two_colours(ORANGE, ORANGE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(body, **wish), Pictures())
+    found = embedded([lambda raw=raw: raw for raw in pictures], opened(body, **wish), Images())
     assert len(found) == 3
     np.testing.assert_allclose(found[0].vector, unit(1, 0, 0, 0, 0, 1), atol=2e-3)
     np.testing.assert_allclose(found[1].vector, unit(0, 0, 1, 1, 0, 0), atol=2e-3)
@@ -93,7 +93,7 @@ def test_settings_win_over_metadata_and_metadata_over_nothing(opened, told, wish
     np.testing.assert_allclose(raw[0], values * 2, atol=1e-5)
 
 
-def test_a_wide_picture_is_cropped_or_stretched(opened):
+def test_a_wide_image_is_cropped_or_stretched(opened):
     sides = Image.new("RGB", (40, 10), RED)
     sides.paste(BLUE, (15, 0, 25, 10))
     body = io.BytesIO()
@@ -122,9 +122,9 @@ def test_rows_without_a_direction_have_a_fault():
     assert not vectors[[1, 2, 3]].any()
 
 
-def test_a_picture_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
+def test_a_image_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
     pictures = [two_colours(RED, RED), two_colours((0, 0, 0), (0, 0, 0)), b"<html>", two_colours(BLUE, BLUE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(shares()), Pictures())
+    found = embedded([lambda raw=raw: raw for raw in pictures], opened(shares()), Images())
     assert [one.fault and one.fault.reason for one in found] == [None, "nan_embedding", "unknown_image", None]
     assert [one.raw for one in found] == [b"", pictures[1], b"<html>", b""]
     np.testing.assert_allclose(found[3].vector, [0, 0, 1], atol=1e-3)
@@ -151,7 +151,7 @@ def test_a_picture_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
         (halves(), {"std": (1e-44, 1, 1)}, ["noise", "nan_embedding"]),
     ],
 )
-def test_what_is_no_model_of_pictures_says_what_is_wrong(opened, body, wish, words):
+def test_what_is_no_model_of_images_says_what_is_wrong(opened, body, wish, words):
     with pytest.raises(ConfigError) as caught:
         opened(body, **wish)
     assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -12,7 +12,7 @@ from jobs.report.tiles import safe_link
 from jobs.serving.models import Feed, FeedItem, PinCard, Related, RelatedItem
 
 EVIL = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
-JPEG = b"\xff\xd8\xff\xe0 as good as a picture"
+JPEG = b"\xff\xd8\xff\xe0 as good as an image"
 DAY = date(2026, 11, 1)
 
 
@@ -97,7 +97,7 @@ def test_a_saved_pin_whose_card_is_gone_is_not_named(tmp_path):
     assert parsed.text.count("Because you saved “") == 1
 
 
-def test_pictures_are_inside_once_and_only_pictures(tmp_path):
+def test_images_are_inside_once_and_only_images(tmp_path):
     images = tmp_path / "images" / "00"
     images.mkdir(parents=True)
     (images / f"{101:032x}.jpg").write_bytes(JPEG)
@@ -105,7 +105,7 @@ def test_pictures_are_inside_once_and_only_pictures(tmp_path):
     html, parsed = page(tmp_path, Served(), images=tmp_path / "images")
     assert html.count("data:image/jpeg;base64,/9j/") == 1
     assert parsed.text.count("data:image") == 1
-    classes = [value for _, key, value in parsed.attributes if key == "class" and "picture" in value]
+    classes = [value for _, key, value in parsed.attributes if key == "class" and "image" in value]
     assert sum(f"p{101:032x}" in c for c in classes) == 2, "in the feed and as the subject of the related pins"
     assert not any(f"p{102:032x}" in c for c in classes)
 

@@ -49,9 +49,9 @@ def lake(tmp_path_factory):
         ]
         + [{"user_id": USER, "pin_id": 10, "source": "fresh", "rank": 3, "score": 0.1, **by}],
     )
-    pictures = {10: "a", 11: "b", 12: "c", 13: "d", 14: None, 15: "o'e", SAVED: "d"}
+    images = {10: "a", 11: "b", 12: "c", 13: "d", 14: None, 15: "o'e", SAVED: "d"}
     stats = [
-        {"pin_id": pin, "image_signature": pictures.get(pin), "creator_id": USER if pin == OWN else 7,
+        {"pin_id": pin, "image_signature": images.get(pin), "creator_id": USER if pin == OWN else 7,
          "visibility": "secret" if pin == SECRET else "public"}
         for pin in (*RANKED, SAVED, SECRET, HIDDEN, OWN, FAR)
     ]  # fmt: skip
@@ -67,9 +67,9 @@ def lake(tmp_path_factory):
     ("pin", "outcome", "words", "others"),
     [
         (10, "shown", "place 1 of 6 candidates by score, place 1 in the feed, reason save 20", []),
-        (11, "dropped", "rule duplicate_image: same picture as a better pin (pin 10)", [10]),
+        (11, "dropped", "rule duplicate_image: same image as a better pin (pin 10)", [10]),
         (12, "dropped", "rule owner_cap: too many of one creator (pin 10)", [10]),
-        (13, "dropped", "rule saved_image: same picture on a board already (pin 20)", [SAVED]),
+        (13, "dropped", "rule saved_image: same image on a board already (pin 20)", [SAVED]),
         (14, "dropped", "rule blocked: user and creator block each other", []),
         (15, "beaten", "place 6 of 6 candidates by score. Not in the feed: its 1 places", []),
         (SAVED, "not_proposed", "the user has it on a board already", []),

@@ -1,4 +1,4 @@
-"""The flow's picture: lanes carry what jobs made to those that read it, and say nothing else."""
+"""The flow's image: lanes carry what jobs made to those that read it, and say nothing else."""
 
 import pytest
 

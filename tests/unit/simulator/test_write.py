@@ -77,7 +77,7 @@ def test_near_duplicates_look_alike_and_others_do_not():
 
     from jobs.simulator.clock import clock
     from jobs.simulator.entities import make_cast
-    from jobs.simulator.pictures import Painter, _choices
+    from jobs.simulator.images import Painter, _choices
 
     world = World(users=200, pins=1_500)
     pins = make_cast(world, clock(world)).pins

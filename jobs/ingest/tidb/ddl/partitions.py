@@ -1,7 +1,7 @@
 """The partitions of a table through its DDL, and which rows are gone when some are dropped or truncated.
 
-In: CREATE TABLE and ALTER TABLE. Out: a `Layout`, and for a statement that empties partitions a `PartitionDrop`. Followed
-are RANGE and LIST, with COLUMNS or without, on plain columns with literal bounds, where rows tell their partition
+In: CREATE TABLE and ALTER TABLE. Out: a `Layout`, and for a statement that empties partitions a `PartitionDrop`.
+Followed are RANGE and LIST, with COLUMNS or without, on plain columns with literal bounds, where rows tell theirs
 exactly: integers, DATE and DATETIME. For anything else there is no layout, and what empties a partition cannot be
 followed.
 """

@@ -1,4 +1,4 @@
-"""Pictures to numbers: known hashes, colours that can be told by eye, damage by class."""
+"""Images to numbers: known hashes, colours that can be told by eye, damage by class."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from jobs.ingest.images.decode import Unusable, decode
 from jobs.ingest.images.features import features
 
 PIXELS = 10_000_000
-# made by imagehash 4.3.2 (phash, its defaults) from the very same pictures
+# made by imagehash 4.3.2 (phash, its defaults) from the very same images
 KNOWN = {"waves": 0xF8B560CAE64BE24C, "rings": 0xAFBB547916C038C5, "ramp": 0x825FA942A8572C7F,
          "noise": 0xF4B59316A098BF62}  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_hashes_are_those_that_others_compute():
 
 
 @pytest.mark.parametrize("kind", ["waves", "rings"])
-def test_a_picture_saved_again_smaller_or_brighter_has_nearly_the_same_hash(kind):
+def test_a_image_saved_again_smaller_or_brighter_has_nearly_the_same_hash(kind):
     one = picture(kind, 400, 300)
     others = [one.resize((160, 120)), Image.fromarray((np.asarray(one) * 0.9).astype(np.uint8))]
     others.append(Image.open(io.BytesIO(stored(one, "JPEG", quality=40))))
@@ -68,7 +68,7 @@ def test_colours_and_style_are_what_one_sees():
     assert (found.histogram[1] > 0).sum() == 1
 
 
-def test_transparent_turned_moving_and_gray_pictures_are_taken_as_people_see_them():
+def test_transparent_turned_moving_and_gray_images_are_taken_as_people_see_them():
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     assert of(clear).colours == [["#ffffff"]]
     upright = picture("ramp")
@@ -109,7 +109,7 @@ WHOLE = stored(picture("waves"), "JPEG")
         (bomb(), "too_many_pixels"),
     ],
 )
-def test_what_is_no_picture_says_which_kind(raw, reason):
+def test_what_is_no_image_says_which_kind(raw, reason):
     with pytest.raises(Unusable) as caught:
         decode(raw, PIXELS)
     assert caught.value.reason == reason

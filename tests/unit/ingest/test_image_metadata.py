@@ -1,4 +1,4 @@
-"""Pictures whose pixels are whole, whatever stands beside them in the file; and samples of more than eight bits."""
+"""Images whose pixels are whole, whatever stands beside them in the file; and samples of more than eight bits."""
 
 import io
 import struct
@@ -125,7 +125,7 @@ def is_turned(raw):
         exif(TURNED, (0x8769, 2, 4, b"abc\0"), (0x8825, 4, 1, b"\xff\xff\0\0")),
     ],
 )
-def test_a_picture_is_turned_upright_whatever_else_its_exif_holds(block):
+def test_a_image_is_turned_upright_whatever_else_its_exif_holds(block):
     assert is_turned(jpeg_with(app(1, b"Exif\0\0" + block)))
     rows = Image.fromarray(np.asarray(Image.open(io.BytesIO(jpeg_with()))))
     assert is_turned(saved(rows, "PNG", exif=b"Exif\0\0" + block))

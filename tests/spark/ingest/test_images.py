@@ -30,7 +30,7 @@ def drawn(shift=0):
 
 @pytest.fixture
 def pins(lake, tmp_path):
-    """Five pins, two of one picture, one deleted; files for three pictures, one of them cut short."""
+    """Five pins, two of one image, one deleted; files for three pictures, one of them cut short."""
     told = [(1, GOOD, False), (2, SAME, False), (3, BAD, False), (4, GONE, False), (5, GOOD, False), (6, "ee", True)]
     rows = [{"id": pin, "image_signature": name} for pin, name, _ in told]
     dead = F.col("id").isin([pin for pin, _, gone in told if gone])
@@ -46,7 +46,7 @@ def rows(lake):
     return {row["image_signature"]: row for row in lake.scan(IMAGE_FEATURES.name).collect()}
 
 
-def test_each_picture_is_measured_once_and_what_is_none_is_set_aside(lake, work, pins):
+def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, pins):
     done = pictures.run(work(pictures=str(pins)))
     assert done.counts == {"measured": 2, "missing": 1, "quarantined": 1, "waiting": 0}
     found = rows(lake)
@@ -59,14 +59,14 @@ def test_each_picture_is_measured_once_and_what_is_none_is_set_aside(lake, work,
     assert shares.sum() == pytest.approx(1, abs=0.01)
     (bad,) = lake.rows(QUARANTINE.name, "source", "table", "object", "reason", "raw")
     assert bad == {
-        "source": "pictures", "table": "app.pins", "object": "images/bc/bc03.jpg", "reason": "truncated_image",
+        "source": "images", "table": "app.pins", "object": "images/bc/bc03.jpg", "reason": "truncated_image",
         "raw": drawn()[:900],
     }  # fmt: skip
     assert pictures.run(work(pictures=str(pins))).counts == dict.fromkeys(done.counts, 0)
 
 
-def test_a_missing_picture_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
-    few = Settings.model_validate({"ingest": {"pictures": {"most": 3}}})
+def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
+    few = Settings.model_validate({"ingest": {"images": {"most": 3}}})
     first = pictures.run(work(settings=few, pictures=str(pins))).counts
     assert first["waiting"] == 1
     second = pictures.run(work(settings=few, pictures=str(pins))).counts
@@ -98,5 +98,5 @@ def test_killed_after_the_quarantine_nothing_is_set_aside_twice(lake, work, pins
     assert len(rows(lake)) == 4
 
 
-def test_without_pictures_there_is_nothing_to_do(lake, work):
+def test_without_images_there_is_nothing_to_do(lake, work):
     assert pictures.run(work()).counts == {}

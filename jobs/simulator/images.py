@@ -1,6 +1,6 @@
-"""Draws a picture for each pin: ground by colour, texture by style, motif by topic. The only user of PIL.
+"""Draws an image for each pin: ground by colour, texture by style, motif by topic. The only user of PIL.
 
-A picture is drawn at twice its size and halved, which smooths its edges. Two pins of one topic share the motif and
+An image is drawn at twice its size and halved, which smooths its edges. Two pins of one topic share the motif and
 differ in number, size, place and shade; a near-duplicate repeats its original's choices with a slight shift.
 """
 
@@ -24,21 +24,21 @@ Color = tuple[int, int, int]
 
 _PALETTE = np.array(list(COLORS.values()), np.float32)
 _CHOICES = 12
-"""Random numbers a picture is made of."""
+"""Random numbers an image is made of."""
 _GROUNDS = 3
 """Directions of the ground's gradient."""
 
 
-def write_pictures(folder: Path, world: World, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
+def write_images(folder: Path, world: World, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
     """Write `<first two digits>/<signature>.jpg` for each image; return how many."""
     own = np.flatnonzero(~pins.same_image)
     painter = Painter(world.image_size)
     for digits in range(256):
         (folder / f"{digits:02x}").mkdir(parents=True, exist_ok=True)
     for low in range(0, len(own), 500):
-        progress("pictures", low, len(own))
+        progress("images", low, len(own))
         _write(folder, painter, pins, own[low : low + 500])
-    progress("pictures", len(own), len(own))
+    progress("images", len(own), len(own))
     return len(own)
 
 
@@ -61,10 +61,10 @@ def _choices(pins: Pins, pin: Array) -> Array:
 
 
 class Painter:
-    """Draws pictures of one size; keeps the grounds, which depend on colour, style and direction alone."""
+    """Draws images of one size; keeps the grounds, which depend on colour, style and direction alone."""
 
     def __init__(self, size: int) -> None:
-        """Prepare for pictures of `size` by `size` pixels."""
+        """Prepare for images of `size` by `size` pixels."""
         self._size = size
         self._grounds: dict[tuple[int, int, int], Any] = {}
 
@@ -73,8 +73,8 @@ class Painter:
         from PIL import ImageDraw
 
         picks = choices.tolist()
-        picture = self._ground(color, style, int(picks[0] * _GROUNDS)).copy()
-        pen = ImageDraw.Draw(picture)
+        image = self._ground(color, style, int(picks[0] * _GROUNDS)).copy()
+        pen = ImageDraw.Draw(image)
         side = 2 * self._size
         base = _PALETTE[color]
         second = _PALETTE[(color + 3 + topic % 5) % len(_PALETTE)]
@@ -83,7 +83,7 @@ class Painter:
         _MOTIFS[topic % len(_MOTIFS)](pen, side, picks[3:], ink, light)
         _accent(pen, side, topic // len(_MOTIFS), picks[8:], light)
         body = BytesIO()
-        picture.reduce(2).save(body, "JPEG", quality=82)
+        image.reduce(2).save(body, "JPEG", quality=82)
         return body.getvalue()
 
     def _ground(self, color: int, style: int, direction: int) -> Any:
