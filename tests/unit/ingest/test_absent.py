@@ -68,7 +68,7 @@ PATH = f"app/t/{V}/CDC00000{{}}.json"
 
 
 @pytest.mark.parametrize(
-    ("numbers", "index", "barrier", "path"),
+    ("numbers", "index", "blocked_from_ts", "path"),
     [
         ({1: [110, 150], 3: [300]}, 3, 150, 2),  # rows of 150 may go on in the second file
         ({1: [110, 150], 2: [], 3: [300]}, 3, 150, 2),
@@ -119,7 +119,7 @@ def test_a_checkpoint_that_is_later_than_the_index_needs_no_second_look(root):
 
 
 @pytest.mark.parametrize(
-    ("stamps", "checkpoint", "barrier"), [([700, 800], C, 700), ([C + 1], C, None), ([700], 699, None)]
+    ("stamps", "checkpoint", "blocked_from_ts"), [([700, 800], C, 700), ([C + 1], C, None), ([700], 699, None)]
 )
 def test_a_file_that_no_index_names_stops_its_table_where_it_holds_changes_of_before(
     root, stamps, checkpoint, blocked_from_ts
