@@ -5,7 +5,7 @@ from jobs.spark import jars
 
 
 def test_every_jar_has_a_digest():
-    names = {f"{name}-{version}.jar" for _, name, version in (*jars.DELTA, *jars.CONNECTOR)}
+    names = {f"{name}-{version}" for _, name, version in (*jars.DELTA, *jars.CONNECTOR)}
     assert names == set(jars.SHA256)
 
 
