@@ -14,25 +14,25 @@ FLOW: tuple[Job, ...] = (
         name="ingest.cdc",
         summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
         function="jobs.ingest.tidb.job:run",
-        sections=("ingest",),
+        config_sections=("ingest",),
     ),
     Job(
         name="ingest.kafka",
         summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
         function="jobs.ingest.kafka.job:run",
-        sections=("ingest",),
+        config_sections=("ingest",),
     ),
     Job(
         name="ingest.images",
         summary="Reads pins' images: hash, colours, style.",
         function="jobs.ingest.images.job:run",
-        sections=("ingest",),
+        config_sections=("ingest",),
     ),
     Job(
         name="ingest.embeddings",
         summary="Computes embeddings of pins' images, where an ONNX model is named.",
         function="jobs.ingest.embeddings.job:run",
-        sections=("ingest",),
+        config_sections=("ingest",),
     ),
     Job(
         name="features.interactions",
@@ -40,7 +40,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.interactions:interactions",
         reads=("silver.app_board_pins", "silver.app_pins", "silver.pin_events"),
         writes="gold.interactions",
-        sections=("features",),
+        config_sections=("features",),
     ),
     Job(
         name="features.pin_stats",
@@ -48,7 +48,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.pins:pin_stats",
         reads=("silver.app_pins", "silver.app_boards", "silver.app_board_pins", "silver.pin_events"),
         writes="gold.pin_stats",
-        sections=("features",),
+        config_sections=("features",),
     ),
     Job(
         name="features.user_profile",
@@ -63,7 +63,7 @@ FLOW: tuple[Job, ...] = (
             "gold.interactions",
         ),
         writes="gold.user_profile",
-        sections=("features",),
+        config_sections=("features",),
     ),
     Job(
         name="visual.ann_index",
@@ -72,7 +72,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         optional_reads=("gold.ann_index@yesterday", "gold.neighbour_recall@yesterday"),
         writes="gold.ann_index",
-        sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="visual.pin_neighbours",
@@ -86,7 +86,7 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_embeddings@yesterday",
         ),
         writes="gold.pin_neighbours",
-        sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="visual.neighbour_recall",
@@ -94,7 +94,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
-        sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="visual.hash_pairs",
@@ -103,7 +103,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
         writes="gold.hash_pairs",
-        sections=("visual",),
+        config_sections=("image_dedup",),
     ),
     Job(
         name="visual.image_clusters",
@@ -119,7 +119,7 @@ FLOW: tuple[Job, ...] = (
         ),
         optional_reads=("gold.image_clusters@yesterday", "gold.image_clusters@horizon"),
         writes="gold.image_clusters",
-        sections=("visual",),
+        config_sections=("image_dedup", "neighbours"),
     ),
     Job(
         name="candidates.cf_factors",
@@ -127,7 +127,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.factors:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
-        sections=("candidates",),
+        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending_pins",
@@ -135,7 +135,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.trending:trending_pins",
         reads=("gold.pin_stats", "silver.pin_events", "silver.app_board_pins", "silver.app_boards"),
         writes="gold.trending",
-        sections=("candidates", "features"),
+        config_sections=("candidates", "features"),
     ),
     Job(
         name="candidates.collaborative",
@@ -144,7 +144,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
         writes="gold.candidates",
         slice="collaborative",
-        sections=("candidates",),
+        config_sections=("candidates",),
     ),
     Job(
         name="candidates.content",
@@ -153,7 +153,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         slice="content",
-        sections=("candidates",),
+        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending",
@@ -162,7 +162,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         slice="trending",
-        sections=("candidates",),
+        config_sections=("candidates",),
     ),
     Job(
         name="candidates.fresh",
@@ -171,7 +171,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
         writes="gold.candidates",
         slice="fresh",
-        sections=("candidates",),
+        config_sections=("candidates",),
     ),
     Job(
         name="ranking.ranker",
@@ -189,7 +189,7 @@ FLOW: tuple[Job, ...] = (
             "gold.cf_factors@horizon",
         ),
         writes="gold.ranker",
-        sections=("ranking",),
+        config_sections=("ranking",),
     ),
     Job(
         name="ranking.ranked",
@@ -209,7 +209,7 @@ FLOW: tuple[Job, ...] = (
             "silver.app_blocks",
         ),
         writes="gold.ranked",
-        sections=("ranking",),
+        config_sections=("ranking",),
     ),
     Job(
         name="ranking.home_feed",
@@ -217,7 +217,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
-        sections=("ranking",),
+        config_sections=("ranking",),
     ),
     Job(
         name="ranking.feed_drops",
@@ -225,7 +225,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
-        sections=("ranking",),
+        config_sections=("ranking",),
     ),
     Job(
         name="ranking.evaluations",
@@ -241,7 +241,7 @@ FLOW: tuple[Job, ...] = (
             "silver.app_board_pins",
         ),
         writes="gold.evaluations",
-        sections=("ranking",),
+        config_sections=("ranking",),
     ),
     Job(
         name="visual.related_pairs",
@@ -257,7 +257,7 @@ FLOW: tuple[Job, ...] = (
             "silver.app_pins",
         ),
         writes="gold.related_pairs",
-        sections=("visual", "features"),
+        config_sections=("related", "neighbours", "features"),
     ),
     Job(
         name="visual.related_pins",
@@ -265,7 +265,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
-        sections=("visual",),
+        config_sections=("related", "image_dedup"),
     ),
     Job(
         name="visual.related_evaluations",
@@ -282,7 +282,7 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_events",
         ),
         writes="gold.related_evaluations",
-        sections=("visual", "ranking"),
+        config_sections=("related", "image_dedup", "ranking"),
     ),
     Job(
         name="publish.generation",
@@ -296,7 +296,7 @@ FLOW: tuple[Job, ...] = (
             "gold.trending",
             "gold.evaluations",
         ),
-        sections=("publish",),
+        config_sections=("publish",),
     ),
 )
 

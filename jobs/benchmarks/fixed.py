@@ -44,7 +44,7 @@ def copying(job: Job) -> Job:
         function=f"{__name__}:copy",
         reads=(str(job.writes),),
         optional_reads=(),
-        sections=(),
+        config_sections=(),
     )
 
 

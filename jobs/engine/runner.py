@@ -87,7 +87,7 @@ class Runner:
         """
         context = Context(self.settings, as_of or NO_AS_OF)
         inputs = self._inputs.pin(job, context.as_of)
-        mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
+        mark = {"config_hash": fingerprint(self.settings, job.config_sections), "code_hash": code_hash()}
         last = self.records.last(job.name, as_of) if as_of else None
         if job.writes and not force and last is not None:
             settled = self._inputs.settled(job, context.as_of, dict(last["inputs"] or {}), inputs)

@@ -46,7 +46,7 @@ JOB = Job(
     "ingest.repair",
     "Takes rows that differ from their source from it.",
     "jobs.reconcile.repair:run",
-    sections=("ingest",),
+    config_sections=("ingest",),
 )
 RECONCILE = "reconcile"
 """Source of such rows in ops.objects, and the beginning of their place."""

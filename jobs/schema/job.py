@@ -97,7 +97,7 @@ class Job:
     """Table written; None for an action."""
     slice: str | None = None
     """Value of the table's slice column that this job fills."""
-    sections: tuple[str, ...] = ()
+    config_sections: tuple[str, ...] = ()
     """Sections of the settings that matter to the result; part of the run's fingerprint."""
 
     @property

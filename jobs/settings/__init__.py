@@ -8,8 +8,8 @@ from jobs.settings.maintenance import Maintenance
 from jobs.settings.platform import Platform
 from jobs.settings.publish import Publish
 from jobs.settings.ranking import Ranking
+from jobs.settings.related import ImageDedup, Neighbours, Related
 from jobs.settings.validation import Validation
-from jobs.settings.visual import Visual
 from jobs.settings.world import World
 
 
@@ -26,8 +26,12 @@ class Settings(Section):
     """Signals and statistics."""
     candidates: Candidates = Candidates()
     """Candidate sources."""
-    visual: Visual = Visual()
-    """Embeddings, neighbours, related pins."""
+    neighbours: Neighbours = Neighbours()
+    """Nearest neighbours of pins."""
+    image_dedup: ImageDedup = ImageDedup()
+    """Clusters of near-duplicate images."""
+    related: Related = Related()
+    """Related pins."""
     ranking: Ranking = Ranking()
     """Feeds."""
     validation: Validation = Validation()

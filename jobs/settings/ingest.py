@@ -65,8 +65,8 @@ class Brokers(Section):
 
     max_offsets: int = Field(1_000_000, ge=1)
     """Messages of a topic that come in by one commit."""
-    lost: Literal["fail", "report"] = "fail"
-    """What to do when brokers have deleted messages that were not read yet: stop, or write them down and go on."""
+    fail_on_data_loss: bool = True
+    """Fail when the brokers deleted messages before they were read; false records the gap in ops.quarantine."""
     timeout: int = Field(30, ge=1)
     """Seconds to wait for the brokers' first answer."""
     properties: dict[str, str] = Field(default_factory=dict)

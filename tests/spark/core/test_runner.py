@@ -46,7 +46,7 @@ JOB = Job(
     function="fake_rise:rise",
     reads=("silver.pin_events",),
     writes="gold.trending",
-    sections=("features",),
+    config_sections=("features",),
 )
 
 

@@ -141,9 +141,9 @@ def test_a_fingerprint_follows_its_sections_only():
         ("rankin.feed_length=3", ["Did you mean ranking?"]),
         ("ranking.fallback_length=3", ["Did you mean publish.fallback_length?"]),
         ("ranking.mmr_pool=10", ["ranking.mmr_pool = 10", "ranking.feed_length = 100"]),
-        ("visual.pool=10", ["visual.pool = 10", "visual.related_length = 30"]),
+        ("related.pool=10", ["related.pool = 10", "related.length = 30"]),
         ("ranking.feed_length=500", ["ranking.feed_length = 500"]),
-        ("candidates.content.neighbours=90", ["visual.neighbours = 50"]),
+        ("candidates.content.neighbours=90", ["neighbours.k = 50"]),
         ("features.trend_days=40", ["features.window_days = 28"]),
     ],
 )
