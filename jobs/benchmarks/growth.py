@@ -90,8 +90,8 @@ class Place:
             "PINLAKE_PLATFORM__LAKE": str(self.folder / "lake"),
             "PINLAKE_PLATFORM__SOURCES": str(self.folder / "world"),
             "PINLAKE_PUBLISH__PATH": str(self.folder / "store"),
-            "PINLAKE_WORLD__IMAGES": "false",
-            "PINLAKE_WORLD__DAYS": str(self.days),
+            "PINLAKE_SIMULATOR__IMAGES": "false",
+            "PINLAKE_SIMULATOR__DAYS": str(self.days),
         }
         told = subprocess.PIPE if "--json" in command else sys.stderr
         line = [sys.executable, "-m", "jobs.cli", *command]

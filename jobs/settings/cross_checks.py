@@ -73,8 +73,9 @@ def _rest(settings: "Settings") -> Iterator[str]:
             f"publish.lease_seconds = {publish.lease_seconds} is below three times publish.timeout_seconds = "
             f"{publish.timeout_seconds:g}: the lease could run out while a server is waited for; raise lease_seconds"
         )
-    if settings.world.stream_days > settings.world.days:
+    simulator = settings.simulator
+    if simulator.stream_days > simulator.days:
         yield (
-            f"world.stream_days = {settings.world.stream_days} is above world.days = {settings.world.days}: the "
+            f"simulator.stream_days = {simulator.stream_days} is above simulator.days = {simulator.days}: the "
             "snapshot would be older than the world; lower stream_days"
         )

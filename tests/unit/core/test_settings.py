@@ -78,9 +78,12 @@ def test_a_secret_in_a_file_or_an_option_is_refused(conf):
 
 
 def test_a_value_that_does_not_parse_is_named(conf, monkeypatch):
-    folder = conf("base/publish.yaml", "keep: 2\n")
-    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP", "[x")
-    with pytest.raises(ConfigError, match=r"PINLAKE_PUBLISH__KEEP: the value of publish[.]keep is not valid YAML"):
+    folder = conf("base/publish.yaml", "keep_generations: 2\n")
+    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP_GENERATIONS", "[x")
+    with pytest.raises(
+        ConfigError,
+        match=r"PINLAKE_PUBLISH__KEEP_GENERATIONS: the value .*keep_generations is not valid YAML",
+    ):
         load(folder)
 
 
