@@ -19,8 +19,8 @@ $(VENV)/.done: requirements.lock pyproject.toml
 		|| { echo "pinlake needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 setup"; exit 4; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 4; }
-	@echo "Installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (2 to 4 minutes, 1.9 GB) …"
-	@$(BIN)/pip install --quiet --no-deps -r requirements.lock
+	@echo "Installing $$(grep -c '^[a-z0-9].*==' requirements.lock) pinned packages into $(VENV) (2 to 4 minutes, 1.9 GB) …"
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -98,9 +98,10 @@ proto: $(VENV)/.done ## Generate the value format's Python from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/serving/format.proto
 
 .PHONY: lock
-lock: ## Resolve requirements.lock anew (needs uv on PATH)
+lock: ## Resolve requirements.lock again, with the hashes of all files (needs uv on PATH)
 	@uv pip compile pyproject.toml --group jobs --group orchestrate --group dev --universal --python-version 3.11 \
-		--no-emit-index-url --no-annotate --no-header | grep -v '^pyspark-client' > requirements.lock
+		--no-emit-index-url --no-annotate --no-header --generate-hashes --quiet --output-file requirements.lock
+	@awk '/^[a-zA-Z0-9]/ { skip = /^pyspark-client==/ } !skip' requirements.lock >requirements.lock.new && mv requirements.lock.new requirements.lock
 
 .PHONY: clean
 clean: ## Remove what runs left behind: lake, world, store. Keeps .venv and the jars

@@ -4,6 +4,7 @@ Delta's two are for every session: passing them by class path saves the resolver
 Spark's Kafka connector are only for sessions that read brokers, and only those load them.
 """
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +30,15 @@ CONNECTOR: tuple[Coordinates, ...] = (
     ("org.apache.kafka", "kafka-clients", "3.9.1"),
     ("org.apache.commons", "commons-pool2", "2.12.1"),
 )
+SHA256 = {
+    "delta-spark_4.1_2.13-4.4.0": "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10",
+    "delta-storage-4.4.0": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+    "spark-sql-kafka-0-10_2.13-4.1.1": "9c1ce986f548e6b1dcb0e2dfe2f253a0bc58f2232a32a0c9c6c674dd25a8570c",
+    "spark-token-provider-kafka-0-10_2.13-4.1.1": "e510adc37b03d01d0a190d0dab472b5538e05eaa77454f7e9477156d7a6820ae",
+    "kafka-clients-3.9.1": "7568b998572d256f0b7bc0afdc1b7a2588b8b08415c62ce314c864a6851ae9d9",
+    "commons-pool2-2.12.1": "5273c8bc8c0dca2211175c0d27efbd7228efae99689aac001a8e1ef8e872e9ef",
+}
+"""Digest of each jar, held against the file when it is fetched and by `make setup`; sessions do not read it again."""
 
 
 def jar_paths(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[Path]:
@@ -49,6 +59,20 @@ def ensure_jars(folder: Path, wanted: tuple[Coordinates, ...] = DELTA) -> list[P
             if not path.exists():
                 _fetch(coordinates, path)
     return paths
+
+
+def verify(path: Path) -> None:
+    """Check a jar against its digest.
+
+    Raises:
+        MissingDependencyError: the file differs from the one that this version was tested with.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != SHA256.get(path.stem):
+        raise MissingDependencyError(
+            f"{path} has the SHA-256 {found}, expected {SHA256.get(path.stem, 'none')}: the file is damaged or another "
+            "one. Remove it and run `make setup` again."
+        )
 
 
 def ensure_connector(folder: Path) -> list[Path]:
@@ -119,6 +143,7 @@ def _fetch(coordinates: Coordinates, path: Path) -> None:
                 f"{path.name} could not be fetched from the Maven repository: {done.stdout[-400:].strip()}. "
                 f"Check the network, or put the file into {path.parent} by hand."
             )
+        verify(fetched)
         fetched.replace(path)
 
 
@@ -127,4 +152,8 @@ if __name__ == "__main__":
 
     place = Path(sys.argv[1] if len(sys.argv) > 1 else ".pinlake/jars")
     for jar in (ensure_connector if "connector" in sys.argv[2:] else ensure_jars)(place):
+        try:
+            verify(jar)
+        except MissingDependencyError as error:
+            sys.exit(str(error))
         sys.stdout.write(f"{jar}\n")
