@@ -66,7 +66,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("features",),
     ),
     Job(
-        name="visual.ann_index",
+        name="neighbours.ann_index",
         summary="Keeps, or trains anew, the index that many pins' neighbours are searched in.",
         function="jobs.neighbours.ann_index:ann_index",
         reads=("gold.pin_stats", "silver.pin_embeddings"),
@@ -75,7 +75,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("neighbours",),
     ),
     Job(
-        name="visual.pin_neighbours",
+        name="neighbours.pin_neighbours",
         summary="Finds each pin's nearest pins in embedding space.",
         function="jobs.neighbours.pin_neighbours:pin_neighbours",
         reads=("gold.pin_stats", "silver.pin_embeddings", "gold.ann_index"),
@@ -89,7 +89,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("neighbours",),
     ),
     Job(
-        name="visual.neighbour_recall",
+        name="neighbours.recall",
         summary="Compares the neighbours of some pins with the true ones.",
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
@@ -97,7 +97,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("neighbours",),
     ),
     Job(
-        name="visual.hash_pairs",
+        name="image_dedup.hash_pairs",
         summary="Finds images with near hashes, comparing those that are new.",
         function="jobs.image_dedup.hash_pairs:near_hashes",
         reads=("gold.pin_stats", "silver.image_features"),
@@ -106,7 +106,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("image_dedup",),
     ),
     Job(
-        name="visual.image_clusters",
+        name="image_dedup.image_clusters",
         summary="Puts near-duplicate images together.",
         function="jobs.image_dedup.image_clusters:image_clusters",
         reads=(
@@ -143,7 +143,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.collaborative:collaborative",
         reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
         writes="gold.candidates",
-        slice="collaborative",
+        sub_partition="collaborative",
         config_sections=("candidates",),
     ),
     Job(
@@ -152,7 +152,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.content:content",
         reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
-        slice="content",
+        sub_partition="content",
         config_sections=("candidates",),
     ),
     Job(
@@ -161,7 +161,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.trending:trending",
         reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
-        slice="trending",
+        sub_partition="trending",
         config_sections=("candidates",),
     ),
     Job(
@@ -170,7 +170,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.fresh:fresh",
         reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
         writes="gold.candidates",
-        slice="fresh",
+        sub_partition="fresh",
         config_sections=("candidates",),
     ),
     Job(
@@ -244,7 +244,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("ranking",),
     ),
     Job(
-        name="visual.related_pairs",
+        name="related.pairs",
         summary="Scales what neighbours, co-saves, sittings, links and factors say of two pins.",
         function="jobs.related.pairs:related_pairs",
         reads=(
@@ -260,7 +260,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("related", "neighbours", "features"),
     ),
     Job(
-        name="visual.related_pins",
+        name="related.pins",
         summary="Blends what the sources say into related pins.",
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
@@ -268,7 +268,7 @@ FLOW: tuple[Job, ...] = (
         config_sections=("related", "image_dedup"),
     ),
     Job(
-        name="visual.related_evaluations",
+        name="related.evaluations",
         summary="Judges the related pins of a horizon ago by what was saved since, each source alone beside them.",
         function="jobs.related.evaluate:related_evaluations",
         reads=(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 
+from jobs.engine.context import Context, Tables
 from jobs.flow import FLOW
-from jobs.schema.job import Context, Job, Tables
+from jobs.schema.job import Job
 
 if TYPE_CHECKING:
     from jobs.engine.runner import Runner
@@ -26,7 +27,7 @@ def fixed_costs(runner: "Runner", as_of: date, rounds: int = 3) -> dict[str, flo
 
     The sources of candidates are left out: each writes a slice of one table, and commits as the others do.
     """
-    jobs = [copying(job) for job in FLOW if job.writes and job.slice is None]
+    jobs = [copying(job) for job in FLOW if job.writes and job.sub_partition is None]
     seconds: dict[str, list[float]] = {job.name: [] for job in jobs}
     for number in range(WARM_UP + rounds):
         for job in jobs:
