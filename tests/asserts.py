@@ -22,6 +22,6 @@ def assert_columns(df: Any, name: str) -> None:
     from jobs.schema.tables import table
 
     known = table(name)
-    added = {"as_of", known.slice}
+    added = {"as_of", known.sub_partition}
     wanted = {column.name for column in known.columns} - added
     assert set(df.columns) == wanted, f"{name}: {sorted(set(df.columns) ^ wanted)}"

@@ -69,7 +69,7 @@ def settings():
 @pytest.fixture
 def ctx(settings):
     """A cut at 2026-11-01."""
-    from jobs.schema.job import Context
+    from jobs.engine.context import Context
 
     return Context(settings, date(2026, 11, 1))
 

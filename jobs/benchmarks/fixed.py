@@ -2,7 +2,7 @@
 
 Each gold table of a small lake is made again by a job that only copies it, in one warm session: what its run takes is
 the fixed cost of any job that writes this table. It replaces an existing partition, the dearer of the two ways to
-commit (docs/adr/0009).
+commit (docs/adr/0045).
 """
 
 from dataclasses import replace
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 
+from jobs.engine.context import Context, Tables
 from jobs.flow import FLOW
-from jobs.schema.job import Context, Job, Tables
+from jobs.schema.job import Job
 
 if TYPE_CHECKING:
     from jobs.engine.runner import Runner
@@ -26,7 +27,7 @@ def fixed_costs(runner: "Runner", as_of: date, rounds: int = 3) -> dict[str, flo
 
     The sources of candidates are left out: each writes a slice of one table, and commits as the others do.
     """
-    jobs = [copying(job) for job in FLOW if job.writes and job.slice is None]
+    jobs = [copying(job) for job in FLOW if job.writes and job.sub_partition is None]
     seconds: dict[str, list[float]] = {job.name: [] for job in jobs}
     for number in range(WARM_UP + rounds):
         for job in jobs:
@@ -44,7 +45,7 @@ def copying(job: Job) -> Job:
         function=f"{__name__}:copy",
         reads=(str(job.writes),),
         optional_reads=(),
-        sections=(),
+        config_sections=(),
     )
 
 

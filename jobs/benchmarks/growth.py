@@ -23,7 +23,7 @@ LIMIT = 1.15
 """Growth above this needs its reason written beside it."""
 REASONS: dict[str, str] = {
     "candidates.collaborative": "an exact search: every user by every pin, up to `candidates.collaborative.index_pins`",
-    "visual.pin_neighbours": "the smaller world's pins are compared each with each; above `visual.max_exact` an "
+    "neighbours.pin_neighbours": "the smaller world's pins are compared each with each; above `visual.max_exact` an "
     "inverted-file index is trained and tuned first",
 }
 """Job -> why it grows faster than its input."""

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.benchmarks.cpu import cpu_seconds
+from jobs.engine.context import ActionContext
 from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb.ddl.evolution import Column as TableColumn
@@ -23,7 +24,6 @@ from jobs.ingest.tidb.silver import ApplyWindow, merge, silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.layout import by_key
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import ActionContext
 
 COLUMNS = (
     SourceColumn("id", "BIGINT", nullable=False),

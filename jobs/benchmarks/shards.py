@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 
 from jobs.benchmarks.cpu import cpu_seconds
 from jobs.benchmarks.knn import DIM, K, clustered
+from jobs.engine.context import ActionContext
 from jobs.knn.inverted import nearest
 from jobs.knn.join import one_blas_thread
 from jobs.knn.sharded.incremental import Yesterday, update_incrementally
@@ -27,7 +28,6 @@ from jobs.knn.sharded.search import search as by_one_index
 from jobs.knn.sharded.train import Cells, trained
 from jobs.lake.scratch import Scratch
 from jobs.lake.vectors import encode, unit
-from jobs.schema.job import ActionContext
 from jobs.settings.visual import Visual
 
 CHANGED = 100

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from jobs.candidates.contract import COLUMNS, Contract
 from jobs.candidates.search import ItemIndex, Proposer
+from jobs.engine.context import Context, Tables
 from jobs.lake.vectors import SINGLE, decode
-from jobs.schema.job import Context, Tables
 
 _OUT = "user_id bigint, pin_id bigint, score float, rank int, evidence_kind string, evidence_id bigint"
 

@@ -1,14 +1,14 @@
 """Source `content`: pins that look like what the user saved lately.
 
 In: gold.user_profile, gold.pin_neighbours, gold.interactions, gold.pin_stats. Out: gold.candidates.
-The neighbours are there already (visual.pin_neighbours): a user costs as many look-ups as seeds, and no search.
+The neighbours are there already (neighbours.pin_neighbours): a user costs as many look-ups as seeds, and no search.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import PIN, Contract
-from jobs.schema.job import Context, Tables
+from jobs.engine.context import Context, Tables
 
 
 def content(tables: Tables, ctx: Context) -> DataFrame:

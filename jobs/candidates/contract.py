@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.schema.job import Tables
+from jobs.engine.context import Tables
 
 PIN = "pin"
 """Evidence is a pin of the user's own."""

@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from jobs.candidates.als import Factors, fit
 from jobs.common.errors import ConfigError
+from jobs.engine.context import Context, Tables
 from jobs.lake.vectors import SINGLE, encode
-from jobs.schema.job import Context, Tables
 
 _SCHEMA = pa.schema([("kind", pa.string()), ("id", pa.int64()), ("factor", pa.binary())])
 

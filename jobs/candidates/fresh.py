@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.candidates.contract import USER, Contract
 from jobs.candidates.shelves import allocate, top_per_category
-from jobs.schema.job import Context, Tables
+from jobs.engine.context import Context, Tables
 
 
 def fresh(tables: Tables, ctx: Context) -> DataFrame:

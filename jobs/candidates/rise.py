@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.candidates.contract import top
-from jobs.schema.job import Context, Tables
+from jobs.engine.context import Context, Tables
 
 PRIOR_SPANS = 1.0
 """Weight of the category's mean in a pin's expectation, in spans: a new pin is expected to do as the mean pin."""

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from jobs.candidates.contract import Contract
 from jobs.candidates.rise import trending_pins
 from jobs.candidates.shelves import allocate, top_per_category
-from jobs.schema.job import Context, Tables
+from jobs.engine.context import Context, Tables
 
 __all__ = ["trending", "trending_pins"]
 

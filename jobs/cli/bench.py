@@ -86,7 +86,7 @@ def searched(on: "Engine") -> tuple[Any, Any]:
     from jobs.flow import job
 
     on.ingest()
-    first, cut = on.runner.cut(None)
+    first, cut = on.runner.resolve_as_of(None)
     on.steps(plan(cut, on.runner.settings.ranking.horizon_days, [job("candidates.collaborative")], first))
     rows = on.runner.lake.read("gold.candidates").where(F.col("rank") <= K).select("user_id", "pin_id", "rank")
     table = rows.toArrow()  # bounded: K rows a user of the data set
@@ -148,7 +148,7 @@ def fixed(as_json: Annotated[bool, typer.Option("--json", help="For a program to
 
     out.quiet = as_json
     with engine() as on:
-        found = fixed_costs(on.runner, on.runner.cut(None)[1])
+        found = fixed_costs(on.runner, on.runner.resolve_as_of(None)[1])
     out.quiet = False
     if as_json:
         print_json(found)

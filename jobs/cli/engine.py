@@ -18,9 +18,9 @@ from jobs.common.redaction import redacted
 from jobs.engine.attention import Attention, attention
 
 if TYPE_CHECKING:
+    from jobs.engine.context import ActionContext
     from jobs.engine.plan import Step
     from jobs.engine.runner import Result, Runner
-    from jobs.schema.job import ActionContext
     from jobs.settings import Settings
 
 
@@ -59,7 +59,7 @@ class Progress:
     def done(self, number: str, name: str, as_of: date | None, result: "Result") -> None:
         """Show what a job came to."""
         day = f"{as_of}" if as_of else " " * 10
-        if result.status == "fresh":
+        if result.status == "up_to_date":
             text = f"[dim]{number} = {name:<26} {day}  nothing changed since its last run[/]"
         else:
             counts = {k: v for k, v in (result.counts or {}).items() if v}
@@ -158,7 +158,7 @@ class Engine:
         """Return what an action gets, without checks: for measurements."""
         from datetime import UTC, datetime
 
-        from jobs.schema.job import ActionContext, Context
+        from jobs.engine.context import ActionContext, Context
 
         lake, today = self.runner.lake, datetime.now(UTC).date()
 
@@ -175,7 +175,7 @@ class Engine:
         from jobs.flow import FLOW
 
         self.ingest()
-        first, cut = self.runner.cut(as_of)
+        first, cut = self.runner.resolve_as_of(as_of)
         jobs = [job for job in FLOW if job.stage != "ingest"]
         self.steps(plan(cut, self.runner.settings.ranking.horizon_days, jobs, first), force)
         return cut

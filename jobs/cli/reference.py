@@ -20,14 +20,16 @@ def reference() -> str:
         "# Reference",
         WRITTEN,
         "## Commands",
-        "Commands lie in `.venv/bin`. `--json` makes output for programs; `--set KEY=VALUE`, `--lake`, `--env` and `--debug` may stand before or "
-        "behind the command. `pinlake COMMAND --help` lists a command's options, `pinlake --help` the exit codes.",
+        "Commands lie in `.venv/bin`. `--json` makes output for programs; `--set KEY=VALUE`, `--lake`, `--env` and "
+        "`--debug` may stand before or behind the command. `pinlake COMMAND --help` lists a command's options, "
+        "`pinlake --help` the exit codes.",
         _table(("command", "what it does"), _commands()),
         "## Jobs",
         "In the order of the flow (`jobs/flow.py`). A job runs when its inputs, its settings or its code have changed.",
         _table(("job", "what it does", "writes"), ((f"`{j.name}`", j.summary, _code(j.writes)) for j in FLOW)),
         "## Tables",
-        "`pinlake tables NAME` explains each column. Silver has a table for every table of the source; those below are read by jobs.",
+        "`pinlake tables NAME` explains each column. Silver has a table for every table of the source; those below are "
+        "read by jobs.",
         _table(("table", "one row is", "what it holds", "made by"), map(_table_row, TABLES.values())),
     )
     return "\n\n".join(parts) + "\n"
@@ -42,9 +44,9 @@ def input_contract() -> str:
     parts = [
         "# Input contract",
         WRITTEN,
-        "What the jobs expect of a source. Further tables and columns are welcome: ingest brings them to silver, and no job reads them. A table or column that "
-        "is missing is reported by `pinlake ingest`, and the jobs that read it are refused by name. How sources must be written (TiCDC, Dumpling, Kafka): "
-        "[ingest](ingest.md).",
+        "What the jobs expect of a source. Further tables and columns are welcome: ingest brings them to silver, and no "
+        "job reads them. `pinlake ingest` reports a table or column that is missing, and the jobs that read it are "
+        "refused by name. How sources must be written (TiCDC, Dumpling, Kafka): [ingest](ingest.md).",
         "## Tables of TiDB",
         *(text for table in states for text in _contract(table)),
         "## Events of Kafka",

@@ -119,7 +119,7 @@ def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
         if chosen.stage == "ingest":
             on.ingest()
         else:
-            on.steps([Step(chosen, on.runner.cut(day)[1])], force)
+            on.steps([Step(chosen, on.runner.resolve_as_of(day)[1])], force)
 
 
 @app.command()

@@ -7,13 +7,14 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from jobs.common.errors import TableError
+from jobs.engine.context import Context
 from jobs.engine.plan import LAGS, Read, reads
 from jobs.engine.run_history import RunHistory
 from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.transaction_log import Commit
 from jobs.schema.columns import DS
-from jobs.schema.job import Context, Job
+from jobs.schema.job import Job
 from jobs.schema.table import AsOf
 from jobs.schema.tables import table
 from jobs.settings import Settings
@@ -25,9 +26,9 @@ _LOOK_BACK = 1000
 class InputResolver:
     """Pins and opens the inputs of jobs on one lake."""
 
-    def __init__(self, lake: Lake, records: RunHistory, settings: Settings) -> None:
+    def __init__(self, lake: Lake, history: RunHistory, settings: Settings) -> None:
         self._lake = lake
-        self._records = records
+        self._history = history
         self._horizon = settings.ranking.horizon_days
         self._keep_bytes = settings.platform.cache_mb << 20
         self._versions: dict[str, int] = {}
@@ -73,23 +74,22 @@ class InputResolver:
                     f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
                     f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
                 )
-            cut = Context(context.settings, read.as_of)
             made = self.made(read)
-            tables[read.key] = read_as_of(self._lake, read.table, cut, version) if made is None else made
+            tables[read.key] = read_as_of(self._lake, read.table, read.as_of, version) if made is None else made
         return tables
 
     def made(self, read: Read) -> DataFrame | None:
         """Return a partition that this session has made whole, None if it has not."""
         from jobs.flow import WRITERS
 
-        slices = [self._made.get((read.table, read.as_of, job.slice)) for job in WRITERS.get(read.table, ())]
-        frames = [frame for frame in slices if frame is not None]
-        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(slices) else None
+        parts = [self._made.get((read.table, read.as_of, job.sub_partition)) for job in WRITERS.get(read.table, ())]
+        frames = [frame for frame in parts if frame is not None]
+        return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(parts) else None
 
     def keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
         """Keep what was committed for later jobs of this session; large results are read from their table."""
         self._versions[str(job.writes)] = commit.version
-        self._made[str(job.writes), as_of, job.slice] = frame if commit.bytes <= self._keep_bytes else None
+        self._made[str(job.writes), as_of, job.sub_partition] = frame if commit.bytes <= self._keep_bytes else None
 
     def forget(self) -> None:
         """Look table versions up anew: call after anything but `keep` tells of has been written."""
@@ -99,7 +99,7 @@ class InputResolver:
         if table(read.table).time is AsOf.PARTITION:
             from jobs.flow import WRITERS
 
-            last = [self._records.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
+            last = [self._history.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
             known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
             return max(known, default=ABSENT)
         if read.table not in self._versions:

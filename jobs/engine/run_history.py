@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from jobs.common.errors import ConfigError
+from jobs.common.tso import instant_of
 from jobs.engine.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
 
@@ -62,4 +63,4 @@ class RunHistory:
 
 def day_of(tso: int) -> date:
     """Return the last day whose 00:00 UTC is not after `tso`."""
-    return datetime.fromtimestamp((tso >> 18) / 1000, UTC).date()
+    return instant_of(tso).date()

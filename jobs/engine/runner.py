@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from jobs.common import logs
 from jobs.common.errors import ConfigError, PinlakeError
 from jobs.common.redaction import redacted
+from jobs.engine.context import ActionContext, ActionResult, Context
 from jobs.engine.input_resolver import InputResolver
 from jobs.engine.peak_memory import PeakMemory
 from jobs.engine.plan import Read
@@ -32,7 +33,7 @@ from jobs.lake.delta import Lake
 from jobs.lake.scratch import Scratch
 from jobs.lake.table_frames import conform
 from jobs.lake.transaction_log import Commit
-from jobs.schema.job import ActionContext, ActionResult, Context, Job
+from jobs.schema.job import Job
 from jobs.schema.tables import table
 from jobs.settings import Settings
 from jobs.settings.load import fingerprint
@@ -49,7 +50,7 @@ class Result:
     """What one run came to."""
 
     status: str
-    """ok, or fresh where nothing had changed since the last good run."""
+    """ok, or up_to_date: nothing has changed since the last good run."""
     rows: int = 0
     seconds: float = 0.0
     counts: Mapping[str, int] | None = None
@@ -74,8 +75,8 @@ class Runner:
         self.validator = validator
         self.options = dict(options or {})
         self.progress = progress
-        self.records = RunHistory(lake)
-        self._inputs = InputResolver(lake, self.records, settings)
+        self.history = RunHistory(lake)
+        self._inputs = InputResolver(lake, self.history, settings)
         self._warnings: dict[str, list[str]] = {}
         """By run: tables are judged side by side."""
 
@@ -87,12 +88,12 @@ class Runner:
         """
         context = Context(self.settings, as_of or NO_AS_OF)
         inputs = self._inputs.pin(job, context.as_of)
-        mark = {"config_hash": fingerprint(self.settings, job.sections), "code_hash": code_hash()}
-        last = self.records.last(job.name, as_of) if as_of else None
+        mark = {"config_hash": fingerprint(self.settings, job.config_sections), "code_hash": code_hash()}
+        last = self.history.last(job.name, as_of) if as_of else None
         if job.writes and not force and last is not None:
             settled = self._inputs.settled(job, context.as_of, dict(last["inputs"] or {}), inputs)
             if _same(last, mark, settled):
-                return Result("fresh", rows=int(last["rows"] or 0))
+                return Result("up_to_date", rows=int(last["rows"] or 0))
         run_id = f"{job.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
         row: dict[str, Any] = {"run_id": run_id, "job": job.name, "as_of": as_of, "inputs": inputs, **mark}
         row |= {"started_at": datetime.now(UTC), "output": job.writes, "status": "failed"}
@@ -143,16 +144,16 @@ class Runner:
         with logs.about(row["run_id"], row["job"], row["as_of"]):
             said = row.get("error") or f"{row.get('rows') or 0} rows, version {row.get('output_version')}"
             log.log(logging.INFO if row["status"] == "ok" else logging.ERROR, "run %s: %s", row["status"], said)
-        self.records.add_run({key: value for key, value in row.items() if key != "detail"})
+        self.history.add_run({key: value for key, value in row.items() if key != "detail"})
         return seconds
 
-    def cut(self, as_of: date | None) -> tuple[date, date]:
+    def resolve_as_of(self, as_of: date | None) -> tuple[date, date]:
         """Return (first, as_of): the earliest cut there is data for, and the one asked for or the latest possible.
 
         Raises:
             ConfigError: the cut lies before the data or after the checkpoint.
         """
-        start, end = self.records.checkpoint()
+        start, end = self.history.checkpoint()
         # the snapshot's rows are committed at `start`, so its own midnight does not see them yet
         latest, first = day_of(end), day_of(start) + timedelta(days=1)
         chosen = as_of or latest
@@ -165,14 +166,14 @@ class Runner:
 
     def _make(self, job: Job, context: Context, run_id: str, scratch: Scratch) -> dict[str, Any]:
         known = table(str(job.writes))
-        made = _function(job)(self._inputs.tables(job, context), replace(context, keep=scratch))
+        made = _function(job)(self._inputs.tables(job, context), replace(context, scratch=scratch))
         partition: dict[str, Any] = {"as_of": context.as_of}
-        if job.slice is not None:
-            partition[str(known.slice)] = job.slice
+        if job.sub_partition is not None:
+            partition[str(known.sub_partition)] = job.sub_partition
         made = made.withColumns({name: F.lit(value) for name, value in partition.items()})
         # measured and written from one computation; cutting the plan here spares planning it again for each
         frame = conform(made, known).localCheckpoint()
-        label = f"{context.as_of}-{job.slice}" if job.slice else str(context.as_of)
+        label = f"{context.as_of}-{job.sub_partition}" if job.sub_partition else str(context.as_of)
         self._check(known.name, frame, run_id, context.as_of, label)
         note = {"run_id": run_id, "job": job.name, "inputs": self._inputs.pin(job, context.as_of)}
         commit = self.lake.replace(known.name, frame, partition, note)
@@ -183,10 +184,10 @@ class Runner:
     def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
         label = job.name if context.as_of == NO_AS_OF else str(context.as_of)
 
-        def judge(suite: str, numbers: Mapping[str, float | None]) -> None:
+        def validate(suite: str, numbers: Mapping[str, float | None]) -> None:
             report = self.validator.check_numbers(suite, numbers, label)
             self._warnings.setdefault(run_id, []).extend(f"{suite}: {check}" for check in report.warnings)
-            self.records.add_checks(run_id, context.as_of, report.rows())
+            self.history.add_checks(run_id, context.as_of, report.rows())
             report.raise_if_critical()
 
         work = ActionContext(
@@ -195,8 +196,8 @@ class Runner:
             context=context,
             run_id=run_id,
             progress=self.progress,
-            judge=judge,
-            judge_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
+            validate=validate,
+            validate_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
             made=lambda name: self._inputs.made(Read(name, name, context.as_of)),
         )
@@ -214,7 +215,7 @@ class Runner:
         report = self.validator.check(name, df, label)
         if report is not None:
             self._warnings.setdefault(run_id, []).extend(f"{name}: {check}" for check in report.warnings)
-            self.records.add_checks(run_id, as_of, report.rows())
+            self.history.add_checks(run_id, as_of, report.rows())
             report.raise_if_critical()
 
 

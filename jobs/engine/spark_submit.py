@@ -64,7 +64,7 @@ def work(what: str, day: date | None) -> dict[str, Any]:
             return {"as_of": None, "tables": maintain(on.runner.lake, on.runner.settings.maintenance)}
         if chosen and chosen.stage == "ingest":
             return _ingest(on, chosen)
-        first, cut = on.runner.cut(day)
+        first, cut = on.runner.resolve_as_of(day)
         made = _one(on, chosen, cut) if chosen else _horizon(on, first, cut)
         return {"as_of": str(cut), "tables": made}
 
@@ -76,7 +76,7 @@ def _one(on: "Engine", job: "Job", cut: date) -> dict[str, Any]:
     if job.writes is None:
         told = {"generation": (result.detail or {}).get("generation"), "rows": result.rows}
         return {"pinlake.generation": told}
-    last = on.runner.records.last(job.name, cut) or {}
+    last = on.runner.history.last(job.name, cut) or {}
     return {job.writes: {"version": last.get("output_version"), "rows": result.rows, "status": result.status}}
 
 
@@ -105,7 +105,7 @@ def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
         rows = lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(name)).count()
         tables[name] = {"version": version, "rows": rows}
     try:
-        newest = str(on.runner.cut(None)[1])
+        newest = str(on.runner.resolve_as_of(None)[1])
     except ConfigError:  # no whole day has been ingested yet
         newest = None
     # what is held is no failure of this task: the tables that are good are made, the DAG's last task fails for it

@@ -8,8 +8,8 @@ was undone. Saves to secret boards count: the row is the user's own signal, and 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.features.signals import decay, exact_sum, recent_events, saves
-from jobs.schema.job import Context, Tables
 from jobs.settings.features import Features
 
 HIDING = ("hide", "report")

@@ -7,9 +7,9 @@ pin. Only saves to public boards count here: what a private board holds must not
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.features.interactions import HIDING
 from jobs.features.signals import days_ago, decay, exact_sum, recent_events, saves, within
-from jobs.schema.job import Context, Tables
 
 _SHOWN = ("impressions", "closeups", "clicks", "hides", "_saved_when_shown")
 _SAVED = ("saves", "recent_saves")

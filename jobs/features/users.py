@@ -7,9 +7,9 @@ gold.interactions. Out: gold.user_profile, one row per live user.
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.features.signals import days_ago, exact_sum, recent_events, saves, within
 from jobs.features.taste import tastes
-from jobs.schema.job import Context, Tables
 
 MOST_CATEGORIES = 10
 

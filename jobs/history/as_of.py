@@ -1,15 +1,17 @@
-"""Reading a table as it was at a cut, so that a feature means the same on the day and in a backfill a year later."""
+"""Reads a table as of a date, so that a feature means the same on the day and in a backfill a year later."""
+
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import TableError
+from jobs.common.tso import as_of_instant, tso_at
 from jobs.history.ledger import require_columns, source_fields, state_at
 from jobs.history.table_lineage import lineage_of
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import struct_of
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import Context
 from jobs.schema.names import quoted
 from jobs.schema.table import AsOf, Table
 from jobs.schema.tables import table
@@ -18,13 +20,13 @@ ABSENT = -1
 """Version of a table, or of a partition, that no run has made."""
 
 
-def read_as_of(lake: Lake, name: str, context: Context, version: int | None = None) -> DataFrame:
-    """Return the rows of table `name` that were there strictly before the cut.
+def read_as_of(lake: Lake, name: str, as_of: date, version: int | None = None) -> DataFrame:
+    """Return the rows of table `name` that were there strictly before 00:00 UTC of `as_of`.
 
     Args:
         lake: where the table is.
         name: registered name.
-        context: holds the cut.
+        as_of: the as-of date.
         version: Delta version to read; newest if None; ABSENT reads as no rows.
 
     Raises:
@@ -36,7 +38,7 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
     version = lake.version(name) if version is None else version
     df = lake.read(name, version)
     if known.time is AsOf.PARTITION:
-        return df.where(F.col("as_of") == F.lit(context.as_of)).drop("as_of")
+        return df.where(F.col("as_of") == F.lit(as_of)).drop("as_of")
     lost = require_columns(df.columns, (c.name for c in known.columns))
     if lost:
         raise TableError(
@@ -44,21 +46,22 @@ def read_as_of(lake: Lake, name: str, context: Context, version: int | None = No
             f"Bring the column back, or change jobs/schema/bronze_silver.py and the jobs that read it."
         )
     if known.time is AsOf.STATE:
-        return _state(lake, df, known, context, version)
+        return _state(lake, df, known, as_of, version)
     if known.time is AsOf.STATIC:
         return df
-    cut = df.where(F.col("ts") < F.lit(context.instant))
+    past = df.where(F.col("ts") < F.lit(as_of_instant(as_of)))
     if known.time is AsOf.LATEST:
-        return _newest(cut, known)
-    return cut
+        return _newest(past, known)
+    return past
 
 
-def _state(lake: Lake, df: DataFrame, known: Table, context: Context, version: int) -> DataFrame:
-    # a truncation after the cut changed no row that is left, and took away others
-    if max(lake.newest_change(known.name, version), lineage_of(df.schema).newest_loss()) < context.tso:
+def _state(lake: Lake, df: DataFrame, known: Table, as_of: date, version: int) -> DataFrame:
+    tso = tso_at(as_of_instant(as_of))
+    # a truncation after that instant changed no row that is left, and took away others
+    if max(lake.newest_change(known.name, version), lineage_of(df.schema).newest_loss()) < tso:
         live = df.where(~F.col("_deleted"))
     else:
-        live = lake.once((known.name, version, context.tso), lambda: _rebuilt(lake, df, known, context.tso))
+        live = lake.once((known.name, version, tso), lambda: _rebuilt(lake, df, known, tso))
     return live.select(*[quoted(field.name) for field in source_fields(df.schema)], "_commit_ts")
 
 

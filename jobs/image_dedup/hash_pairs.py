@@ -7,8 +7,8 @@ at distance 0 of itself, and one per pair of hashes within visual.hash_radius bi
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.image_dedup.join import VALUES, hash_pairs, updated_pairs
-from jobs.schema.job import Context, Tables
 
 
 def near_hashes(tables: Tables, ctx: Context) -> DataFrame:

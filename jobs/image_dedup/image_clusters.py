@@ -14,6 +14,7 @@ where there are many plain ones, so embeddings decide. An image stands for all p
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.image_dedup.clusters import clusters, lasting
 from jobs.image_dedup.clusters import images as clustered
 from jobs.image_dedup.confirm import confirmed
@@ -21,7 +22,6 @@ from jobs.image_dedup.hash_pairs import carried, hashed
 from jobs.image_dedup.join import between, representatives
 from jobs.image_dedup.private_duplicates import private_duplicates
 from jobs.knn.embeddings import model_of
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.knn.embeddings import Model, vectors_of
 from jobs.knn.sharded.run import SearchRequest, search
 from jobs.knn.sharded.train import Cells
@@ -15,7 +16,6 @@ from jobs.knn.tuning import Recall
 from jobs.lake.scratch import InMemory
 from jobs.neighbours.ann_index import cells_of, version_of
 from jobs.neighbours.pin_neighbours import search_plan
-from jobs.schema.job import Context, Tables
 
 MOST = 20
 """Near-duplicates of one hidden pin that are looked for: clusters need a few of them each, not all."""
@@ -44,7 +44,7 @@ def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, mode
     index = tables["gold.ann_index"]
     cells = _one_cell(model.dim) if version_of(index) is None else cells_of(index, model.dim)
     wanted = SearchRequest(asked, model.rows, asking, MOST)
-    found = search(wanted, cells, search_plan(visual), ctx.keep or InMemory())
+    found = search(wanted, cells, search_plan(visual), ctx.scratch or InMemory())
     return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))
 
 

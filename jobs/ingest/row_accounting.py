@@ -9,13 +9,13 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, MissingDependencyError, PinlakeError, TableError
 from jobs.engine.checkpoints import FAILED, GONE, is_gone, lacks_silver
+from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.tidb.silver import ApplyWindow, clear
 from jobs.ingest.tidb.sources import NAMELESS, Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import CHECKPOINTS
 
 

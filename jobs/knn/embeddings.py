@@ -1,6 +1,6 @@
 """Which embeddings may be compared: those of one model and of one length, of pins that everyone may see."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from jobs.common.errors import ConfigError
 from jobs.knn.exact import unusable
 from jobs.lake.vectors import decode
-from jobs.schema.job import Tables
 from jobs.settings.visual import Visual
 
 
@@ -47,7 +46,7 @@ def model_of(embeddings: DataFrame, visual: Visual) -> Model | None:
     return chosen[0]
 
 
-def public_embeddings(tables: Tables, when: str = "") -> DataFrame:
+def public_embeddings(tables: Mapping[str, DataFrame], when: str = "") -> DataFrame:
     """Return the embeddings of public pins, of the cut or of an earlier one (`when`: "@yesterday")."""
     stats = tables[f"gold.pin_stats{when}"]
     public = stats.where(F.col("visibility") == "public").select("pin_id")

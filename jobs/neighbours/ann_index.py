@@ -15,11 +15,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.sharded.train import Cells, trained
 from jobs.knn.tuning import Recall
 from jobs.lake.vectors import SINGLE, decode, encode
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 log = logging.getLogger(__name__)

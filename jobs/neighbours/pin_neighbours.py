@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConfigError
+from jobs.engine.context import Context, Tables
 from jobs.knn.brute_force import SCHEMA, Plan, brute_force_knn
 from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.index import choose
@@ -21,7 +22,6 @@ from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.lake.scratch import InMemory
 from jobs.neighbours.ann_index import cells_of, named, version_of
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 
@@ -56,9 +56,9 @@ def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> Da
     if not version.startswith(named(model, visual)):
         raise ConfigError(
             f"gold.ann_index is an index of {version}, embeddings and settings are {named(model, visual)}: "
-            f"vectors of two models must not be compared. Run `pinlake run visual.ann_index --as-of {ctx.as_of}`."
+            f"vectors of two models must not be compared. Run `pinlake run neighbours.ann_index --as-of {ctx.as_of}`."
         )
-    index, way, keep = cells_of(cells, model.dim), search_plan(visual), ctx.keep or InMemory()
+    index, way, keep = cells_of(cells, model.dim), search_plan(visual), ctx.scratch or InMemory()
     if version_of(tables["gold.ann_index@yesterday"]) == version:
         brought = update_incrementally(vectors, _yesterday(tables, model), index, visual, way, keep)
         if brought is not None:

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import GateRefusedError, StoreError, TableError, ValidationFailedError
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.history.as_of import read_as_of
 from jobs.publish import encode_pairs as rows
 from jobs.publish import gate
@@ -23,7 +24,6 @@ from jobs.publish import generation_log as journal
 from jobs.publish.fallback import fallback_feed
 from jobs.publish.generations import decode_all, prune
 from jobs.publish.load import content_of, load, sample_keys, verify
-from jobs.schema.job import ActionContext, ActionResult
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Pointer
 from jobs.serving.reader import View
@@ -79,7 +79,7 @@ def run(work: ActionContext) -> ActionResult:
 
 def _read(work: ActionContext, name: str, version: int | None) -> DataFrame:
     made = work.made(name)
-    return read_as_of(work.lake, name, work.context, version) if made is None else made
+    return read_as_of(work.lake, name, work.context.as_of, version) if made is None else made
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def _gate(work: ActionContext, store: Store, build: Build, served: Pointer | Non
     measured = gate.measure(build.tables, before, publish.short_feed, publish.churn_depth, build.fallback)
     try:
         # NaN stands for "could not be measured": null to the suite
-        work.judge("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})
+        work.validate("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})
     except ValidationFailedError as error:
         refused = replace(build.manifest, gate=measured.numbers)
         journal.refused(work, store.kind, refused)

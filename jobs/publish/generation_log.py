@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.schema.job import ActionContext
+from jobs.engine.context import ActionContext
 from jobs.serving.manifest import Manifest, day_of
 from jobs.serving.models import Pointer
 

@@ -20,8 +20,8 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from jobs.common.intervals import interval
+from jobs.engine.context import Context, Tables
 from jobs.ranking import metrics
-from jobs.schema.job import Context, Tables
 
 CUTS = (10, 20, 50)
 """List lengths judged."""

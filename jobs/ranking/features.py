@@ -16,8 +16,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, StructField, StructType
 
+from jobs.engine.context import Tables
 from jobs.lake.vectors import HALF, SINGLE, decode
-from jobs.schema.job import Tables
 
 FEATURES = (
     "cf_score",

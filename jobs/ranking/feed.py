@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.schema.job import Context, Tables
+from jobs.engine.context import Context, Tables
 
 LENGTH = "length"
 """Named as the rule of a pin that nothing forbids but that found no place in the feed."""

@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, StructField, StructType
 
+from jobs.engine.context import Context, Tables
 from jobs.ranking import arms
 from jobs.ranking import xgb as boost
 from jobs.ranking.diversify import diversified
 from jobs.ranking.features import FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
 from jobs.ranking.rules import Facts, first_rule, flagged, with_image_cluster
-from jobs.schema.job import Context, Tables
 from jobs.settings.ranking import Ranking
 
 COLUMNS = (

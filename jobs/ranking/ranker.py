@@ -18,10 +18,10 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES, Known, matrix, pair_features
 from jobs.ranking.metrics import auc
-from jobs.schema.job import Context, Tables
 from jobs.settings.ranking import Labels, Ranker
 
 LABEL = "label"

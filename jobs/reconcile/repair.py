@@ -19,6 +19,7 @@ from pyspark.sql.types import StringType, StructType
 
 from jobs.common.errors import SourceError, TableError
 from jobs.engine.checkpoints import newest_checkpoints
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.history.table_lineage import TableLineage, lineage_of
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
@@ -38,7 +39,7 @@ from jobs.reconcile.silver import Silver
 from jobs.reconcile.table import Question, Report
 from jobs.reconcile.texts import Field
 from jobs.schema.bronze_silver import LEDGER
-from jobs.schema.job import ActionContext, ActionResult, Job
+from jobs.schema.job import Job
 from jobs.schema.ops import CHECKPOINTS
 from jobs.settings.ingest import Ingest
 
@@ -46,7 +47,7 @@ JOB = Job(
     "ingest.repair",
     "Takes rows that differ from their source from it.",
     "jobs.reconcile.repair:run",
-    sections=("ingest",),
+    config_sections=("ingest",),
 )
 RECONCILE = "reconcile"
 """Source of such rows in ops.objects, and the beginning of their place."""
@@ -96,7 +97,7 @@ def run(work: ActionContext) -> ActionResult:
     frame = lake.spark.createDataFrame([tuple(row.get(f.name) for f in struct.fields) for row in changes], struct)
     live = typed(frame.where("op = 'I'"), schema)
     _require_same(rows, Silver(source_rows(live, schema), source.key, fields, source.by_number), fields, table.silver)
-    work.judge_table(table.silver, live)
+    work.validate_table(table.silver, live)
     _write(work, changes, frame)
     applied = put(lake, table.silver, silver_names(schema, past["keys"]), typed(frame, schema))
     _note(work, past, len(changes), applied)

@@ -22,13 +22,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.related.backfill import with_popular
 from jobs.related.job import facts
 from jobs.related.labels import logged, next_co_saves
 from jobs.related.lists import best_pairs, chosen, pooled
 from jobs.related.metrics import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
 from jobs.related.sources import SOURCES
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 PLACES = 5

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.related.backfill import filled, loans
 from jobs.related.lists import best_pairs, chosen, pooled
 from jobs.related.sources import configured
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Tables
 from jobs.related.co_occurrence import OPENING
-from jobs.schema.job import Tables
 
 SURFACE = "related_pins"
 

@@ -13,9 +13,9 @@ from datetime import timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context, Tables
 from jobs.related.co_occurrence import co_opened, co_saves, same_link
 from jobs.related.collaborative import saved_by_same
-from jobs.schema.job import Context, Tables
 from jobs.settings.visual import Visual
 
 

@@ -126,7 +126,7 @@ def _docs_page(docs: Path | None, run: JobRun, page: Path) -> str | None:
     suite = run.job.writes or ("generation" if run.job.stage == "publish" else None)
     if docs is None or run.row is None or suite is None or run.row["as_of"] is None:
         return None
-    label = f"{run.row['as_of']}-{run.job.slice}" if run.job.slice else str(run.row["as_of"])
+    label = f"{run.row['as_of']}-{run.job.sub_partition}" if run.job.sub_partition else str(run.row["as_of"])
     results = docs / "validations" / suite.replace(".", "/", 1) / label
     first, last = (f"{at:%Y%m%dT%H%M%S.%f}Z" for at in (_at(run.row), end(run.row)))
     pages = sorted(p for p in results.glob(f"*/measured-{suite}.html") if first <= p.parent.name <= last)

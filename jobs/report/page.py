@@ -121,11 +121,11 @@ def _funnel(tables: Tables, moment: RunSnapshot) -> Funnel | None:
 
 
 def _audit(tables: Tables, moment: RunSnapshot) -> Audit | None:
-    return read_audit(tables, moment.cut, moment.version("visual.neighbour_recall")) if moment.cut else None
+    return read_audit(tables, moment.cut, moment.version("neighbours.recall")) if moment.cut else None
 
 
 def _related(tables: Tables, moment: RunSnapshot) -> Related | None:
-    return read_related(tables, moment.cut, moment.version("visual.related_evaluations")) if moment.cut else None
+    return read_related(tables, moment.cut, moment.version("related.evaluations")) if moment.cut else None
 
 
 def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:

@@ -198,7 +198,7 @@ CANDIDATES = gold(
     RANK,
     EVIDENCE_KIND,
     EVIDENCE_ID,
-    slice_="source",
+    sub_partition="source",
 )
 RANKER = gold(
     "ranker",

@@ -46,7 +46,7 @@ class Table:
     """A source may lack it: jobs then read no rows. Gold and event tables are read so before their first write."""
     source: str | None = None
     """Table of TiDB it is the state of, schema.table."""
-    slice: str | None = None
+    sub_partition: str | None = None
     """A second partition column that one job fills with one value (gold.candidates.source)."""
 
     @property
@@ -69,9 +69,9 @@ class Table:
         return next(c for c in self.columns if c.name == name)
 
 
-def gold(name: str, comment: str, grain: str, keys: str, *columns: Column, slice_: str | None = None) -> Table:
+def gold(name: str, comment: str, grain: str, keys: str, *columns: Column, sub_partition: str | None = None) -> Table:
     """Return a gold table: computed per as-of, partitioned by it."""
-    partition = ("as_of", slice_) if slice_ else ("as_of",)
+    partition = ("as_of", sub_partition) if sub_partition else ("as_of",)
     return Table(
         name=f"gold.{name}",
         comment=comment,
@@ -80,6 +80,6 @@ def gold(name: str, comment: str, grain: str, keys: str, *columns: Column, slice
         columns=(AS_OF, *columns),
         time=AsOf.PARTITION,
         partition=partition,
-        slice=slice_,
+        sub_partition=sub_partition,
         optional=True,
     )

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from jobs.candidates.factors import cf_factors
+from jobs.engine.context import Context
 from jobs.flow import JOBS
-from jobs.schema.job import Context
 from jobs.settings import Settings
 from tests.asserts import assert_columns, assert_no_cross_join
 from tests.builders import build, interactions_of

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.engine.context import Context
 from jobs.flow import FLOW
 from jobs.history.as_of import read_as_of
 from jobs.lake.table_frames import checksum
 from jobs.related.job import related_pins
-from jobs.schema.job import Context
 from jobs.schema.tables import TABLES
 from tests.asserts import CROSS
 
@@ -123,9 +123,9 @@ def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
         match = (aspects[query] * aspects[pin]).sum(axis=1)
         return float(((topic[query] == topic[pin]) * np.exp(0.75 * (0.9 * match + 0.5 * quality[pin]))).mean())
 
-    job = next(job for job in FLOW if job.name == "visual.related_pins")
+    job = next(job for job in FLOW if job.name == "related.pins")
     context = Context(flowed.settings, flowed.cut)
-    tables = {name: read_as_of(flowed.lake, name, context) for name in job.reads}
+    tables = {name: read_as_of(flowed.lake, name, context.as_of) for name in job.reads}
     weights = ("similar_weight", "together_weight", "sitting_weight", "collaborative_weight")
     alone = {}
     for name in weights:

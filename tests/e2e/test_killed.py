@@ -14,7 +14,7 @@ KINDS = {
     "features.interactions": "gold.interactions",
     "candidates.content": "gold.candidates",
     "ranking.ranked": "gold.ranked",
-    "visual.related_pins": "gold.related_pins",
+    "related.pins": "gold.related_pins",
     "ranking.evaluations": "gold.evaluations",
 }
 """A job of each kind -> its table: one that reads events, a slice of a table, the heaviest, a search, a judge."""
@@ -128,12 +128,12 @@ def test_publish_killed_at_any_moment_serves_nothing_or_all(whole, tmp_path):
 def test_of_two_runs_at_once_one_wins_and_the_other_says_so(whole, tmp_path):
     place = Place(tmp_path, whole.world)
     shutil.copytree(whole.lake, place.lake)
-    runs = [place.start("run", "visual.related_pins", "--force", out=subprocess.PIPE) for _ in range(2)]
+    runs = [place.start("run", "related.pins", "--force", out=subprocess.PIPE) for _ in range(2)]
     said = [run.communicate()[0] for run in runs]
     assert sorted(run.returncode for run in runs) in ([0, 8], [0, 0]), said
     if sorted(run.returncode for run in runs) == [0, 8]:
         loser = said[[run.returncode for run in runs].index(8)]
-        assert "visual.related_pins for" in loser
+        assert "related.pins for" in loser
         assert "another process" in loser
     assert place.table("gold.related_pins") == whole.table("gold.related_pins")
 

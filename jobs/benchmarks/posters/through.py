@@ -1,8 +1,8 @@
 """The posters' way through the platform: the very functions of its jobs, on a lake of their own.
 
     files -> ingest.images -> ingest.embeddings, by a model learnt from the posters -> knn_join
-    -> visual.hash_pairs -> visual.image_clusters
-    -> visual.related_pairs -> visual.related_pins: looks and films rated by the same people, near-duplicates out
+    -> image_dedup.hash_pairs -> image_dedup.image_clusters
+    -> related.pairs -> related.pins: looks and films rated by the same people, near-duplicates out
 
 A film is a pin. Whoever rated films has one public board, with those of them that a draw picks.
 """
@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 
 from jobs.benchmarks.posters.data import Given
 from jobs.benchmarks.posters.look import HEIGHT, WIDTH, learn
+from jobs.engine.context import ActionContext, Context
 from jobs.flow import job
 from jobs.history.as_of import read_as_of
 from jobs.ingest.embeddings import job as embeddings
@@ -34,15 +35,14 @@ from jobs.lake.table_frames import nullable, struct_of
 from jobs.lake.vectors import decode
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
 from jobs.schema.images import IMAGE_FEATURES
-from jobs.schema.job import ActionContext, Context
 from jobs.schema.tables import table
 from jobs.settings import Settings
 
 BOARD = 40
 """Films of a person that count as kept together: pairs grow with its square."""
 STEPS = {
-    "clusters": ("visual.hash_pairs", "visual.image_clusters"),
-    "related": ("visual.related_pairs", "visual.related_pins"),
+    "clusters": ("image_dedup.hash_pairs", "image_dedup.image_clusters"),
+    "related": ("related.pairs", "related.pins"),
 }
 """Jobs of the flow that follow when neighbours are there."""
 Rows = NDArray[np.int64]
@@ -93,7 +93,7 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
         done = embeddings.run(work)
     counts = {f"{name}_images": count for name, count in measured.items()} | dict(done.counts)
     tables = {"silver.image_features": work.lake.scan(IMAGE_FEATURES.name), "gold.pin_stats": _stats(work, data)}
-    tables["silver.pin_embeddings"] = read_as_of(work.lake, PIN_EMBEDDINGS.name, work.context)
+    tables["silver.pin_embeddings"] = read_as_of(work.lake, PIN_EMBEDDINGS.name, work.context.as_of)
     with timed(seconds, "neighbours"):
         near = _near(tables["silver.pin_embeddings"], work.context.settings)
     tables["gold.pin_neighbours"] = _as_table(work.spark, near)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.common.errors import ConfigError, SourceError
+from jobs.engine.context import ActionContext
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
 from jobs.ingest.loading.storage import read_raw
-from jobs.schema.job import ActionContext
 from jobs.settings.ingest import Embeddings
 
 

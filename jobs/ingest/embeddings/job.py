@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import ConfigError
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.ingest.embeddings.alike import warning_of
 from jobs.ingest.embeddings.distribute_model import Shipped, local_path, shipped
 from jobs.ingest.embeddings.images import FAULTS as MODEL_FAULTS
@@ -39,7 +40,6 @@ from jobs.ingest.images.reading import (
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_EMBEDDINGS
-from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import Images
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: Shipped)
             set_aside(work, whole)
         _warn_of_one_vector(work, found, sent)
         kept = whole.select(*[column.name for column in IMAGE_EMBEDDINGS.columns])
-        work.judge_table(IMAGE_EMBEDDINGS.name, kept)
+        work.validate_table(IMAGE_EMBEDDINGS.name, kept)
         work.lake.append(IMAGE_EMBEDDINGS.name, kept.coalesce(max(1, sum(counts.values()) // 200_000)))
     finally:
         found.unpersist()

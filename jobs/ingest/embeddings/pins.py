@@ -6,10 +6,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from jobs.engine.context import ActionContext
 from jobs.ingest.images.reading import pinned
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS
 from jobs.schema.images import IMAGE_EMBEDDINGS
-from jobs.schema.job import ActionContext
 
 _FILE = 1_000_000
 """Rows of a day that one task writes."""
@@ -31,7 +31,7 @@ def add_pins(work: ActionContext, version: str) -> int:
     try:
         count = rows.count()
         if count:
-            work.judge_table(PIN_EMBEDDINGS.name, rows)
+            work.validate_table(PIN_EMBEDDINGS.name, rows)
             place = F.pmod(F.col("pin_id"), F.lit(1 + count // _FILE))
             work.lake.append(PIN_EMBEDDINGS.name, rows.repartition("ds", place))
         return count

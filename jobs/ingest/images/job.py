@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.ingest.images.decode import DecodedImage, Unusable, decode
 from jobs.ingest.images.features import features
 from jobs.ingest.images.reading import (
@@ -32,7 +33,6 @@ from jobs.ingest.images.reading import (
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
-from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import Images
 
 _TOGETHER = 256
@@ -85,7 +85,7 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Im
         if bad:
             set_aside(work, rows)
         kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
-        work.judge_table(IMAGE_FEATURES.name, kept)
+        work.validate_table(IMAGE_FEATURES.name, kept)
         work.lake.append(IMAGE_FEATURES.name, kept.coalesce(max(1, sum(counts.values()) // 1_000_000)))
     finally:
         found.unpersist()

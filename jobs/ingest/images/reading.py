@@ -11,10 +11,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import ActionContext
 from jobs.ingest.images.decode import KEEP, Unusable
 from jobs.ingest.loading.storage import read_head
 from jobs.schema.bronze_silver import PINS
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 from jobs.settings.ingest import Images
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import TableError
 from jobs.engine.checkpoints import newest_checkpoints
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.ingest.kafka.archive.events import TOPICS, topic_tables
 from jobs.ingest.kafka.archive.gaps import SHOWN, gaps
 from jobs.ingest.kafka.archive.messages import read_messages
@@ -30,7 +31,6 @@ from jobs.ingest.loading.tolerance import excesses
 from jobs.ingest.row_accounting import TableRunStats, as_failure
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import ActionContext, ActionResult
 from jobs.schema.ops import CHECKPOINTS
 
 INTAKE = BronzeTarget(KAFKA.name, KAFKA_FIELDS, read_messages)

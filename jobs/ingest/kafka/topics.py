@@ -10,13 +10,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from jobs.engine.context import ActionContext
 from jobs.ingest.kafka.archive.dedupe import first_copies
 from jobs.ingest.kafka.archive.events import Parsed, Reach, new_rows, parse, topic_tables
 from jobs.ingest.kafka.broker.address import SCHEME
 from jobs.ingest.loading.replay import forget
 from jobs.ingest.loading.tolerance import Excess, is_excess, tolerance
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 _NO_FAULTS = {"tombstone", "unknown_event_type", "epoch_directory"}
@@ -97,7 +97,7 @@ def _append(work: ActionContext, parsed: Parsed, reach: Reach) -> int:
     try:
         count = rows.count()
         if count:
-            work.judge_table(name, rows)
+            work.validate_table(name, rows)
             # a day is one partition: one task writes it, so that a day has few files
             work.lake.append(name, rows.repartition("ds"))
         return count

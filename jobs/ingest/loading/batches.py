@@ -21,13 +21,13 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import TableError
+from jobs.engine.context import ActionContext
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
 from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema
 from jobs.ingest.loading.tolerance import tolerance
 from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 READER_ERROR = "reader_error"

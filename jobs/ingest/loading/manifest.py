@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.engine.context import ActionContext
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.lake.delta import Lake
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import AWAITED, OBJECTS, QUARANTINE
 
 PLANNED, TAKEN = "planned", "taken"

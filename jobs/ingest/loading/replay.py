@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.engine.context import ActionContext
 from jobs.ingest.loading.manifest import Item
 from jobs.lake.delta import Lake
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 _PLACE = ("source", "object", "row_no", "run_id")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from jobs.engine.context import ActionContext
 from jobs.history.table_lineage import Segment
 from jobs.ingest.loading.manifest import COVERED, Entry, Manifest, note_status
 from jobs.ingest.loading.tolerance import Excess
@@ -20,7 +21,6 @@ from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.numbering import Numbered
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import AWAITED, QUARANTINE
 
 _LONGEST = 1000

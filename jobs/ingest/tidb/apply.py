@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.common.errors import PinlakeError, TableError
+from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import (
     Counts,
@@ -23,7 +24,6 @@ from jobs.ingest.row_accounting import (
 from jobs.ingest.tidb.silver import ApplyWindow, create, merge, outdated
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.schema.job import ActionContext
 
 
 @dataclass

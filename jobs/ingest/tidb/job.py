@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.engine.checkpoints import has_failed, newest_checkpoints
+from jobs.engine.context import ActionContext, ActionResult
 from jobs.ingest.loading.batches import BronzeTarget, load_to_bronze, settle_vanished
 from jobs.ingest.loading.manifest import Manifest, refuse
 from jobs.ingest.loading.replay import reasons_in, replay_of
@@ -48,7 +49,6 @@ from jobs.ingest.tidb.ticdc.sink_listing import SinkListing, read_feed
 from jobs.ingest.tidb.unfit import unfit_values
 from jobs.lake.table_frames import drift
 from jobs.schema.bronze_silver import LEDGER, SILVER
-from jobs.schema.job import ActionContext, ActionResult
 from jobs.settings.ingest import TableRules
 
 _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}

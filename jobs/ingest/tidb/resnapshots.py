@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.common.errors import ConfigError, SourceError
+from jobs.engine.context import ActionContext
 from jobs.ingest.tidb.ddl.ddl import parse_create
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, create_text, read_export
 from jobs.ingest.tidb.tables.versions import Snapshot
 from jobs.lake.delta import Lake
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import SNAPSHOTS
 
 BEGUN, LOADED = "begun", "loaded"

@@ -18,6 +18,7 @@ from pyspark.sql.types import BinaryType, DataType, StructField, StructType
 from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import ConfigError
+from jobs.engine.context import ActionContext
 from jobs.history.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
 from jobs.history.table_lineage import LIFE
 from jobs.ingest.tidb.ddl.evolution import Column
@@ -28,7 +29,6 @@ from jobs.lake.delta import Lake
 from jobs.lake.layout import by_key, extent
 from jobs.schema.bronze_silver import LEDGER, SILVER
 from jobs.schema.columns import COMMIT_TS, DELETED, OP_RANK
-from jobs.schema.job import ActionContext
 from jobs.schema.names import quoted
 from jobs.schema.table import Table
 from jobs.settings.ingest import TableRules
@@ -79,7 +79,7 @@ def merge(work: ActionContext, mark: ApplyWindow) -> int:
     last = newest(changes if anew else _unapplied(changes, mark)).persist(StorageLevel.DISK_ONLY)
     try:
         rows = typed(last, schema)
-        work.judge_table(table.silver, rows.where(~F.col("_deleted")))
+        work.validate_table(table.silver, rows.where(~F.col("_deleted")))
         if create(work, table, schema):
             lake.append(table.silver, by_key(rows, table.silver_key, last.count()))
         elif anew:

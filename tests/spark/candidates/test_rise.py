@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from jobs.candidates.rise import trending_pins
-from jobs.schema.job import Context
+from jobs.engine.context import Context
 from jobs.settings import Settings
 from tests.asserts import assert_columns, assert_no_cross_join
 from tests.builders import build

@@ -9,7 +9,7 @@ from jobs.candidates.factors import cf_factors
 from jobs.candidates.fresh import fresh
 from jobs.candidates.trending import trending
 from jobs.common.errors import ConfigError
-from jobs.schema.job import Context
+from jobs.engine.context import Context
 from jobs.settings import Settings
 from tests.asserts import assert_columns
 from tests.builders import build, interactions_of

@@ -8,12 +8,12 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, TableError
+from jobs.engine.context import Context
 from jobs.history.as_of import read_as_of
 from jobs.history.ledger import newest, state_at
 from jobs.lake.catalog import present
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import checksum, conform
-from jobs.schema.job import Context
 from jobs.schema.tables import table
 
 pytestmark = pytest.mark.spark
@@ -151,10 +151,10 @@ def test_a_missing_or_unknown_column_is_named(spark):
 
 def test_a_table_never_written_is_an_error_or_empty_as_the_registry_says(lake, settings):
     context = Context(settings, date(2026, 10, 1))
-    assert read_as_of(lake, "silver.pin_events", context).count() == 0
-    assert "as_of" not in read_as_of(lake, "gold.home_feed", context).columns
+    assert read_as_of(lake, "silver.pin_events", context.as_of).count() == 0
+    assert "as_of" not in read_as_of(lake, "gold.home_feed", context.as_of).columns
     with pytest.raises(TableError, match=r"silver\.app_users does not exist"):
-        read_as_of(lake, "silver.app_users", context)
+        read_as_of(lake, "silver.app_users", context.as_of)
 
 
 def test_a_source_column_that_went_missing_is_named(spark, lake, settings):
@@ -162,7 +162,7 @@ def test_a_source_column_that_went_missing_is_named(spark, lake, settings):
         [(1, 1, 1, False)], "id bigint, _commit_ts bigint, _op_rank int, _deleted boolean"
     ).write.format("delta").save(lake.path("silver.app_boards"))
     with pytest.raises(TableError, match=r"silver\.app_boards lacks owner_id, name, privacy"):
-        read_as_of(lake, "silver.app_boards", Context(settings, date(2026, 10, 1)))
+        read_as_of(lake, "silver.app_boards", date(2026, 10, 1))
 
 
 def test_the_newest_version_of_an_embedding_before_the_cut_counts(spark, lake, settings):
@@ -171,7 +171,7 @@ def test_the_newest_version_of_an_embedding_before_the_cut_counts(spark, lake, s
 
     types = "pin_id bigint, model string, dim int, embedding binary, ts timestamp, ds date"
     lake.append("silver.pin_embeddings", spark.createDataFrame([row(1, 1), row(3, 3), row(5, 5)], types))
-    got = read_as_of(lake, "silver.pin_embeddings", Context(settings, date(2026, 10, 4))).collect()
+    got = read_as_of(lake, "silver.pin_embeddings", date(2026, 10, 4)).collect()
     assert [bytes(r.embedding)[0] for r in got] == [3]
 
 

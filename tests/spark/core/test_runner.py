@@ -46,7 +46,7 @@ JOB = Job(
     function="fake_rise:rise",
     reads=("silver.pin_events",),
     writes="gold.trending",
-    sections=("features",),
+    config_sections=("features",),
 )
 
 
@@ -92,7 +92,7 @@ def test_a_good_run_is_committed_and_remembered(run, rise, lake):
 
 def test_what_has_not_changed_is_not_run_again(run, rise, settings):
     assert run().status == "ok"
-    assert run().status == "fresh"
+    assert run().status == "up_to_date"
     assert len(rise.CALLS) == 1
     assert run(force=True).status == "ok"
     other = settings.model_copy(update={"features": settings.features.model_copy(update={"trend_days": 4})})
@@ -128,7 +128,7 @@ def test_a_failure_is_told_even_where_it_cannot_be_written_down(
     def full(row):
         raise MissingDependencyError("ops.runs: no space left on the disk of the lake")
 
-    monkeypatch.setattr(runner.records, "add_run", full)
+    monkeypatch.setattr(runner.history, "add_run", full)
     with pytest.raises(ValidationFailedError, match=r"rank\.min"):
         runner.run(JOB, DAY)
 
@@ -136,15 +136,15 @@ def test_a_failure_is_told_even_where_it_cannot_be_written_down(
 def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tmp_path):
     runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
     with pytest.raises(ConfigError, match="pinlake ingest"):
-        runner.cut(None)
+        runner.resolve_as_of(None)
     at = {"table": "app.pins", "start_ts": 469699972300800000, "checkpoint_ts": 470152957132800000, "run_id": "r"}
     from datetime import UTC, datetime
 
     lake.append_rows("ops.checkpoints", [at | {"at": datetime.now(UTC), "keys": ["id"]}])
     assert RunHistory(lake).checkpoint() == (469699972300800000, 470152957132800000)
-    assert runner.cut(None)[1] == date(2026, 11, 1)
+    assert runner.resolve_as_of(None)[1] == date(2026, 11, 1)
     with pytest.raises(ConfigError, match=r"2026-11-02.*from 2026-10-13 to 2026-11-01"):
-        runner.cut(date(2026, 11, 2))
+        runner.resolve_as_of(date(2026, 11, 2))
 
 
 def test_an_input_that_no_run_has_made_is_named_with_the_command_that_makes_it(lake, settings, expectations, tmp_path):
@@ -169,10 +169,10 @@ def rise(tables, context):
         types = "category string, pin_id bigint, rank int, score float, observed double, expected double"
         return spark.createDataFrame(rows, types)
 
-    first = context.keep.unit("first", lambda: one(5))
+    first = context.scratch.unit("first", lambda: one(5))
     if FAILS[0]:
         raise OSError("the machine was taken away")
-    return first.unionByName(context.keep.unit("second", lambda: one(6)))
+    return first.unionByName(context.scratch.unit("second", lambda: one(6)))
 """
 
 

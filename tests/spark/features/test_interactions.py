@@ -2,8 +2,8 @@
 
 import pytest
 
+from jobs.engine.context import Context
 from jobs.features.interactions import interactions
-from jobs.schema.job import Context
 from tests.asserts import assert_columns, assert_no_cross_join
 from tests.builders import build, days_before
 

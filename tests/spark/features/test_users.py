@@ -50,7 +50,7 @@ EVENTS = [
 def profiles(spark):
     from datetime import date
 
-    from jobs.schema.job import Context
+    from jobs.engine.context import Context
     from jobs.settings import Settings
 
     ctx = Context(Settings(), date(2026, 11, 1))

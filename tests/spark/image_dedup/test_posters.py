@@ -8,7 +8,7 @@ import pytest
 from jobs.benchmarks.posters.data import given
 from jobs.benchmarks.posters.page import write_page
 from jobs.benchmarks.posters.through import through
-from jobs.schema.job import ActionContext, Context
+from jobs.engine.context import ActionContext, Context
 from jobs.settings import Settings
 from tests.posters import KINDS, drawn, jpeg, packed
 

@@ -14,7 +14,7 @@ def nothing(*_):
 @pytest.fixture
 def work(lake, ctx):
     """Return a maker of Work; a second call is a later run."""
-    from jobs.schema.job import ActionContext, Context
+    from jobs.engine.context import ActionContext, Context
 
     numbers = itertools.count(1)
 

@@ -7,11 +7,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConfigError, SourceError
+from jobs.engine.context import Context
 from jobs.history.as_of import read_as_of
 from jobs.ingest.embeddings import job as embeddings
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
 from jobs.schema.images import IMAGE_EMBEDDINGS
-from jobs.schema.job import Context
 from jobs.schema.ops import QUARANTINE
 from jobs.settings import Settings
 from tests.builders import build
@@ -112,7 +112,7 @@ def test_another_image_or_another_model_makes_another_row_and_old_cuts_stay(lake
     assert embed(halves()).counts["pins"] == 1, "of the other pin only the title changed"
     assert [at for at, _ in pins(lake)[1]] == [CHANGED, later]
     between = Context(settings, (CHANGED + timedelta(days=2)).date())
-    old = {row["pin_id"]: row for row in read_as_of(lake, PIN_EMBEDDINGS.name, between).collect()}
+    old = {row["pin_id"]: row for row in read_as_of(lake, PIN_EMBEDDINGS.name, between.as_of).collect()}
     np.testing.assert_allclose(np.frombuffer(old[1]["embedding"], "<f2"), unit(1, 0, 0, 1, 0, 0), atol=1e-3)
     before = datetime.now(UTC)
     second = embed(halves(), mean=(0.5, 0.5, 0.5))
@@ -120,7 +120,7 @@ def test_another_image_or_another_model_makes_another_row_and_old_cuts_stay(lake
     assert second.detail["model"] != first
     newest = {pin: rows[-1] for pin, rows in pins(lake).items()}
     assert all(at >= before - timedelta(seconds=1) for at, _ in newest.values()), "what was told before stays as it was"
-    old = {row["pin_id"]: row["model"] for row in read_as_of(lake, PIN_EMBEDDINGS.name, between).collect()}
+    old = {row["pin_id"]: row["model"] for row in read_as_of(lake, PIN_EMBEDDINGS.name, between.as_of).collect()}
     assert set(old.values()) == {first}
 
 

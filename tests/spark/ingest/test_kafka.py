@@ -23,7 +23,7 @@ TS = 1_791_331_721_136  # 2026-10-07 UTC
 @pytest.fixture
 def run(lake, ctx, tmp_path):
     """Return a function that ingests the archive below tmp_path and checks that the numbers add up."""
-    from jobs.schema.job import ActionContext
+    from jobs.engine.context import ActionContext
 
     numbers = itertools.count(1)
 

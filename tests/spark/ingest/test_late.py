@@ -74,20 +74,20 @@ def test_a_late_event_changes_its_day_alone_and_reruns_the_cuts_after_it(lake, a
     cuts = (1, 2, 3, 4)  # the cut n sees days 0 to n - 1
     assert [ran(cut) for cut in cuts] == ["ok"] * 4
     before = files(lake)
-    assert [ran(cut) for cut in cuts] == ["fresh"] * 4
+    assert [ran(cut) for cut in cuts] == ["up_to_date"] * 4
 
     arrive(event("late", TS + 2 * DAY_MS))
     after = files(lake)
     assert {day for day in after if after[day] != before.get(day)} == {"2026-10-09"}
-    assert [ran(cut) for cut in cuts] == ["fresh", "fresh", "ok", "ok"]
+    assert [ran(cut) for cut in cuts] == ["up_to_date", "up_to_date", "ok", "ok"]
     assert lake.read("gold.trending").where("as_of = '2026-10-10'").first()["rank"] == 5
 
     arrive(event("ahead", TS + 300 * DAY_MS))
     assert set(files(lake)) - set(after) == {"2027-08-03"}
-    assert [ran(cut) for cut in cuts] == ["fresh"] * 4, "a clock that is ahead touches no cut before its day"
+    assert [ran(cut) for cut in cuts] == ["up_to_date"] * 4, "a clock that is ahead touches no cut before its day"
 
     lake.delta("silver.pin_events").optimize().executeCompaction()
-    assert [ran(cut) for cut in cuts] == ["fresh"] * 4, "joining files changes no rows"
+    assert [ran(cut) for cut in cuts] == ["up_to_date"] * 4, "joining files changes no rows"
 
 
 def test_event_types_that_nobody_knows_are_set_aside_and_unknown_fields_kept(lake, arrive):

@@ -147,4 +147,4 @@ def test_a_cut_before_rows_went_still_has_them(lake, ctx, how):
     row = {"table": "app.blocks", "op": "I", "_commit_ts": ctx.tso - 1, "_op_rank": 1, "key": '["1","2"]', "row_no": 1}
     row |= {"after": {"user_id": "1", "blocked_id": "2"}, "object": "f", "batch": 1, "run_id": "r"}
     lake.append_rows("bronze.ledger", [row])
-    assert [row["blocked_id"] for row in read_as_of(lake, "silver.app_blocks", ctx).collect()] == [2]
+    assert [row["blocked_id"] for row in read_as_of(lake, "silver.app_blocks", ctx.as_of).collect()] == [2]

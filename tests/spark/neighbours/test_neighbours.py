@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jobs.common.errors import ConfigError
+from jobs.engine.context import Context
 from jobs.lake.vectors import unit
 from jobs.neighbours.ann_index import ann_index, version_of
 from jobs.neighbours.neighbour_recall import neighbour_recall
 from jobs.neighbours.pin_neighbours import pin_neighbours
-from jobs.schema.job import Context
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 
@@ -177,7 +177,7 @@ def test_an_index_of_another_model_is_refused(spark, ctx):
     sharded = context(ctx, **SHARDED)
     old = with_cells(spark, sharded, tables(spark, cloud(n=600)))
     new = tables(spark, cloud(n=600), model="w2") | {"gold.ann_index": old["gold.ann_index"]}
-    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run visual.ann_index"):
+    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run neighbours.ann_index"):
         pin_neighbours(new, sharded)
 
 

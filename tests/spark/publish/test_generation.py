@@ -6,11 +6,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, GateRefusedError, StoreError, TableError, ValidationFailedError
+from jobs.engine.context import ActionContext, Context
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import conform
 from jobs.publish import generation, load
 from jobs.publish.generations import list_generations, rollback
-from jobs.schema.job import ActionContext, Context
 from jobs.schema.tables import table
 from jobs.serving.reader import Reader
 from jobs.serving.stores import open_store
@@ -92,8 +92,8 @@ def work(filled, spark, settings, tmp_path, store):
             context=Context(settings, as_of),
             run_id=run_id,
             progress=said.append,
-            judge=judge,
-            judge_table=lambda *_: None,
+            validate=judge,
+            validate_table=lambda *_: None,
             options=options,
         )
 

@@ -5,8 +5,8 @@ from math import log2
 
 import pytest
 
+from jobs.engine.context import Context
 from jobs.ranking.evaluate import evaluations, popular
-from jobs.schema.job import Context
 from jobs.settings import Settings
 from tests.asserts import assert_no_cross_join
 from tests.builders import build

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jobs.engine.context import Context
 from jobs.lake.table_frames import checksum
 from jobs.ranking import arms
 from jobs.ranking import xgb as boost
@@ -10,7 +11,6 @@ from jobs.ranking.features import FEATURES, Known, pair_features
 from jobs.ranking.feed import feed_drops, home_feed
 from jobs.ranking.merge import merged
 from jobs.ranking.ranked import ranked
-from jobs.schema.job import Context
 from jobs.settings import Settings
 from jobs.settings.ranking import Ranking
 from tests.asserts import assert_no_cross_join

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jobs.common.errors import ConfigError
+from jobs.engine.context import Context
 from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES
 from jobs.ranking.metrics import auc
 from jobs.ranking.ranker import labelled, learn, outcomes, ranker, sampled
-from jobs.schema.job import Context
 from jobs.settings import Settings
 from jobs.settings.ranking import Labels, Ranker, Ranking
 from tests.builders import CUT, build

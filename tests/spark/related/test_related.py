@@ -8,10 +8,10 @@ from math import sqrt
 import numpy as np
 import pytest
 
+from jobs.engine.context import Context
 from jobs.related.co_occurrence import co_opened, co_saves, same_link
 from jobs.related.job import related_pins
 from jobs.related.pairs import related_pairs
-from jobs.schema.job import Context
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 

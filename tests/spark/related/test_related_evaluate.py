@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.engine.context import Context
 from jobs.related.evaluate import listed, related_evaluations, segments
 from jobs.related.labels import logged, next_co_saves
 from jobs.related.metrics import recall_lines, save_lines
-from jobs.schema.job import Context
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 

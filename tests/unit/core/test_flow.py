@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -25,7 +24,7 @@ def test_every_table_a_job_names_is_registered():
 
 
 def test_every_gold_table_has_one_writer_for_each_slice():
-    written = [(one.writes, one.slice) for one in FLOW if one.writes]
+    written = [(one.writes, one.sub_partition) for one in FLOW if one.writes]
     assert len(written) == len(set(written))
     assert {name for name, _ in written} == {name for name in TABLES if name.startswith("gold.")}
 
@@ -80,9 +79,9 @@ def test_the_plan_goes_back_one_horizon_and_no_further():
     days = {step.as_of for step in plan(DAY, 7) if step.job.writes}
     assert days == {DAY, DAY - WEEK}
     earlier = {step.job.name for step in plan(DAY, 7) if step.as_of == DAY - WEEK}
-    judged = {"ranking.home_feed", "ranking.ranker", "visual.related_pins"}
+    judged = {"ranking.home_feed", "ranking.ranker", "related.pins"}
     assert judged <= earlier, "lists are judged a horizon later"
-    assert not {"ranking.evaluations", "visual.related_evaluations", "publish.generation"} & earlier
+    assert not {"ranking.evaluations", "related.evaluations", "publish.generation"} & earlier
 
 
 def test_the_plan_leaves_out_cuts_before_the_data():
@@ -91,17 +90,13 @@ def test_the_plan_leaves_out_cuts_before_the_data():
 
 
 def test_one_job_brings_what_it_reads():
-    names = [step.job.name for step in plan(DAY, 7, [job("visual.related_pins")])]
+    names = [step.job.name for step in plan(DAY, 7, [job("related.pins")])]
     features = ["features.interactions", "features.pin_stats"]
-    visual = ["visual.ann_index", "visual.pin_neighbours", "visual.hash_pairs", "visual.image_clusters"]
-    assert names == [*features, *visual, "candidates.cf_factors", "visual.related_pairs", "visual.related_pins"]
+    visual = [
+        "neighbours.ann_index",
+        "neighbours.pin_neighbours",
+        "image_dedup.hash_pairs",
+        "image_dedup.image_clusters",
+    ]
+    assert names == [*features, *visual, "candidates.cf_factors", "related.pairs", "related.pins"]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
-
-
-def test_the_readme_and_its_image_name_every_stage_and_job():
-    text = (ROOT / "README.md").read_text()
-    for one in FLOW:
-        assert one.name in text, f"README.md lacks {one.name}"
-    for name in TABLES:
-        if name.startswith("gold."):
-            assert re.search(rf"`{re.escape(name)}`", text), f"README.md lacks {name}"

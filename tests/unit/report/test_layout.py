@@ -49,10 +49,11 @@ def test_no_line_is_drawn_that_a_longer_way_replaces():
 
 
 def test_each_stage_stands_in_one_piece_where_it_can():
-    """Candidates read the neighbours of `visual`, whose related pins read the factors of candidates."""
     stages = [place.job.stage for place in lay_out(FLOW)]
     pieces = [s for n, s in enumerate(stages) if n == 0 or stages[n - 1] != s]
-    assert pieces == ["ingest", "features", "visual", "candidates", "ranking", "visual", "publish"]
+    assert pieces == [
+        "ingest", "features", "neighbours", "image_dedup", "candidates", "ranking", "related", "publish",
+    ]  # fmt: skip
 
 
 def test_the_flow_keeps_its_order_where_stages_in_one_piece_would_turn_it_round(monkeypatch):

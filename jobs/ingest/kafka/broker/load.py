@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import SourceError
+from jobs.engine.context import ActionContext
 from jobs.ingest.kafka.broker.address import Address
 from jobs.ingest.kafka.broker.cluster import Topic, load_connector, topics
 from jobs.ingest.kafka.broker.lost_offsets import Reached, note_lost, reached, refuse_lost
@@ -25,7 +26,6 @@ from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, 
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.job import ActionContext
 from jobs.settings.ingest import Brokers
 
 SOURCE = "broker"

@@ -8,9 +8,9 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from jobs.common.errors import SourceError
+from jobs.engine.context import ActionContext
 from jobs.ingest.kafka.archive.gaps import Gap
 from jobs.ingest.kafka.broker.cluster import Topic
-from jobs.schema.job import ActionContext
 from jobs.schema.ops import QUARANTINE
 
 REASON = "lost_offsets"
