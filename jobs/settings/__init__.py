@@ -4,13 +4,11 @@ from jobs.settings.base import Section
 from jobs.settings.candidates import Candidates
 from jobs.settings.features import Features
 from jobs.settings.ingest import Ingest
-from jobs.settings.maintenance import Maintenance
-from jobs.settings.platform import Platform
+from jobs.settings.platform import Maintenance, Platform, Validation
 from jobs.settings.publish import Publish
 from jobs.settings.ranking import Ranking
 from jobs.settings.related import ImageDedup, Neighbours, Related
 from jobs.settings.simulator import Simulator
-from jobs.settings.validation import Validation
 
 
 class Settings(Section):

@@ -1,9 +1,9 @@
-"""What every section of the settings is: frozen, and strict about unknown keys."""
+"""Base class of the settings' sections: frozen, unknown keys rejected."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One block of settings. The sentence under each field is its documentation, also in `pinlake config`."""
+    """A section of the settings. The docstring under a field is its documentation, wherever that is printed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
