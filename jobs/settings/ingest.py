@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from jobs.common.errors import ConfigError
-from jobs.settings.base import Section
+from jobs.settings.base import Section, Texts
 
 
 class Dumpling(Section):
@@ -39,14 +39,18 @@ class ErrorThreshold(Section):
     """Unreadable rows as a share of all rows read."""
 
 
+Mask = Annotated[Literal["hash", "null"], BeforeValidator(lambda value: "null" if value is None else value)]
+"""How a value is masked; YAML reads a plain null as None."""
+
+
 class TableRules(Section):
     """Rules of one source table."""
 
-    keys: tuple[str, ...] = ()
+    keys: Texts = ()
     """Key columns, if neither the schema files nor a CREATE TABLE state them."""
     keyless: Literal["refuse", "append"] = "refuse"
     """What to do with a table without a key: refuse blocks it, append ingests each insert as a row."""
-    generated: tuple[str, ...] = ()
+    generated: Texts = ()
     """Generated columns that silver omits, whether rows have them or not."""
     exclude: bool = False
     """Do not ingest the table."""
@@ -54,9 +58,9 @@ class TableRules(Section):
     """Overrides ingest.quarantine."""
     timezone: str | None = None
     """Time zone of its TIMESTAMP values; overrides ingest.timezone."""
-    mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)
+    mask: dict[str, Mask] = Field(default_factory=dict)
     """Personal columns masked before anything is written: column -> hash or null."""
-    cluster: tuple[str, ...] = ()
+    cluster: Texts = ()
     """Columns that new silver tables are clustered by (liquid clustering): those that analysts filter by."""
 
 
@@ -99,7 +103,7 @@ class TopicRules(Section):
     """Schema id -> Avro schema file below conf/schemas; required by format confluent."""
     type_field: str | None = None
     """Field that holds the event type."""
-    types: tuple[str, ...] = ()
+    types: Texts = ()
     """Known event types; messages of other types are quarantined. Empty: all are known."""
     ts_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     """Unit of a numeric ts since 1970; auto derives it from the magnitude, for times since 2001-09-09."""
@@ -173,7 +177,7 @@ class Embeddings(Section):
     mean: tuple[Channel, Channel, Channel] | None = None
     """Mean of red, green, blue (0 to 1) to subtract; null: from the model's metadata, else 0."""
     std: tuple[Channel, Channel, Channel] | None = None
-    """Standard deviation of red, green, blue (0 to 1) to divide by, above 0; null: from the model's metadata, else 1."""
+    """Standard deviation of red, green, blue (above 0) to divide by; null: from the model's metadata, else 1."""
     fit: Literal["crop", "stretch"] = "crop"
     """How an image is fitted to the input's shape: crop its centre, or stretch the whole image."""
     resample: Literal["bilinear", "bicubic"] = "bilinear"
@@ -192,10 +196,10 @@ class Embeddings(Section):
     def _on_scale(cls, value: Any, info: ValidationInfo) -> Any:
         what = str(info.field_name)
         try:
-            given = tuple(map(float, value or ()))
+            channels = () if isinstance(value, str) else tuple(map(float, value or ()))
         except (TypeError, ValueError):
             return value  # of another type: the field's own validation reports it
-        if given and (fault := off_scale(what, given)):
+        if channels and (fault := off_scale(what, channels)):
             raise ConfigError(f"ingest.embeddings.{what} (--{what}) {fault}.")
         return value
 
@@ -207,7 +211,7 @@ class Ingest(Section):
     """Folder of the TiCDC storage sink, below platform.sources."""
     dumpling: str = "dumpling"
     """Folder of the Dumpling export, below platform.sources."""
-    kafka: tuple[str, ...] = ("kafka/secor", "kafka/connect/topics")
+    kafka: Texts = ("kafka/secor", "kafka/connect/topics")
     """Kafka sources: archive folders below platform.sources, or kafka://HOST:PORT/TOPIC,TOPIC for brokers."""
     images: Images = Images()
     """Pins' images: where they are, and limits of reading them."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from jobs.settings.base import Section
+from jobs.settings.base import Section, Texts
 
 
 class Publish(Section):
@@ -14,7 +14,7 @@ class Publish(Section):
     """Store that serves generations; rocksdb is embedded."""
     path: str = ".pinlake/store"
     """Folder of the embedded store, on a file system shared by driver and executors."""
-    nodes: tuple[str, ...] = ("127.0.0.1:11211",)
+    nodes: Texts = ("127.0.0.1:11211",)
     """Servers as host:port: one or several memcached, or one Redis, also as redis:// or rediss:// (TLS) URL."""
     password: SecretStr = SecretStr("")
     """Redis password; only from the environment, as PINLAKE_PUBLISH__PASSWORD."""
