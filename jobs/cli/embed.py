@@ -36,7 +36,7 @@ def embed(
     """
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
-    from jobs.ingest.images.names import text_of
+    from jobs.ingest.images.decode import text_of
     from jobs.settings.ingest import Embeddings, Images
 
     require_place(to)

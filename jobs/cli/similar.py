@@ -51,9 +51,8 @@ def similar(
 def _look(image: Path) -> "Look":
     import numpy as np
 
-    from jobs.ingest.images.decode import Unusable, decode
+    from jobs.ingest.images.decode import Unusable, decode, text_of
     from jobs.ingest.images.features import features
-    from jobs.ingest.images.names import text_of
     from jobs.neighbours.similar import Look
 
     shown = text_of(str(image))[0]

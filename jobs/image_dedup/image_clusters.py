@@ -15,13 +15,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
+from jobs.image_dedup.by_embedding import confirmed, private_duplicates
 from jobs.image_dedup.clusters import clusters, lasting
 from jobs.image_dedup.clusters import images as clustered
-from jobs.image_dedup.confirm import confirmed
-from jobs.image_dedup.hash_pairs import carried, hashed
-from jobs.image_dedup.join import between, representatives
-from jobs.image_dedup.private_duplicates import private_duplicates
-from jobs.knn.embeddings import model_of
+from jobs.image_dedup.hash_pairs import between, carried, hashed, representatives
+from jobs.knn.tables import model_of
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:

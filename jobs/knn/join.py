@@ -18,8 +18,7 @@ import numpy as np
 
 from jobs.knn.exact import Floats, Rows
 from jobs.knn.index import Device, Index, Wanted, choose, limit_threads, threads_told
-from jobs.knn.inverted import PER_CELL, means, nearest
-from jobs.knn.listmajor import Lists
+from jobs.knn.inverted import PER_CELL, Lists, means, nearest
 from jobs.knn.request import KnnRequest, Progress, Report
 from jobs.knn.source import Quarantine, Source, prepare
 from jobs.knn.tuning import SAMPLE, cell_ranks, fewest_probes, recall_at, sample_of, true_neighbours

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.common.errors import ValidationFailedError
 from jobs.knn.exact import Floats, Rows, ordered, rescore
-from jobs.knn.inverted import nearest
-from jobs.knn.listmajor import SPARE, Best
+from jobs.knn.inverted import SPARE, Best, nearest
 from jobs.knn.source import Source
 
 SAMPLE = 2_000

@@ -16,11 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.sharded.train import Cells, trained
-from jobs.knn.tuning import Recall
-from jobs.lake.vectors import SINGLE, decode, encode
-from jobs.settings.related import Neighbours
+from jobs.knn.tables import Model, index_key, model_of, public_embeddings, vectors_of
+from jobs.lake.vectors import SINGLE, encode
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +60,8 @@ def _unfit(before: DataFrame, audit: DataFrame, model: Model, ctx: Context) -> s
     first = before.select("version", "trained_on", "trained_pins").first()
     if first is None:
         return "there are none of yesterday"
-    if not first["version"].startswith(named(model, neighbours)):
-        return f"they are of {first['version']}, and {named(model, neighbours)} is wanted"
+    if not first["version"].startswith(index_key(model, neighbours)):
+        return f"they are of {first['version']}, and {index_key(model, neighbours)} is wanted"
     days = (ctx.as_of - first["trained_on"]).days
     if days >= neighbours.rebuild_days:
         return f"they are {days} days old, neighbours.rebuild_days is {neighbours.rebuild_days}"
@@ -76,14 +74,9 @@ def _unfit(before: DataFrame, audit: DataFrame, model: Model, ctx: Context) -> s
     return None
 
 
-def named(model: Model, neighbours: Neighbours) -> str:
-    """Return what an index must have been made for to be of use: lists of two of these never mix."""
-    return f"{model.name}/{model.dim}/k{neighbours.k}/r{neighbours.min_recall}/s{neighbours.seed}/"
-
-
 def _frame(like: DataFrame, cells: Cells, model: Model, ctx: Context) -> DataFrame:
     digest = hashlib.sha256(cells.centroids.astype(SINGLE).tobytes()).hexdigest()[:12]
-    version = f"{named(model, ctx.settings.neighbours)}{ctx.as_of}/{digest}"
+    version = f"{index_key(model, ctx.settings.neighbours)}{ctx.as_of}/{digest}"
     rows = pa.table({"cell": pa.array(np.arange(len(cells.centroids), dtype=np.int32)),
                      "centroid": encode(cells.centroids, SINGLE)})  # fmt: skip
     of_all: dict[str, tuple[object, str]] = {
@@ -94,17 +87,3 @@ def _frame(like: DataFrame, cells: Cells, model: Model, ctx: Context) -> DataFra
     }  # fmt: skip
     frame = like.sparkSession.createDataFrame(rows)
     return frame.withColumns({name: F.lit(value).cast(kind) for name, (value, kind) in of_all.items()})
-
-
-def version_of(frame: DataFrame) -> str | None:
-    """Return the version of an index, None where all pins are compared."""
-    first = frame.select("version").first()
-    return None if first is None else str(first["version"])
-
-
-def cells_of(frame: DataFrame, dim: int) -> Cells:
-    """Return the cells of rows of gold.ann_index."""
-    table = frame.orderBy("cell").toArrow()  # bounded: MOST_CELLS rows
-    first = {name: table.column(name)[0].as_py() for name in ("probes", "recall", "lower", "upper", "sampled")}
-    centroids = np.ascontiguousarray(decode(table.column("centroid"), dim, SINGLE), np.float32)
-    return Cells(centroids, first.pop("probes"), Recall(*first.values()))

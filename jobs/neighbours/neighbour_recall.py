@@ -9,10 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.knn.embeddings import model_of, public_embeddings, vectors_of
 from jobs.knn.exact import Rows
-from jobs.knn.sharded.ground_truth import exact_neighbours
-from jobs.knn.sharded.sample import sampled
+from jobs.knn.sharded.ground_truth import exact_neighbours, sampled
+from jobs.knn.tables import model_of, public_embeddings, vectors_of
 from jobs.knn.tuning import Recall
 
 SCHEMA = (

@@ -14,15 +14,12 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import ConfigError
 from jobs.engine.context import Context, Tables
-from jobs.knn.brute_force import SCHEMA, Plan, brute_force_knn
-from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.index import choose
+from jobs.knn.sharded.brute_force import SCHEMA, Plan, brute_force_knn
 from jobs.knn.sharded.incremental import Yesterday, update_incrementally
-from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
+from jobs.knn.tables import Model, cells_of, index_key, index_version, model_of, public_embeddings, vectors_of
 from jobs.lake.scratch import InMemory
-from jobs.neighbours.ann_index import cells_of, named, version_of
-from jobs.settings.related import Neighbours
 
 
 def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
@@ -50,26 +47,20 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
 
 def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> DataFrame:
     neighbours, cells = ctx.settings.neighbours, tables["gold.ann_index"]
-    version = version_of(cells)
+    version = index_version(cells)
     if version is None:
         return brute_force_knn(vectors, model.dim, Plan(neighbours.k, neighbours.backend, neighbours.block))
-    if not version.startswith(named(model, neighbours)):
+    if not version.startswith(index_key(model, neighbours)):
         raise ConfigError(
-            f"gold.ann_index is an index of {version}, embeddings and settings are {named(model, neighbours)}: "
+            f"gold.ann_index is an index of {version}, embeddings and settings are {index_key(model, neighbours)}: "
             f"vectors of two models must not be compared. Run `pinlake run neighbours.ann_index --as-of {ctx.as_of}`."
         )
-    index, way, keep = cells_of(cells, model.dim), search_plan(neighbours), ctx.scratch or InMemory()
-    if version_of(tables["gold.ann_index@yesterday"]) == version:
+    index, way, keep = cells_of(cells, model.dim), SearchPlan.of(neighbours), ctx.scratch or InMemory()
+    if index_version(tables["gold.ann_index@yesterday"]) == version:
         brought = update_incrementally(vectors, _yesterday(tables, model), index, neighbours, way, keep)
         if brought is not None:
             return brought
     return search(SearchRequest.of_all(vectors, model.rows, neighbours.k), index, way, keep)
-
-
-def search_plan(neighbours: Neighbours) -> SearchPlan:
-    """Return how a search is split, by the settings."""
-    limits = Limits(neighbours.shard_rows, neighbours.shard_queries)
-    return SearchPlan(limits, neighbours.seed, neighbours.backend, neighbours.task_cpus, neighbours.task_gpus)
 
 
 def _yesterday(tables: Tables, model: Model) -> Yesterday:

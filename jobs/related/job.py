@@ -16,9 +16,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.backfill import filled, loans
-from jobs.related.lists import best_pairs, chosen, pooled
-from jobs.related.sources import configured
+from jobs.related.lists import best_pairs, chosen, filled, loans, pooled
+from jobs.related.signals import configured
 from jobs.settings import Settings
 
 

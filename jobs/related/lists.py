@@ -1,18 +1,160 @@
-"""From scored pairs to lists: the best of each pin, what the choice needs of them, the choice itself on executors.
+"""The last step of related pins: from a pin's best-blended pins, the list to show. Plain Python, run on executors."""
 
-A list belongs to a pin, or to a pin and whatever else `by` names: a judge makes the lists of several sources at once.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.related.backfill import ENTRY
-from jobs.related.choose import Pin, choose
 from jobs.settings.related import Related
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What the choice needs to know of a pin."""
+
+    pin_id: int
+    owner: int | None = None
+    signature: str | None = None
+    """Names the image file; equal images share it."""
+    twins: Collection[int] = ()
+    """Pins so alike that only one of them may be shown."""
+    fresh: bool = False
+    """Whether it is new."""
+
+
+@dataclass
+class _List:
+    """A list in the making."""
+
+    query: Pin
+    owner_cap: int
+    places: set[int] = field(default_factory=set)
+    ids: set[int] = field(init=False)
+    twins: set[int] = field(init=False)
+    signatures: set[str] = field(init=False)
+    owners: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.ids, self.twins = {self.query.pin_id}, set(self.query.twins)
+        self.signatures = {self.query.signature} if self.query.signature else set()
+
+    def take(self, place: int, pin: Pin) -> None:
+        """Take a pin, unless a rule forbids it."""
+        full = pin.owner is not None and self.owners[pin.owner] >= self.owner_cap
+        if full or pin.pin_id in self.ids or pin.pin_id in self.twins or pin.signature in self.signatures:
+            return
+        if not self.ids.isdisjoint(pin.twins):
+            return
+        self.places.add(place)
+        self.ids.add(pin.pin_id)
+        self.twins.update(pin.twins)
+        if pin.signature:
+            self.signatures.add(pin.signature)
+        if pin.owner is not None:
+            self.owners[pin.owner] += 1
+
+
+def choose(query: Pin, pool: Iterable[Pin], length: int, owner_cap: int, fresh: int = 0) -> list[int]:
+    """Return places in `pool` (best first) of the pins to show beside `query`, at most `length`, in order.
+
+    Greedy: a pin is left out if it is a near-duplicate of the query or of one already taken (either says so, or the
+    image is the same), or if its owner has `owner_cap` pins in the list. The best `fresh` new pins of the pool are
+    taken first: new pins have had no time to be saved together with anything.
+    """
+    known = list(pool)
+    taken = _List(query, owner_cap)
+    for wanted, most in ((True, min(fresh, length)), (False, length)):
+        for place, pin in enumerate(known):
+            if len(taken.places) == most:
+                break
+            if place not in taken.places and (pin.fresh or not wanted):
+                taken.take(place, pin)
+    return sorted(taken.places)
+
+
+SCORE = 1e-4
+"""Of the first that is filled in; the others have less. Below any score of a source that matters."""
+EVERYTHING = ""
+"""Category of pins that have none: they go with the popular ones of all."""
+ENTRY = (
+    "place", "related_pin_id", "score", "similarity", "co_saves", "reason", "owner", "signature", "twins", "fresh"
+)  # fmt: skip
+"""What a pool holds of a pin."""
+
+
+def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, related: Related) -> DataFrame:
+    """Return pin_id, signature, twins, pool of every pin with a pool.
+
+    A short one is followed by what a near-duplicate lends, then by popular pins of the category (of all, for a pin
+    without one). A pin may come twice: the choice takes its first place.
+
+    Args:
+        pools: pin_id, pool (array of ENTRY, best first).
+        lent: pin_id, lent (such a pool): what a pin borrows.
+        facts: pin_id, owner, signature, twins, fresh, category, popularity of every pin that may be shown.
+        related: settings; a pool is short below related.length.
+    """
+    kind = pools.schema["pool"].dataType
+    none = F.array().cast(kind)
+    whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
+    whole = whole.join(lent, "pin_id", "left")
+    whole = with_popular(whole, facts, related.length)
+    own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
+    least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
+    # of a pin's own score at most: a list's scores fall
+    alike = F.transform(alike, lambda entry: entry.withField("score", F.least(entry["score"], least)))
+    pool = F.when(F.size(own) < related.length, F.concat(own, alike, more)).otherwise(own)
+    return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
+
+
+def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
+    """Return pin_id, lender: for each pin with too few pairs the pin of the same image whose list it borrows.
+
+    That is the one with most pairs, up to `length`, and of those the most popular; one an image, however often that
+    was saved. Who has no fewer pairs than it borrows nothing.
+
+    Args:
+        facts: pin_id, signature, popularity of every pin that may be shown.
+        pairs: pin_id, a row for each pin that is known to go with it.
+        length: fewer pairs are too few.
+    """
+    counts = pairs.groupBy("pin_id").agg(F.least(F.count(F.lit(1)), F.lit(length)).alias("pairs"))
+    named = facts.where("signature is not null").select("pin_id", F.col("signature").alias("image"), "popularity")
+    known = named.join(counts, "pin_id", "left").fillna(0, ["pairs"])
+    rank = F.struct("pairs", F.coalesce("popularity", F.lit(0.0)), F.negative("pin_id"))
+    best = known.groupBy("image").agg(F.max_by("pin_id", rank).alias("lender"), F.max("pairs").alias("most"))
+    short = known.where(F.col("pairs") < length).select("pin_id", "image", "pairs")
+    return short.join(best, "image").where(F.col("pairs") < F.col("most")).select("pin_id", "lender")
+
+
+def with_popular(pins: DataFrame, facts: DataFrame, length: int) -> DataFrame:
+    """Return pins (category and more) with top, the popular pins to fill up with; null where there are none."""
+    most = F.broadcast(popular(facts, length))
+    named = pins.withColumn("category", F.coalesce("category", F.lit(EVERYTHING)))
+    return named.join(most, "category", "left").drop("category")
+
+
+def popular(facts: DataFrame, length: int) -> DataFrame:
+    """Return category, top: its most popular pins; one row a category, so that it can be sent to every task.
+
+    The row '' has those of all categories, for pins without one.
+    """
+    best = Window.partitionBy("category").orderBy(F.desc("popularity"), "pin_id")
+    saved = facts.where("popularity > 0")
+    own = saved.where(F.col("category") != EVERYTHING)  # null is left out
+    saved = own.unionByName(saved.withColumn("category", F.lit(EVERYTHING)))
+    known = saved.withColumn("place", F.row_number().over(best))
+    # twice as many as wanted: some are left out by the rules
+    few = known.where(F.col("place") <= 2 * length).withColumnRenamed("pin_id", "related_pin_id")
+    score = F.round(F.lit(SCORE) / (1 + F.col("place")), 8).cast("float")
+    told = {"score": score, "similarity": F.lit(None).cast("float"), "co_saves": F.lit(0), "reason": F.lit("popular")}
+    entries = few.withColumns(told)
+    return entries.groupBy("category").agg(F.array_sort(F.collect_list(F.struct(*ENTRY))).alias("top"))
+
 
 CHOSEN = "position int, related_pin_id bigint, score float, similarity float, co_saves int, reason string"
 """Of each place of a list, besides what names the list."""

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.intervals import Estimate, interval, ratio_interval
-from jobs.related.sources import SOURCES
+from jobs.related.signals import SOURCES
 
 BLEND, POPULAR = "related_pins", "popular"
 MODELS = (BLEND, *SOURCES, POPULAR)

@@ -14,8 +14,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.co_occurrence import co_opened, co_saves, same_link
-from jobs.related.collaborative import saved_by_same
+from jobs.related.signals import co_opened, co_saves, same_link, saved_by_same
 
 
 def related_pairs(tables: Tables, ctx: Context) -> DataFrame:

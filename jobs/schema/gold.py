@@ -110,7 +110,7 @@ PIN_NEIGHBOURS = gold(
     RANK,
     SCORE.means("Cosine of the two embeddings, 1 for equal."),
 )
-NEIGHBOUR_CELLS = gold(
+ANN_INDEX = gold(
     "ann_index",
     "The index that neighbours are searched in: cells of an inverted file. Empty where all pins can be compared.",
     "one row per cell",
@@ -341,7 +341,7 @@ GOLD = (
     INTERACTIONS,
     PIN_STATS,
     USER_PROFILE,
-    NEIGHBOUR_CELLS,
+    ANN_INDEX,
     PIN_NEIGHBOURS,
     NEIGHBOUR_RECALL,
     HASH_PAIRS,

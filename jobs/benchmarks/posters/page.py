@@ -15,7 +15,7 @@ from jobs.benchmarks.posters.data import Given
 from jobs.benchmarks.posters.figures import FIRST, Share, genres_shared, rated_together, share
 from jobs.benchmarks.posters.through import BOARD, Through
 from jobs.image_dedup.hamming import distances
-from jobs.related.choose import Pin, choose
+from jobs.related.lists import Pin, choose
 from jobs.report.tiles import Album, template
 
 TEMPLATE = Path(__file__).with_name("posters.html")

@@ -20,13 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.common.errors import ConfigError, SourceError
-from jobs.ingest.embeddings.alike import Alike
-from jobs.ingest.embeddings.folders import of_folder
-from jobs.ingest.embeddings.images import Embedded, embedded
-from jobs.ingest.embeddings.listing import Listing
+from jobs.ingest.embeddings.embed import Alike, Embedded, embedded
+from jobs.ingest.embeddings.listing import Listing, of_folder
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.tars import normal, of_tar
-from jobs.ingest.images.names import text_of
+from jobs.ingest.images.decode import text_of
 from jobs.settings.ingest import Images
 
 _NAME = [("name", pa.string()), ("name_bytes", pa.binary())]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings.preprocessing import Input, Recipe, recipe_of
 from jobs.ingest.embeddings.weights import external_paths
-from jobs.ingest.images.names import text_of
+from jobs.ingest.images.decode import text_of
 from jobs.settings.ingest import Embeddings
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.ingest.embeddings.images import Read
+from jobs.ingest.embeddings.embed import Read
 from jobs.ingest.embeddings.listing import Listing, fault
-from jobs.ingest.images.decode import Unusable
-from jobs.ingest.images.names import text_of
+from jobs.ingest.images.decode import Unusable, text_of
 
 LINKS = 40
 """Links that lead to each other up to which they are followed: Linux's own limit."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.knn.exact import Floats, Rows, rescore
 from jobs.knn.index import limit_threads
-from jobs.knn.inverted import nearest
-from jobs.knn.listmajor import SPARE, Best
-from jobs.knn.sharded.merge import best, merged
-from jobs.knn.sharded.packed_vectors import FOUND, Found, batch_of
+from jobs.knn.inverted import SPARE, Best, nearest
+from jobs.knn.sharded.packed_vectors import FOUND, Found, batch_of, best, merged
 from jobs.knn.sharded.search import DIGITS
 from jobs.knn.sharded.shuffle import together
 from jobs.knn.tuning import COLUMNS
@@ -84,3 +83,20 @@ def _among(sample: Sample, ids: Rows, vectors: Floats) -> Found:
         cells = nearest(sample.centroids, vectors[near], 1)[:, 0][which].reshape(rows.shape).astype(np.int32)
     lines = np.repeat(sample.ids, other.sum(axis=1))
     return Found(lines, ids[rows[other]], np.clip(scores[other], -1, 1), cells[other])
+
+
+_RANGE = 1 << 30
+
+
+def sampling(vectors: DataFrame, rows: int, most: int, seed: int) -> DataFrame:
+    """Return about `most` of `rows` vectors: those whose id, hashed with the seed, falls into that share."""
+    share = int(_RANGE * min(1.0, most / max(1, rows)))
+    return vectors.where(F.pmod(F.xxhash64("id", F.lit(seed)), F.lit(_RANGE)) < share)
+
+
+def sampled(vectors: DataFrame, rows: int, most: int, dim: int, seed: int) -> tuple[Rows, Floats]:
+    """Return ids [s], ascending, and vectors of length one [s, d]; s is about `most`."""
+    table = sampling(vectors.select("id", "vector"), rows, most, seed).toArrow()  # bounded: about `most` rows
+    ids = table.column("id").to_numpy()
+    order = np.argsort(ids)
+    return ids[order], unit(decode(table.column("vector"), dim))[order]

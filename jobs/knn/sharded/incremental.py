@@ -14,8 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.knn.sharded.merge import merged
-from jobs.knn.sharded.packed_vectors import FOUND, Found, batch_of
+from jobs.knn.sharded.packed_vectors import FOUND, Found, batch_of, merged
 from jobs.knn.sharded.run import ANY, SearchPlan, SearchRequest, buckets_for, probe_shards
 from jobs.knn.sharded.shuffle import together
 from jobs.knn.sharded.train import Cells

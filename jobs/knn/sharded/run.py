@@ -18,14 +18,14 @@ from pyspark.sql import functions as F
 
 from jobs.knn.index import Wanted
 from jobs.knn.inverted import nearest
+from jobs.knn.sharded.ground_truth import sampled
 from jobs.knn.sharded.layout import Layout, Limits, assign_cells
-from jobs.knn.sharded.merge import merged
-from jobs.knn.sharded.packed_vectors import FOUND, INDEX
-from jobs.knn.sharded.sample import sampled
+from jobs.knn.sharded.packed_vectors import FOUND, INDEX, merged
 from jobs.knn.sharded.search import search_parcels
 from jobs.knn.sharded.shuffle import delivered
 from jobs.knn.sharded.train import Cells
 from jobs.lake.scratch import ScratchSpace
+from jobs.settings.related import Neighbours
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,12 @@ class SearchPlan:
     """Cores of one task. Above one, and on a cluster, the search asks for them by a resource profile of its own."""
     task_gpus: float = 0
     """Share of a GPU that one task asks for, on a cluster whose workers offer them."""
+
+    @classmethod
+    def of(cls, neighbours: Neighbours) -> "SearchPlan":
+        """Return the plan that the settings ask for."""
+        limits = Limits(neighbours.shard_rows, neighbours.shard_queries)
+        return cls(limits, neighbours.seed, neighbours.backend, neighbours.task_cpus, neighbours.task_gpus)
 
 
 @dataclass(frozen=True)

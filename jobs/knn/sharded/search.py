@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from jobs.knn.exact import Floats, Rows, ordered
 from jobs.knn.index import Index, Wanted, choose
-from jobs.knn.listmajor import Lists
+from jobs.knn.inverted import Lists
 from jobs.knn.request import BLOCK
 from jobs.knn.sharded.packed_vectors import FOUND, INDEX, Found, Vectors, batch_of, vectors_in
 from jobs.knn.source import Source

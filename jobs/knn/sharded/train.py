@@ -9,8 +9,7 @@ from pyspark.sql import DataFrame
 
 from jobs.knn.exact import Floats
 from jobs.knn.inverted import PER_CELL, means
-from jobs.knn.sharded.ground_truth import exact_neighbours
-from jobs.knn.sharded.sample import sampled, sampling
+from jobs.knn.sharded.ground_truth import exact_neighbours, sampled, sampling
 from jobs.knn.tuning import Recall, fewest_probes, ranks_among
 from jobs.lake.vectors import SINGLE, decode, encode, unit
 
@@ -35,6 +34,13 @@ class Cells:
     def dim(self) -> int:
         """Return d."""
         return int(self.centroids.shape[1])
+
+    @classmethod
+    def single(cls, dim: int) -> "Cells":
+        """Return one cell that holds all vectors: a search of it is exact."""
+        centroid = np.zeros((1, dim), np.float32)
+        centroid[0, 0] = 1
+        return cls(centroid, 1, Recall(1.0, 1.0, 1.0, 2))
 
 
 def trained(vectors: DataFrame, rows: int, dim: int, k: int, target: float, sample: int, seed: int) -> Cells:

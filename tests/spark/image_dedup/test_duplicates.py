@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from jobs.common.errors import ConfigError
-from jobs.image_dedup import blocks, hamming, join
-from jobs.image_dedup.confirm import confirmed
-from jobs.image_dedup.join import hash_pairs, near_pairs, representatives, updated_pairs
+from jobs.image_dedup import blocks, hamming
+from jobs.image_dedup import hash_pairs as hash_pairs_module
+from jobs.image_dedup.by_embedding import confirmed
+from jobs.image_dedup.hash_pairs import hash_pairs, near_pairs, representatives, updated_pairs
 from tests.asserts import assert_no_cross_join
 
 pytestmark = pytest.mark.spark
@@ -48,7 +49,7 @@ def oracle(ids, values, radius):
 @pytest.mark.parametrize(("radius", "bucket", "part"), [(0, 64, 1000), (1, 64, 1000), (6, 64, 1000), (6, 2.0**-6, 100)])
 def test_finds_what_comparing_all_with_all_finds(spark, monkeypatch, radius, bucket, part):
     monkeypatch.setattr(blocks, "BUCKET", bucket)  # of 2**-6: as many blocks as millions of hashes would have
-    monkeypatch.setattr(join, "PART", part)  # of 100: keys are dealt to several parts
+    monkeypatch.setattr(hash_pairs_module, "PART", part)  # of 100: keys are dealt to several parts
     values = hashes()
     ids = np.random.default_rng(1).permutation(5000)[: len(values)].tolist()
     found = near_pairs(frame(spark, values, ids), radius)
@@ -87,7 +88,7 @@ def test_a_radius_beyond_the_limit_is_refused(spark):
     ("gone", "new", "few"), [(0.2, 0.1, 1000), (0.2, 0.1, 0), (0.0, 0.3, 1000), (0.5, 0.0, 1000), (1.0, 1.0, 1000)]
 )
 def test_yesterdays_pairs_and_what_is_new_give_what_all_hashes_give(spark, monkeypatch, gone, new, few):
-    monkeypatch.setattr(join, "FEW", few)
+    monkeypatch.setattr(hash_pairs_module, "FEW", few)
     values = np.unique(hashes(400, seed=7))
     rng = np.random.default_rng(8)
     before = values[rng.random(len(values)) >= new]

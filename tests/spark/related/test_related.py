@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jobs.engine.context import Context
-from jobs.related.co_occurrence import co_opened, co_saves, same_link
 from jobs.related.job import related_pins
 from jobs.related.pairs import related_pairs
+from jobs.related.signals import co_opened, co_saves, same_link
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.engine.context import Context
-from jobs.related.evaluate import listed, related_evaluations, segments
-from jobs.related.labels import logged, next_co_saves
+from jobs.related.evaluate import listed, logged, next_co_saves, related_evaluations, segments
 from jobs.related.metrics import recall_lines, save_lines
 from tests.asserts import assert_no_cross_join
 from tests.builders import build

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.image_dedup.sorted_runs import by_runs, whole_runs
+from jobs.image_dedup.shuffle import by_runs, whole_runs
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.common.errors import ConfigError, SourceError
-from jobs.ingest.embeddings.alike import warning_of
+from jobs.ingest.embeddings.embed import warning_of
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files

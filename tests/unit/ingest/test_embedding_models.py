@@ -9,7 +9,7 @@ from PIL import Image
 
 from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings import model as models
-from jobs.ingest.embeddings.images import embedded
+from jobs.ingest.embeddings.embed import embedded
 from jobs.ingest.embeddings.model import Model, stored
 from jobs.settings.ingest import Embeddings, Images
 from tests.smallmodels import (

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from jobs.ingest.images.color import eight_bits
-from jobs.ingest.images.decode import Frame, Unusable, framed
+from jobs.ingest.images.decode import Frame, Unusable, eight_bits, framed
 from jobs.ingest.images.metadata import bare, orientation
 
 SIDE = 16

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError, MissingDependencyError, ValidationFailedError
 from jobs.knn import tuning
-from jobs.knn.inverted import means, nearest
+from jobs.knn.inverted import Lists, means, nearest
 from jobs.knn.join import Inverted, Join, knn_join
-from jobs.knn.listmajor import Lists
 from jobs.knn.request import KnnRequest
 from jobs.knn.source import prepare
 from jobs.lake.vectors import unit

@@ -7,8 +7,7 @@ import pytest
 from jobs.common.errors import TableError
 from jobs.knn.inverted import means, nearest
 from jobs.knn.sharded.layout import NONE, Layout, Limits, assign_cells
-from jobs.knn.sharded.merge import best
-from jobs.knn.sharded.packed_vectors import FOUND, INDEX, Found, Vectors, batch_of, dealt, found_in, vectors_in
+from jobs.knn.sharded.packed_vectors import FOUND, INDEX, Found, Vectors, batch_of, best, dealt, found_in, vectors_in
 from jobs.knn.sharded.search import search, search_parcels
 from jobs.knn.sharded.shuffle import packed
 from jobs.lake.vectors import encode, unit

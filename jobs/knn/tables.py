@@ -10,7 +10,9 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import ConfigError
 from jobs.knn.exact import unusable
-from jobs.lake.vectors import decode
+from jobs.knn.sharded.train import Cells
+from jobs.knn.tuning import Recall
+from jobs.lake.vectors import SINGLE, decode
 from jobs.settings.related import Neighbours
 
 
@@ -70,3 +72,22 @@ def vectors_of(embeddings: DataFrame, model: Model) -> DataFrame:
     return one.select(F.col("pin_id").alias("id"), F.col("embedding").alias("vector")).mapInArrow(
         fit, "id bigint, vector binary"
     )
+
+
+def index_key(model: Model, neighbours: Neighbours) -> str:
+    """Return what an index was built for: model, dim and settings. Lists of two keys are not comparable."""
+    return f"{model.name}/{model.dim}/k{neighbours.k}/r{neighbours.min_recall}/s{neighbours.seed}/"
+
+
+def index_version(frame: DataFrame) -> str | None:
+    """Return the version of an index, None where all pins are compared."""
+    first = frame.select("version").first()
+    return None if first is None else str(first["version"])
+
+
+def cells_of(frame: DataFrame, dim: int) -> Cells:
+    """Return the cells of rows of gold.ann_index."""
+    table = frame.orderBy("cell").toArrow()  # bounded: MOST_CELLS rows
+    first = {name: table.column(name)[0].as_py() for name in ("probes", "recall", "lower", "upper", "sampled")}
+    centroids = np.ascontiguousarray(decode(table.column("centroid"), dim, SINGLE), np.float32)
+    return Cells(centroids, first.pop("probes"), Recall(*first.values()))

@@ -10,6 +10,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.errors import TableError
+from jobs.engine.context import Context, Tables
+from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
+from jobs.knn.sharded.train import Cells
+from jobs.knn.tables import Model, cells_of, index_version, vectors_of
+from jobs.lake.scratch import InMemory
 from jobs.lake.vectors import decode, unit
 
 ALONE = 2
@@ -73,3 +78,34 @@ def cosines(a: pa.Array, b: pa.Array) -> NDArray[np.float64]:
     dots = np.round(np.clip(np.einsum("ij,ij->i", one, other), -1, 1), DIGITS)
     dots[~(one.any(axis=1) & other.any(axis=1))] = np.nan
     return dots
+
+
+MOST = 20
+"""Near-duplicates of one hidden pin that are looked for: clusters need a few of them each, not all."""
+
+
+def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
+    """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is duplicate_cosine or more.
+
+    Searched in the cells of gold.ann_index; where there are none, with all in one.
+
+    Args:
+        tables: gold.pin_stats, gold.ann_index.
+        ctx: of the job.
+        embeddings: of live pins, hidden ones among them.
+        model: whose vectors to compare.
+    """
+    dedup = ctx.settings.image_dedup
+    hidden = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
+    vectors = vectors_of(embeddings, model)
+    asking = vectors.join(hidden, "id", "left_semi").count()
+    if not asking:
+        return embeddings.sparkSession.createDataFrame([], "pin_id bigint, neighbour_id bigint")
+    flags = {"holds": F.lit(True), "floor": F.lit(dedup.duplicate_cosine).cast("float")}
+    asked = vectors.join(hidden.withColumn("asks", F.lit(True)), "id", "left")
+    asked = asked.withColumns({"asks": F.coalesce("asks", F.lit(False)), **flags})
+    index = tables["gold.ann_index"]
+    cells = Cells.single(model.dim) if index_version(index) is None else cells_of(index, model.dim)
+    wanted = SearchRequest(asked, model.rows, asking, MOST)
+    found = search(wanted, cells, SearchPlan.of(ctx.settings.neighbours), ctx.scratch or InMemory())
+    return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))

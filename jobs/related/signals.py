@@ -1,16 +1,33 @@
-"""Which pins go together: saved to the same public boards, opened in one sitting, leading to the same page.
+"""The sources of related pins: each is a column of gold.related_pairs, a weight of the blend and a reason."""
 
-Bounded against skew: of a board, a sitting, a person's events and a page only so many pins make pairs, and one person
-counts a few times at most for the same pair. Pairs come from unfolding each list, not from a join of a table with
-itself.
-"""
-
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.knn.sharded.brute_force import ItemIndex, Plan, compared
+from jobs.lake.vectors import SINGLE, decode
+from jobs.settings import Settings
 from jobs.settings.related import Related
+
+SOURCES: Mapping[str, str] = MappingProxyType(
+    {
+        "looks_alike": "similarity_weight",
+        "saved_together": "co_save_weight",
+        "co_viewed": "session_weight",
+        "same_link": "link_weight",
+        "collaborative": "collaborative_weight",
+    }
+)
+"""Source -> the setting of section `related` that is its weight."""
+
+
+def configured(related: Related) -> dict[str, float]:
+    """Return the weight of each source as the settings have it."""
+    return {source: getattr(related, setting) for source, setting in SOURCES.items()}
+
 
 VALUES = ("co_saves", "rate", "trust")
 OPENING = ("closeup", "click", "save")
@@ -133,3 +150,27 @@ def _pairs(lists: DataFrame) -> DataFrame:
     first = lists.select("owner_id", "pins", F.posexplode("pins").alias("place", "a"))
     rest = F.slice("pins", F.col("place") + 2, F.greatest(F.size("pins") - F.col("place") - 1, F.lit(0)))
     return first.select("owner_id", "a", F.explode(rest).alias("b"))
+
+
+def saved_by_same(factors: DataFrame, public: DataFrame, settings: Settings) -> DataFrame:
+    """Return pin_id, related_pin_id, near_cosine, near_rank: the pins of nearest factors, `neighbours.k` of each.
+
+    Args:
+        factors: rows of gold.cf_factors.
+        public: pin_id, saves of every pin that may be shown.
+        settings: of pins with related.collaborative_min_saves saves or more, the related.collaborative_max_pins most
+            saved ones are compared, each with all. Every executor holds their factors.
+
+    Raises:
+        TableError: factors of different lengths.
+        MissingDependencyError: no FAISS, or no GPU where neighbours.backend insists on one.
+    """
+    neighbours, related = settings.neighbours, settings.related
+    known = factors.where(F.col("kind") == "pin").select(F.col("id").alias("pin_id"), "factor")
+    enough = public.where(F.col("saves") >= related.collaborative_min_saves).select("pin_id", "saves")
+    best = enough.join(known, "pin_id").orderBy(F.desc("saves"), "pin_id").limit(related.collaborative_max_pins)
+    table = best.select("pin_id", "factor").toArrow().sort_by("pin_id")  # bounded: related.collaborative_max_pins
+    catalogue = ItemIndex(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
+    found = compared(factors.sparkSession, catalogue, Plan(neighbours.k, neighbours.backend, neighbours.block))
+    names = {"id": "pin_id", "neighbour": "related_pin_id", "score": "near_cosine", "rank": "near_rank"}
+    return found.withColumnsRenamed(names)
