@@ -19,7 +19,7 @@ def similar(
     length: Annotated[int, typer.Option(help="Pins shown.", min=1, max=200)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Show the public pins most like a picture, by its shape and colours; pictures of one kind only so often.
+    """Show the public pins most like a picture, by its shape and colors; pictures of one kind only so often.
 
     `pinlake similar kitchen.jpg`
     """
@@ -40,10 +40,10 @@ def similar(
         return
     if found:
         cells = [
-            (one.pin_id, f"{one.score:.3f}", one.colour or "", one.style or "", one.category or "", one.image_signature)
+            (one.pin_id, f"{one.score:.3f}", one.color or "", one.style or "", one.category or "", one.image_signature)
             for one in found
         ]
-        print_grid(out, ("pin", "likeness", "colour", "style", "category", "picture"), cells)
+        print_grid(out, ("pin", "likeness", "color", "style", "category", "picture"), cells)
     else:
         out.print("No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
 

@@ -1,4 +1,4 @@
-"""The pins most like an image, by its hash and colours, and not all alike.
+"""The pins most like an image, by its hash and colors, and not all alike.
 
 In: an image's numbers, silver.image_features, gold.pin_stats. Out: a few pins. Every image of the lake is looked at
 once, on the executors; the driver gets `POOL` of them.
@@ -21,10 +21,10 @@ POOL = 400
 FAR = 32
 """Differing bits of two hashes from which on images have nothing in common: half of them differ by chance."""
 NEAR = 6
-"""Differing bits up to which two images of one colour are shown as one."""
+"""Differing bits up to which two images of one color are shown as one."""
 SAME = 0.04
-"""What a pin's likeness loses for each pin already shown of its colour, its style or its category."""
-_DDL = "image_signature string, phash bigint, colours array<string>, look string, score double"
+"""What a pin's likeness loses for each pin already shown of its color, its style or its category."""
+_DDL = "image_signature string, phash bigint, colors array<string>, look string, score double"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Look:
     phash: int
     """64-bit hash, unsigned."""
     histogram: NDArray[np.float32]
-    """[256] shares of colours."""
+    """[256] shares of colors."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Found:
     score: float
     """0 to 1: half from the hash, half the intersection of the histograms (Swain and Ballard, IJCV 1991)."""
     phash: int
-    colour: str
-    """Name of its largest colour's hue, or gray."""
+    color: str
+    """Name of its largest color's hue, or gray."""
     style: str
     category: str
 
@@ -62,7 +62,7 @@ def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> li
         length: pins wanted.
     """
     measured = features.where(F.col("fault").isNull()).select(
-        "image_signature", "phash", "histogram", "colours", F.col("style").alias("look")
+        "image_signature", "phash", "histogram", "colors", F.col("style").alias("look")
     )
     likest = measured.mapInArrow(_scorer(look), _DDL).orderBy(F.desc("score"), "image_signature").limit(POOL)
     public = pins.where(F.col("visibility") == "public").join(F.broadcast(likest), "image_signature")
@@ -76,13 +76,13 @@ def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> li
 def _found(row: Any) -> Found:
     unsigned = row["phash"] & (1 << 64) - 1
     told = (row["pin_id"], row["image_signature"], round(row["score"], 6), unsigned)
-    return Found(*told, hue(row["colours"][0]), row["style"], row["category"] or "")
+    return Found(*told, hue(row["colors"][0]), row["style"], row["category"] or "")
 
 
 def diversified(pool: Iterable[Found], length: int) -> list[Found]:
     """Return at most `length` of the pool, greedily: each next one loses for what is shown already.
 
-    An image of the colour of one that is shown, and within NEAR bits of it, is left out.
+    An image of the color of one that is shown, and within NEAR bits of it, is left out.
     """
     left, shown = list(pool), list[Found]()
     seen: Counter[tuple[str, str]] = Counter()
@@ -95,16 +95,16 @@ def diversified(pool: Iterable[Found], length: int) -> list[Found]:
 
 
 def _alike(one: Found, other: Found) -> bool:
-    return one.colour == other.colour and (one.phash ^ other.phash).bit_count() <= NEAR
+    return one.color == other.color and (one.phash ^ other.phash).bit_count() <= NEAR
 
 
 def _kinds(one: Found) -> tuple[tuple[str, str], ...]:
-    return ("colour", one.colour), ("style", one.style), ("category", one.category)
+    return ("color", one.color), ("style", one.style), ("category", one.category)
 
 
-def hue(colour: str) -> str:
-    """Return the name of a #rrggbb colour's hue; gray where it has hardly one."""
-    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+def hue(color: str) -> str:
+    """Return the name of a #rrggbb color's hue; gray where it has hardly one."""
+    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
     turn, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < 0.12 or value < 0.12:
         return "gray"
@@ -129,5 +129,5 @@ def best_of(batch: pa.RecordBatch, look: Look) -> pa.RecordBatch:
     shape = np.clip(1 - np.bitwise_count(hashes ^ np.uint64(look.phash)) / FAR, 0, 1)
     score = np.round((common + shape) / 2, 6)
     best = pa.array(np.argsort(-score, kind="stable")[:POOL])
-    kept = batch.select(["image_signature", "phash", "colours", "look"]).take(best)
+    kept = batch.select(["image_signature", "phash", "colors", "look"]).take(best)
     return pa.RecordBatch.from_arrays([*kept.columns, pa.array(score).take(best)], names=[*kept.schema.names, "score"])

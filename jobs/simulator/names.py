@@ -1,4 +1,4 @@
-"""Words of the world: categories, topics, colours, styles, names, titles."""
+"""Words of the world: categories, topics, colors, styles, names, titles."""
 
 from typing import Final
 

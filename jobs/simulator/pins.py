@@ -126,7 +126,7 @@ def _home(world: Simulator, when: Clock, people: People, boards: Boards) -> Arra
 
 
 def _looks(world: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array]:
-    """Return colour and style: what the topic is usually like, bent by the pin's aspects."""
+    """Return color and style: what the topic is usually like, bent by the pin's aspects."""
     source = rng(world.seed, "looks")
     out = []
     for size in (len(COLOR_NAMES), len(STYLES)):

@@ -53,7 +53,7 @@ class Through:
     """What came of the posters."""
 
     features: list[dict[str, Any]]
-    """pin_id, image_signature, phash, style, colours of each that is an image."""
+    """pin_id, image_signature, phash, style, colors of each that is an image."""
     near: Neighbours
     """By the cosine of their embeddings."""
     cluster: dict[int, int]
@@ -211,7 +211,7 @@ def _lists(related: DataFrame) -> dict[int, list[dict[str, Any]]]:
 
 def _features(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
     measured = tables["silver.image_features"].where(F.col("fault").isNull())
-    told = measured.select("image_signature", "phash", "style", "colours")
+    told = measured.select("image_signature", "phash", "style", "colors")
     pins = tables["gold.pin_stats"].select("pin_id", "image_signature", "saves")
     found = pins.join(told, "image_signature").orderBy("pin_id").toArrow()  # bounded: a row a film
     rows: list[dict[str, Any]] = found.to_pylist()

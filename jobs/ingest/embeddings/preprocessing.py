@@ -79,7 +79,7 @@ def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embedding
         wish: settings.
 
     Raises:
-        ConfigError: the input is no batch of colour pictures, its size is known to nobody, or the metadata makes no
+        ConfigError: the input is no batch of color pictures, its size is known to nobody, or the metadata makes no
             sense.
     """
     first = _channels_first(model, given)
@@ -109,7 +109,7 @@ def _channels_first(model: str, given: Input) -> bool:
         return shape[1] == 3
     raise ConfigError(
         f"Model {model}: input {given.name!r} must be [pictures, 3, height, width] or [pictures, height, width, 3], "
-        f"got {shape}: export the model so that it takes colour pictures."
+        f"got {shape}: export the model so that it takes color pictures."
     )
 
 

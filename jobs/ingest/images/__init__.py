@@ -1,1 +1,1 @@
-"""Images to numbers: hash, colours, style. The bytes stay where they are."""
+"""Images to numbers: hash, colors, style. The bytes stay where they are."""

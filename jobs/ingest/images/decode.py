@@ -27,7 +27,7 @@ def on_white(image: Any, depth: int = 8) -> Any:
 
     Args:
         image: of any mode.
-        depth: bits of the samples in the file, which its transparent colour is stated in.
+        depth: bits of the samples in the file, which its transparent color is stated in.
     """
     clear = image.info.get("transparency")
     if image.mode[0] in _DEEP:
@@ -74,8 +74,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What pins carry; each other decoder is a risk without a use."""
 KEEP = 1 << 20
 """Bytes of a bad file that are kept."""
-GRAY, COLOUR = 32, 32
-"""Sides of the two arrays: what the hash is made of, and enough for colours and texture."""
+GRAY, COLOR = 32, 32
+"""Sides of the two arrays: what the hash is made of, and enough for colors and texture."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DecodedImage:
     height: int
     gray: NDArray[np.uint8]
     """[32, 32] luma."""
-    colour: NDArray[np.uint8]
+    color: NDArray[np.uint8]
     """[32, 32, 3] red, green, blue."""
 
 
@@ -121,8 +121,8 @@ def decode(raw: bytes, most_pixels: int) -> DecodedImage:
 
     plain = _upright(raw, most_pixels)
     gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
-    colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
-    return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
+    color = plain.resize((COLOR, COLOR), Image.Resampling.BOX)
+    return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(color))
 
 
 def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
@@ -166,7 +166,7 @@ def _upright(raw: bytes, most_pixels: int) -> Any:
 
 
 def _depth(raw: bytes) -> int:
-    """Return the bits of a PNG's samples, 8 for others: its transparent colour is stated in these."""
+    """Return the bits of a PNG's samples, 8 for others: its transparent color is stated in these."""
     return raw[24] if raw.startswith(PNG) and len(raw) > 24 else 8
 
 

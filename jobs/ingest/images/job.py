@@ -40,13 +40,13 @@ _TOGETHER = 256
 _FOUND = pa.schema(
     [
         ("image_signature", pa.string()), ("object", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-        ("phash", pa.int64()), ("histogram", pa.binary()), ("colours", pa.list_(pa.string())), ("style", pa.string()),
+        ("phash", pa.int64()), ("histogram", pa.binary()), ("colors", pa.list_(pa.string())), ("style", pa.string()),
         *FAULTS,
     ]
 )  # fmt: skip
 _DDL = (
     "image_signature string, object string, width int, height int, phash bigint, histogram binary, "
-    f"colours array<string>, style string, {FAULTS_DDL}"
+    f"colors array<string>, style string, {FAULTS_DDL}"
 )
 
 
@@ -130,4 +130,4 @@ def _add(found: Any, good: list[tuple[dict[str, Any], DecodedImage]]) -> None:
     hashes = found.phash.view(np.int64)
     for at, (row, image) in enumerate(good):
         row |= {"width": image.width, "height": image.height, "phash": int(hashes[at]), "style": found.style[at]}
-        row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colours": found.colours[at]}
+        row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colors": found.colors[at]}

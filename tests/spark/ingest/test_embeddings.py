@@ -15,16 +15,16 @@ from jobs.schema.images import IMAGE_EMBEDDINGS
 from jobs.schema.ops import QUARANTINE
 from jobs.settings import Settings
 from tests.builders import build
-from tests.smallmodels import halves, shares, two_colours, unit, unpooled
+from tests.smallmodels import halves, shares, two_colors, unit, unpooled
 
 pytestmark = pytest.mark.spark
 
 RED, GREEN, BLACK, BAD, GONE = "aa01", "ab02", "bb03", "bc04", "bd05"
 FILES = {
-    RED: two_colours((255, 0, 0), (255, 0, 0)),
-    GREEN: two_colours((0, 255, 0), (0, 255, 0)),
-    BLACK: two_colours((0, 0, 0), (0, 0, 0)),
-    BAD: two_colours((9, 9, 9), (1, 1, 1))[:60],
+    RED: two_colors((255, 0, 0), (255, 0, 0)),
+    GREEN: two_colors((0, 255, 0), (0, 255, 0)),
+    BLACK: two_colors((0, 0, 0), (0, 0, 0)),
+    BAD: two_colors((9, 9, 9), (1, 1, 1))[:60],
 }
 CHANGED = datetime(2026, 7, 24, tzinfo=UTC)
 """When the pins of `pins` changed last: what tests' rows are unless they say otherwise."""

@@ -52,7 +52,7 @@ def made_of(data, model, tmp_path):
     told = features(pictures)
     rows = [
         {"pin_id": film, "image_signature": data.signatures[at], "phash": int(told.phash.view(np.int64)[at]),
-         "style": told.style[at], "colours": told.colours[at], "saves": film}
+         "style": told.style[at], "colors": told.colors[at], "saves": film}
         for at, film in enumerate(data.ids.tolist())
     ]  # fmt: skip
     where = [list(KINDS).index(film) if film in KINDS else 0 for film in data.ids.tolist()]
@@ -62,7 +62,7 @@ def made_of(data, model, tmp_path):
     return Through(rows, near, {1: 1, 20: 1}, related, counts, seconds, model.version)
 
 
-def test_the_look_tells_textures_apart_whatever_their_colours(tmp_path):
+def test_the_look_tells_textures_apart_whatever_their_colors(tmp_path):
     kinds = np.array(["down", "across", "spots"] * 12)
     many = np.stack([drawn(kind, 100 + number) for number, kind in enumerate(kinds)])
     (tmp_path / "look.onnx").write_bytes(learn(many, SEED))

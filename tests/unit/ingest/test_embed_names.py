@@ -16,9 +16,9 @@ from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
 from jobs.settings.ingest import Embeddings, Images
-from tests.smallmodels import halves, shares, two_colours
+from tests.smallmodels import halves, shares, two_colors
 
-RED, GREEN = two_colours((255, 0, 0), (255, 0, 0)), two_colours((0, 255, 0), (0, 255, 0))
+RED, GREEN = two_colors((255, 0, 0), (255, 0, 0)), two_colors((0, 255, 0), (0, 255, 0))
 NAMED = {"red": [1, 0, 0], "green": [0, 1, 0]}
 
 

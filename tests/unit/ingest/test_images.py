@@ -1,4 +1,4 @@
-"""Images to numbers: known hashes, colours that can be told by eye, damage by class."""
+"""Images to numbers: known hashes, colors that can be told by eye, damage by class."""
 
 import io
 import struct
@@ -55,12 +55,12 @@ def test_a_image_saved_again_smaller_or_brighter_has_nearly_the_same_hash(kind):
     )
 
 
-def test_colours_and_style_are_what_one_sees():
+def test_colors_and_style_are_what_one_sees():
     sky = Image.new("RGB", (90, 60), "#3050d0")
     ImageDraw.Draw(sky).rectangle((0, 45, 90, 60), fill="#20a040")
     night, snow = Image.new("RGB", (50, 50), "#101018"), Image.new("RGB", (50, 50), "#f4f4f4")
     found = of(sky, night, snow, picture("noise"))
-    assert found.colours[0] == ["#3050d0", "#20a040"]
+    assert found.colors[0] == ["#3050d0", "#20a040"]
     assert found.style == ["vivid-plain", "dark-plain", "light-plain", "muted-busy"]
     assert found.histogram.shape == (4, 256)
     np.testing.assert_allclose(found.histogram.sum(axis=1), 1, atol=2e-3)
@@ -70,7 +70,7 @@ def test_colours_and_style_are_what_one_sees():
 
 def test_transparent_turned_moving_and_gray_images_are_taken_as_people_see_them():
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
-    assert of(clear).colours == [["#ffffff"]]
+    assert of(clear).colors == [["#ffffff"]]
     upright = picture("ramp")
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by a quarter
@@ -80,7 +80,7 @@ def test_transparent_turned_moving_and_gray_images_are_taken_as_people_see_them(
     frames = [picture("rings"), picture("ramp")]
     moving = stored(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(moving, PIXELS).width == 120
-    assert of(Image.new("L", (30, 30), 128), Image.new("CMYK", (30, 30)).convert("RGB")).colours[0] == ["#808080"]
+    assert of(Image.new("L", (30, 30), 128), Image.new("CMYK", (30, 30)).convert("RGB")).colors[0] == ["#808080"]
 
 
 def bomb():
