@@ -1,4 +1,4 @@
-"""`pinlake similar`: the pins most like a picture."""
+"""`pinlake similar`: the pins most like a image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @app.command()
 def similar(
-    image: Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WEBP, GIF or BMP.")],
+    image: Annotated[Path, typer.Argument(help="A image: JPEG, PNG, WEBP, GIF or BMP.")],
     length: Annotated[int, typer.Option(help="Pins shown.", min=1, max=200)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Show the public pins most like a picture, by its shape and colors; pictures of one kind only so often.
+    """Show the public pins most like a image, by its shape and colors; images of one kind only so often.
 
     `pinlake similar kitchen.jpg`
     """
@@ -43,9 +43,9 @@ def similar(
             (one.pin_id, f"{one.score:.3f}", one.color or "", one.style or "", one.category or "", one.image_signature)
             for one in found
         ]
-        print_grid(out, ("pin", "likeness", "color", "style", "category", "picture"), cells)
+        print_grid(out, ("pin", "similarity", "color", "style", "category", "image"), cells)
     else:
-        out.print("No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
+        out.print("No public pin has a image that was measured: `pinlake ingest` reads images.")
 
 
 def _look(image: Path) -> "Look":
@@ -58,10 +58,10 @@ def _look(image: Path) -> "Look":
     shown = text_of(str(image))[0]
     limits = STATE.loaded.settings.ingest.images
     try:
-        picture = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
+        decoded = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
     except OSError as error:
-        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a picture file.") from error
+        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a image file.") from error
     except Unusable as fault:
         raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
-    found = features([picture])
+    found = features([decoded])
     return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))

@@ -28,7 +28,7 @@ from jobs.engine.context import ActionContext, Context
 from jobs.flow import job
 from jobs.history.as_of import read_as_of
 from jobs.ingest.embeddings import job as embeddings
-from jobs.ingest.images import job as pictures
+from jobs.ingest.images import job as images_job
 from jobs.ingest.images.decode import Frame, Unusable, framed
 from jobs.knn.join import Neighbours, knn_join
 from jobs.lake.table_frames import nullable, struct_of
@@ -88,7 +88,7 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
         model.write_bytes(learn(_pixels(data, root), work.context.settings.neighbours.seed))
     work = replace(work, options={"images": str(root), "model": str(model), "work": str(root)})
     with timed(seconds, "measure"):
-        measured = pictures.run(work).counts
+        measured = images_job.run(work).counts
     with timed(seconds, "embed"):
         done = embeddings.run(work)
     counts = {f"{name}_images": count for name, count in measured.items()} | dict(done.counts)
@@ -153,7 +153,7 @@ def put_pins(work: ActionContext, data: Given) -> None:
 
 
 def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
-    """Return the posters that are pictures, for the model to be learnt from."""
+    """Return the posters that are images, for the model to be learnt from."""
     shape, found = Frame(HEIGHT, WIDTH, "crop"), []
     for name in dict.fromkeys(data.signatures):
         try:

@@ -102,20 +102,20 @@ _COMPARED = 256
 
 
 def run(work: ActionContext) -> ActionResult:
-    """Embed the pictures that the model has not seen, then give pins the vectors of their pictures.
+    """Embed the images that the model has not seen, then give pins the vectors of their images.
 
     Returns:
-        counts: pictures embedded (on_gpu of them), missing, quarantined, waiting for a later run; rows of pins added.
+        counts: images embedded (on_gpu of them), missing, quarantined, waiting for a later run; rows of pins added.
 
     Raises:
         SourceError: the model's file is not there.
-        ConfigError: it is not the one wanted, or makes no vectors of pictures.
+        ConfigError: it is not the one wanted, or makes no vectors of images.
         MissingDependencyError: no onnxruntime, or no GPU where one is required.
     """
     settings = work.context.settings.ingest
     file, root = work.options.get("model"), work.options.get("images")
     if not file or not root or not work.lake.exists(PINS.name):
-        work.progress("no model, no pictures or no pins: nothing to do")
+        work.progress("no model, no images or no pins: nothing to do")
         return ActionResult()
     sent = shipped(work, str(file), settings.embeddings)
     work.lake.ensure(IMAGE_EMBEDDINGS.name)
@@ -124,7 +124,7 @@ def run(work: ActionContext) -> ActionResult:
     counts, most = dict.fromkeys(COUNTS, 0), settings.embeddings.max_images
     try:
         total = left.count()
-        work.progress(f"{total:,} pictures to embed by {sent.version}")
+        work.progress(f"{total:,} images to embed by {sent.version}")
         if total:
             counts |= _embed(work, left.limit(most), partial(_rows, str(root), settings.images, sent), sent)
     finally:
@@ -162,7 +162,7 @@ def _refuse_broken(counts: dict[str | None, int], sent: Shipped) -> None:
     if not counts.get(None) and sum(none.values()) >= _SUSPECT:
         told = ", ".join(f"{count:,} {fault}" for fault, count in none.items())
         raise ConfigError(
-            f"Model {sent.version} must make vectors of pictures, and made none of any: {told}. Nothing was kept: "
+            f"Model {sent.version} must make vectors of images, and made none of any: {told}. Nothing was kept: "
             "check ingest.embeddings.mean, std and output, and how it was exported."
         )
 
@@ -176,7 +176,7 @@ def _warn_of_one_vector(work: ActionContext, found: DataFrame, sent: Shipped) ->
 
 
 def _rows(root: str, limits: Images, sent: Shipped, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of the pictures that `batches` name; runs on an executor."""
+    """Yield the rows of the images that `batches` name; runs on an executor."""
     for batch in batches:
         names = batch.column(0).to_pylist()
         for start in range(0, len(names), sent.wish.batch):
@@ -190,11 +190,11 @@ def opened(sent: Shipped) -> Model:
 
 
 def embedded_rows(root: str, signatures: list[str], limits: Images, model: Model) -> pa.RecordBatch:
-    """Return the rows of some pictures.
+    """Return the rows of some images.
 
     Args:
         root: path or URI of the sources.
-        signatures: the pictures.
+        signatures: the images.
         limits: where they lie below the root, and how large they may be.
         model: opened.
     """

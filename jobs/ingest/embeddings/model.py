@@ -1,4 +1,4 @@
-"""An ONNX model as a function from pictures to vectors: the one place that touches onnxruntime.
+"""An ONNX model as a function from images to vectors: the one place that touches onnxruntime.
 
 In: a file, settings. Out: float32 values an image, and what is stored of them: float16 of length one, or why not.
 onnxruntime is imported inside functions: it is an extra (`pip install 'pinlake[onnx]'`).
@@ -52,7 +52,7 @@ class Model:
         Raises:
             MissingDependencyError: no onnxruntime, or no CUDA where wish.backend requires it.
             SourceError: there is no such file.
-            ConfigError: it is no model, not the one whose SHA-256 was given, or none from pictures to vectors.
+            ConfigError: it is no model, not the one whose SHA-256 was given, or none from images to vectors.
         """
         self.shown, self.wish = text_of(shown or str(path))[0], wish
         sha = digest_of(path, self.shown, wish)
@@ -69,18 +69,18 @@ class Model:
         self._together = fixed if isinstance(fixed, int) and fixed > 0 else None
         self.dim = self._probed()
 
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the model's values for pictures [n, height, width, 3] of red, green, blue: [n, dim].
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the model's values for images [n, height, width, 3] of red, green, blue: [n, dim].
 
         Raises:
             ConfigError: the model fails, or returns something else than a row an image.
         """
         step = self._together or self.wish.batch
-        parts = [self._run(pictures[start : start + step]) for start in range(0, len(pictures), step)]
+        parts = [self._run(images[start : start + step]) for start in range(0, len(images), step)]
         return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
-    def _run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        n, tensor = len(pictures), self.recipe.tensor(pictures)
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        n, tensor = len(images), self.recipe.tensor(images)
         if self._together and n < self._together:  # a model of a fixed batch gets a whole one
             tensor = np.concatenate([tensor, np.zeros((self._together - n, *tensor.shape[1:]), tensor.dtype)])
         try:
@@ -202,7 +202,7 @@ def _input(session: Any, shown: str, wish: Embeddings) -> tuple[Input, Recipe]:
     inputs = [Input(one.name, one.shape, one.type) for one in session.get_inputs()]
     if len(inputs) != 1:
         names = ", ".join(one.name for one in inputs) or "none"
-        raise ConfigError(f"Model {shown} must have one input, the pictures, got {names}: export the image part alone.")
+        raise ConfigError(f"Model {shown} must have one input, the images, got {names}: export the image part alone.")
     return inputs[0], recipe_of(shown, inputs[0], session.get_modelmeta().custom_metadata_map, wish)
 
 
@@ -220,7 +220,7 @@ def _rows(found: Any, n: int, output: str, shown: str) -> NDArray[np.float32]:
     flat = array.ndim >= 2 and array.shape[0] == n and array.size == n * array.shape[1] > 0
     if not flat or array.dtype.kind != "f":
         raise ConfigError(
-            f"Model {shown}: output {output!r} must be floats [pictures, values], here [{n}, values], got "
+            f"Model {shown}: output {output!r} must be floats [images, values], here [{n}, values], got "
             f"{array.dtype} {list(array.shape)}: name another, ingest.embeddings.output (--output), or pool it in the "
             "model."
         )

@@ -1,4 +1,4 @@
-"""How pictures are made into what a model takes: from its input, its metadata and the settings, settings first.
+"""How images are made into what a model takes: from its input, its metadata and the settings, settings first.
 
 A model says how it was trained in its metadata, where whoever exported it wrote that down: `mean` and `std` (three
 numbers each, of red, green, blue from 0 to 1), and what ONNX's own MetadataProps.md names: Image.BitmapPixelFormat
@@ -57,20 +57,20 @@ class Recipe:
         """Return eight hex digits: vectors of another preparation are other vectors."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
-    def tensor(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the model's input for pictures [n, height, width, 3] of red, green, blue."""
-        made: NDArray[Any] = pictures
+    def tensor(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the model's input for images [n, height, width, 3] of red, green, blue."""
+        made: NDArray[Any] = images
         if self.kind != "uint8":
             scale, shift = 1 / (255 * np.array(self.std)), np.array(self.mean) / np.array(self.std)
             with np.errstate(over="ignore"):  # what became infinite is found in the vectors
-                made = pictures * scale.astype(np.float32) - shift.astype(np.float32)
+                made = images * scale.astype(np.float32) - shift.astype(np.float32)
         made = made if self.rgb else made[..., ::-1]
         made = np.moveaxis(made, 3, 1) if self.channels_first else made
         return np.ascontiguousarray(made, self.kind)
 
 
 def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embeddings) -> Recipe:
-    """Return how pictures are prepared for a model.
+    """Return how images are prepared for a model.
 
     Args:
         model: its file, for messages.
@@ -79,7 +79,7 @@ def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embedding
         wish: settings.
 
     Raises:
-        ConfigError: the input is no batch of color pictures, its size is known to nobody, or the metadata makes no
+        ConfigError: the input is no batch of color images, its size is known to nobody, or the metadata makes no
             sense.
     """
     first = _channels_first(model, given)
@@ -108,8 +108,8 @@ def _channels_first(model: str, given: Input) -> bool:
     if len(shape) == 4 and 3 in (shape[1], shape[3]):
         return shape[1] == 3
     raise ConfigError(
-        f"Model {model}: input {given.name!r} must be [pictures, 3, height, width] or [pictures, height, width, 3], "
-        f"got {shape}: export the model so that it takes color pictures."
+        f"Model {model}: input {given.name!r} must be [images, 3, height, width] or [images, height, width, 3], "
+        f"got {shape}: export the model so that it takes color images."
     )
 
 

@@ -1,7 +1,7 @@
-"""Numbers of many pictures at once: perceptual hash, colors, style. Numpy on small arrays, the same on every machine.
+"""Numbers of many images at once: perceptual hash, colors, style. Numpy on small arrays, the same on every machine.
 
 The hash is the DCT hash of N. Krawetz ("Looks Like It", 2011), bit for bit as the library imagehash makes it: 32 x 32
-luma, the 8 x 8 lowest frequencies, a bit each for being above their median. Two pictures that look alike differ in few
+luma, the 8 x 8 lowest frequencies, a bit each for being above their median. Two images that look alike differ in few
 bits.
 """
 
@@ -26,7 +26,7 @@ _DARK, _LIGHT, _VIVID, _BUSY = 85.0, 180.0, 0.45, 14.0
 
 @dataclass(frozen=True)
 class Features:
-    """Numbers of n pictures."""
+    """Numbers of n images."""
 
     phash: NDArray[np.uint64]
     """[n] hashes, the first bit (the lowest frequency) the highest."""
@@ -38,16 +38,16 @@ class Features:
     """dark, light, vivid or muted, then plain or busy: light-plain."""
 
 
-def features(pictures: Sequence[DecodedImage]) -> Features:
-    """Return the numbers of pictures, in their order."""
-    color = np.stack([image.color for image in pictures])
+def features(images: Sequence[DecodedImage]) -> Features:
+    """Return the numbers of images, in their order."""
+    color = np.stack([image.color for image in images])
     bins, saturation = _bins(color)
     shares = np.stack([np.bincount(one, minlength=256) for one in bins]) / bins.shape[1]
     luma = color.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return Features(
-        phash(np.stack([image.gray for image in pictures])),
+        phash(np.stack([image.gray for image in images])),
         shares.astype(np.float16),
-        [_dominant(*one) for one in zip(color.reshape(len(pictures), -1, 3), bins, shares, strict=True)],
+        [_dominant(*one) for one in zip(color.reshape(len(images), -1, 3), bins, shares, strict=True)],
         _styles(luma, saturation),
     )
 

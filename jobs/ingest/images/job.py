@@ -1,6 +1,6 @@
-"""The action that turns pins' pictures into numbers: silver.image_features, a row an image file.
+"""The action that turns pins' images into numbers: silver.image_features, a row an image file.
 
-In: silver.app_pins, which name pictures by their signature; the files, at `ingest.images.path` below the sources'
+In: silver.app_pins, which name images by their signature; the files, at `ingest.images.path` below the sources'
 root. Out: silver.image_features, ops.quarantine. An image is read once: what has a row is not read again, except
 where its file was missing, which is tried again on a later day. Executors read, decode and measure; the driver learns
 counts. A file that is no image has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
@@ -51,14 +51,14 @@ _DDL = (
 
 
 def run(work: ActionContext) -> ActionResult:
-    """Measure the pictures that have not been.
+    """Measure the images that have not been.
 
     Returns:
-        counts: pictures measured, missing, quarantined, and waiting for a later run.
+        counts: images measured, missing, quarantined, and waiting for a later run.
     """
     settings, root = work.context.settings.ingest.images, work.options.get("images")
     if not root or not work.lake.exists(PINS.name):
-        work.progress("no pictures named, or no pins yet: nothing to do")
+        work.progress("no images named, or no pins yet: nothing to do")
         return ActionResult()
     work.lake.ensure(IMAGE_FEATURES.name)
     missing = wanted(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
@@ -66,7 +66,7 @@ def run(work: ActionContext) -> ActionResult:
         left = missing.count()
         if not left:
             return ActionResult(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
-        work.progress(f"{left:,} pictures to measure")
+        work.progress(f"{left:,} images to measure")
         counts = _measure(work, missing.limit(settings.max_images), str(root), settings)
     finally:
         missing.unpersist()
@@ -103,11 +103,11 @@ def _reader(root: str, settings: Images) -> Callable[[Iterable[pa.RecordBatch]],
 
 
 def measured(root: str, signatures: list[str], settings: Images) -> pa.RecordBatch:
-    """Return the rows of some pictures; runs on an executor.
+    """Return the rows of some images; runs on an executor.
 
     Args:
         root: path or URI of the sources.
-        signatures: the pictures.
+        signatures: the images.
         settings: where they lie below the root, and how large they may be.
     """
     good: list[tuple[dict[str, Any], DecodedImage]] = []

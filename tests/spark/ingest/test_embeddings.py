@@ -1,4 +1,4 @@
-"""Pins' pictures embedded by executors: once for each image and model, with pins given the vectors they carry."""
+"""Pins' images embedded by executors: once for each image and model, with pins given the vectors they carry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_is_said_before_any_image_is_read(lake, work, embed, sour
     with pytest.raises(ConfigError, match="SHA-256"):
         embed(halves(), sha256="0" * 64)
     with pytest.raises(SourceError, match=r"none\.onnx"):
-        embeddings.run(work(pictures=str(sources), model=str(sources / "none.onnx")))
+        embeddings.run(work(images=str(sources), model=str(sources / "none.onnx")))
     assert not lake.exists(IMAGE_EMBEDDINGS.name)
 
 
@@ -171,5 +171,5 @@ def test_a_model_that_makes_no_vector_of_any_image_keeps_nothing(lake, embed, so
 
 
 def test_without_a_model_there_is_nothing_to_do(lake, work, sources):
-    assert embeddings.run(work(pictures=str(sources))).counts == {}
+    assert embeddings.run(work(images=str(sources))).counts == {}
     assert not lake.exists(IMAGE_EMBEDDINGS.name)

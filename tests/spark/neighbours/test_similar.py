@@ -14,7 +14,7 @@ pytestmark = pytest.mark.spark
 RED, BLUE = (np.eye(256, dtype="<f2")[at] for at in (15, 175))
 
 
-def pictures(spark, told):
+def images(spark, told):
     """`told`: signature -> (hash, histogram, color, style)."""
     rows = [
         (name, 10, 10, h - (1 << 64) if h >> 63 else h, histogram.tobytes(), [color], style, None, None, "run")
@@ -39,8 +39,8 @@ def test_the_likest_public_pins_come_first(spark):
     }  # fmt: skip
     pins = [(1, "same", {"popularity": 1.0}), (2, "same", {"popularity": 2.0}), (3, "shape", {}), (4, "color", {}),
             (5, "hidden", {"visibility": "secret"}), (6, "lost", {})]  # fmt: skip
-    found = similar(pictures(spark, told), stats(spark, pins), Look(7, RED.astype(np.float32)), 10)
-    # of equal pictures the pin that is liked best; then the one of another color
+    found = similar(images(spark, told), stats(spark, pins), Look(7, RED.astype(np.float32)), 10)
+    # of equal images the pin that is liked best; then the one of another color
     assert [(one.pin_id, one.score) for one in found] == [(2, 1.0), (3, 0.5), (4, 0.5)]
     assert {one.style for one in found} == {"vivid-plain"}, "how it looks, not what its maker said"
 

@@ -1,4 +1,4 @@
-"""The posters' model, figures and page, on a handful of pictures that are made here."""
+"""The posters' model, figures and page, on a handful of images that are made here."""
 
 import io
 import time
@@ -48,8 +48,8 @@ def look(tmp_path_factory):
 
 def made_of(data, model, tmp_path):
     """Return what the jobs would: features, neighbours, the two films of one file together."""
-    pictures = [decode((tmp_path / "images" / s[:2] / f"{s}.jpg").read_bytes(), 1 << 20) for s in data.signatures]
-    told = features(pictures)
+    images = [decode((tmp_path / "images" / s[:2] / f"{s}.jpg").read_bytes(), 1 << 20) for s in data.signatures]
+    told = features(images)
     rows = [
         {"pin_id": film, "image_signature": data.signatures[at], "phash": int(told.phash.view(np.int64)[at]),
          "style": told.style[at], "colors": told.colors[at], "saves": film}
@@ -66,7 +66,7 @@ def test_the_look_tells_textures_apart_whatever_their_colors(tmp_path):
     kinds = np.array(["down", "across", "spots"] * 12)
     many = np.stack([drawn(kind, 100 + number) for number, kind in enumerate(kinds)])
     (tmp_path / "look.onnx").write_bytes(learn(many, SEED))
-    assert learn(many, SEED) == (tmp_path / "look.onnx").read_bytes(), "the same pictures and seed, the same bytes"
+    assert learn(many, SEED) == (tmp_path / "look.onnx").read_bytes(), "the same images and seed, the same bytes"
     vectors = stored(Model(tmp_path / "look.onnx", Embeddings()).embed(many))[0].astype(np.float32)
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -1)

@@ -62,8 +62,8 @@ def test_a_vector_is_what_the_model_says_at_length_one(opened):
     ids=["float16", "channels last", "one at a time", "four at a time", "open size", "batches"],
 )
 def test_inputs_of_every_kind_give_the_same(opened, body, wish):
-    pictures = [two_colors(RED, BLUE), two_colors(BLUE, RED), two_colors(ORANGE, ORANGE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(body, **wish), Images())
+    images = [two_colors(RED, BLUE), two_colors(BLUE, RED), two_colors(ORANGE, ORANGE)]
+    found = embedded([lambda raw=raw: raw for raw in images], opened(body, **wish), Images())
     assert len(found) == 3
     np.testing.assert_allclose(found[0].vector, unit(1, 0, 0, 0, 0, 1), atol=2e-3)
     np.testing.assert_allclose(found[1].vector, unit(0, 0, 1, 1, 0, 0), atol=2e-3)
@@ -123,10 +123,10 @@ def test_rows_without_a_direction_have_a_fault():
 
 
 def test_a_image_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
-    pictures = [two_colors(RED, RED), two_colors((0, 0, 0), (0, 0, 0)), b"<html>", two_colors(BLUE, BLUE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(shares()), Images())
+    images = [two_colors(RED, RED), two_colors((0, 0, 0), (0, 0, 0)), b"<html>", two_colors(BLUE, BLUE)]
+    found = embedded([lambda raw=raw: raw for raw in images], opened(shares()), Images())
     assert [one.fault and one.fault.reason for one in found] == [None, "nan_embedding", "unknown_image", None]
-    assert [one.raw for one in found] == [b"", pictures[1], b"<html>", b""]
+    assert [one.raw for one in found] == [b"", images[1], b"<html>", b""]
     np.testing.assert_allclose(found[3].vector, [0, 0, 1], atol=1e-3)
 
 
