@@ -36,15 +36,15 @@ def embed(
     """
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
-    from jobs.ingest.images.decode import text_of
+    from jobs.ingest.images.decode import printable_name
     from jobs.settings.ingest import Embeddings, Images
 
     require_place(to)
     cores = threads or len(os.sched_getaffinity(0))
     told: dict[str, Any] = {"size": _numbers("size", size, "x", 2, int), "fit": fit, "resample": resample}
     told |= {"mean": _numbers("mean", mean, ",", 3, float), "std": _numbers("std", std, ",", 3, float)}
-    wish = Embeddings(output=output, backend=backend, batch=batch, threads=cores, **told)
-    opened = Model(model, wish)
+    settings = Embeddings(output=output, backend=backend, batch=batch, threads=cores, **told)
+    opened = Model(model, settings)
     with _Bar(quiet=as_json) as bar:
         made = embed_files(images, opened, to, Images(), cores, bar.told)
     if as_json:
@@ -60,7 +60,7 @@ def embed(
     if made.hidden:
         lines.append(f"{made.hidden:,} files or folders whose name begins with a dot were passed over.")
     for line in [*lines, f"{to}, {names_of(to).name}"]:
-        out.print("   " + text_of(line)[0], markup=False, highlight=False, soft_wrap=True)
+        out.print("   " + printable_name(line)[0], markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(name: str, text: str | None, between: str, count: int, kind: type) -> tuple[Any, ...] | None:

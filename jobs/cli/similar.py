@@ -10,7 +10,7 @@ from jobs.cli.grid import print_grid
 from jobs.common.errors import SourceError, TableError
 
 if TYPE_CHECKING:
-    from jobs.neighbours.similar import Look
+    from jobs.neighbours.similar import QueryImage
 
 
 @app.command()
@@ -48,14 +48,14 @@ def similar(
         out.print("No public pin has a image that was measured: `pinlake ingest` reads images.")
 
 
-def _look(image: Path) -> "Look":
+def _look(image: Path) -> "QueryImage":
     import numpy as np
 
-    from jobs.ingest.images.decode import Unusable, decode, text_of
+    from jobs.ingest.images.decode import Unusable, decode, printable_name
     from jobs.ingest.images.features import features
-    from jobs.neighbours.similar import Look
+    from jobs.neighbours.similar import QueryImage
 
-    shown = text_of(str(image))[0]
+    shown = printable_name(str(image))[0]
     limits = STATE.loaded.settings.ingest.images
     try:
         decoded = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
@@ -64,4 +64,4 @@ def _look(image: Path) -> "Look":
     except Unusable as fault:
         raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
     found = features([decoded])
-    return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))
+    return QueryImage(int(found.phash[0]), found.histogram[0].astype(np.float32))

@@ -17,14 +17,14 @@ from jobs.knn.tables import Model, cells_of, index_version, vectors_of
 from jobs.lake.scratch import InMemory
 from jobs.lake.vectors import decode, unit
 
-ALONE = 2
+HASH_ONLY = 2
 """Bits up to which two hashes are believed without embeddings."""
 DIGITS = 6
 """Decimals of a cosine: coarser than float32's error, so that every machine decides alike."""
 _SCHEMA = "left bigint, right bigint, distance int, cosine float"
 
 
-def confirmed(pairs: DataFrame, vectors: DataFrame, cosine: float, alone: int = ALONE) -> DataFrame:
+def confirm_pairs(pairs: DataFrame, vectors: DataFrame, cosine: float, alone: int = HASH_ONLY) -> DataFrame:
     """Return left, right, distance, cosine of the pairs that their embeddings confirm.
 
     A pair with vectors on both sides is kept if their cosine is at least `cosine`. Where one is missing, zero or not
@@ -98,14 +98,14 @@ def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, mode
     dedup = ctx.settings.image_dedup
     hidden = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
     vectors = vectors_of(embeddings, model)
-    asking = vectors.join(hidden, "id", "left_semi").count()
-    if not asking:
+    queries = vectors.join(hidden, "id", "left_semi").count()
+    if not queries:
         return embeddings.sparkSession.createDataFrame([], "pin_id bigint, neighbour_id bigint")
-    flags = {"holds": F.lit(True), "floor": F.lit(dedup.duplicate_cosine).cast("float")}
-    asked = vectors.join(hidden.withColumn("asks", F.lit(True)), "id", "left")
-    asked = asked.withColumns({"asks": F.coalesce("asks", F.lit(False)), **flags})
+    flags = {"is_item": F.lit(True), "min_score": F.lit(dedup.duplicate_cosine).cast("float")}
+    flagged = vectors.join(hidden.withColumn("is_query", F.lit(True)), "id", "left")
+    flagged = flagged.withColumns({"is_query": F.coalesce("is_query", F.lit(False)), **flags})
     index = tables["gold.ann_index"]
     cells = Cells.single(model.dim) if index_version(index) is None else cells_of(index, model.dim)
-    wanted = SearchRequest(asked, model.rows, asking, MOST)
-    found = search(wanted, cells, SearchPlan.of(ctx.settings.neighbours), ctx.scratch or InMemory())
+    request = SearchRequest(flagged, model.rows, queries, MOST)
+    found = search(request, cells, SearchPlan.of(ctx.settings.neighbours), ctx.scratch or InMemory())
     return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))

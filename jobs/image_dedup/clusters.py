@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.common.errors import TableError
-from jobs.image_dedup.shuffle import by_runs
-from jobs.image_dedup.split_chains import cut
+from jobs.image_dedup.shuffle import map_sorted_runs
+from jobs.image_dedup.split_chains import split_chains
 
 ROUNDS = 50
 """A chain of a thousand million images takes about thirty."""
@@ -94,11 +94,11 @@ def clusters(pairs: DataFrame, one_task: int = ONE_TASK, most: int = MOST_PAIRS)
         # few: there are fewer than pairs / most of them
         large = F.broadcast(labelled.groupBy("component").count().where(F.col("count") > most).select("component"))
         found.append(_cut(labelled.join(large, "component", "left_anti")))
-        rest = _tightened(labelled.join(large, "component", "left_semi"), most)
-    return _whole(pairs, found)
+        rest = _without_farthest(labelled.join(large, "component", "left_semi"), most)
+    return _union(pairs, found)
 
 
-def _tightened(large: DataFrame, most: int) -> DataFrame | None:
+def _without_farthest(large: DataFrame, most: int) -> DataFrame | None:
     """Return the pairs of components that are too large, without the farthest; None if there are no such components."""
     large = large.select("left", "right", "distance").localCheckpoint()
     row = large.agg(F.max("distance").alias("far"), F.min("distance").alias("near")).first()
@@ -113,7 +113,7 @@ def _tightened(large: DataFrame, most: int) -> DataFrame | None:
     return large.where(F.col("distance") < row["far"])
 
 
-def _whole(pairs: DataFrame, found: list[DataFrame]) -> DataFrame:
+def _union(pairs: DataFrame, found: list[DataFrame]) -> DataFrame:
     """Return the parts as one, with those that lost all their pairs."""
     made = found[0]
     for part in found[1:]:
@@ -126,11 +126,11 @@ def _cut(labelled: DataFrame) -> DataFrame:
     """Return id, centre of pairs with their component."""
 
     def work(_: NDArray, left: NDArray, right: NDArray, distance: NDArray) -> Iterator[tuple[NDArray, ...]]:
-        yield cut(left, right, distance)
+        yield split_chains(left, right, distance)
 
     rows = labelled.select("component", "left", "right", "distance")
     rows = rows.repartition("component").sortWithinPartitions("component")
-    return rows.mapInArrow(by_runs(work, ["id", "centre"]), _SCHEMA)
+    return rows.mapInArrow(map_sorted_runs(work, ["id", "centre"]), _SCHEMA)
 
 
 def images(representatives: DataFrame, centres: DataFrame) -> DataFrame:
@@ -145,7 +145,7 @@ def images(representatives: DataFrame, centres: DataFrame) -> DataFrame:
     return found.select("id", F.coalesce("centre", "representative").alias("cluster"))
 
 
-def lasting(today: DataFrame, yesterday: DataFrame) -> DataFrame:
+def stable_ids(today: DataFrame, yesterday: DataFrame) -> DataFrame:
     """Return id, cluster: today's clusters under the ids of yesterday's that they continue.
 
     - An id goes to the cluster with most of the images that had it (the lower cluster of several): if a cluster is

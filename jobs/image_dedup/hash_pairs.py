@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
 from jobs.image_dedup.blocks import choose, require_radius
-from jobs.image_dedup.shuffle import Split, by_runs, compared, sent
+from jobs.image_dedup.shuffle import Partitioning, compare_parts, map_sorted_runs, pack_by_key
 
 
 def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
@@ -24,7 +24,7 @@ def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
     begins anew.
     """
     radius = ctx.settings.image_dedup.hash_radius
-    now = hashed(tables, carried(tables).select("image_signature").distinct()).select("hash").distinct()
+    now = with_hash(tables, pins_with_image(tables).select("image_signature").distinct()).select("hash").distinct()
     now = now.localCheckpoint()  # read twice
     known = tables["gold.hash_pairs@yesterday"].where(F.col("radius") == radius)
     before = known.where("distance = 0").select(F.col("low").alias("hash"))
@@ -36,12 +36,12 @@ def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
     return own.unionByName(pairs.select(*VALUES)).withColumn("radius", F.lit(radius))
 
 
-def carried(tables: Tables) -> DataFrame:
+def pins_with_image(tables: Tables) -> DataFrame:
     """Return the live pins that carry an image."""
     return tables["gold.pin_stats"].where(F.length("image_signature") > 0)
 
 
-def hashed(tables: Tables, images: DataFrame) -> DataFrame:
+def with_hash(tables: Tables, images: DataFrame) -> DataFrame:
     """Return `images` (image_signature, ...) that have been measured, with their hash."""
     features = tables["silver.image_features"].where(F.col("phash").isNotNull())
     return images.join(features.select("image_signature", F.col("phash").alias("hash")), "image_signature")
@@ -128,17 +128,17 @@ def _found(values: DataFrame, radius: int) -> DataFrame:
     values = values.select("hash", "fresh").localCheckpoint()  # counted, then joined
     count = values.agg(F.count("*").alias("all"), F.count_if("fresh").alias("fresh")).first()
     assert count is not None  # noqa: S101 - an aggregate has one row
-    split = Split(choose(count["all"], radius), max(1, -(-count["all"] // PART)))
+    split = Partitioning(choose(count["all"], radius), max(1, -(-count["all"] // PART)))
     few = None
     if count["fresh"] < count["all"] and count["fresh"] <= FEW:
         new = values.where("fresh").select("hash").toArrow()  # bounded: FEW rows
         few = values.sparkSession.sparkContext.broadcast(new.column(0).to_numpy().view(np.uint64))
 
     def send(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from sent(batches, split, None if few is None else few.value)
+        yield from pack_by_key(batches, split, None if few is None else few.value)
 
     def compare(parts: NDArray, fresh: NDArray, packed: NDArray) -> Iterator[tuple[NDArray, ...]]:
-        yield from compared(parts, fresh, packed, split)
+        yield from compare_parts(parts, fresh, packed, split)
 
     rows = values.mapInArrow(send, _SENT).repartition("part").sortWithinPartitions("part", F.desc("fresh"))
-    return rows.mapInArrow(by_runs(compare, VALUES, least=1), _PAIRS)
+    return rows.mapInArrow(map_sorted_runs(compare, VALUES, least=1), _PAIRS)

@@ -34,7 +34,7 @@ class Neighbours:
         return self.partners[self.starts[one] : self.starts[one + 1]]
 
 
-def cut(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
+def split_chains(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
     """Return every image of the pairs, ascending, and the centre of its cluster; one left alone is its own centre.
 
     Args:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.knn.sharded.train import Cells, trained
+from jobs.knn.sharded.train import Cells, train_cells
 from jobs.knn.tables import Model, index_key, model_of, public_embeddings, vectors_of
 from jobs.lake.vectors import SINGLE, encode
 
@@ -47,7 +47,7 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
         return before
     log.info("The cells of the neighbours' index are trained anew: %s.", why)
     vectors = vectors_of(embeddings, model)
-    cells = trained(
+    cells = train_cells(
         vectors, model.rows, model.dim, neighbours.k, neighbours.min_recall, neighbours.tuning_queries, neighbours.seed
     )
     log.info("%d cells; %d probes find %s of the true neighbours", len(cells.centroids), cells.probes, cells.recall)

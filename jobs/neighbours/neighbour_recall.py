@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
 from jobs.knn.exact import Rows
-from jobs.knn.sharded.ground_truth import exact_neighbours, sampled
+from jobs.knn.sharded.ground_truth import exact_neighbours, sample_vectors
 from jobs.knn.tables import model_of, public_embeddings, vectors_of
 from jobs.knn.tuning import Recall
 
@@ -31,7 +31,7 @@ def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
     vectors = vectors_of(embeddings, model)
     usable = vectors.count()
     seed = neighbours.seed + ctx.as_of.toordinal()
-    ids, queries = sampled(vectors, model.rows, neighbours.audit_pins, model.dim, seed)
+    ids, queries = sample_vectors(vectors, model.rows, neighbours.audit_pins, model.dim, seed)
     truth = exact_neighbours(vectors, ids, queries, neighbours.k)
     lists = _lists(tables["gold.pin_neighbours"], ids)
     recall = _recall(ids, np.stack([truth.ids, truth.neighbours]), lists)

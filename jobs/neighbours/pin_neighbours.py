@@ -16,7 +16,7 @@ from jobs.common.errors import ConfigError
 from jobs.engine.context import Context, Tables
 from jobs.knn.index import choose
 from jobs.knn.sharded.brute_force import SCHEMA, Plan, brute_force_knn
-from jobs.knn.sharded.incremental import Yesterday, update_incrementally
+from jobs.knn.sharded.incremental import PreviousNeighbours, update_incrementally
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.knn.tables import Model, cells_of, index_key, index_version, model_of, public_embeddings, vectors_of
 from jobs.lake.scratch import InMemory
@@ -30,7 +30,7 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
 
     Raises:
         ConfigError: several embedding models and `neighbours.model` empty, an absent model, or cells of another one.
-        TableError: embeddings whose bytes do not fit their dim, parcels damaged on their way.
+        TableError: embeddings whose bytes do not fit their dim, parcels damaged on their plan.
         MissingDependencyError: no FAISS, or no GPU where `neighbours.backend` insists on one.
     """
     neighbours = ctx.settings.neighbours
@@ -55,15 +55,15 @@ def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> Da
             f"gold.ann_index is an index of {version}, embeddings and settings are {index_key(model, neighbours)}: "
             f"vectors of two models must not be compared. Run `pinlake run neighbours.ann_index --as-of {ctx.as_of}`."
         )
-    index, way, keep = cells_of(cells, model.dim), SearchPlan.of(neighbours), ctx.scratch or InMemory()
+    index, plan, scratch = cells_of(cells, model.dim), SearchPlan.of(neighbours), ctx.scratch or InMemory()
     if index_version(tables["gold.ann_index@yesterday"]) == version:
-        brought = update_incrementally(vectors, _yesterday(tables, model), index, neighbours, way, keep)
+        brought = update_incrementally(vectors, _previous(tables, model), index, neighbours, plan, scratch)
         if brought is not None:
             return brought
-    return search(SearchRequest.of_all(vectors, model.rows, neighbours.k), index, way, keep)
+    return search(SearchRequest.of_all(vectors, model.rows, neighbours.k), index, plan, scratch)
 
 
-def _yesterday(tables: Tables, model: Model) -> Yesterday:
+def _previous(tables: Tables, model: Model) -> PreviousNeighbours:
     lists = tables["gold.pin_neighbours@yesterday"]
     lists = lists.select(F.col("pin_id").alias("id"), F.col("neighbour_id").alias("neighbour"), "rank", "score")
-    return Yesterday(vectors_of(public_embeddings(tables, "@yesterday"), model), lists)
+    return PreviousNeighbours(vectors_of(public_embeddings(tables, "@yesterday"), model), lists)

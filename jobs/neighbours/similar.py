@@ -28,7 +28,7 @@ _DDL = "image_signature string, phash bigint, colors array<string>, look string,
 
 
 @dataclass(frozen=True)
-class Look:
+class QueryImage:
     """The image looked for."""
 
     phash: int
@@ -38,7 +38,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Found:
+class SimilarPin:
     """A pin, and how much its image is like the one looked for."""
 
     pin_id: int
@@ -52,20 +52,20 @@ class Found:
     category: str
 
 
-def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> list[Found]:
+def similar(features: DataFrame, pins: DataFrame, query: QueryImage, length: int) -> list[SimilarPin]:
     """Return the pins most like an image, the likest first, images of one kind only so often.
 
     Args:
         features: rows of silver.image_features.
         pins: rows of gold.pin_stats of one cut; only public ones are found.
-        look: the image.
+        query: the image.
         length: pins wanted.
     """
     measured = features.where(F.col("fault").isNull()).select(
         "image_signature", "phash", "histogram", "colors", F.col("style").alias("look")
     )
-    likest = measured.mapInArrow(_scorer(look), _DDL).orderBy(F.desc("score"), "image_signature").limit(POOL)
-    public = pins.where(F.col("visibility") == "public").join(F.broadcast(likest), "image_signature")
+    best = measured.mapInArrow(_scorer(query), _DDL).orderBy(F.desc("score"), "image_signature").limit(POOL)
+    public = pins.where(F.col("visibility") == "public").join(F.broadcast(best), "image_signature")
     first = Window.partitionBy("image_signature").orderBy(F.desc("popularity"), "pin_id")
     named = public.withColumn("place", F.row_number().over(first)).where(F.col("place") == 1)
     named = named.drop("style").withColumnRenamed("look", "style")  # of the image, not what its maker said
@@ -73,18 +73,18 @@ def similar(features: DataFrame, pins: DataFrame, look: Look, length: int) -> li
     return diversified([_found(row) for row in rows], length)
 
 
-def _found(row: Any) -> Found:
+def _found(row: Any) -> SimilarPin:
     unsigned = row["phash"] & (1 << 64) - 1
     told = (row["pin_id"], row["image_signature"], round(row["score"], 6), unsigned)
-    return Found(*told, hue(row["colors"][0]), row["style"], row["category"] or "")
+    return SimilarPin(*told, hue(row["colors"][0]), row["style"], row["category"] or "")
 
 
-def diversified(pool: Iterable[Found], length: int) -> list[Found]:
+def diversified(pool: Iterable[SimilarPin], length: int) -> list[SimilarPin]:
     """Return at most `length` of the pool, greedily: each next one loses for what is shown already.
 
     An image of the color of one that is shown, and within NEAR bits of it, is left out.
     """
-    left, shown = list(pool), list[Found]()
+    left, shown = list(pool), list[SimilarPin]()
     seen: Counter[tuple[str, str]] = Counter()
     while left and len(shown) < length:
         best = max(left, key=lambda one: (one.score - SAME * sum(seen[kind] for kind in _kinds(one)), -one.pin_id))
@@ -94,11 +94,11 @@ def diversified(pool: Iterable[Found], length: int) -> list[Found]:
     return shown
 
 
-def _alike(one: Found, other: Found) -> bool:
+def _alike(one: SimilarPin, other: SimilarPin) -> bool:
     return one.color == other.color and (one.phash ^ other.phash).bit_count() <= NEAR
 
 
-def _kinds(one: Found) -> tuple[tuple[str, str], ...]:
+def _kinds(one: SimilarPin) -> tuple[tuple[str, str], ...]:
     return ("color", one.color), ("style", one.style), ("category", one.category)
 
 
@@ -112,21 +112,21 @@ def hue(color: str) -> str:
     return names[round(turn * 6) % 6]
 
 
-def _scorer(look: Look) -> Any:
+def _scorer(query: QueryImage) -> Any:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if len(batch):
-                yield best_of(batch, look)
+                yield best_of(batch, query)
 
     return run
 
 
-def best_of(batch: pa.RecordBatch, look: Look) -> pa.RecordBatch:
+def best_of(batch: pa.RecordBatch, query: QueryImage) -> pa.RecordBatch:
     """Return the likest POOL images of a batch; runs on an executor."""
     shares = np.frombuffer(b"".join(batch.column("histogram").to_pylist()), "<f2").reshape(len(batch), -1)
-    common = np.minimum(shares.astype(np.float32), look.histogram).sum(axis=1, dtype=np.float64)
+    common = np.minimum(shares.astype(np.float32), query.histogram).sum(axis=1, dtype=np.float64)
     hashes = batch.column("phash").to_numpy().view(np.uint64)
-    shape = np.clip(1 - np.bitwise_count(hashes ^ np.uint64(look.phash)) / FAR, 0, 1)
+    shape = np.clip(1 - np.bitwise_count(hashes ^ np.uint64(query.phash)) / FAR, 0, 1)
     score = np.round((common + shape) / 2, 6)
     best = pa.array(np.argsort(-score, kind="stable")[:POOL])
     kept = batch.select(["image_signature", "phash", "colors", "look"]).take(best)

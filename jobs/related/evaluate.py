@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.job import facts
-from jobs.related.lists import best_pairs, chosen, pooled, with_popular
+from jobs.related.job import pin_facts
+from jobs.related.lists import best_pairs, choose_lists, pool_pairs, with_popular
 from jobs.related.metrics import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
 from jobs.related.signals import OPENING, SOURCES
 from jobs.settings import Settings
@@ -59,24 +59,24 @@ def logged(events: DataFrame, since: datetime, hours: float) -> DataFrame:
     known = known.where((F.col("surface") == SURFACE) & F.col("request_id").isNotNull())
     shown = F.col("kind") == "impression"
     each = known.where(shown | (F.col("kind") == "save")).groupBy("user_id", "request_id", "pin_id")
-    outcomes = each.agg(
+    labels = each.agg(
         F.min(F.when(shown, F.col("position"))).alias("position"),
         F.min(F.when(shown, F.col("ts"))).alias("ts"),
         F.max(F.when(shown, 0.0).otherwise(1.0)).alias("saved"),
     ).where("position is not null")
-    queries = _queries(outcomes, events, since - timedelta(hours=hours), hours)
+    queries = _queries(labels, events, since - timedelta(hours=hours), hours)
     return (
-        outcomes.withColumnRenamed("pin_id", "related_pin_id")
+        labels.withColumnRenamed("pin_id", "related_pin_id")
         .join(queries, ["user_id", "request_id"])
         .where("pin_id <> related_pin_id")
         .select("user_id", "pin_id", "related_pin_id", "position", "saved")
     )
 
 
-def _queries(outcomes: DataFrame, events: DataFrame, since: datetime, hours: float) -> DataFrame:
+def _queries(labels: DataFrame, events: DataFrame, since: datetime, hours: float) -> DataFrame:
     """Return user_id, request_id, pin_id: the pin opened last before each page request."""
     # a page is asked for before its first pin is seen; what is opened from it comes after
-    asked = outcomes.groupBy("user_id", "request_id").agg(F.min("ts").alias("ts"))
+    asked = labels.groupBy("user_id", "request_id").agg(F.min("ts").alias("ts"))
     opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
     opened = opened.where(F.col("kind").isin(*OPENING)).select("user_id", "ts", F.struct("ts", "pin_id").alias("open"))
     both = asked.unionByName(opened, allowMissingColumns=True)
@@ -137,16 +137,16 @@ def listed(tables: Tables, queries: DataFrame, settings: Settings) -> DataFrame:
     blend = published.select(F.lit(BLEND).alias("model"), "pin_id", "related_pin_id", "position")
     public = tables["gold.pin_stats@horizon"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs@horizon"]
-    known = facts(public, pairs, tables["gold.image_clusters@horizon"], settings)
+    known = pin_facts(public, pairs, tables["gold.image_clusters@horizon"], settings)
     mine = pairs.join(queries, "pin_id", "left_semi")
     asked = known.join(queries, "pin_id", "left_semi").select("pin_id", "signature", "twins", "category")
-    alone = pooled(_each(mine, settings.related), known, "model", "pin_id").join(asked, "pin_id")
+    alone = pool_pairs(_each(mine, settings.related), known, "model", "pin_id").join(asked, "pin_id")
     famous = with_popular(asked, known, settings.related.length).where("top is not null")
     kind = alone.schema["pool"].dataType
     famous = famous.withColumn("pool", F.col("top").cast(kind)).withColumn("model", F.lit(POPULAR))
     columns = ("model", "pin_id", "signature", "twins", "pool")
     pools = alone.select(*columns).unionByName(famous.select(*columns))
-    return blend.unionByName(chosen(pools, settings.related).select(*blend.columns))
+    return blend.unionByName(choose_lists(pools, settings.related).select(*blend.columns))
 
 
 def _each(pairs: DataFrame, related: Related) -> DataFrame:
@@ -180,4 +180,4 @@ def _placed(seen: DataFrame) -> DataFrame:
     mean = F.try_divide(F.sum("saves").over(whole), F.sum("shown").over(whole))
     smooth = (F.col("saves") + PRIOR * mean) / (F.col("shown") + PRIOR)
     weights = rates.select("places", F.coalesce(F.try_divide(mean, smooth), F.lit(1.0)).alias("weight"))
-    return grouped.join(F.broadcast(weights), "places").withColumn("worth", F.col("saved") * F.col("weight"))
+    return grouped.join(F.broadcast(weights), "places").withColumn("save_rate_factor", F.col("saved") * F.col("weight"))

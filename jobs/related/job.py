@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.lists import best_pairs, chosen, filled, loans, pooled
+from jobs.related.lists import backfill, best_pairs, borrow, choose_lists, pool_pairs
 from jobs.related.signals import configured
 from jobs.settings import Settings
 
@@ -32,21 +32,21 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     related = ctx.settings.related
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs"]
-    worth, known = _worth(public), facts(public, pairs, tables["gold.image_clusters"], ctx.settings)
+    worth, known = _save_rate_factor(public), pin_facts(public, pairs, tables["gold.image_clusters"], ctx.settings)
 
     def best(some: DataFrame) -> DataFrame:
         scored = blended(some.join(worth, "related_pin_id"), configured(related), related.save_rate_weight)
         return best_pairs(scored.withColumn("reason", _reason()), related.pool, "pin_id")
 
-    borrowed = loans(known, pairs, related.length)
-    lenders = borrowed.select(F.col("lender").alias("pin_id")).distinct()
+    borrowers = borrow(known, pairs, related.length)
+    lenders = borrowers.select(F.col("lender").alias("pin_id")).distinct()
     passed_on = {"similarity": F.lit(None).cast("float"), "co_saves": F.lit(0), "reason": F.lit("duplicate")}
-    lists = pooled(best(pairs.join(lenders, "pin_id", "left_semi")).withColumns(passed_on), known, "pin_id")
-    lent = borrowed.join(lists.toDF("lender", "lent"), "lender").drop("lender")
-    return chosen(filled(pooled(best(pairs), known, "pin_id"), lent, known, related), related)
+    lists = pool_pairs(best(pairs.join(lenders, "pin_id", "left_semi")).withColumns(passed_on), known, "pin_id")
+    borrowed = borrowers.join(lists.toDF("lender", "borrowed"), "lender").drop("lender")
+    return choose_lists(backfill(pool_pairs(best(pairs), known, "pin_id"), borrowed, known, related), related)
 
 
-def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, settings: Settings) -> DataFrame:
+def pin_facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, settings: Settings) -> DataFrame:
     """Return pin_id, owner, signature, twins, fresh, category, popularity: what the choice needs of each public pin.
 
     The signature is that of the cluster of its image, where it has one.
@@ -74,17 +74,17 @@ def blended(pairs: DataFrame, weights: Mapping[str, float], save_rate_weight: fl
         (F.lit(weight) * F.coalesce(F.col(source).cast("double"), F.lit(0.0)) for source, weight in weights.items()),
         F.lit(0.0),
     )
-    liked = (1 + F.lit(save_rate_weight) * (F.col("worth") - 0.5)) / F.lit(1 + save_rate_weight / 2)
+    liked = (1 + F.lit(save_rate_weight) * (F.col("save_rate_factor") - 0.5)) / F.lit(1 + save_rate_weight / 2)
     mean = score / F.lit(sum(weights.values())) * liked
     return pairs.withColumn("score", F.round(mean, 6).cast("float")).where(F.col("score") > 0)
 
 
-def _worth(public: DataFrame) -> DataFrame:
+def _save_rate_factor(public: DataFrame) -> DataFrame:
     """Return related_pin_id, worth: 0 to 1, a half for a pin that is saved as often as its category's mean."""
     means = public.groupBy(F.coalesce("category", F.lit("")).alias("_category")).agg(F.avg("save_rate").alias("mean"))
     rated = public.withColumn("_category", F.coalesce("category", F.lit(""))).join(F.broadcast(means), "_category")
     worth = F.coalesce(F.try_divide("save_rate", F.col("save_rate") + F.col("mean")), F.lit(0.5))
-    return rated.select(F.col("pin_id").alias("related_pin_id"), F.round(worth, 6).alias("worth"))
+    return rated.select(F.col("pin_id").alias("related_pin_id"), F.round(worth, 6).alias("save_rate_factor"))
 
 
 def _reason() -> Column:

@@ -78,7 +78,7 @@ def choose(query: Pin, pool: Iterable[Pin], length: int, owner_cap: int, fresh: 
 
 SCORE = 1e-4
 """Of the first that is filled in; the others have less. Below any score of a source that matters."""
-EVERYTHING = ""
+ALL_CATEGORIES = ""
 """Category of pins that have none: they go with the popular ones of all."""
 ENTRY = (
     "place", "related_pin_id", "score", "similarity", "co_saves", "reason", "owner", "signature", "twins", "fresh"
@@ -86,7 +86,7 @@ ENTRY = (
 """What a pool holds of a pin."""
 
 
-def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, related: Related) -> DataFrame:
+def backfill(pools: DataFrame, borrowed: DataFrame, facts: DataFrame, related: Related) -> DataFrame:
     """Return pin_id, signature, twins, pool of every pin with a pool.
 
     A short one is followed by what a near-duplicate lends, then by popular pins of the category (of all, for a pin
@@ -94,16 +94,16 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, related: Related
 
     Args:
         pools: pin_id, pool (array of ENTRY, best first).
-        lent: pin_id, lent (such a pool): what a pin borrows.
+        borrowed: pin_id, borrowed (such a pool): what a pin borrows.
         facts: pin_id, owner, signature, twins, fresh, category, popularity of every pin that may be shown.
         related: settings; a pool is short below related.length.
     """
     kind = pools.schema["pool"].dataType
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
-    whole = whole.join(lent, "pin_id", "left")
+    whole = whole.join(borrowed, "pin_id", "left")
     whole = with_popular(whole, facts, related.length)
-    own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
+    own, alike, more = F.coalesce("pool", none), F.coalesce("borrowed", none), F.coalesce(F.col("top").cast(kind), none)
     least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
     # of a pin's own score at most: a list's scores fall
     alike = F.transform(alike, lambda entry: entry.withField("score", F.least(entry["score"], least)))
@@ -111,7 +111,7 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, related: Related
     return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
 
 
-def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
+def borrow(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
     """Return pin_id, lender: for each pin with too few pairs the pin of the same image whose list it borrows.
 
     That is the one with most pairs, up to `length`, and of those the most popular; one an image, however often that
@@ -134,7 +134,7 @@ def loans(facts: DataFrame, pairs: DataFrame, length: int) -> DataFrame:
 def with_popular(pins: DataFrame, facts: DataFrame, length: int) -> DataFrame:
     """Return pins (category and more) with top, the popular pins to fill up with; null where there are none."""
     most = F.broadcast(popular(facts, length))
-    named = pins.withColumn("category", F.coalesce("category", F.lit(EVERYTHING)))
+    named = pins.withColumn("category", F.coalesce("category", F.lit(ALL_CATEGORIES)))
     return named.join(most, "category", "left").drop("category")
 
 
@@ -145,8 +145,8 @@ def popular(facts: DataFrame, length: int) -> DataFrame:
     """
     best = Window.partitionBy("category").orderBy(F.desc("popularity"), "pin_id")
     saved = facts.where("popularity > 0")
-    own = saved.where(F.col("category") != EVERYTHING)  # null is left out
-    saved = own.unionByName(saved.withColumn("category", F.lit(EVERYTHING)))
+    own = saved.where(F.col("category") != ALL_CATEGORIES)  # null is left out
+    saved = own.unionByName(saved.withColumn("category", F.lit(ALL_CATEGORIES)))
     known = saved.withColumn("place", F.row_number().over(best))
     # twice as many as wanted: some are left out by the rules
     few = known.where(F.col("place") <= 2 * length).withColumnRenamed("pin_id", "related_pin_id")
@@ -170,7 +170,7 @@ def best_pairs(pairs: DataFrame, most: int, *by: str) -> DataFrame:
     return pairs.withColumn("place", F.row_number().over(first)).where(F.col("place") <= most)
 
 
-def pooled(pairs: DataFrame, facts: DataFrame, *by: str) -> DataFrame:
+def pool_pairs(pairs: DataFrame, facts: DataFrame, *by: str) -> DataFrame:
     """Return a row a list: `by`, pool, its pairs in order with what the choice needs of them.
 
     Args:
@@ -183,7 +183,7 @@ def pooled(pairs: DataFrame, facts: DataFrame, *by: str) -> DataFrame:
     return known.groupBy(*by).agg(F.array_sort(F.collect_list(F.struct(*ENTRY))).alias("pool"))
 
 
-def chosen(pools: DataFrame, related: Related) -> DataFrame:
+def choose_lists(pools: DataFrame, related: Related) -> DataFrame:
     """Return what names a list, and a row a place of it (CHOSEN): rules and length kept, see `choose`.
 
     Args:

@@ -90,10 +90,14 @@ def save_lines(judged: DataFrame, length: int) -> list[Line]:
 def _moments(judged: DataFrame) -> DataFrame:
     """Return segment, model, users and the sums over users of _PARTS, of each product of two, and of plain saves."""
     both = judged.withColumn("segment", F.explode(F.array("segment", F.lit("all"))))
-    total = [F.sum("worth").alias("worth"), F.count(F.lit(1)).alias("all"), F.sum("saved").alias("saves")]
+    total = [
+        F.sum("save_rate_factor").alias("save_rate_factor"),
+        F.count(F.lit(1)).alias("all"),
+        F.sum("saved").alias("saves"),
+    ]
     for place, model in enumerate(MODELS):
         mine = F.coalesce(F.array_contains("models", model), F.lit(False)).cast("double")
-        for name, value in (("w", F.col("worth")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
+        for name, value in (("w", F.col("save_rate_factor")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
             total.append(F.sum(mine * value).alias(f"{name}{place}"))
     users = both.groupBy("segment", "user_id").agg(*total)
     each = [
@@ -101,7 +105,7 @@ def _moments(judged: DataFrame) -> DataFrame:
             F.lit(model).alias("model"),
             F.col(f"w{place}").alias("listed"),
             F.col(f"n{place}").alias("shown"),
-            (F.col("worth") - F.col(f"w{place}")).alias("other"),
+            (F.col("save_rate_factor") - F.col(f"w{place}")).alias("other"),
             (F.col("all") - F.col(f"n{place}")).alias("missed"),
             F.col(f"s{place}").alias("saves"),
             (F.col("saves") - F.col(f"s{place}")).alias("other_saves"),

@@ -14,25 +14,25 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.signals import co_opened, co_saves, same_link, saved_by_same
+from jobs.related.signals import co_saves, co_views, same_link, similar_factors
 
 
 def related_pairs(tables: Tables, ctx: Context) -> DataFrame:
     """Return what each source says of each pair of public pins that at least one of them knows.
 
     Raises:
-        TableError, MissingDependencyError: as `saved_by_same` does.
+        TableError, MissingDependencyError: as `similar_factors` does.
     """
     related = ctx.settings.related
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     shown, since = public.select("pin_id"), ctx.instant - timedelta(days=ctx.settings.features.window_days)
     saved = co_saves(tables["silver.app_board_pins"], tables["silver.app_boards"], shown, related)
-    opened = co_opened(tables["silver.pin_events"], shown, related, since)
+    opened = co_views(tables["silver.pin_events"], shown, related, since)
     sources = (
         _best(saved, "rate", "trust", related.pairs_per_pin),
-        _best(opened, "open_rate", "open_trust", related.pairs_per_pin),
+        _best(opened, "view_rate", "view_trust", related.pairs_per_pin),
         same_link(tables["silver.app_pins"], shown, related.link_pin_cap),
-        saved_by_same(tables["gold.cf_factors"], public, ctx.settings),
+        similar_factors(tables["gold.cf_factors"], public, ctx.settings),
     )
     return _scaled(_merge(tables["gold.pin_neighbours"], *sources), ctx.settings.neighbours.k)
 
@@ -63,9 +63,9 @@ def _scaled(pairs: DataFrame, k: int) -> DataFrame:
     strengths = {
         "looks_alike": _near("similarity", "rank", k),
         "saved_together": _share("rate") * F.col("trust"),
-        "co_viewed": _share("open_rate") * F.col("open_trust"),
+        "co_viewed": _share("view_rate") * F.col("view_trust"),
         "same_link": F.col("linked").cast("double"),
-        "collaborative": _near("near_cosine", "near_rank", k),
+        "collaborative": _near("factor_cosine", "factor_rank", k),
     }
     scaled = [F.round(strength, 6).cast("float").alias(source) for source, strength in strengths.items()]
     together = F.coalesce("co_saves", F.lit(0)).alias("co_saves")

@@ -48,8 +48,8 @@ def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related
     return _counted(_boards(board_pins, boards, shown, related.board_pin_cap), related)
 
 
-def co_opened(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
-    """Return pin_id, related_pin_id, open_rate, open_trust: pins that people opened in one sitting.
+def co_views(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
+    """Return pin_id, related_pin_id, view_rate, view_trust: pins that people opened in one sitting.
 
     A sitting of a person ends with related.session_gap_minutes without an event of interest.
 
@@ -59,9 +59,9 @@ def co_opened(events: DataFrame, shown: DataFrame, related: Related, since: date
         related: settings.
         since: events before it do not count.
     """
-    found = _counted(_sittings(events, shown, related, since), related)
+    found = _counted(_sessions(events, shown, related, since), related)
     return found.select(
-        "pin_id", "related_pin_id", F.col("rate").alias("open_rate"), F.col("trust").alias("open_trust")
+        "pin_id", "related_pin_id", F.col("rate").alias("view_rate"), F.col("trust").alias("view_trust")
     )
 
 
@@ -130,7 +130,7 @@ def _boards(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, cap: int
     return lists.select("owner_id", "pins")
 
 
-def _sittings(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
+def _sessions(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
     """Return owner_id, pins: what a person opened in one sitting, the newest pins of it."""
     opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
     opened = opened.where(F.col("kind").isin(*OPENING)).join(shown, "pin_id", "left_semi")
@@ -138,10 +138,10 @@ def _sittings(events: DataFrame, shown: DataFrame, related: Related, since: date
     mine = opened.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= related.session_event_cap)
     gap = F.unix_micros(F.lag("ts").over(newest)) - F.unix_micros("ts")
     begins = F.coalesce(gap > related.session_gap_minutes * 60_000_000, F.lit(True)).cast("int")
-    numbered = mine.withColumn("begins", begins).withColumn("sitting", F.sum("begins").over(newest))
-    within = Window.partitionBy("user_id", "sitting").orderBy("place")
+    numbered = mine.withColumn("begins", begins).withColumn("session", F.sum("begins").over(newest))
+    within = Window.partitionBy("user_id", "session").orderBy("place")
     few = numbered.withColumn("at", F.row_number().over(within)).where(F.col("at") <= related.session_pin_cap)
-    lists = few.groupBy("user_id", "sitting").agg(F.array_sort(F.collect_set("pin_id")).alias("pins"))
+    lists = few.groupBy("user_id", "session").agg(F.array_sort(F.collect_set("pin_id")).alias("pins"))
     return lists.select(F.col("user_id").alias("owner_id"), "pins")
 
 
@@ -152,8 +152,8 @@ def _pairs(lists: DataFrame) -> DataFrame:
     return first.select("owner_id", "a", F.explode(rest).alias("b"))
 
 
-def saved_by_same(factors: DataFrame, public: DataFrame, settings: Settings) -> DataFrame:
-    """Return pin_id, related_pin_id, near_cosine, near_rank: the pins of nearest factors, `neighbours.k` of each.
+def similar_factors(factors: DataFrame, public: DataFrame, settings: Settings) -> DataFrame:
+    """Return pin_id, related_pin_id, factor_cosine, factor_rank: the pins of nearest factors, `neighbours.k` of each.
 
     Args:
         factors: rows of gold.cf_factors.
@@ -170,7 +170,7 @@ def saved_by_same(factors: DataFrame, public: DataFrame, settings: Settings) -> 
     enough = public.where(F.col("saves") >= related.collaborative_min_saves).select("pin_id", "saves")
     best = enough.join(known, "pin_id").orderBy(F.desc("saves"), "pin_id").limit(related.collaborative_max_pins)
     table = best.select("pin_id", "factor").toArrow().sort_by("pin_id")  # bounded: related.collaborative_max_pins
-    catalogue = ItemIndex(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
-    found = compared(factors.sparkSession, catalogue, Plan(neighbours.k, neighbours.backend, neighbours.block))
-    names = {"id": "pin_id", "neighbour": "related_pin_id", "score": "near_cosine", "rank": "near_rank"}
+    items = ItemIndex(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
+    found = compared(factors.sparkSession, items, Plan(neighbours.k, neighbours.backend, neighbours.block))
+    names = {"id": "pin_id", "neighbour": "related_pin_id", "score": "factor_cosine", "rank": "factor_rank"}
     return found.withColumnsRenamed(names)

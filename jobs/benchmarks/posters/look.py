@@ -91,7 +91,7 @@ def _components(found: Values, keep: int) -> tuple[Values, Values]:
     # the sign of an axis is arbitrary: its largest entry is made positive, so that every machine makes one model
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     turned = axes / size**0.25
-    # texture and color count alike: the mean square over all components of a block is the same
+    # texture and color count same_vector: the mean square over all components of a block is the same
     turned /= np.sqrt((size**0.5).sum())
     return turned.astype(np.float32), (-(mean @ turned)).astype(np.float32)
 

@@ -29,7 +29,7 @@ from jobs.flow import job
 from jobs.history.as_of import read_as_of
 from jobs.ingest.embeddings import job as embeddings
 from jobs.ingest.images import job as images_job
-from jobs.ingest.images.decode import Frame, Unusable, framed
+from jobs.ingest.images.decode import Frame, Unusable, decode_framed
 from jobs.knn.join import Neighbours, knn_join
 from jobs.lake.table_frames import nullable, struct_of
 from jobs.lake.vectors import decode
@@ -157,7 +157,7 @@ def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
     shape, found = Frame(HEIGHT, WIDTH, "crop"), []
     for name in dict.fromkeys(data.signatures):
         try:
-            found.append(framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
+            found.append(decode_framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
         except Unusable:  # ingest.images sets it aside
             continue
     return np.stack(found)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.images.decode import KEEP, Frame, Unusable, framed
+from jobs.ingest.images.decode import KEEP, Frame, Unusable, decode_framed
 from jobs.lake.vectors import unit
 from jobs.settings.ingest import Images
 
@@ -60,7 +60,7 @@ def embedded(reads: Iterable[Read], model: Model, limits: Images, each: Mapper =
     Raises:
         ConfigError: the model fails.
     """
-    frame, most = model.recipe.frame, limits.max_megapixels * 1_000_000
+    frame, most = model.preprocessing.frame, limits.max_megapixels * 1_000_000
     shaped = list(each(lambda read: _shaped(read, frame, most), reads))
     there = [one.pixels for one in shaped if one.pixels is not None]
     vectors, faults = stored(model.embed(np.stack(there))) if there else (np.empty((0, model.dim), np.float16), [])
@@ -78,7 +78,7 @@ def _shaped(read: Read, frame: Frame, most_pixels: int) -> Shaped:
     raw = b""
     try:
         raw = read()
-        return Shaped(framed(raw, most_pixels, frame), None, raw[:KEEP])
+        return Shaped(decode_framed(raw, most_pixels, frame), None, raw[:KEEP])
     except Unusable as fault:
         return Shaped(None, fault, raw[:KEEP])
 
@@ -87,7 +87,7 @@ NEAR = 0.9999
 """Cosine from which on two vectors are one: photographs of different things stay below 0.99."""
 
 
-class Alike:
+class SameVectorCheck:
     """Compares the vectors of a run with its first one, until two of them differ."""
 
     def __init__(self) -> None:
@@ -118,8 +118,8 @@ class Alike:
         )
 
 
-def warning_of(vectors: NDArray[np.floating]) -> str:
-    """Return `Alike.warning` for vectors [n, dim] of length one, of different images."""
-    alike = Alike()
-    alike.add(Embedded(vector.astype(np.float16), pixels=number) for number, vector in enumerate(vectors))
-    return alike.warning()
+def same_vector_warning(vectors: NDArray[np.floating]) -> str:
+    """Return `SameVectorCheck.warning` for vectors [n, dim] of length one, of different images."""
+    same_vector = SameVectorCheck()
+    same_vector.add(Embedded(vector.astype(np.float16), pixels=number) for number, vector in enumerate(vectors))
+    return same_vector.warning()

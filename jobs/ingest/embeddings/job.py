@@ -15,9 +15,9 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import ConfigError
 from jobs.engine.context import ActionContext, ActionResult
-from jobs.ingest.embeddings.distribute_model import Shipped, local_path, shipped
+from jobs.ingest.embeddings.distribute_model import DistributedModel, distribute, local_path
 from jobs.ingest.embeddings.embed import FAULTS as MODEL_FAULTS
-from jobs.ingest.embeddings.embed import embedded, warning_of
+from jobs.ingest.embeddings.embed import embedded, same_vector_warning
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.images.reading import (
     FAULTS,
@@ -26,10 +26,10 @@ from jobs.ingest.images.reading import (
     fault_of,
     image_bytes,
     object_of,
+    pending_images,
     pinned,
-    set_aside,
-    spread,
-    wanted,
+    quarantine_images,
+    repartition_images,
 )
 from jobs.schema.bronze_silver import PIN_EMBEDDINGS, PINS
 from jobs.schema.images import IMAGE_EMBEDDINGS
@@ -117,10 +117,10 @@ def run(work: ActionContext) -> ActionResult:
     if not file or not root or not work.lake.exists(PINS.name):
         work.progress("no model, no images or no pins: nothing to do")
         return ActionResult()
-    sent = shipped(work, str(file), settings.embeddings)
+    sent = distribute(work, str(file), settings.embeddings)
     work.lake.ensure(IMAGE_EMBEDDINGS.name)
     known = work.lake.scan(IMAGE_EMBEDDINGS.name).where(F.col("model") == sent.version)
-    left = wanted(work, known, settings.images).persist(StorageLevel.DISK_ONLY)
+    left = pending_images(work, known, settings.images).persist(StorageLevel.DISK_ONLY)
     counts, most = dict.fromkeys(COUNTS, 0), settings.embeddings.max_images
     try:
         total = left.count()
@@ -133,8 +133,8 @@ def run(work: ActionContext) -> ActionResult:
     return ActionResult(counts["embedded"], counts, detail={"model": sent.version})
 
 
-def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: Shipped) -> dict[str, int]:
-    found = spread(work, signatures).mapInArrow(rows, _DDL).persist(StorageLevel.DISK_ONLY)
+def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: DistributedModel) -> dict[str, int]:
+    found = repartition_images(work, signatures).mapInArrow(rows, _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault", "device").count().collect()  # bounded: a row a class of fault and device
         counts: dict[str | None, int] = {}
@@ -145,7 +145,7 @@ def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: Shipped)
         whole = found.withColumns(told | {"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC))})
         bad = sum(count for fault, count in counts.items() if fault not in {None, MISSING})
         if bad:
-            set_aside(work, whole)
+            quarantine_images(work, whole)
         _warn_of_one_vector(work, found, sent)
         kept = whole.select(*[column.name for column in IMAGE_EMBEDDINGS.columns])
         work.validate_table(IMAGE_EMBEDDINGS.name, kept)
@@ -157,7 +157,7 @@ def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: Shipped)
     return done | {"quarantined": bad, "on_gpu": gpu}
 
 
-def _refuse_broken(counts: dict[str | None, int], sent: Shipped) -> None:
+def _refuse_broken(counts: dict[str | None, int], sent: DistributedModel) -> None:
     none = {fault: counts[fault] for fault in MODEL_FAULTS if fault in counts}
     if not counts.get(None) and sum(none.values()) >= _SUSPECT:
         told = ", ".join(f"{count:,} {fault}" for fault, count in none.items())
@@ -167,26 +167,28 @@ def _refuse_broken(counts: dict[str | None, int], sent: Shipped) -> None:
         )
 
 
-def _warn_of_one_vector(work: ActionContext, found: DataFrame, sent: Shipped) -> None:
+def _warn_of_one_vector(work: ActionContext, found: DataFrame, sent: DistributedModel) -> None:
     good = found.where(F.col("fault").isNull()).select("embedding").limit(_COMPARED)
     vectors = np.frombuffer(b"".join(r[0] for r in good.collect()), "<f2").reshape(-1, sent.dim)  # bounded: _COMPARED
-    if len(vectors) >= _SUSPECT and (warning := warning_of(vectors)):
+    if len(vectors) >= _SUSPECT and (warning := same_vector_warning(vectors)):
         log.warning("Model %s: %s.", sent.version, warning)
         work.progress(f"Warning: {warning}.")
 
 
-def _rows(root: str, limits: Images, sent: Shipped, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _rows(
+    root: str, limits: Images, sent: DistributedModel, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the images that `batches` name; runs on an executor."""
     for batch in batches:
         names = batch.column(0).to_pylist()
-        for start in range(0, len(names), sent.wish.batch):
-            yield embedded_rows(root, names[start : start + sent.wish.batch], limits, opened(sent))
+        for start in range(0, len(names), sent.settings.batch):
+            yield embedded_rows(root, names[start : start + sent.settings.batch], limits, opened(sent))
 
 
 @lru_cache(maxsize=1)
-def opened(sent: Shipped) -> Model:
+def opened(sent: DistributedModel) -> Model:
     """Return the model, opened once for all tasks of a Python worker."""
-    return Model(Path(local_path(sent)), sent.wish, sent.shown)
+    return Model(Path(local_path(sent)), sent.settings, sent.shown)
 
 
 def embedded_rows(root: str, signatures: list[str], limits: Images, model: Model) -> pa.RecordBatch:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from jobs.common.errors import SourceError
 from jobs.ingest.embeddings.embed import Read
-from jobs.ingest.images.decode import Unusable, text_of
+from jobs.ingest.images.decode import Unusable, printable_name
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Listing:
 
 def fault(reason: str, detail: str) -> Read:
     """Return what is read of a file that cannot be: its reason."""
-    return partial(_unusable, reason, text_of(detail)[0])
+    return partial(_unusable, reason, printable_name(detail)[0])
 
 
 def _unusable(reason: str, detail: str) -> NoReturn:
@@ -83,7 +83,7 @@ class _Walk:
                 entries = self._entries(here)
             except OSError as error:
                 if not here:
-                    shown = text_of(str(self.root))[0]
+                    shown = printable_name(str(self.root))[0]
                     raise SourceError(f"{shown}: cannot be looked into: {error.strerror}. Name another.") from error
                 self._add(here, fault("unreadable_folder", error.strerror or str(error)))
                 continue

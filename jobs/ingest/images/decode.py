@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.ingest.images.metadata import PNG, bare, orientation, orientation_of_xmp
+from jobs.ingest.images.metadata import PNG, orientation, orientation_of_xmp, strip_metadata
 
 
-def text_of(name: str) -> tuple[str, bytes | None]:
+def printable_name(name: str) -> tuple[str, bytes | None]:
     r"""Return a name as it is written down, and its bytes where they are not UTF-8: these stand as \xe9."""
     raw = name.encode("utf-8", "surrogateescape")
     text = raw.decode("utf-8", "backslashreplace")
@@ -125,7 +125,7 @@ def decode(raw: bytes, most_pixels: int) -> DecodedImage:
     return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(color))
 
 
-def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
+def decode_framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
     """Return the image in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
     from PIL import Image, ImageOps
 
@@ -139,7 +139,7 @@ def _upright(raw: bytes, most_pixels: int) -> Any:
     """Return the image as Pillow's, in red, green, blue."""
     from PIL import Image, UnidentifiedImageError
 
-    pixels, turned = bare(raw)
+    pixels, turned = strip_metadata(raw)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own bound on pixels is the one that counts

@@ -27,9 +27,9 @@ from jobs.ingest.images.reading import (
     fault_of,
     image_bytes,
     object_of,
-    set_aside,
-    spread,
-    wanted,
+    pending_images,
+    quarantine_images,
+    repartition_images,
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
@@ -61,7 +61,7 @@ def run(work: ActionContext) -> ActionResult:
         work.progress("no images named, or no pins yet: nothing to do")
         return ActionResult()
     work.lake.ensure(IMAGE_FEATURES.name)
-    missing = wanted(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
+    missing = pending_images(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
     try:
         left = missing.count()
         if not left:
@@ -75,7 +75,9 @@ def run(work: ActionContext) -> ActionResult:
 
 
 def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Images) -> dict[str, int]:
-    found = spread(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
+    found = (
+        repartition_images(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
+    )
     try:
         kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault
         counts = {row["fault"]: row["count"] for row in kinds}
@@ -83,7 +85,7 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Im
         rows = found.withColumns({"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC))})
         rows = rows.select(*[column.name for column in IMAGE_FEATURES.columns], "detail", "raw", "object")
         if bad:
-            set_aside(work, rows)
+            quarantine_images(work, rows)
         kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
         work.validate_table(IMAGE_FEATURES.name, kept)
         work.lake.append(IMAGE_FEATURES.name, kept.coalesce(max(1, sum(counts.values()) // 1_000_000)))

@@ -25,7 +25,7 @@ _EXIF, _XMP = b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"
 _TURNED = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 
 
-def bare(raw: bytes) -> tuple[bytes, int]:
+def strip_metadata(raw: bytes) -> tuple[bytes, int]:
     """Return an image file without metadata, and its orientation, 1 to 8 as EXIF numbers them."""
     if raw.startswith(PNG):
         return _png(raw)

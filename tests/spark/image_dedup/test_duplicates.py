@@ -6,7 +6,7 @@ import pytest
 from jobs.common.errors import ConfigError
 from jobs.image_dedup import blocks, hamming
 from jobs.image_dedup import hash_pairs as hash_pairs_module
-from jobs.image_dedup.by_embedding import confirmed
+from jobs.image_dedup.by_embedding import confirm_pairs
 from jobs.image_dedup.hash_pairs import hash_pairs, near_pairs, representatives, updated_pairs
 from tests.asserts import assert_no_cross_join
 
@@ -61,7 +61,7 @@ def test_one_machine_finds_the_same(spark):
     values = hashes(seed=3)
     bits = values.view(np.uint64)
     unique = np.unique(hamming.equal(bits))
-    left, right = (unique[side].tolist() for side in hamming.unpacked(hamming.near(bits[unique], 6)))
+    left, right = (unique[side].tolist() for side in hamming.unpack_pairs(hamming.near(bits[unique], 6)))
     on_spark = rows(near_pairs(frame(spark, values), 6).select("left", "right"))
     assert on_spark == list(zip(left, right, strict=True))
 
@@ -115,13 +115,13 @@ def test_embeddings_confirm_and_few_bits_do_where_there_are_none(spark):
         [(1, 2, 6), (1, 3, 1), (2, 4, 2), (2, 5, 3), (1, 6, 2)], "left bigint, right bigint, distance int"
     )
     known = vectors(spark, {1: [3, 4], 2: [6, 8], 3: [4, -3], 6: [0, 0]})
-    found = {row[:2]: row[2:] for row in map(tuple, confirmed(pairs, known, 0.9).collect())}
+    found = {row[:2]: row[2:] for row in map(tuple, confirm_pairs(pairs, known, 0.9).collect())}
     # 1 and 3 look alike to the hash alone; 2 and 5 are too far apart without an embedding
     assert found == {(1, 2): (6, 1.0), (2, 4): (2, None), (1, 6): (2, None)}
-    assert {tuple(row[:2]) for row in confirmed(pairs, known, 0.9, alone=-1).collect()} == {(1, 2)}
+    assert {tuple(row[:2]) for row in confirm_pairs(pairs, known, 0.9, alone=-1).collect()} == {(1, 2)}
 
 
 def test_vectors_of_two_lengths_are_refused(spark):
     pairs = spark.createDataFrame([(1, 2, 6)], "left bigint, right bigint, distance int")
     with pytest.raises(Exception, match="must have one length, got 2 and 3"):
-        confirmed(pairs, vectors(spark, {1: [1, 0], 2: [1, 0, 0]}), 0.9).collect()
+        confirm_pairs(pairs, vectors(spark, {1: [1, 0], 2: [1, 0, 0]}), 0.9).collect()

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.lake.table_frames import struct_of
-from jobs.neighbours.similar import Found, Look, diversified, hue, similar
+from jobs.neighbours.similar import QueryImage, SimilarPin, diversified, hue, similar
 from jobs.schema.images import IMAGE_FEATURES
 from tests.builders import build
 
@@ -39,14 +39,14 @@ def test_the_likest_public_pins_come_first(spark):
     }  # fmt: skip
     pins = [(1, "same", {"popularity": 1.0}), (2, "same", {"popularity": 2.0}), (3, "shape", {}), (4, "color", {}),
             (5, "hidden", {"visibility": "secret"}), (6, "lost", {})]  # fmt: skip
-    found = similar(images(spark, told), stats(spark, pins), Look(7, RED.astype(np.float32)), 10)
+    found = similar(images(spark, told), stats(spark, pins), QueryImage(7, RED.astype(np.float32)), 10)
     # of equal images the pin that is liked best; then the one of another color
     assert [(one.pin_id, one.score) for one in found] == [(2, 1.0), (3, 0.5), (4, 0.5)]
     assert {one.style for one in found} == {"vivid-plain"}, "how it looks, not what its maker said"
 
 
 def one(pin, score, h, color="red", style="vivid-plain", category="art"):
-    return Found(pin, f"s{pin}", score, h, color, style, category)
+    return SimilarPin(pin, f"s{pin}", score, h, color, style, category)
 
 
 def test_pins_of_another_kind_come_before_the_likest_of_the_same():

@@ -249,6 +249,6 @@ def test_a_save_lower_down_counts_for_more(spark, ctx):
 
     rows = [(1, place, float(n < (200 if place == 1 else 100))) for place in (1, 6) for n in range(1000)]
     seen = frame(spark, "user_id bigint, position int, saved double", rows)
-    worth = {r["position"]: r["worth"] for r in _placed(seen).where("saved > 0").distinct().collect()}
+    worth = {r["position"]: r["save_rate_factor"] for r in _placed(seen).where("saved > 0").distinct().collect()}
     # rates smoothed by 100 at the mean, 15 %: 215 / 1100 and 115 / 1100
     assert worth == {1: pytest.approx(0.15 * 1100 / 215), 6: pytest.approx(0.15 * 1100 / 115)}

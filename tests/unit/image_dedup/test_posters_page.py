@@ -14,7 +14,7 @@ from jobs.benchmarks.posters.page import chosen, doubled, shares, write_page
 from jobs.benchmarks.posters.through import Through
 from jobs.common.errors import SourceError
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.images.decode import Frame, decode, framed
+from jobs.ingest.images.decode import Frame, decode, decode_framed
 from jobs.ingest.images.features import features
 from jobs.knn.join import knn_join
 from jobs.settings.ingest import Embeddings
@@ -135,7 +135,7 @@ def test_real_posters_twice_there_are_found_and_neighbours_are_rated_together_mo
     some = found.ids <= 1200
     shape = Frame(HEIGHT, WIDTH)
     files = [tmp_path / "images" / s[:2] / f"{s}.jpg" for s, take in zip(found.signatures, some, strict=True) if take]
-    pixels = np.stack([framed(file.read_bytes(), 1 << 20, shape) for file in files])
+    pixels = np.stack([decode_framed(file.read_bytes(), 1 << 20, shape) for file in files])
     (tmp_path / "look.onnx").write_bytes(learn(pixels, SEED))
     vectors, faults = stored(Model(tmp_path / "look.onnx", Embeddings()).embed(pixels))
     assert not any(faults)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from jobs.ingest.images.decode import Frame, Unusable, eight_bits, framed
-from jobs.ingest.images.metadata import bare, orientation
+from jobs.ingest.images.decode import Frame, Unusable, decode_framed, eight_bits
+from jobs.ingest.images.metadata import orientation, strip_metadata
 
 SIDE = 16
 RAMP = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)
 
 
 def pixels(raw):
-    return framed(raw, 10_000_000, Frame(SIDE, SIDE, "stretch"))
+    return decode_framed(raw, 10_000_000, Frame(SIDE, SIDE, "stretch"))
 
 
 def saved(image, form="PNG", **how):
@@ -156,4 +156,4 @@ def test_colors_of_cmyk_stay_and_what_is_cut_is_still_cut():
         with pytest.raises(Unusable):
             pixels(cut)
     for raw in (b"", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0"):
-        assert bare(raw) == (raw, 1)
+        assert strip_metadata(raw) == (raw, 1)

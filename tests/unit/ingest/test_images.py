@@ -50,9 +50,7 @@ def test_a_image_saved_again_smaller_or_brighter_has_nearly_the_same_hash(kind):
     others.append(Image.open(io.BytesIO(stored(one, "JPEG", quality=40))))
     hashes = of(one, *others).phash
     assert all(int(hashes[0] ^ other).bit_count() <= 6 for other in hashes[1:])
-    assert (
-        min(int(hashes[0] ^ other).bit_count() for other in of(drawn("noise"), drawn("rings", 90, 90)).phash) > 12
-    )
+    assert min(int(hashes[0] ^ other).bit_count() for other in of(drawn("noise"), drawn("rings", 90, 90)).phash) > 12
 
 
 def test_colors_and_style_are_what_one_sees():

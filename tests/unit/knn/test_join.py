@@ -72,7 +72,7 @@ def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     ids = np.random.default_rng(seed).permutation(n)
     source, _ = prepare(x, ids, "ip")
     centroids = gaussian(5, d, seed)
-    lists = Inverted(source, nearest(centroids, source.whole(), 5).astype(np.uint16), 5)
+    lists = Inverted(source, nearest(centroids, source.all_rows(), 5).astype(np.uint16), 5)
     whole = knn_join(x, ids, k, metric="ip")
     parts = [lists.search(slice(a, min(n, a + block)), k) for a in range(0, n, block)]
     scores, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))
