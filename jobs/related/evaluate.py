@@ -180,4 +180,4 @@ def _placed(seen: DataFrame) -> DataFrame:
     mean = F.try_divide(F.sum("saves").over(whole), F.sum("shown").over(whole))
     smooth = (F.col("saves") + PRIOR * mean) / (F.col("shown") + PRIOR)
     weights = rates.select("places", F.coalesce(F.try_divide(mean, smooth), F.lit(1.0)).alias("weight"))
-    return grouped.join(F.broadcast(weights), "places").withColumn("save_rate_factor", F.col("saved") * F.col("weight"))
+    return grouped.join(F.broadcast(weights), "places").withColumn("weighted_save", F.col("saved") * F.col("weight"))

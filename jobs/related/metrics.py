@@ -91,13 +91,13 @@ def _moments(judged: DataFrame) -> DataFrame:
     """Return segment, model, users and the sums over users of _PARTS, of each product of two, and of plain saves."""
     both = judged.withColumn("segment", F.explode(F.array("segment", F.lit("all"))))
     total = [
-        F.sum("save_rate_factor").alias("save_rate_factor"),
+        F.sum("weighted_save").alias("weighted_save"),
         F.count(F.lit(1)).alias("all"),
         F.sum("saved").alias("saves"),
     ]
     for place, model in enumerate(MODELS):
         mine = F.coalesce(F.array_contains("models", model), F.lit(False)).cast("double")
-        for name, value in (("w", F.col("save_rate_factor")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
+        for name, value in (("w", F.col("weighted_save")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
             total.append(F.sum(mine * value).alias(f"{name}{place}"))
     users = both.groupBy("segment", "user_id").agg(*total)
     each = [
@@ -105,7 +105,7 @@ def _moments(judged: DataFrame) -> DataFrame:
             F.lit(model).alias("model"),
             F.col(f"w{place}").alias("listed"),
             F.col(f"n{place}").alias("shown"),
-            (F.col("save_rate_factor") - F.col(f"w{place}")).alias("other"),
+            (F.col("weighted_save") - F.col(f"w{place}")).alias("other"),
             (F.col("all") - F.col(f"n{place}")).alias("missed"),
             F.col(f"s{place}").alias("saves"),
             (F.col("saves") - F.col(f"s{place}")).alias("other_saves"),

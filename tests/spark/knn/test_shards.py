@@ -39,7 +39,7 @@ def frame(spark, ids, vectors):
 
 
 def asking(df):
-    return df.selectExpr("id", "vector", "true AS asks", "true AS holds", "CAST(-2 AS FLOAT) AS floor")
+    return df.selectExpr("id", "vector", "true AS is_query", "true AS is_item", "CAST(-2 AS FLOAT) AS min_score")
 
 
 def sorted_rows(df):
