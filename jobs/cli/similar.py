@@ -1,4 +1,4 @@
-"""`pinlake similar`: the pins most like a image."""
+"""The command `pinlake similar`: the pins most similar to an image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,9 @@
-"""Near hashes confirmed by embeddings: a hash sees where an image is light and dark, an embedding what is on it."""
+"""Near-duplicates by embeddings: near hashes are confirmed, and private pins are matched.
+
+A hash captures the light and dark areas of an image, an embedding its content. gold.pin_neighbours contains public pins
+only. A hard crop has another hash than its original, so on a secret board nothing would match it: private pins are
+therefore searched among all pins. Clusters are internal and shown to nobody.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,23 +23,23 @@ from jobs.lake.scratch import InMemory
 from jobs.lake.vectors import decode, unit
 
 HASH_ONLY = 2
-"""Bits up to which two hashes are believed without embeddings."""
+"""Hamming distance up to which hashes alone confirm a pair."""
 DIGITS = 6
-"""Decimals of a cosine: coarser than float32's error, so that every machine decides alike."""
+"""Decimals of a cosine: coarser than float32's error, so that all machines decide alike."""
 _SCHEMA = "left bigint, right bigint, distance int, cosine float"
 
 
 def confirm_pairs(pairs: DataFrame, vectors: DataFrame, cosine: float, alone: int = HASH_ONLY) -> DataFrame:
-    """Return left, right, distance, cosine of the pairs that their embeddings confirm.
+    """Return left, right, distance, cosine of the pairs that embeddings confirm.
 
-    A pair with vectors on both sides is kept if their cosine is at least `cosine`. Where one is missing, zero or not
-    finite, nothing can be told: the pair is kept, its cosine null, if its hashes differ in at most `alone` bits.
+    A pair with vectors on both sides is kept if their cosine is at least `cosine`. If a vector is missing, zero or not
+    finite, the pair is kept, with a null cosine, only if its hashes differ in at most `alone` bits.
 
     Args:
         pairs: left, right, distance.
         vectors: id bigint, embedding binary (float16), at most one row an id, all of one model.
         cosine: least cosine.
-        alone: most bits for a pair without; -1 drops them all.
+        alone: largest distance of a pair without both vectors; -1 drops all of them.
 
     Raises:
         TableError: on execution, vectors of different lengths.
@@ -63,7 +68,7 @@ def _kept(batch: pa.RecordBatch, cosine: float, alone: int) -> pa.RecordBatch:
 
 
 def cosines(a: pa.Array, b: pa.Array) -> NDArray[np.float64]:
-    """Return the cosines of two columns of vectors row by row, rounded; NaN where a vector says nothing.
+    """Return the rounded cosines of two columns of vectors row by row; NaN where a vector is zero or not finite.
 
     Raises:
         TableError: vectors of different lengths.
@@ -71,7 +76,7 @@ def cosines(a: pa.Array, b: pa.Array) -> NDArray[np.float64]:
     one, other = decode(a), decode(b)
     if one.shape != other.shape:
         raise TableError(
-            f"Vectors of a pair must have one length, got {one.shape[1]} and {other.shape[1]}: "
+            f"Both vectors of a pair must have the same length, got {one.shape[1]} and {other.shape[1]}: "
             f"pass the vectors of one model."
         )
     one, other = unit(one).astype(np.float64), unit(other).astype(np.float64)
@@ -81,28 +86,28 @@ def cosines(a: pa.Array, b: pa.Array) -> NDArray[np.float64]:
 
 
 MOST = 20
-"""Near-duplicates of one hidden pin that are looked for: clusters need a few of them each, not all."""
+"""Neighbours searched per private pin: clusters need a few of them, not all."""
 
 
 def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
-    """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is duplicate_cosine or more.
+    """Return pin_id, neighbour_id of private pins and any pins with a cosine of at least duplicate_cosine.
 
-    Searched in the cells of gold.ann_index; where there are none, with all in one.
+    Searches the cells of gold.ann_index, or one single cell without an index.
 
     Args:
         tables: gold.pin_stats, gold.ann_index.
         ctx: of the job.
-        embeddings: of live pins, hidden ones among them.
-        model: whose vectors to compare.
+        embeddings: of live pins, private ones included.
+        model: the embedding model to compare.
     """
     dedup = ctx.settings.image_dedup
-    hidden = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
+    private = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
     vectors = vectors_of(embeddings, model)
-    queries = vectors.join(hidden, "id", "left_semi").count()
+    queries = vectors.join(private, "id", "left_semi").count()
     if not queries:
         return embeddings.sparkSession.createDataFrame([], "pin_id bigint, neighbour_id bigint")
     flags = {"is_item": F.lit(True), "min_score": F.lit(dedup.duplicate_cosine).cast("float")}
-    flagged = vectors.join(hidden.withColumn("is_query", F.lit(True)), "id", "left")
+    flagged = vectors.join(private.withColumn("is_query", F.lit(True)), "id", "left")
     flagged = flagged.withColumns({"is_query": F.coalesce("is_query", F.lit(False)), **flags})
     index = tables["gold.ann_index"]
     cells = Cells.single(model.dim) if index_version(index) is None else cells_of(index, model.dim)

@@ -1,8 +1,8 @@
-"""Every pair of 64-bit hashes that differ in at most r bits, on one machine: exact, in memory linear in rows and pairs.
+"""All pairs of 64-bit hashes that differ in at most r bits, on one machine: exact, memory linear in rows and pairs.
 
-Equal hashes are put together first (`representative_rows`): a value that a million images share would make half a million million
-pairs. The rest meet under keys (`blocks`); rows that share a key are compared all with all by XOR and popcount, in
-tiles that fit a core's cache.
+Equal hashes are grouped first (`representative_rows`): a value shared by a million images would form half a million
+million pairs. The others meet under keys (`blocks`). Rows that share a key are compared by XOR and popcount, in tiles
+that fit a core's cache.
 """
 
 from collections.abc import Callable, Iterator

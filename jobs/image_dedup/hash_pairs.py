@@ -1,7 +1,14 @@
-"""gold.hash_pairs: which hashes of images are near one another, brought up from the day before.
+"""gold.hash_pairs: pairs of near perceptual hashes, updated incrementally from the day before.
 
-In: gold.pin_stats, silver.image_features, and yesterday's pairs. Out: one row per hash that a live pin's image has,
-at distance 0 of itself, and one per pair of hashes within image_dedup.hash_radius bits.
+In: gold.pin_stats, silver.image_features, and yesterday's pairs. Out: one row per hash of a live pin's image, at
+distance 0 from itself, and one per pair of hashes within image_dedup.hash_radius bits.
+
+Pairs are formed between hashes, not images: a value shared by a million images is compared once, and an image that
+appears or disappears changes no pair unless its hash is new or gone. `between` maps pairs of hashes to pairs of images.
+
+Each hash is sent to each of its keys (28 of them for some millions of hashes, see `jobs.image_dedup.shuffle`). Hashes
+of one key meet in one task, which compares them as one machine would. A key shared by very many hashes is split by the
+other bits. A task holds its hashes, about 60 bytes each, and never a list of pairs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,10 +25,10 @@ from jobs.image_dedup.shuffle import Partitioning, compare_parts, map_sorted_run
 
 
 def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
-    """Return low, high, distance, radius; only hashes that are new since yesterday are compared, each with all.
+    """Return low, high, distance, radius; only hashes new since yesterday are compared, with all others.
 
-    Pairs follow from the hashes alone, so those of yesterday hold wherever both hashes are still there. Another radius
-    begins anew.
+    Pairs depend on the hashes only, so yesterday's pairs stay valid while both hashes exist. Another radius recomputes
+    all pairs.
     """
     radius = ctx.settings.image_dedup.hash_radius
     now = with_hash(tables, pins_with_image(tables).select("image_signature").distinct()).select("hash").distinct()
@@ -37,12 +44,12 @@ def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def pins_with_image(tables: Tables) -> DataFrame:
-    """Return the live pins that carry an image."""
+    """Return the live pins with an image."""
     return tables["gold.pin_stats"].where(F.length("image_signature") > 0)
 
 
 def with_hash(tables: Tables, images: DataFrame) -> DataFrame:
-    """Return `images` (image_signature, ...) that have been measured, with their hash."""
+    """Return the rows of `images` (image_signature, ...) with a perceptual hash, and the hash."""
     features = tables["silver.image_features"].where(F.col("phash").isNotNull())
     return images.join(features.select("image_signature", F.col("phash").alias("hash")), "image_signature")
 
@@ -52,9 +59,9 @@ VALUES = ["low", "high", "distance"]
 _SENT = "part bigint, fresh boolean, packed binary"
 _PAIRS = "low bigint, high bigint, distance int"
 PART = 1 << 18
-"""Hashes that are expected in a part, which one task compares at a time."""
+"""Expected hashes per part; a task compares one part at a time."""
 FEW = 1_000_000
-"""New hashes, or hashes gone, that every executor is sent, 8 bytes each and as much for each key."""
+"""Largest number of new or removed hashes to broadcast, 8 bytes each and as much per key."""
 
 
 def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
@@ -67,7 +74,7 @@ def near_pairs(hashes: DataFrame, radius: int) -> DataFrame:
         radius: 0 to MOST_RADIUS.
 
     Raises:
-        ConfigError: a radius beyond the limit.
+        ConfigError: a radius above the limit.
     """
     return between(hash_pairs(hashes.select("hash"), radius), hashes)
 
@@ -88,24 +95,24 @@ def between(pairs: DataFrame, hashes: DataFrame) -> DataFrame:
 
 
 def hash_pairs(values: DataFrame, radius: int) -> DataFrame:
-    """Return low, high, distance of all different hashes that are near; `values` has a column hash, repeats allowed."""
+    """Return low, high, distance of all near pairs of distinct hashes; `values` has a column hash, repeats allowed."""
     return _found(values.select("hash").distinct().withColumn("fresh", F.lit(True)), radius)
 
 
 def updated_pairs(pairs: DataFrame, before: DataFrame, now: DataFrame, radius: int) -> DataFrame:
-    """Return what `hash_pairs(now, radius)` returns, from the pairs of before.
+    """Return the result of `hash_pairs(now, radius)`, computed from earlier pairs.
 
-    Only hashes that are new are compared, each with all; pairs of a hash that is gone are dropped. Up to FEW new ones
-    are sent to every executor, and a hash then to no key that none of these has.
+    Only new hashes are compared, with all others; pairs of removed hashes are dropped. Up to FEW new hashes are
+    broadcast, and a hash is then sent only to keys that one of them has.
 
     Args:
-        pairs: low, high, distance, as found among `before` for the same radius.
+        pairs: low, high, distance, among `before`, for the same radius.
         before: hash of each image then.
         now: hash of each image now.
         radius: 0 to MOST_RADIUS.
 
     Raises:
-        ConfigError: a radius beyond the limit.
+        ConfigError: a radius above the limit.
     """
     has = now.select("hash").distinct().withColumn("has", F.lit(True))
     was = before.select("hash").distinct().withColumn("was", F.lit(True))
@@ -123,7 +130,7 @@ def updated_pairs(pairs: DataFrame, before: DataFrame, now: DataFrame, radius: i
 
 
 def _found(values: DataFrame, radius: int) -> DataFrame:
-    """Return the near pairs with a fresh hash among the two; `values`: hash, all different, and fresh."""
+    """Return the near pairs with at least one fresh hash; `values`: distinct hashes and fresh."""
     require_radius(radius)
     values = values.select("hash", "fresh").localCheckpoint()  # counted, then joined
     count = values.agg(F.count("*").alias("all"), F.count_if("fresh").alias("fresh")).first()

@@ -1,14 +1,14 @@
-"""gold.image_clusters: which images show the same thing, saved twice, cropped or brightened.
+"""gold.image_clusters: clusters of images that show the same thing, saved twice, cropped or brightened.
 
-In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and its cells,
-and the clusters of the day before, or else of a horizon before. Out: one row per image that a live pin carries.
+In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and
+gold.ann_index, and the clusters of the day before, or else of a horizon before. Out: one row per image of a live pin.
 
     hashes within image_dedup.hash_radius bits, confirmed by the embeddings' cosine
-    + pins whose embeddings are as good as equal (an image cropped hard has another hash), hidden ones among them
-    -> clusters, chains cut -> ids that last
+    + pins with almost equal embeddings (an image cropped hard has another hash), private pins included
+    -> clusters, chains split -> stable ids
 
-A hash sees light and dark alone: of images with one hash, and of those a few bits apart, most are different images
-where there are many plain ones, so embeddings decide. An image stands for all pins that carry it, by its lowest pin.
+A hash captures light and dark areas only: most images with equal or near hashes are different where many images are
+plain, so embeddings decide. An image is represented by its lowest pin.
 """
 
 from pyspark.sql import DataFrame
@@ -23,7 +23,7 @@ from jobs.knn.tables import model_of
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
-    """Return image_signature, image_id, cluster_id, pins, saves of every image that a live pin carries."""
+    """Return image_signature, image_id, cluster_id, pins, saves of every image of a live pin."""
     images = (
         pins_with_image(tables)
         .groupBy("image_signature")
@@ -33,8 +33,8 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
             F.sum("saves").alias("saves"),
         )
     )
-    pairs = _alike(tables, images, ctx)
-    # equal hashes are pairs here, to be confirmed like others: each image stands for itself
+    pairs = _near_duplicates(tables, images, ctx)
+    # equal hashes are pairs to confirm like others, so each image represents itself
     own = images.select(F.col("image_id").alias("id"), F.col("image_id").alias("representative"))
     today = clustered(own, clusters(pairs))
     before = tables["gold.image_clusters@yesterday"]
@@ -44,8 +44,8 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
     return images.join(named, "image_id")
 
 
-def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
-    """Return left, right, distance of images that are near-duplicates, by image_id, each pair once."""
+def _near_duplicates(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
+    """Return left, right, distance of near-duplicate images by image_id, each pair once."""
     dedup = ctx.settings.image_dedup
     hashes = with_hash(tables, images).select(F.col("image_id").alias("id"), "hash")
     same = representatives(hashes).where("id <> representative")
@@ -64,7 +64,7 @@ def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
 
 
 def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, distance: int) -> DataFrame:
-    """Return pairs of images whose pins are as good as equal, farther apart than any that hashes found."""
+    """Return pairs of images whose pins have almost equal embeddings, at a distance above that of any hash pair."""
     pins = pins_with_image(tables).select("pin_id", "image_signature")
     pins = pins.join(images.select("image_signature", "image_id"), "image_signature")
     one = pins.select("pin_id", F.col("image_id").alias("a"))

@@ -1,7 +1,8 @@
-"""Hashes on their way to the tasks that compare them: packed, so that Spark moves a row for a thousand of them.
+"""Packed hashes on their way to the tasks that compare them, and sorted Arrow batches with whole runs of equal keys.
 
-A hash goes to a part for each of its keys. A part is one combination of blocks and a share of its keys: whoever has
-the same key under it is in the same part. A row of Spark for each hash and key cost ten times what comparing does.
+A hash is sent to one part per key. A part is one combination of blocks and a share of its keys: hashes with the same
+key under it meet in the same part. One Spark row per hash and key would cost ten times as much as the comparison, so a
+row holds a thousand hashes.
 """
 
 from collections.abc import Callable, Iterable, Iterator

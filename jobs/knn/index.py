@@ -1,7 +1,7 @@
-"""Nearest rows of a matrix: the one place that touches FAISS, and the one function that picks GPU or CPU.
+"""Exact index over a matrix: the only user of FAISS, and the only choice of GPU or CPU.
 
 In: float32 matrices. Out: scores and row numbers, best first, ties by row number, the same on every backend.
-Callers never mention a device. FAISS is imported inside functions: starting it is slow, and most commands need none.
+Callers never name a device. FAISS is imported inside functions: its start is slow, and most commands do not need it.
 """
 
 import logging

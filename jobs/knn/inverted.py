@@ -1,4 +1,17 @@
-"""The coarse quantizer of an inverted file: cells found by k-means, and the cells nearest to a vector."""
+"""An inverted file: cells found by k-means, and exact search within the cells that queries probe.
+
+The search iterates over lists instead of queries. A list is multiplied once with all queries of a block that probe it,
+and scores better than a query's current worst go to its heap: large products instead of many small ones.
+`faiss.contrib.big_batch_search` works alike, but holds the results of all queries at once, copies the vectors once
+more, sends all scores to the heaps and prints a line per list. At the same probes a query took 0.07 ms of CPU where
+`IndexIVFFlat.search` took 0.30 (200,000 vectors, 67 of 1,788 lists), and 0.12 with 20 queries per list, so there is no
+size below which lists are searched query by query.
+
+**Exact within its lists.** Fewer probes and a final float64 score, instead of more probes and raw scores: scoring a
+pair costs a fraction of a probe. A float32 product depends on its shape, so a block fetches SPARE more than k, scores
+them again in one order, sorts by (-score, number), and rescans all lists of a query whose worst fetched score might tie
+with its last kept one. The result is the k best by (-score, number) of the probed lists, for any blocks or threads.
+"""
 
 from collections.abc import Iterator
 

@@ -1,8 +1,8 @@
-"""Each vector's k nearest others: one call for anyone with vectors, whatever the size or the machine.
+"""kNN join: the k nearest others of each vector, for any size and machine.
 
-In: vectors, ids. Out: neighbours by (-score, id), what could not be searched, and a report of how it was done. Up to
-EXACT_BELOW vectors, without a recall to reach, or on a GPU, all are compared; else those in the lists of an inverted
-file, as many as the recall asks for. Blocks of queries bound the memory: the vectors are copied once.
+In: vectors, ids. Out: neighbours by (-score, id), a quarantine of unusable rows, and a report. Up to EXACT_BELOW
+vectors, without a target recall, or on a GPU, the search is brute force; otherwise it probes as many lists of an
+inverted file as the target recall needs. Blocks of queries bound the memory: the vectors are copied once.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Matrices and hashes from files of numpy's, for the commands that need no lake."""
+"""Arrays from .npy files, for the commands that need no lake."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
-"""Vectors and ids as anyone may bring them, made fit for a search without a second copy of them.
+"""Input vectors and ids, checked and prepared for a search without a second copy.
 
-In: a float16, float32 or float64 matrix, mapped from a file or in memory, and whole-number ids. Out: rows in the order
-of their ids, float32, on demand; and what cannot be searched, with a reason each.
+In: a float16, float32 or float64 matrix, memory-mapped or in memory, and integer ids. Out: rows in the order of their
+ids, float32, on demand; and the rows that cannot be searched, with a reason each.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The pins most like an image, by its hash and colors, and not all alike.
+"""The public pins most similar to an image, by perceptual hash and colors, diversified.
 
-In: an image's numbers, silver.image_features, gold.pin_stats. Out: a few pins. Every image of the lake is looked at
-once, on the executors; the driver gets `POOL` of them.
+In: the image's features, silver.image_features, gold.pin_stats. Out: a few pins. Executors score every image of the
+lake once; the driver receives `POOL` of them.
 """
 
 import colorsys
@@ -17,29 +17,29 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 POOL = 400
-"""Images that the choice is made from."""
+"""Candidate images, from which the result is chosen."""
 FAR = 32
-"""Differing bits of two hashes from which on images have nothing in common: half of them differ by chance."""
+"""Hamming distance from which hashes are unrelated: half of the bits differ by chance."""
 NEAR = 6
-"""Differing bits up to which two images of one color are shown as one."""
+"""Hamming distance up to which two images of one color count as duplicates."""
 SAME = 0.04
-"""What a pin's likeness loses for each pin already shown of its color, its style or its category."""
+"""Score penalty for each chosen pin of the same color, style or category."""
 _DDL = "image_signature string, phash bigint, colors array<string>, look string, score double"
 
 
 @dataclass(frozen=True)
 class QueryImage:
-    """The image looked for."""
+    """The query image."""
 
     phash: int
     """64-bit hash, unsigned."""
     histogram: NDArray[np.float32]
-    """[256] shares of colors."""
+    """[256] color shares."""
 
 
 @dataclass(frozen=True)
 class SimilarPin:
-    """A pin, and how much its image is like the one looked for."""
+    """A pin and the similarity of its image to the query."""
 
     pin_id: int
     image_signature: str
@@ -47,19 +47,19 @@ class SimilarPin:
     """0 to 1: half from the hash, half the intersection of the histograms (Swain and Ballard, IJCV 1991)."""
     phash: int
     color: str
-    """Name of its largest color's hue, or gray."""
+    """Name of the dominant color's hue, or gray."""
     style: str
     category: str
 
 
 def similar(features: DataFrame, pins: DataFrame, query: QueryImage, length: int) -> list[SimilarPin]:
-    """Return the pins most like an image, the likest first, images of one kind only so often.
+    """Return the public pins most similar to an image, best first, diversified by color, style and category.
 
     Args:
         features: rows of silver.image_features.
-        pins: rows of gold.pin_stats of one cut; only public ones are found.
+        pins: rows of gold.pin_stats of one as-of date; only public ones are returned.
         query: the image.
-        length: pins wanted.
+        length: number of pins.
     """
     measured = features.where(F.col("fault").isNull()).select(
         "image_signature", "phash", "histogram", "colors", F.col("style").alias("look")
@@ -68,21 +68,21 @@ def similar(features: DataFrame, pins: DataFrame, query: QueryImage, length: int
     public = pins.where(F.col("visibility") == "public").join(F.broadcast(best), "image_signature")
     first = Window.partitionBy("image_signature").orderBy(F.desc("popularity"), "pin_id")
     named = public.withColumn("place", F.row_number().over(first)).where(F.col("place") == 1)
-    named = named.drop("style").withColumnRenamed("look", "style")  # of the image, not what its maker said
+    named = named.drop("style").withColumnRenamed("look", "style")  # measured on the image, not the creator's statement
     rows = named.orderBy(F.desc("score"), "pin_id").collect()  # bounded: POOL
     return diversified([_found(row) for row in rows], length)
 
 
 def _found(row: Any) -> SimilarPin:
     unsigned = row["phash"] & (1 << 64) - 1
-    told = (row["pin_id"], row["image_signature"], round(row["score"], 6), unsigned)
-    return SimilarPin(*told, hue(row["colors"][0]), row["style"], row["category"] or "")
+    values = (row["pin_id"], row["image_signature"], round(row["score"], 6), unsigned)
+    return SimilarPin(*values, hue(row["colors"][0]), row["style"], row["category"] or "")
 
 
 def diversified(pool: Iterable[SimilarPin], length: int) -> list[SimilarPin]:
-    """Return at most `length` of the pool, greedily: each next one loses for what is shown already.
+    """Return at most `length` of the pool, greedily: each candidate is penalised for pins already chosen.
 
-    An image of the color of one that is shown, and within NEAR bits of it, is left out.
+    An image of the same color as a chosen one, and within NEAR bits of it, is skipped.
     """
     left, shown = list(pool), list[SimilarPin]()
     seen: Counter[tuple[str, str]] = Counter()
@@ -103,7 +103,7 @@ def _kinds(one: SimilarPin) -> tuple[tuple[str, str], ...]:
 
 
 def hue(color: str) -> str:
-    """Return the name of a #rrggbb color's hue; gray where it has hardly one."""
+    """Return the name of a #rrggbb color's hue; gray if it is hardly saturated."""
     red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
     turn, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < 0.12 or value < 0.12:
@@ -122,7 +122,7 @@ def _scorer(query: QueryImage) -> Any:
 
 
 def best_of(batch: pa.RecordBatch, query: QueryImage) -> pa.RecordBatch:
-    """Return the likest POOL images of a batch; runs on an executor."""
+    """Return the POOL most similar images of a batch; runs on an executor."""
     shares = np.frombuffer(b"".join(batch.column("histogram").to_pylist()), "<f2").reshape(len(batch), -1)
     common = np.minimum(shares.astype(np.float32), query.histogram).sum(axis=1, dtype=np.float64)
     hashes = batch.column("phash").to_numpy().view(np.uint64)

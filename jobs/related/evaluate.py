@@ -1,7 +1,23 @@
-"""What happened since a cut that lists of related pins can be judged by: next co-saves, and logged impressions.
+"""gold.related_evaluations: the related pins of `horizon_days` ago, evaluated on saves made since.
 
-The log does not say which pin a list was shown beside. It is taken to be the pin that the person opened last before
-the page request, of the last `related.query_hours`: one opens a pin to see what is beside it.
+In, as of the horizon: gold.related_pins, gold.related_pairs, gold.image_clusters, gold.pin_stats; as of now:
+gold.pin_stats, silver.app_board_pins, silver.app_boards, silver.pin_events. Out: one row per model, segment, metric, k.
+
+Protocol: global time split on the lake. All lists are built from data up to the horizon only: the published lists;
+those of each signal alone, by the same rules and without backfill; and the popular pins of the category.
+
+    recall           share of the pins saved since to a public board after the query pin that are among the first k.
+                     All pins compete; pins created since count as misses of every list. Mean over query pins.
+    save_rate        saves per logged impression of pins that the list contains for the impression's query pin
+    save_rate_others the same for pins that it does not contain; both count only pins that existed at the horizon
+    save_gain        their difference
+
+Impressions are weighted by the inverse save propensity of their position (see `_placed`), because first positions get
+most attention. Head pins are the most saved pins that together have a third of all saves as of the horizon, torso
+pins have the next third, tail pins the rest. Without data to evaluate on, a value is null.
+
+The event log does not record the query pin of a list. It is taken to be the pin that the user opened last before the
+page request, within `related.query_hours`.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +30,7 @@ from jobs.engine.context import Context, Tables
 from jobs.related.job import pin_facts
 from jobs.related.lists import best_pairs, choose_lists, pool_pairs, with_popular
 from jobs.related.metrics import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
-from jobs.related.signals import OPENING, SOURCES
+from jobs.related.signals import OPENING, SIGNALS
 from jobs.settings import Settings
 from jobs.settings.related import Related
 
@@ -153,7 +169,7 @@ def _each(pairs: DataFrame, related: Related) -> DataFrame:
     """Return the best pairs of each pin by each source alone."""
     said = [
         F.struct(F.lit(source).alias("model"), F.col(source).alias("score"), F.lit(source).alias("reason"))
-        for source in SOURCES
+        for source in SIGNALS
     ]
     values = ("pin_id", "related_pin_id", "similarity", "co_saves")
     each = pairs.select(*values, F.explode(F.array(*said)).alias("said")).select(*values, "said.*")

@@ -1,4 +1,12 @@
-"""The sources of related pins: each is a column of gold.related_pairs, a weight of the blend and a reason."""
+"""The signals of related pins: co-saves, session co-views, shared links, ALS factors.
+
+Each signal is a column of gold.related_pairs, a weight of the blend and a reason. The pairs of popular boards, users
+and pages are bounded: only so many pins of a board, a session, a user's events and a page form pairs, and one user
+counts a few times at most for the same pair. Pairs come from exploding each list, not from a self-join.
+
+ALS factors place a pin by the users who saved it, so two pins may be near without a common board or session. The
+factor of a pin with few saves is mostly noise: such pins are neither queried nor found.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +20,7 @@ from jobs.lake.vectors import SINGLE, decode
 from jobs.settings import Settings
 from jobs.settings.related import Related
 
-SOURCES: Mapping[str, str] = MappingProxyType(
+SIGNALS: Mapping[str, str] = MappingProxyType(
     {
         "looks_alike": "similarity_weight",
         "saved_together": "co_save_weight",
@@ -21,17 +29,17 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "collaborative": "collaborative_weight",
     }
 )
-"""Source -> the setting of section `related` that is its weight."""
+"""Signal -> its weight among the settings of section `related`."""
 
 
 def configured(related: Related) -> dict[str, float]:
-    """Return the weight of each source as the settings have it."""
-    return {source: getattr(related, setting) for source, setting in SOURCES.items()}
+    """Return the configured weight of each signal."""
+    return {source: getattr(related, setting) for source, setting in SIGNALS.items()}
 
 
 VALUES = ("co_saves", "rate", "trust")
 OPENING = ("closeup", "click", "save")
-"""Events by which a person shows interest in a pin."""
+"""Events that show interest in a pin."""
 
 
 def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related: Related) -> DataFrame:
@@ -49,9 +57,9 @@ def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related
 
 
 def co_views(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
-    """Return pin_id, related_pin_id, view_rate, view_trust: pins that people opened in one sitting.
+    """Return pin_id, related_pin_id, view_rate, view_trust: pins that users opened in one session.
 
-    A sitting of a person ends with related.session_gap_minutes without an event of interest.
+    A session ends after related.session_gap_minutes without such an event.
 
     Args:
         events: rows of silver.pin_events.
@@ -66,10 +74,10 @@ def co_views(events: DataFrame, shown: DataFrame, related: Related, since: datet
 
 
 def same_link(pins: DataFrame, shown: DataFrame, cap: int) -> DataFrame:
-    """Return pin_id, related_pin_id, linked (true): pins that lead to the same page.
+    """Return pin_id, related_pin_id, linked (true): pins that link to the same page.
 
-    A page is a host and a path, without scheme, `www.`, query and fragment. One that more than `cap` pins lead to says
-    nothing of what they show, and makes no pairs.
+    A page is a host and a path, without scheme, `www.`, query and fragment. A page with more than `cap` pins
+    carries no information on what they show and forms no pairs.
 
     Args:
         pins: id, link.
@@ -94,8 +102,8 @@ def _counted(lists: DataFrame, related: Related) -> DataFrame:
 
         rate = n_ij / sqrt(n_i * n_j)        trust = n_ij / (n_ij + related.shrinkage)
 
-    n_i counts the lists that hold pin i, n_ij those that hold both, `related.user_cap` lists of one person at most.
-    What is popular is in many lists, and so damped.
+    n_i counts the lists that contain pin i, n_ij those that contain both, at most `related.user_cap` lists per user.
+    Popular pins are in many lists, which lowers their rates.
 
     Args:
         lists: owner_id, pins: the pins of one list, in ascending order.
@@ -131,7 +139,7 @@ def _boards(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, cap: int
 
 
 def _sessions(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
-    """Return owner_id, pins: what a person opened in one sitting, the newest pins of it."""
+    """Return owner_id, pins: the newest pins that a user opened in one session."""
     opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
     opened = opened.where(F.col("kind").isin(*OPENING)).join(shown, "pin_id", "left_semi")
     newest = Window.partitionBy("user_id").orderBy(F.desc("ts"), "event_id")
@@ -153,13 +161,13 @@ def _pairs(lists: DataFrame) -> DataFrame:
 
 
 def similar_factors(factors: DataFrame, public: DataFrame, settings: Settings) -> DataFrame:
-    """Return pin_id, related_pin_id, factor_cosine, factor_rank: the pins of nearest factors, `neighbours.k` of each.
+    """Return pin_id, related_pin_id, factor_cosine, factor_rank: the `neighbours.k` pins of nearest factors of each.
 
     Args:
         factors: rows of gold.cf_factors.
         public: pin_id, saves of every pin that may be shown.
-        settings: of pins with related.collaborative_min_saves saves or more, the related.collaborative_max_pins most
-            saved ones are compared, each with all. Every executor holds their factors.
+        settings: the related.collaborative_max_pins most saved pins with at least related.collaborative_min_saves
+            saves are compared by brute force. Every executor holds their factors.
 
     Raises:
         TableError: factors of different lengths.

@@ -1,4 +1,4 @@
-"""The model's file from wherever it lies to every executor: Spark's own distribution of files, under its digest."""
+"""Distributes the model file to the executors: Spark's own file distribution, keyed by its SHA-256."""
 
 import hashlib
 import os

@@ -1,7 +1,8 @@
-"""Some images' files to vectors: read, decoded, embedded, each that cannot be with its reason.
+"""Embeds a batch of image files: read, decode, embed; each failure has its reason.
 
-Memory is bounded by `batch` images in the model's shape, a megabyte of each one's file, and one file whole. Used by
-the job's executors and by `pinlake embed`.
+Memory is bounded by `batch` images in the model's shape, a megabyte of each one's file, and one file whole. Used by the
+executors of the job and by `pinlake embed`. `SameVectorCheck` detects a model that maps all images to one vector, the
+most common sign of a mean and std on another scale.
 """
 
 import zlib

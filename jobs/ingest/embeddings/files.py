@@ -1,9 +1,9 @@
-r"""A folder or a tar of images in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
+r"""`pinlake embed`: a folder or a tar of images in, a matrix of vectors out. No lake, no Java.
 
-VECTORS.npy holds float16 [n, dim], rows of length one; VECTORS.names.parquet says which image each row is;
-VECTORS.quarantine.parquet what could not be embedded, and why, if anything. A name that is not UTF-8 has its bytes in
-name_bytes, and stands in name with \xe9 for such a byte. All take their names once they are whole, the vectors last:
-where VECTORS.npy lies, the others are of the same run.
+VECTORS.npy holds float16 [n, dim], rows of unit length. VECTORS.names.parquet maps rows to images.
+VECTORS.quarantine.parquet lists the images that could not be embedded, with reasons, if any. A name that is not UTF-8
+has its bytes in name_bytes, and \xe9 for such a byte in name. Files are renamed once they are complete, the vectors
+last: if VECTORS.npy exists, the others are of the same run.
 """
 
 import io

@@ -1,4 +1,10 @@
-"""Pins get the vectors of the images they carry: silver.pin_embeddings from silver.image_embeddings."""
+"""Action `ingest.embeddings`: embeddings of the images of pins, for a lake without upstream embeddings.
+
+In: silver.app_pins, which reference images by their signature; the files; an ONNX model. Out: silver.image_embeddings,
+one row per image file and model; silver.pin_embeddings, one row per pin and image; ops.quarantine. Executors read,
+decode and embed, each Python worker with one session; the driver receives counts. An image is embedded once per model
+version (name, SHA-256 and preprocessing). The action is idempotent: a killed run can be repeated without duplicates.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator

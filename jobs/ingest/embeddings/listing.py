@@ -1,8 +1,8 @@
-"""What a folder or a tar of images holds: each file to be read, or the reason why it cannot be.
+"""Listing of a folder of images: each file to read, or the reason why it cannot be read.
 
-Nothing is passed over without a count: what is hidden is counted, what is no file (a device, a link that leads nowhere)
-stands among the files with its reason. Names are bytes to a system, and need not be UTF-8: strings here hold such bytes
-as `surrogateescape` does.
+Nothing is skipped without a count: hidden files are counted, and entries that are not files (a device, a dangling link)
+are listed with a reason. Links to files are read, linked folders are followed, each folder once. File names need not be
+UTF-8: strings here hold such bytes as `surrogateescape` does.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""An ONNX model as a function from images to vectors: the one place that touches onnxruntime.
+"""An ONNX model as a function from images to vectors: the only user of onnxruntime.
 
-In: a file, settings. Out: float32 values an image, and what is stored of them: float16 of length one, or why not.
+In: a file, settings. Out: float32 values per image, and the vectors to store: float16 of unit length, or a fault.
 onnxruntime is imported inside functions: it is an extra (`pip install 'pinlake[onnx]'`).
 
 The GPU path is untested: the machines this was written on have none. It differs in the provider alone.
@@ -136,8 +136,8 @@ def digest_of(path: Path, shown: str, settings: Embeddings) -> str:
     sha = _digest(path)
     if settings.sha256 and sha != settings.sha256:
         raise ConfigError(
-            f"Model {shown} must have the SHA-256 that ingest.embeddings.sha256 states, {settings.sha256}, got {sha}: it "
-            "is another file, or not whole. Fetch it again, or change the setting."
+            f"Model {shown} must have the SHA-256 that ingest.embeddings.sha256 states, {settings.sha256}, got {sha}: "
+            "it is another file, or not whole. Fetch it again, or change the setting."
         )
     return sha
 
@@ -212,7 +212,8 @@ def _output(names: list[str], shown: str, settings: Embeddings) -> str:
     if settings.output in names or (not settings.output and len(names) == 1):
         return settings.output or names[0]
     raise ConfigError(
-        f"Model {shown}: ingest.embeddings.output (--output) must name one of {', '.join(names)}, got {settings.output!r}."
+        f"Model {shown}: ingest.embeddings.output (--output) must name one of {', '.join(names)}, "
+        f"got {settings.output!r}."
     )
 
 

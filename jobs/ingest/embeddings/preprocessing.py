@@ -1,8 +1,8 @@
-"""How images are made into what a model takes: from its input, its metadata and the settings, settings first.
+"""Preprocessing of images for a model: from its input, its metadata and the settings; settings take precedence.
 
-A model says how it was trained in its metadata, where whoever exported it wrote that down: `mean` and `std` (three
-numbers each, of red, green, blue from 0 to 1), and what ONNX's own MetadataProps.md names: Image.BitmapPixelFormat
-(Rgb8, Bgr8) and Image.NominalPixelRange (NominalRange_0_255, Normalized_0_1, Normalized_1_1).
+A model may document its training in its metadata: `mean` and `std` (three numbers each, of red, green, blue from 0 to
+1), and the keys of ONNX's MetadataProps.md: Image.BitmapPixelFormat (Rgb8, Bgr8) and Image.NominalPixelRange
+(NominalRange_0_255, Normalized_0_1, Normalized_1_1).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""The images of a tar, read twice: its heads first, for a link may stand before the file it leads to.
+"""Listing of a tar of images. It is read twice, headers first, because a link may precede its target.
 
-A link has the vector of the file it leads to, and comes behind all files.
+A link gets the vector of its target, and follows all files.
 """
 
 import lzma

@@ -1,4 +1,8 @@
-"""Names of files as they are written down, whatever bytes they are made of."""
+"""Decodes image files to small RGB arrays in bounded memory; the only user of Pillow besides the simulator.
+
+A file is not trusted: its size in pixels is checked before the pixels are decoded, only the formats named here are
+accepted, and a truncated image is rejected. Any color mode becomes 8-bit RGB, on white where it is transparent.
+"""
 
 import io
 import warnings

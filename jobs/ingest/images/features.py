@@ -1,7 +1,7 @@
-"""Numbers of many images at once: perceptual hash, colors, style. Numpy on small arrays, the same on every machine.
+"""Features of a batch of images: perceptual hash, colors, style. Numpy on small arrays, the same on every machine.
 
-The hash is the DCT hash of N. Krawetz ("Looks Like It", 2011), bit for bit as the library imagehash makes it: 32 x 32
-luma, the 8 x 8 lowest frequencies, a bit each for being above their median. Two images that look alike differ in few
+The hash is the DCT hash of N. Krawetz ("Looks Like It", 2011), bit for bit as the library imagehash computes it: 32 x
+32 luma, the 8 x 8 lowest frequencies, one bit each for being above their median. Images that look alike differ in few
 bits.
 """
 

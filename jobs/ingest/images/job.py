@@ -1,10 +1,10 @@
-"""The action that turns pins' images into numbers: silver.image_features, a row an image file.
+"""Action `ingest.images`: features of the images of pins, silver.image_features, one row per image file.
 
-In: silver.app_pins, which name images by their signature; the files, at `ingest.images.path` below the sources'
-root. Out: silver.image_features, ops.quarantine. An image is read once: what has a row is not read again, except
-where its file was missing, which is tried again on a later day. Executors read, decode and measure; the driver learns
-counts. A file that is no image has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
-again: quarantine is written first and not twice.
+In: silver.app_pins, which reference images by their signature; the files, at `ingest.images.path` below the sources'
+root. Out: silver.image_features, ops.quarantine. An image is read once: a file that has a row is not read again, unless
+it was missing, which is retried later. Executors read, decode and measure; the driver receives counts. A file that is
+not an image has a row with its fault, and its bytes are in quarantine. The action is idempotent: quarantine is written
+first and not twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,9 +1,9 @@
-"""An image file without its metadata, and the one thing in there that pixels need: the orientation.
+"""Strips the metadata of an image file, and reads its orientation.
 
-Pillow reads text, color profiles and EXIF while it opens a file, and refuses the file where it dislikes them: text
-above a megabyte, a profile that is none, EXIF with a value of another type. The pixels are whole then, and every
-browser shows them. So the parts that are no pixels are taken out before a decoder sees the file, unread and, in PNG,
-without being inflated. A file whose parts cannot be told apart is left as it is: the decoder says what is wrong.
+Pillow reads text, color profiles and EXIF while it opens a file, and rejects the file if they are invalid: text above a
+megabyte, a broken profile, EXIF with a value of another type. The pixels are intact then, and every browser shows them.
+So the metadata is removed before a decoder sees the file, unread and, in PNG, without being inflated. A file whose
+structure cannot be parsed is left unchanged: the decoder reports the fault.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Which images a run has to read, their bytes, and where those go that are none: for whatever is made of images.
+"""The images that a run has to read, their bytes, and the quarantine of unusable files.
 
-In: silver.app_pins, which name images by their signature; the files below the sources' root. An image that nobody
-pins is never opened, and no bucket is listed.
+In: silver.app_pins, which reference images by their signature; the files below the sources' root. An image without a
+pin is never opened, and no bucket is listed.
 """
 
 from datetime import UTC, datetime

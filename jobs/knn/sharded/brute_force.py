@@ -1,7 +1,6 @@
-"""Neighbours where every executor can hold all vectors: each is compared with all.
+"""Brute-force neighbours, where every executor can hold all vectors.
 
-The vectors are collected once as float16, sent to every executor, and searched there in blocks of row numbers, so that
-no vector is shuffled.
+The vectors are collected once as float16, broadcast, and searched in blocks of row numbers, so no vector is shuffled.
 """
 
 from collections.abc import Iterable, Iterator

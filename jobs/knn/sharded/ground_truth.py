@@ -1,4 +1,4 @@
-"""The true neighbours of a sample, all vectors looked at: what indexes are tuned and audited by."""
+"""Exact neighbours of a sample by brute force: the ground truth for tuning and auditing an index."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""PreviousNeighbours's neighbours brought up to today: new pins searched and put into others' lists, lost ones taken out.
+"""Incremental update of yesterday's neighbour lists: new pins are searched and inserted, lost ones removed.
 
-Within the same cells a vector's list is the best of the members of the cells it looks into. So a list changes where its
-owner is new, where it lost a member, and where a new member is better than its worst; the rest is as it was. What
-comes out is what a search of all would find, at a price that follows the change.
+Within the same cells a vector's list is the best of the members of the cells it probes. So a list changes only if its
+owner is new, if it lost a member, or if a new member is better than its worst. The result equals a search of all
+vectors, at a cost proportional to the change.
 """
 
 import logging

@@ -1,8 +1,8 @@
-"""Which shard holds which cells: coarse k-means over the centroids, groups too large cut, cells too large dealt out.
+"""Assignment of cells to shards: coarse k-means over the centroids; large groups are split, large cells distributed.
 
-A query goes to every shard that holds a part of a cell it looks into, so neighbours are those of one index over all
-vectors, at the same cells: cutting an index up costs copies of queries, not recall. Cells that lie close share a
-shard, so that a query is copied to few.
+A query is sent to every shard with a part of a cell that it probes, so the neighbours are those of one index over all
+vectors with the same cells: sharding costs copies of queries, not recall. Cells that lie close share a shard, so a
+query is copied to few.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Vectors and neighbours on their way between tasks: packed, so that Spark moves a row for thousands of them.
+"""Packed vectors and neighbours for shuffles: one Spark row holds thousands of them.
 
-A row of Spark for each vector costs more than assigning it to a cell does. Every parcel carries a checksum: what was
-damaged on a disk or on the way stops the job instead of changing who is near.
+One Spark row per vector would cost more than assigning the vector to a cell. Every packed row carries a checksum:
+damage on a disk or in transit fails the job instead of changing results.
 """
 
 import hashlib

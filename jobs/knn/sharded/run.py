@@ -1,7 +1,7 @@
-"""All neighbours of many vectors: delivered to shards, searched a block a task, put together.
+"""Sharded search: vectors are shuffled to shards, searched one block per task, and merged.
 
-Each block of queries in a shard is a job of Spark with one task, as many at once as the cluster has room for, and is
-kept once it is done: killed anywhere, the search goes on with the blocks that are missing, and finds the same bytes.
+Each block of queries in a shard is a Spark job with one task, as many at once as the cluster has room for. Its result
+is stored in scratch space: a killed search resumes with the missing blocks and returns the same bytes.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""One block of queries in one shard: all that a task does, from parcels to packed."""
+"""Search of one block of queries in one shard: the work of a task, from packed vectors to packed pairs."""
 
 from collections.abc import Iterable, Iterator
 

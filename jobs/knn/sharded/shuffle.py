@@ -1,4 +1,4 @@
-"""Vectors, each to the shard that holds it and to those it looks into."""
+"""Shuffles each vector to the shard that holds it and to the shards that it probes."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise

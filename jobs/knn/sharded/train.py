@@ -1,4 +1,4 @@
-"""The cells of an inverted file and how many a query looks into: trained on a sample, judged against all vectors."""
+"""Trains the cells of an inverted file on a sample and tunes the number of probes against exact neighbours."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -156,7 +156,9 @@ def test_saves_by_hand(spark):
         (1, "head", 1.0, 1.0, ["related_pins"]), (1, "head", 0.0, 0.0, ["related_pins", "looks_alike"]),
         (2, "head", 1.0, 1.2, None), (2, "tail", 1.0, 1.2, ["related_pins"]), (3, "tail", 0.0, 0.0, None),
     ]  # fmt: skip
-    judged = frame(spark, "user_id bigint, segment string, saved double, weighted_save double, models array<string>", rows)
+    judged = frame(
+        spark, "user_id bigint, segment string, saved double, weighted_save double, models array<string>", rows
+    )
     lines = {line[:3]: line[4:] for line in save_lines(judged, 30)}
     assert lines["related_pins", "all", "save_rate"][0] == pytest.approx(2.2 / 3, abs=1e-6)
     assert lines["related_pins", "all", "save_rate"][3:] == (3, 2)

@@ -124,7 +124,9 @@ def test_only_those_that_hold_are_found_only_those_that_ask_are_answered_and_not
     holds, asks = np.arange(N) % 7 == 0, np.arange(N) % 3 == 0
     floor = np.full(N, 0.5, np.float32)
     layout = laid(clustered, centroids)
-    found = found_by_shards(packed(batches(clustered, is_query=asks, is_item=holds, min_score=floor), layout, DIM), layout)
+    found = found_by_shards(
+        packed(batches(clustered, is_query=asks, is_item=holds, min_score=floor), layout, DIM), layout
+    )
     assert set(found.ids) <= set(ids[asks])
     assert set(found.neighbours) <= set(ids[holds])
     assert found.scores.min() >= 0.5
