@@ -75,7 +75,7 @@ def options(folder):
 
 
 def blocked(lake):
-    return {name: row["held"] for name, row in newest_checkpoints(lake).items() if row["held"]}
+    return {name: row["blocked"] for name, row in newest_checkpoints(lake).items() if row["blocked"]}
 
 
 @pytest.mark.parametrize("case", sorted(RIGHT))
@@ -126,11 +126,11 @@ def test_exports_of_every_kind_are_read_or_say_what_is_wrong(lake, work, shared)
     geo = {"app.geo": TableRules(exclude=True)}
     excluded = Settings(ingest=Ingest(tables=geo))
     counts = cdc.run(work(settings=excluded, **options(reported / "dump-unknown-type-excluded"))).counts
-    assert (counts["held"], lake.read("silver.app_t").isEmpty()) == (0, False)
+    assert (counts["blocked"], lake.read("silver.app_t").isEmpty()) == (0, False)
 
 
 @pytest.mark.parametrize(
-    ("case", "live", "held"),
+    ("case", "live", "blocked"),
     [
         ("dump-view-placeholder", {"app_t": None}, set()),
         ("dump-parquet", {"app_t": 2}, set()),
@@ -152,7 +152,7 @@ def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, li
 
 
 @pytest.mark.parametrize(
-    ("case", "applied", "aside", "held"),
+    ("case", "applied", "aside", "blocked"),
     [
         ("kafka-two-objects-in-a-message", 2, 3, 0),
         ("kafka-nan", 5, 15, 0),
@@ -166,4 +166,4 @@ def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, li
 )
 def test_reported_messages(lake, work, shared, case, applied, aside, held):
     counts = kafka.run(work(kafka=[str(shared / "fixtures/reported" / case / "kafka")])).counts
-    assert (counts["applied"], counts["quarantined"], counts["held"]) == (applied, aside, held)
+    assert (counts["applied"], counts["quarantined"], counts["blocked"]) == (applied, aside, held)

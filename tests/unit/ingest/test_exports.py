@@ -72,15 +72,15 @@ def test_a_table_of_an_unknown_type_is_held_alone_and_not_read_where_it_is_left_
     }
     root = write(tmp_path, files)
     sources = join(None, read_export(root), Ingest())
-    assert {name: bool(table.held) for name, table in sources.tables.items()} == {"app.geo": True, "app.t": False}
-    assert "type 'point" in sources.tables["app.geo"].held.lower()
-    assert ([item.task.table for item in sources.items], sources.held_files) == (["app.t"], ["app.geo.000000000.csv"])
+    assert {name: bool(table.blocked_reason) for name, table in sources.tables.items()} == {"app.geo": True, "app.t": False}
+    assert "type 'point" in sources.tables["app.geo"].blocked_reason.lower()
+    assert ([item.task.table for item in sources.items], sources.blocked_files) == (["app.t"], ["app.geo.000000000.csv"])
     settings = Ingest(tables={"app.geo": {"exclude": True}})
     export = read_export(
         root, None, lambda name: settings.tables[".".join(name)].exclude if ".".join(name) in settings.tables else False
     )
     sources = join(None, export, settings)
-    assert (list(sources.tables), sources.held_files, export.unknown) == (["app.t"], [], {})
+    assert (list(sources.tables), sources.blocked_files, export.unknown) == (["app.t"], [], {})
 
 
 def test_a_view_and_what_else_is_no_table_is_left_out(tmp_path):
@@ -121,5 +121,5 @@ def test_an_empty_table_is_no_fault_and_a_number_that_is_missing_is_said(tmp_pat
 def test_a_definition_that_cannot_be_read_holds_its_table(tmp_path):
     files = {"app.t-schema.sql": "", "app.u-schema.sql.gz": "no gzip", "app.u.000000000.csv": DATA}
     sources = join(None, read_export(write(tmp_path, files)), Ingest())
-    assert all(table.held for table in sources.tables.values())
+    assert all(table.blocked_reason for table in sources.tables.values())
     assert sorted(sources.tables) == ["app.t", "app.u"]

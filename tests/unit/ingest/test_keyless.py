@@ -25,7 +25,7 @@ def row(a, v):
 
 def test_a_table_without_a_key_is_held_unless_told(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
-    held = sources_of(feed).tables["app.t"].held
+    held = sources_of(feed).tables["app.t"].blocked_reason
     assert "ingest.tables.app.t.keys" in held
     assert "ingest.tables.app.t.keyless: append" in held
 
@@ -36,7 +36,7 @@ def test_equal_rows_are_rows_of_their_own_and_a_repetition_is_none(feed, tmp_pat
     feed.rows(1, "app.t", inserts[1:], number=2)  # TiCDC begins again where it had been
     export = write_export(tmp_path / "dump", 1, {"app.t": (CREATE.replace("`app`.", ""), '"a","v"', ['1,"x"'] * 2)})
     found = sources_of(feed, export, tables=APPEND)
-    assert (found.tables["app.t"].held, found.tables["app.t"].key) == (None, (ROW_ID,))
+    assert (found.tables["app.t"].blocked_reason, found.tables["app.t"].key) == (None, (ROW_ID,))
     assert [c.name for c in found.tables["app.t"].columns] == ["a", "v", ROW_ID]
     rows = silver_of(found, "app.t")
     assert len({row_id for *_, row_id in rows}) == len(rows) == 6
@@ -74,7 +74,7 @@ def test_a_key_that_comes_later_holds_the_table_and_one_that_is_there_counts(fee
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` ADD UNIQUE (`a`)", ["a INT !", "v VARCHAR"], 61)
     held = sources_of(feed, tables=APPEND).tables["app.t"]
-    assert (held.blocked_from_ts, "changes the key from _row_id to a" in held.held) == (BASE + 5, True)
+    assert (held.blocked_from_ts, "changes the key from _row_id to a" in held.blocked_reason) == (BASE + 5, True)
     feed.ddl(
         7, "app.u", CREATE.replace("`t`", "`u`").replace("`a` INT", "`a` INT PRIMARY KEY"), ["a INT pk", "v VARCHAR"]
     )

@@ -1,4 +1,4 @@
-"""Names that silver, bronze, Delta or a file system cannot have: mapped, or of one table that is held."""
+"""Names that silver, bronze, Delta or a file system cannot have: mapped, or of one table that is blocked."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.tidb.ddl.evolution import Column
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.owners import hold_unwritable
+from jobs.ingest.tidb.tables.owners import block_unwritable
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
@@ -31,8 +31,8 @@ def table(full_name, *columns, before=(), ended=None):
 def held(*tables, **past):
     """Return the held tables, and why, after a run that knew `past` (name -> held, dots written __)."""
     known = {t.full_name if t.ended is None else f"{t.full_name}@{t.ended}": t for t in tables}
-    hold_unwritable(known, {name.replace("__", "."): {"held": why} for name, why in past.items()})
-    return {name: t.held for name, t in known.items() if t.held}
+    block_unwritable(known, {name.replace("__", "."): {"blocked": why} for name, why in past.items()})
+    return {name: t.blocked_reason for name, t in known.items() if t.blocked_reason}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_of_two_tables_for_one_silver_name_one_is_held_and_tells_whose_it_is():
     found = held(table("a_b.c"), table("a.b_c"), table("ok.fine"))
     assert list(found) == ["a_b.c"]
     assert "silver.a_b_c is that of a.b_c" in found["a_b.c"]
-    assert lacks_silver({"held": found["a_b.c"]})
+    assert lacks_silver({"blocked": found["a_b.c"]})
     assert list(held(table("App.T"), table("app.t"))) == ["app.t"], "SQL and some file systems do not tell case"
 
 
@@ -110,7 +110,7 @@ def test_who_had_a_silver_table_first_keeps_it():
     assert list(held(table("a.b_c"), a_b__c=None)) == ["a.b_c"], "though this run does not see its table"
     blocked = held(table("a_b.c"), table("a.b_c"))["a_b.c"]
     assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=blocked, a__b_c=None)) == ["a_b.c"]
-    assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=blocked, a__b_c="a.b_c is held at 9: …")) == ["a_b.c"]
+    assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=blocked, a__b_c="a.b_c is blocked at 9: …")) == ["a_b.c"]
     assert not held(table("a_b.c"), a__b_c=f"{GONE}, dropped or renamed"), "until the source has it no more"
 
 
@@ -144,10 +144,10 @@ def _feed(*full):
 
 def test_tables_that_bronze_could_not_tell_apart_are_not_read_and_the_others_are():
     sources = join(_feed(("a.b", "c"), ("a", "b.c"), ("ok", "fine")), None, Ingest())
-    assert {name for name, one in sources.tables.items() if one.held} == {"a.b.c"}
+    assert {name for name, one in sources.tables.items() if one.blocked_reason} == {"a.b.c"}
     assert [item.task.table for item in sources.items] == ["ok.fine"]
-    assert len(sources.held_files) == 2
-    assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].held
+    assert len(sources.blocked_files) == 2
+    assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].blocked_reason
 
 
 def test_a_name_with_a_slash_holds_its_table():
@@ -156,11 +156,11 @@ def test_a_name_with_a_slash_holds_its_table():
     feed.unknown["geo/odd.txt"] = (5, "unknown_path", "")
     sources = join(feed, None, Ingest())
     assert {name: one.blocked_from_ts for name, one in sources.tables.items()} == {"ok.fine": None, "geo.tag/map": 0}
-    assert "slash" in sources.tables["geo.tag/map"].held
+    assert "slash" in sources.tables["geo.tag/map"].blocked_reason
 
 
 def test_a_name_too_long_for_a_partition_holds_its_table():
     sources = join(_feed(("名" * 64, "表" * 64), ("a" * 64, "b" * 64)), None, Ingest())
     assert [item.task.table for item in sources.items] == ["a" * 64 + "." + "b" * 64]
-    (held_one,) = [one.held for one in sources.tables.values() if one.held]
-    assert "255 bytes" in held_one
+    (blocked_one,) = [one.blocked_reason for one in sources.tables.values() if one.blocked_reason]
+    assert "255 bytes" in blocked_one

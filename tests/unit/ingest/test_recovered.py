@@ -33,7 +33,7 @@ def database(version, query, name="app"):
 def test_a_dropped_table_that_comes_back_has_its_rows_again_and_none_of_the_time_between():
     found = replayed(made(), did(20, "DROP TABLE `app`.`t`"), did(30, "FLASHBACK TABLE `app`.`t`"))
     assert spans(found["app.t"]) == [("app.t", 10, 20), ("app.t", 30, None)]
-    assert (set(found), found["app.t"].held) == ({"app.t"}, None)
+    assert (set(found), found["app.t"].blocked_reason) == ({"app.t"}, None)
     between = (made(22), did(25, "DROP TABLE t"))
     again = replayed(made(), did(20, "DROP TABLE t"), *between, did(30, "RECOVER TABLE `app`.`t`"))
     assert spans(again["app.t"]) == [("app.t", 22, 25), ("app.t", 30, None)], "the last one of the name is meant"
@@ -105,27 +105,27 @@ def test_it_may_be_dropped_and_come_back_again():
 def test_where_it_cannot_be_told_what_comes_back_the_table_is_held(files, says):
     table = replayed(*files)["app.t"]
     assert table.blocked_from_ts == 30
-    assert says in table.held
-    assert "take a new snapshot" in table.held
+    assert says in table.blocked_reason
+    assert "take a new snapshot" in table.blocked_reason
 
 
 def test_a_job_names_no_table_and_one_that_is_gone_is_enough():
     found = replayed(made(), did(20, "DROP TABLE t"), did(30, "RECOVER TABLE BY JOB 53"))
-    assert (spans(found["app.t"])[0], found["app.t"].held) == (("app.t", 10, 20), None)
+    assert (spans(found["app.t"])[0], found["app.t"].blocked_reason) == (("app.t", 10, 20), None)
 
 
 def test_the_same_drop_does_not_come_back_twice():
     files = made(), did(20, "DROP TABLE t"), did(30, "FLASHBACK TABLE t TO u", table="u")
     again = replayed(*files, did(40, "FLASHBACK TABLE t TO w", table="w"))
-    assert "one of several" in again["app.w"].held
-    assert again["app.u"].held is None
+    assert "one of several" in again["app.w"].blocked_reason
+    assert again["app.u"].blocked_reason is None
 
 
 def test_a_table_that_no_snapshot_has_and_that_was_there_before_the_feed_is_held():
     other = {("app", "x"): Snapshot(15, parse_create("CREATE TABLE x (id BIGINT PRIMARY KEY)", "f"))}
     files = did(5, "", action=0), did(10, "DROP TABLE t"), did(30, "FLASHBACK TABLE t")
-    assert "had rows before the feed" in replayed(*files, snapshots=other)["app.t"].held
-    assert replayed(*files)["app.t"].held is None, "a feed alone tells what it has"
+    assert "had rows before the feed" in replayed(*files, snapshots=other)["app.t"].blocked_reason
+    assert replayed(*files)["app.t"].blocked_reason is None, "a feed alone tells what it has"
 
 
 def test_a_database_comes_back_with_its_tables():
@@ -158,9 +158,9 @@ def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
 def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn_up():
     back = database(30, "FLASHBACK DATABASE app")
     found = replayed(made(), back, did(40, "", table="u", action=0), made(50, "v"))
-    assert ("no drop is known" in found["app.t"].held, found["app.t"].blocked_from_ts) == (True, 30)
+    assert ("no drop is known" in found["app.t"].blocked_reason, found["app.t"].blocked_from_ts) == (True, 30)
     assert found["app.u"].blocked_from_ts == 30
-    assert found["app.v"].held is None, "a CREATE tells all there is"
+    assert found["app.v"].blocked_reason is None, "a CREATE tells all there is"
 
 
 def test_a_cluster_turned_back_holds_every_table():
@@ -220,11 +220,11 @@ def test_tables_come_back_where_they_have_ids_for_paths(tmp_path, end, action):
         (folder / f"CDC000001.{extension}").write_text(f'"I","t","app",{version + 1},1\r\n')
         (folder / "meta/CDC.index").write_text(f"CDC000001.{extension}\n")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert [(item.task.object, item.task.table) for item in sources.items] == [
+    assert [(item.task.path, item.task.table) for item in sources.items] == [
         (f"101/{BASE + 10}/CDC000001.csv", "app.t"), (f"101/{BASE + 30}/CDC000001.csv", "app.u"),
     ]  # fmt: skip
     table = sources.tables["app.u"]
-    assert (spans(table), table.truncated_at, table.held) == (
+    assert (spans(table), table.truncated_at, table.blocked_reason) == (
         [("app.t", BASE + 10, BASE + 20), ("app.u", BASE + 30, None)],
         (),
         None,

@@ -88,10 +88,10 @@ def test_checks_that_did_not_hold_are_named_by_the_worst(broken, tone, title):
 
 
 @pytest.mark.parametrize(
-    ("faults", "held", "tone", "title"),
+    ("faults", "blocked", "tone", "title"),
     [
         ([fault(2)], [], "note", "2 rows quarantined"),
-        ([fault(2)], [Held("app.pins", "its key changed")], "warn", "1 source table held back"),
+        ([fault(2)], [Held("app.pins", "its key changed")], "warn", "1 source table blocked"),
         ([fault(0)], [], "good", "All input was used"),
     ],
 )
