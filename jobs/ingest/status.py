@@ -82,4 +82,6 @@ def _status(row: dict[str, Any], missing: Iterable[str], now: datetime) -> Statu
     at = datetime.fromtimestamp((tso >> 18) / 1000, UTC) if tso else None
     counts = {name: row[name] or 0 for name in ("files", "applied", "superseded", "pending", "quarantined")}
     mine = tuple(path for path in missing if path.startswith(f"{row['name'].replace('.', '/', 1)}/"))
-    return Status(row["name"], at, None if at is None else now - at, blocked_reason=row["blocked_reason"], awaited=mine, **counts)
+    return Status(
+        row["name"], at, None if at is None else now - at, blocked_reason=row["blocked_reason"], awaited=mine, **counts
+    )

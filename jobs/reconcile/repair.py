@@ -22,7 +22,7 @@ from jobs.engine.checkpoints import newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.history.table_lineage import TableLineage, lineage_of
-from jobs.ingest.loading.manifest import PLANNED, COMMITTED, Count, Item, Manifest, note
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
@@ -245,6 +245,9 @@ def _write(work: ActionContext, changes: list[dict[str, Any]], frame: DataFrame)
 
 def _note(work: ActionContext, past: Mapping[str, Any], read: int, applied: int) -> None:
     """Add what was done to the table's books. How far it is stays: the next ingest finds these changes applied."""
-    row = {name: past[name] for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason", "pending")}
+    row = {
+        name: past[name]
+        for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason", "pending")
+    }
     row |= {"files": 0, "applied": applied, "superseded": read - applied, "quarantined": 0}
     work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": datetime.now(UTC)}])

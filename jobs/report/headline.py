@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.report.formatting import count, day, percent, size
-from jobs.report.intake import Fault, BlockedTable
+from jobs.report.intake import BlockedTable, Fault
 from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
 from jobs.report.run_snapshot import Generation, JobRun, Row, RunSnapshot
 
@@ -31,7 +31,9 @@ class Headline:
     verdicts: tuple[Verdict, ...]
 
 
-def headline(moment: RunSnapshot, quality: Quality | None, faults: Sequence[Fault], blocked: Sequence[BlockedTable]) -> Headline:
+def headline(
+    moment: RunSnapshot, quality: Quality | None, faults: Sequence[Fault], blocked: Sequence[BlockedTable]
+) -> Headline:
     """Return the first screen's sentences."""
     tone, title, lead = _outcome(moment, quality)
     verdicts = (_published(moment), _quality(moment, quality), _checks(moment), _input(moment, faults, blocked))

@@ -70,7 +70,9 @@ def run(work: ActionContext) -> ActionResult:
     refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
     if refused and not items and not brokers:
         first = next(iter(refused.items()))
-        blocked["kafka"] = f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
+        blocked["kafka"] = (
+            f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
+        )
     detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "blocked": blocked, "other_topics": others}
     detail["unknown_paths"] = refused
     detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
@@ -174,7 +176,9 @@ class _Step:
         files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
         if one.blocked_reason is not None:
             self.blocked[topic] = one.blocked_reason
-            self._note_blocked(topic, one.blocked_reason, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad))
+            self._note_blocked(
+                topic, one.blocked_reason, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad)
+            )
             return one
         tally = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
         _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)

@@ -47,7 +47,9 @@ class Done:
         return 0 if self.blocked_reason is None else self.total - self.bad
 
 
-def apply_topic(work: ActionContext, topic: str, after: int, newest: int, total: int, was_blocked: bool = False) -> Done:
+def apply_topic(
+    work: ActionContext, topic: str, after: int, newest: int, total: int, was_blocked: bool = False
+) -> Done:
     """Bring the messages of a topic to silver that came with the batches after `after`, up to `newest`.
 
     Args:

@@ -22,7 +22,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import TableError
 from jobs.engine.context import ActionContext
-from jobs.ingest.loading.manifest import PLANNED, COMMITTED, Count, Item, Manifest, note, vanished
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note, vanished
 from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema

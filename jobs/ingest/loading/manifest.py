@@ -13,7 +13,7 @@ from jobs.engine.context import ActionContext
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.lake.delta import Lake
-from jobs.schema.ops import AWAITED, SOURCE_FILES, QUARANTINE
+from jobs.schema.ops import AWAITED, QUARANTINE, SOURCE_FILES
 
 PLANNED, COMMITTED = "planned", "committed"
 COVERED = "covered"

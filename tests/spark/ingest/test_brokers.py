@@ -83,7 +83,9 @@ def test_messages_come_once_with_place_key_time_and_headers(lake, ingest, broker
     assert len(bronze(lake)) == 17
     (told,) = [one for one in status(lake.root) if one.table == "kafka:pin_events"]
     assert (told.applied, told.superseded, told.quarantined) == (14, 1, 1)
-    taken = [row for row in lake.rows("ops.source_files", "path", "status", "rows", "batch") if row["status"] == "committed"]
+    taken = [
+        row for row in lake.rows("ops.source_files", "path", "status", "rows", "batch") if row["status"] == "committed"
+    ]
     assert sum(row["rows"] for row in taken) == 17
     assert len({row["batch"] for row in taken}) == len(taken) > 3
 

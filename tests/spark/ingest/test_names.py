@@ -19,7 +19,17 @@ from jobs.settings.platform import Maintenance
 pytestmark = pytest.mark.spark
 
 ODD = ("a.b", "x(y);=,", "tab\there", "it's", 'q"q', "名前", "s", "t")
-COMMITTED = ("_commit_ts", "_op_rank", "_deleted", "_change_type", "_metadata", "a`b", "_row_id_", "source_deleted", "_id")
+COMMITTED = (
+    "_commit_ts",
+    "_op_rank",
+    "_deleted",
+    "_change_type",
+    "_metadata",
+    "a`b",
+    "_row_id_",
+    "source_deleted",
+    "_id",
+)
 
 
 class Sink:
@@ -167,7 +177,7 @@ def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monk
         with pytest.raises(TableError, match=r"silver\.ok_broken was not brought up to date"):
             cdc.run(work(ticdc=str(sink.root)))
     assert [r["id"] for r in live(lake, "silver.ok_fine")] == ["k1", "k2"]
-    assert not lake.exists("silver.ok_unread"), "held, and not shown as if it were empty"
+    assert not lake.exists("silver.ok_unread"), "blocked, and not shown as if it were empty"
     (bad,) = lake.read("ops.quarantine").collect()
     assert (bad["table"], bad["row_no"], bad["reason"]) == ("ok.unread", None, "reader_error")
     assert "KeyError" in bad["detail"]

@@ -87,9 +87,10 @@ def fill_ops(lake, manifest):
     lake.append_rows(
         "ops.checkpoints",
         [
-            seen | {"table": "app.pins", "blocked": "app.pins was blocked", "at": START},
-            seen | {"table": "app.pins", "blocked": None, "at": START + timedelta(minutes=1)},
-            seen | {"table": "app.boards", "blocked": "app.boards is blocked at 7: its key changed", "at": START},
+            seen | {"table": "app.pins", "blocked_reason": "app.pins was blocked", "at": START},
+            seen | {"table": "app.pins", "blocked_reason": None, "at": START + timedelta(minutes=1)},
+            seen
+            | {"table": "app.boards", "blocked_reason": "app.boards is blocked at 7: its key changed", "at": START},
         ],
     )
 

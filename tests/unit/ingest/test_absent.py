@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.ingest.loading.manifest import COVERED, PLANNED, COMMITTED, Entry
+from jobs.ingest.loading.manifest import COMMITTED, COVERED, PLANNED, Entry
 from jobs.ingest.loading.tolerance import excesses
 from jobs.ingest.tidb.absent import absent_files, block, tables_of, unreadable_files
 from jobs.ingest.tidb.dumpling.export import read_export
@@ -207,18 +207,18 @@ def export_at(folder, tso, *tables, data=True):
     return read_export(str(folder))
 
 
-@pytest.mark.parametrize(("tso", "is_held"), [(V - 2, True), (V - 1, False), (V, False), (V + 1, False)])
-def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_path_factory, tso, is_held):
+@pytest.mark.parametrize(("tso", "is_blocked"), [(V - 2, True), (V - 1, False), (V, False), (V + 1, False)])
+def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_path_factory, tso, is_blocked):
     sources = join(read_feed(str(root)), export_at(tmp_path_factory.mktemp("d"), tso, "t", "quiet"), Ingest())
-    assert {bool(sources.tables[f"app.{name}"].blocked_reason) for name in ("t", "quiet")} == {is_held}
-    if is_held:
+    assert {bool(sources.tables[f"app.{name}"].blocked_reason) for name in ("t", "quiet")} == {is_blocked}
+    if is_blocked:
         assert sources.tables["app.t"].blocked_from_ts == tso + 1
         assert f"--start-ts={tso}" in sources.tables["app.t"].blocked_reason
 
 
 def reached(ts):
     """Return the row of ops.checkpoints of a table that an earlier run brought to a commit_ts."""
-    return {"checkpoint_ts": ts, "blocked": None, "start_ts": None}
+    return {"checkpoint_ts": ts, "blocked_reason": None, "start_ts": None}
 
 
 def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tmp_path_factory):
@@ -231,7 +231,9 @@ def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tm
         )
     schema(root, "made", 60, "CREATE TABLE `made` (`id` BIGINT PRIMARY KEY)", 3)
     told = Ingest(feed_start=V)
-    assert join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].blocked_reason is None
+    assert (
+        join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].blocked_reason is None
+    )
 
 
 def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path_factory):
@@ -239,7 +241,9 @@ def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path
     write(tmp_path, "metadata", f'{{"checkpoint-ts":{C}}}')
     schema(tmp_path, "new", 60, "CREATE TABLE `new` (`id` BIGINT PRIMARY KEY)", 3)
     schema(tmp_path, "t", 70)
-    assert join(read_feed(str(tmp_path)), export, Ingest()).tables["app.t"].blocked_reason is None, "taken up again at 70"
+    assert join(read_feed(str(tmp_path)), export, Ingest()).tables["app.t"].blocked_reason is None, (
+        "taken up again at 70"
+    )
     told = Ingest(feed_start=70)
     assert join(read_feed(str(tmp_path)), export, told).tables["app.t"].blocked_reason
 

@@ -1,4 +1,4 @@
-"""Exports that are not whole, or hold what is no table: said or held by table, never an empty table without a word."""
+"""Exports that are not whole, or hold what is no table: said or blocked by table, never an empty table without a word."""
 
 import pytest
 
@@ -72,9 +72,15 @@ def test_a_table_of_an_unknown_type_is_held_alone_and_not_read_where_it_is_left_
     }
     root = write(tmp_path, files)
     sources = join(None, read_export(root), Ingest())
-    assert {name: bool(table.blocked_reason) for name, table in sources.tables.items()} == {"app.geo": True, "app.t": False}
+    assert {name: bool(table.blocked_reason) for name, table in sources.tables.items()} == {
+        "app.geo": True,
+        "app.t": False,
+    }
     assert "type 'point" in sources.tables["app.geo"].blocked_reason.lower()
-    assert ([item.task.table for item in sources.items], sources.blocked_files) == (["app.t"], ["app.geo.000000000.csv"])
+    assert ([item.task.table for item in sources.items], sources.blocked_files) == (
+        ["app.t"],
+        ["app.geo.000000000.csv"],
+    )
     settings = Ingest(tables={"app.geo": {"exclude": True}})
     export = read_export(
         root, None, lambda name: settings.tables[".".join(name)].exclude if ".".join(name) in settings.tables else False

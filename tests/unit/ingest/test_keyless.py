@@ -1,4 +1,4 @@
-"""Tables without any key: held, or taken append-only where conf says so."""
+"""Tables without any key: blocked, or taken append-only where conf says so."""
 
 import pytest
 
@@ -25,9 +25,9 @@ def row(a, v):
 
 def test_a_table_without_a_key_is_held_unless_told(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
-    held = sources_of(feed).tables["app.t"].blocked_reason
-    assert "ingest.tables.app.t.keys" in held
-    assert "ingest.tables.app.t.keyless: append" in held
+    blocked = sources_of(feed).tables["app.t"].blocked_reason
+    assert "ingest.tables.app.t.keys" in blocked
+    assert "ingest.tables.app.t.keyless: append" in blocked
 
 
 def test_equal_rows_are_rows_of_their_own_and_a_repetition_is_none(feed, tmp_path):
@@ -73,8 +73,8 @@ def test_many_lines_at_once_give_the_same(tmp_path):
 def test_a_key_that_comes_later_holds_the_table_and_one_that_is_there_counts(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` ADD UNIQUE (`a`)", ["a INT !", "v VARCHAR"], 61)
-    held = sources_of(feed, tables=APPEND).tables["app.t"]
-    assert (held.blocked_from_ts, "changes the key from _row_id to a" in held.blocked_reason) == (BASE + 5, True)
+    blocked = sources_of(feed, tables=APPEND).tables["app.t"]
+    assert (blocked.blocked_from_ts, "changes the key from _row_id to a" in blocked.blocked_reason) == (BASE + 5, True)
     feed.ddl(
         7, "app.u", CREATE.replace("`t`", "`u`").replace("`a` INT", "`a` INT PRIMARY KEY"), ["a INT pk", "v VARCHAR"]
     )

@@ -79,9 +79,13 @@ def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, 
     assert "app.t is blocked at 20" in table.blocked_reason
     assert says in table.blocked_reason
     assert "take a new snapshot" in table.blocked_reason
-    assert life(schema(10), file, checkpoint=19).blocked_reason is None, "what lies above the checkpoint has not happened"
+    assert life(schema(10), file, checkpoint=19).blocked_reason is None, (
+        "what lies above the checkpoint has not happened"
+    )
     again = life(schema(10), file, schema(40, action=11))
-    assert (again.blocked_reason, again.truncated_at) == (None, (40,)), "a truncation leaves nothing that could not be told"
+    assert (again.blocked_reason, again.truncated_at) == (None, (40,)), (
+        "a truncation leaves nothing that could not be told"
+    )
 
 
 def test_a_renamed_column_is_the_same_column_under_each_name():
@@ -126,9 +130,9 @@ def test_a_narrower_type_is_followed_unless_values_do_not_fit():
     assert life(narrower).columns[1].casts == ((20, (("chars", 5),)),)
     unfit = {(("app", "t"), 20): "gives column name a type that 3 of its values do not fit"}
     start = {("app", "t"): Snapshot(10, CREATE)}
-    held = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
-    assert (held.blocked_from_ts, held.columns[1].now.length, held.columns[1].casts) == (20, 20, ())
-    assert "3 of its values do not fit" in held.blocked_reason
+    blocked = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
+    assert (blocked.blocked_from_ts, blocked.columns[1].now.length, blocked.columns[1].casts) == (20, 20, ())
+    assert "3 of its values do not fit" in blocked.blocked_reason
 
 
 def test_a_column_of_hashes_or_of_the_key_is_not_converted():

@@ -69,13 +69,13 @@ def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_hold():
     later = schema(40, "ALTER TABLE t RENAME COLUMN title TO label", COLUMNS[0], "label VARCHAR(20)")
     table = replayed(made(), renamed, end, back, later)["app.t"]
     assert table.columns[1].names == ((0, "name"), (15, "title"), (40, "label"))
-    held = replayed(
+    blocked = replayed(
         made(),
         schema(15, "ALTER TABLE t EXCHANGE PARTITION p", *COLUMNS, action=42),
         did(20, "DROP TABLE t"),
         did(30, "FLASHBACK TABLE t"),
     )
-    assert held["app.t"].blocked_from_ts == 15
+    assert blocked["app.t"].blocked_from_ts == 15
 
 
 def test_a_table_renamed_before_its_end_comes_back_by_its_last_name():

@@ -193,7 +193,8 @@ def test_a_table_id_without_a_schema_file_waits(tmp_path):
     write(tmp_path, "12/meta/schema_7_0000000001.json", "{}")
     assert read_feed(str(tmp_path)).unnamed == ["12/7/CDC000001.json"], "a schema file that cannot be trusted"
     assert (
-        "table with the id 12 is blocked at 7" in join(read_feed(str(tmp_path)), None, Ingest()).tables["table-id.12"].blocked_reason
+        "table with the id 12 is blocked at 7"
+        in join(read_feed(str(tmp_path)), None, Ingest()).tables["table-id.12"].blocked_reason
     )
 
 

@@ -298,9 +298,7 @@ def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_say
         {"path": "f", "row_no": number, "layout": "broker", "value": body.encode()}
         for number, (_, body) in enumerate(messages, 1)
     ]
-    schema = pa.schema(
-        [("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
-    )
+    schema = pa.schema([("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())])
     told = EVENTS.batch(pa.RecordBatch.from_pylist(rows, schema)).to_pylist()
     quarantined = {row["row_no"]: row["value"] for row in told if row["reason"]}
     assert quarantined == {n: body.encode() for n, (key, body) in enumerate(messages, 1) if key is None}
@@ -322,9 +320,7 @@ def test_no_bytes_at_all_end_a_run(value):
 
 
 def test_a_batch_keeps_place_and_bytes_of_bad_messages_and_of_no_others():
-    schema = pa.schema(
-        [("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
-    )
+    schema = pa.schema([("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())])
     epoch, one = "pin_events/dt=19700101/1_0_00000000000000000000", ONE.encode()
     columns = [[epoch, epoch, "f", "f"], [1, 2, 3, 4], ["secor", "broker", "secor", "secor"], [one, one, None, b"x"]]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]

@@ -111,8 +111,8 @@ def test_a_feed_with_two_files_of_a_version_has_one_statement(tmp_path):
     table = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
     assert (table.columns[1].names, table.blocked_reason) == (((0, "a"), (20, "b")), None)
     write(tmp_path, 20, "ALTER TABLE t RENAME COLUMN a TO b", 12, ID, entry("b", "INT"))
-    held = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
-    assert (held.blocked_from_ts, held.columns[1].name) == (20, "a")
+    blocked = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
+    assert (blocked.blocked_from_ts, blocked.columns[1].name) == (20, "a")
 
 
 @pytest.mark.parametrize("action", [21, 24, 14])

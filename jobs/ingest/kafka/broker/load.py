@@ -22,7 +22,7 @@ from jobs.ingest.kafka.broker.cluster import Topic, load_connector, topics
 from jobs.ingest.kafka.broker.lost_offsets import Reached, note_lost, reached, refuse_lost
 from jobs.ingest.kafka.broker.properties import consumer_properties
 from jobs.ingest.loading.batches import LoadResult
-from jobs.ingest.loading.manifest import PLANNED, COMMITTED, Count, Item, Manifest, note
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.schema.bronze_silver import KAFKA
@@ -131,7 +131,9 @@ class _Stream:
         if known is not None and known.status == COMMITTED:
             return
         if known is not None and (there := self._arrived(known.batch)):
-            note(self.work, [self._item(mark)], {self.topic.path: Count(there, 0)}, COMMITTED, known.run_id, known.batch)
+            note(
+                self.work, [self._item(mark)], {self.topic.path: Count(there, 0)}, COMMITTED, known.run_id, known.batch
+            )
             return
         self.manifest.last += 1
         batch = self.manifest.last

@@ -177,7 +177,9 @@ def dialect_of(export: Export, told: Dumpling) -> Dialect:
     try:
         dialect = detect([sample for _, sample in samples], told)
     except SourceError as error:
-        export.blocked |= {name: f"{'.'.join(name)} is blocked: {error}" for _, name in files if name not in export.begun}
+        export.blocked |= {
+            name: f"{'.'.join(name)} is blocked: {error}" for _, name in files if name not in export.begun
+        }
         return Dialect()
     for name, sample in samples:
         if name not in export.begun and not fitting(dialect, sample):

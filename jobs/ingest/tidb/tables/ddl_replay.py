@@ -292,7 +292,9 @@ class DdlReplay:
         for schema in (None, file.schema):
             if schema in self.doubtful and file.action not in CREATES:
                 at, why = self.doubtful[schema]
-                table.block(at, f"{file.schema}.{file.table} is blocked at {at}: {why}. Take a new snapshot of the table.")
+                table.block(
+                    at, f"{file.schema}.{file.table} is blocked at {at}: {why}. Take a new snapshot of the table."
+                )
 
     def _seen(self) -> dict[str, SourceTable]:
         found = {".".join(name): SourceTable(*name).block(at, f"{'.'.join(name)} is blocked at {at}: {why}")

@@ -70,7 +70,7 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
     assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].blocked_reason
     assert told["app.tail"].awaited == (f"app/tail/{V}/CDC000002.json",)
     said = attention(counts, outcome.detail)
-    assert (len(said.blocked_reason), said.error(strict=False).exit_code) == (4, 10)
+    assert (len(said.blocked), said.error(strict=False).exit_code) == (4, 10)
     assert f"app/tail/{V}/CDC000002.json" in said.waiting[0]
     again = cdc.run(work(**options))
     assert set(again.detail["blocked"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
@@ -133,7 +133,7 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
     found = status(lake.root)
     assert {one.table for one in found if one.blocked_reason} == {"kafka:pin_events", "kafka:searches"}
     assert without_table(found, settings.ingest) == ["unheard_of"]
-    assert len(attention(counts, outcome.detail).blocked_reason) == 2
+    assert len(attention(counts, outcome.detail).blocked) == 2
 
     secor(root, "pin_events", 1, good[1])
     secor(root, "pin_events", 2, good[2])
@@ -158,6 +158,6 @@ def test_a_file_that_vanished_before_its_rows_were_committed_is_missed(lake, wor
         with pytest.raises(KeyboardInterrupt):
             cdc.run(work(ticdc=str(feed)))
     (feed / f"app/good/{V}/CDC000002.json").unlink()
-    held = cdc.run(work(ticdc=str(feed))).detail["blocked"]
-    assert f"app/good/{V}/CDC000002.json" in held["app.good"]
+    blocked = cdc.run(work(ticdc=str(feed))).detail["blocked"]
+    assert f"app/good/{V}/CDC000002.json" in blocked["app.good"]
     assert lake.read("ops.quarantine").where("reason = 'vanished'").count() == 1
