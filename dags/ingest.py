@@ -12,8 +12,8 @@ DOC = """Takes in change logs, snapshots and Kafka archives: bronze, then silver
 Runs every hour; running it again takes in only what is new. When the checkpoint passes the end of a day, the asset
 `pinlake.day` is updated and `pinlake_recommend` starts for that day.
 
-Its last task, `all_taken_in`, fails where a table or topic is blocked, a file is missing or one is of no known kind, and
-says which: everything else is in, and `pinlake_recommend` starts all the same.
+Its last task, `all_taken_in`, fails where a table or topic is blocked, a file is missing or one is of no known kind,
+and says which: everything else is in, and `pinlake_recommend` starts all the same.
 
 By hand: `pinlake ingest --ticdc URI --dumpling URI --kafka URI`. Where the sources lie is in `conf/`:
 `platform.sources`.

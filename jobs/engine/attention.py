@@ -1,7 +1,7 @@
-"""What of an ingest run a person must see: what is blocked, and what was set aside, is unknown or not there.
+"""Sentences about an ingest run that need a person: blocked tables, quarantined rows, unknown and missing files.
 
-In: counts and detail of the jobs' outcomes. Out: sentences. What is blocked ends `pinlake ingest` with exit code 10; what
-is awaited or unknown does with --strict, as the scheduler asks for.
+In: counts and detail of the jobs' results. Out: sentences. A blocked table or topic ends `pinlake ingest` with exit
+code 10. With --strict, which the scheduler sets, missing and unknown files do too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,8 +55,8 @@ def attention(counts: Mapping[str, int] | None, detail: Any) -> Attention:
     waiting, notes = [], []
     if told.get("awaited"):
         waiting.append(
-            f"{_some(told['awaited'], 'file')} not there although an index names it, or not whole. Tables are blocked for "
-            "it once the checkpoint has moved on without it."
+            f"{_some(told['awaited'], 'file')} not there although an index names it, or not whole. Tables are blocked "
+            "for it once the checkpoint has moved on without it."
         )
     if counts.get("unknown_files"):
         waiting.append(f"{_some(told.get('unknown_paths', ()), 'file')} of no known kind: `pinlake quarantine list`.")

@@ -1,4 +1,4 @@
-"""What could not be used, from ops.quarantine: counts by reason, a few cases; and what is blocked, from ops.checkpoints.
+"""What could not be used, from ops.quarantine: counts by reason, a few cases; and blocked tables, from ops.checkpoints.
 
 Bytes are shown only of tables that hold nothing a person typed: a broken row of a board carries its name, and the board
 may be secret. Of other tables place and reason are shown; the bytes stay in ops.quarantine.

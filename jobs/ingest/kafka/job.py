@@ -1,7 +1,7 @@
 """The action that brings Kafka archives and topics on brokers to bronze and silver.
 
 In: `options["kafka"]`, URIs of archive roots (Secor's or Kafka Connect's topics folder) and of brokers. Out:
-bronze.kafka, the silver table of each topic the registry knows, ops.source_files, ops.quarantine, ops.checkpoints. Every
+bronze.kafka, the silver table of each topic in the registry, ops.source_files, ops.quarantine, ops.checkpoints. Every
 step may be repeated. Numbers always add up, or the run fails:
 read + carried = applied + superseded + other_topics + pending + quarantined.
 """
@@ -41,8 +41,8 @@ def run(work: ActionContext) -> ActionResult:
 
     Returns:
         counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
-        overwritten; blocked, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; blocked, why
-        topics are; other_topics, messages by topic without a table; unknown_paths, the first of the files that are
+        overwritten; blocked, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; blocked,
+        the reason by topic; other_topics, messages by topic without a table; unknown_paths, the first of the files that are
         refused and why; without_topic, sources in which no topic has a table.
 
     Raises:

@@ -1,7 +1,7 @@
 """Taking source files into bronze exactly once: manifest, batches, one commit a batch.
 
-A batch is read, written into the manifest (`ops.source_files`, status planned), and again (status taken) after its rows are
-committed. A run that finds planned batches reads exactly those files again under the same transaction
+A batch is read, written into the manifest (`ops.source_files`, status planned), and again (status committed) after its
+rows are committed. A run that finds planned batches reads exactly those files again under the same transaction
 number: what had been committed is skipped by Delta, what had not is written. A crash between two commits is harmless.
 Transaction numbers carry the run's id and are never used for other content.
 """

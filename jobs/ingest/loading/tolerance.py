@@ -1,8 +1,8 @@
-"""When so much of a table cannot be read that it must be blocked: something is wrong with the source, or with us.
+"""Blocks a table or topic when more of its rows are unreadable than `ingest.quarantine` allows.
 
-In: what the manifest knows of each file. Out: the tables that are blocked for it, each with the files concerned. Rows that
-cannot be read are in quarantine by then, what can be read is in bronze and waits. A table is blocked until its files are
-read again with a better end, or the settings let the rows go.
+In: the manifest's entry of each file. Out: the blocked tables, each with the files concerned. Unreadable rows are in
+quarantine by then; readable rows wait in bronze. A table stays blocked until its files are read again with fewer
+faults, or the settings allow the rows to be lost.
 """
 
 from collections.abc import Iterator, Mapping

@@ -45,8 +45,8 @@ class Stop:
     def reason(self) -> str:
         """Return what the table is blocked for."""
         return (
-            f"{self.name} is blocked at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table anew: "
-            f"`pinlake resnapshot {self.name} EXPORT`."
+            f"{self.name} is blocked at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table "
+            f"anew: `pinlake resnapshot {self.name} EXPORT`."
         )
 
 

@@ -2,8 +2,8 @@
 
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
 too; `options["replay"]`, which rows of quarantine to read once more; `options["resnapshot"]`, a table and the export
-it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine, ops.checkpoints,
-ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run it again after any
+it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
+ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run it again after any
 failure and the tables are as if it had run once. Numbers always add up, or the run fails:
 read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
 """
@@ -71,8 +71,8 @@ def run(work: ActionContext) -> ActionResult:
 
     Returns:
         counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
-        missing_files, blocked_files, overwritten (files); tables, blocked, drifted (tables). detail: why each blocked table is
-        blocked, and how registered tables differ from the registry, by name; files that are awaited, and unknown ones.
+        missing_files, blocked_files, overwritten (files); tables, blocked, drifted (tables). detail: the reason
+        by blocked table; how registered tables differ from the registry, by name; files that are awaited, and unknown.
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
@@ -217,8 +217,8 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
             waits = bool(begun["blocked_reason"]) and not has_failed(begun)
             if waits and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
                 reason = (
-                    f"{name} is blocked: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
-                    "--dumpling."
+                    f"{name} is blocked: its snapshot at {begun['start_ts']} has not come in yet. Name the export "
+                    "again: --dumpling."
                 )
                 sources.tables[name] = table.block(0, reason)
             continue

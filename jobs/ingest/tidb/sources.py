@@ -150,7 +150,7 @@ def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> d
 
 
 def _show_nameless(sources: Sources, feed: SinkListing) -> None:
-    """Show an id below which no schema file can be read as a table that is blocked: its rows wait, under no name yet."""
+    """Show an id below which no schema file can be read as a blocked table: its rows wait, under no name yet."""
     sources.named_ids = {file.table_id for files in feed.schemas.values() for file in files if file.table_id}
     found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
     for path in feed.unnamed:
@@ -172,8 +172,8 @@ def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
             continue
         table = sources.tables.get(".".join(name)) or SourceTable(*name)
         said = (
-            f"{table.full_name} is blocked: a name with a slash cannot be told from folders, its files are in quarantine "
-            "(unknown_path). Rename it at the source, or leave it out of the changefeed."
+            f"{table.full_name} is blocked: a name with a slash cannot be told from folders, its files are in "
+            "quarantine (unknown_path). Rename it at the source, or leave it out of the changefeed."
         )
         # what a snapshot has of it stays
         sources.tables[table.full_name] = table.block(table.snapshot.tso + 1 if table.snapshot else 0, said)

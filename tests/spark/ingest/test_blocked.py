@@ -64,7 +64,8 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
         {1, 110, 120}, {110}, None, None, {110},
     ]  # fmt: skip
     told = {one.table: one for one in status(lake.root)}
-    assert [told[f"app.{name}"].blocked_reason is None for name in ("good", "tail", "gap", "broken", "snap", "narrow")] == [
+    names = ("good", "tail", "gap", "broken", "snap", "narrow")
+    assert [told[f"app.{name}"].blocked_reason is None for name in names] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
     assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].blocked_reason

@@ -20,7 +20,7 @@ def strict(settings):
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": tables})})
 
 
-def test_a_table_of_which_too_much_cannot_be_read_is_held_until_that_is_let_go(lake, work, strict, tmp_path):
+def test_a_table_of_which_too_much_cannot_be_read_is_blocked_until_that_is_let_go(lake, work, strict, tmp_path):
     lines = [[line("INSERT", 1, 10), "{broken"], [line("INSERT", 2, 11), line("INSERT", 3, 12), "{again"]]
     root = small(tmp_path / "feed", lines)
     outcome = cdc.run(work(ticdc=root, settings=strict))

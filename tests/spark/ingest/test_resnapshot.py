@@ -39,7 +39,7 @@ def live(lake):
     return {(key, value, ts) for key, value, ts, gone in state(lake) if not gone}
 
 
-def test_a_held_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
+def test_a_blocked_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
     first = dump(tmp_path / "first", 4, (1, "old"), (2, "old"))
     lines = [[line("INSERT", 3, 10)], [line("UPDATE", 3, 40, "late", {"v": "x"}), line("DELETE", 5, 41, "new")]]
     root = small(tmp_path / "feed", lines, checkpoint=100)

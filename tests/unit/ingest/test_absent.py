@@ -98,7 +98,7 @@ def test_a_csv_feed_stops_in_the_same_place(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_the_newest_file_is_awaited_once_and_then_holds_its_table(root, content):
+def test_the_newest_file_is_awaited_once_and_then_blocks_its_table(root, content):
     files(root, "t", {1: [110]}, 2)
     if content is not None:
         write(root, PATH.format(2), content)
@@ -171,7 +171,7 @@ def test_a_snapshot_that_is_newer_than_the_gap_covers_it(root, tmp_path_factory)
         assert seen(root, export=read_export(str(dump)))[0] == blocked_from_ts
 
 
-def test_a_gap_under_an_old_name_holds_the_table_as_it_is_called_now(root):
+def test_a_gap_under_an_old_name_blocks_the_table_as_it_is_called_now(root):
     files(root, "t", {1: [110], 3: [300]}, 3)
     schema(root, "now", 500, "RENAME TABLE `app`.`t` TO `app`.`now`", 14)
     feed = read_feed(str(root))
@@ -208,7 +208,7 @@ def export_at(folder, tso, *tables, data=True):
 
 
 @pytest.mark.parametrize(("tso", "is_blocked"), [(V - 2, True), (V - 1, False), (V, False), (V + 1, False)])
-def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_path_factory, tso, is_blocked):
+def test_a_feed_that_begins_after_its_snapshot_blocks_all_tables_of_it(root, tmp_path_factory, tso, is_blocked):
     sources = join(read_feed(str(root)), export_at(tmp_path_factory.mktemp("d"), tso, "t", "quiet"), Ingest())
     assert {bool(sources.tables[f"app.{name}"].blocked_reason) for name in ("t", "quiet")} == {is_blocked}
     if is_blocked:
@@ -221,7 +221,7 @@ def reached(ts):
     return {"checkpoint_ts": ts, "blocked_reason": None, "start_ts": None}
 
 
-def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tmp_path_factory):
+def test_a_feed_that_begins_after_an_earlier_one_ended_blocks_its_tables(root, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     for given in (export, None):
         feed = read_feed(str(root))
@@ -236,7 +236,7 @@ def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tm
     )
 
 
-def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path_factory):
+def test_what_a_feed_does_not_tell_of_its_start_blocks_nothing(tmp_path, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     write(tmp_path, "metadata", f'{{"checkpoint-ts":{C}}}')
     schema(tmp_path, "new", 60, "CREATE TABLE `new` (`id` BIGINT PRIMARY KEY)", 3)
@@ -254,7 +254,7 @@ def test_a_feed_that_was_taken_up_again_can_be_told_where_it_began(root, tmp_pat
     assert join(read_feed(str(root)), export, Ingest(feed_start=50)).tables["app.t"].blocked_reason is None
 
 
-def test_an_export_whose_files_of_data_have_other_names_holds_its_tables(tmp_path):
+def test_an_export_whose_files_of_data_have_other_names_blocks_its_tables(tmp_path):
     export = export_at(tmp_path, 50, "t", "empty", data=False)
     assert join(None, export, Ingest()).tables["app.t"].blocked_reason is None, "a table may be empty"
     write(tmp_path, "app-t-000000000.csv.gz", "?")
@@ -281,7 +281,7 @@ def judged(settings, entries):
     return found["app.t"] if found else None
 
 
-def test_a_file_of_which_nothing_can_be_read_holds_its_table_however_small():
+def test_a_file_of_which_nothing_can_be_read_blocks_its_table_however_small():
     assert judged(Ingest(), counted((1, 40, 4), (1, 1, 0))) is None
     one = judged(Ingest(), counted((1, 400, 0), (1, 1, 1)))
     assert [path for _, path in one.files] == [f"app/t/{V}/CDC000002.json"]

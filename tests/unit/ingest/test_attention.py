@@ -21,7 +21,7 @@ BLOCKED = {"app.t": "app.t is blocked at 5: a reason"}
         ({}, {"other_topics": ["clicks"]}, None, 10),
     ],
 )
-def test_what_is_held_ends_a_run_with_its_own_code_and_the_rest_a_strict_one(counts, detail, code, strict):
+def test_what_is_blocked_ends_a_run_with_its_own_code_and_the_rest_a_strict_one(counts, detail, code, strict):
     found = attention(counts, detail)
     ended = [error.exit_code if error else None for error in (found.error(False), found.error(True))]
     assert ended == [code, strict]

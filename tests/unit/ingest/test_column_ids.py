@@ -61,7 +61,7 @@ def test_ids_alone_tell_a_renamed_column_from_a_new_one():
         ("ALTER TABLE t RENAME COLUMN x TO c", ["a INT@2", "b VARCHAR(20)@3", "c INT@4"], "which is not known"),
     ],
 )
-def test_what_no_statement_explains_holds_the_table(query, columns, says):
+def test_what_no_statement_explains_blocks_the_table(query, columns, says):
     made = [column(*one.split("@")) for one in columns]
     table, _ = after(schema(20, query, ID, *made))
     assert table.blocked_from_ts == 20

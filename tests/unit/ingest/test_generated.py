@@ -89,7 +89,7 @@ def test_a_generated_column_is_forgotten_followed_and_redefined(feed):
     assert [len(rows) for rows in ledger_of(found)[0].values()] == [4]
 
 
-def test_a_stored_column_that_older_rows_lack_holds_the_table(feed):
+def test_a_stored_column_that_older_rows_lack_blocks_the_table(feed):
     feed.ddl(1, "app.t", "CREATE TABLE `app`.`t` (`id` INT PRIMARY KEY,`a` INT)", ["id INT pk", "a INT"])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` MODIFY `a` INT AS (`id`) STORED", ["id INT pk", "a INT"], 12)
     assert "computes the STORED column a of older rows" in sources_of(feed).tables["app.t"].blocked_reason
@@ -148,7 +148,7 @@ def test_rows_that_have_a_virtual_column_after_all_are_believed(feed):
         assert "have 2 fields" in found.tables["app.t"].blocked_reason
 
 
-def test_a_number_of_fields_tells_no_names_and_holds_the_table(tmp_path):
+def test_a_number_of_fields_tells_no_names_and_blocks_the_table(tmp_path):
     feed = TableFeed(tmp_path / "csv", "csv")
     feed.ddl(5, "app.t", "", ["id INT pk", "a INT", "g INT"], 0)
     feed.rows(5, "app.t", [("I", 6, {"id": 1, "a": 1})])

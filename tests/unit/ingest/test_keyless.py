@@ -23,7 +23,7 @@ def row(a, v):
     return {"a": a, "v": v}
 
 
-def test_a_table_without_a_key_is_held_unless_told(feed):
+def test_a_table_without_a_key_is_blocked_unless_told(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     blocked = sources_of(feed).tables["app.t"].blocked_reason
     assert "ingest.tables.app.t.keys" in blocked
@@ -70,7 +70,7 @@ def test_many_lines_at_once_give_the_same(tmp_path):
     assert len(silver_of(sources_of(feed, tables=APPEND), "app.t")) == 600
 
 
-def test_a_key_that_comes_later_holds_the_table_and_one_that_is_there_counts(feed):
+def test_a_key_that_comes_later_blocks_the_table_and_one_that_is_there_counts(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` ADD UNIQUE (`a`)", ["a INT !", "v VARCHAR"], 61)
     blocked = sources_of(feed, tables=APPEND).tables["app.t"]

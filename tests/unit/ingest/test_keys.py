@@ -54,7 +54,7 @@ def test_the_key_is_the_index_that_ticdc_takes(sql, key):
         ("ALTER TABLE `app`.`t` DROP INDEX `unheard_of`", COLUMNS, "leaves no key after email"),
     ],
 )  # fmt: skip
-def test_a_key_that_is_gone_holds_the_table_at_the_statement(feed, statement, columns, says):
+def test_a_key_that_is_gone_blocks_the_table_at_the_statement(feed, statement, columns, says):
     feed.ddl(1, "app.t", CREATE.format(keys=BOTH), COLUMNS)
     feed.rows(1, "app.t", [("I", 2, row("a@x", 1))])
     feed.ddl(10, "app.t", statement, columns, 8)
@@ -119,7 +119,7 @@ def test_statements_before_the_snapshot_are_in_it(feed, tmp_path):
     assert silver_of(found, "app.t") == [("a@x", "1", "p"), ("b@x", "2", "p")]
 
 
-def test_an_export_without_the_primary_key_holds_its_table(tmp_path):
+def test_an_export_without_the_primary_key_blocks_its_table(tmp_path):
     sql = "CREATE TABLE `t` (`a` VARCHAR(50),`s` INT AS (CRC32(`a`)) STORED NOT NULL,PRIMARY KEY (`s`))"
     export = write_export(tmp_path / "dump", 1, {"app.t": (sql, '"a"', ['"x"'])})
     found = sources_of(TableFeed(tmp_path / "feed"), export)
@@ -148,7 +148,7 @@ def test_a_key_of_a_stored_column_is_one_unless_an_export_lacks_it(feed, tmp_pat
 
 
 @pytest.mark.parametrize("keys", [("e",), ("gone",)])
-def test_conf_that_names_no_column_of_rows_holds_one_table_and_says_so(feed, keys):
+def test_conf_that_names_no_column_of_rows_blocks_one_table_and_says_so(feed, keys):
     columns = ["a INT !", "e INT !", "v VARCHAR"]
     create = (
         "CREATE TABLE `app`.`t` (`a` INT NOT NULL,`e` INT AS (`a`+1) VIRTUAL NOT NULL,`v` VARCHAR(50),UNIQUE (`a`))"

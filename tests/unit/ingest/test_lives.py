@@ -72,7 +72,7 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
          "computes the default of at"),
     ],
 )  # fmt: skip
-def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, says):
+def test_ddl_that_changes_cannot_tell_blocks_the_table_and_says_what_to_do(file, says):
     table = life(schema(10), file, schema(30))
     assert table.blocked_from_ts == 20
     assert table.limit(100) == 19
@@ -152,7 +152,7 @@ def test_a_truncation_is_a_floor_and_a_drop_an_end():
     assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
 
 
-def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_held_for():
+def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_blocked_for():
     narrower = schema(20, ID, SourceColumn("name", "JSON"), action=12)
     after = schema(
         40, ID, SourceColumn("n", "INT"), action=61, query="ALTER TABLE t DROP COLUMN name, ADD COLUMN n INT"
@@ -200,7 +200,7 @@ def test_tables_swap_their_names_in_one_statement():
     assert spans(found["app.u"])[0] == ("app.t", 0, 20)
 
 
-def test_a_table_renamed_from_nowhere_is_held():
+def test_a_table_renamed_from_nowhere_is_blocked():
     found = lives(schema(20, table="u", action=14, query="RENAME TABLE other.x TO app.u"))
     assert "does not know" in found["app.u"].blocked_reason
 
@@ -240,7 +240,7 @@ def test_a_table_is_there_from_its_first_version_until_its_end():
     assert not lives(schema(10), schema(20, action=4))["app.t@20"].exists_at(100)
 
 
-def test_a_table_without_a_key_is_held_until_conf_names_one():
+def test_a_table_without_a_key_is_blocked_until_conf_names_one():
     assert "ingest.tables.app.t.keys" in life(schema(20, key=()), snapshot=False).blocked_reason
     assert life(schema(20, key=()), snapshot=False, rules=TableRules(keys=("name",))).key == ("name",)
 
@@ -275,7 +275,7 @@ def test_a_file_whose_schema_file_may_still_come_waits_and_its_table_goes_on():
     assert sources.tables["app.t"].blocked_reason is None
 
 
-def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_files():
+def test_a_schema_file_that_cannot_be_trusted_blocks_its_table_and_leaves_its_files():
     bad = (SchemaPath("app", "t", 20, 1), SourceError("app/t/meta/schema_20.json: altered"))
     old, new = (Data(Folder("app", "t", v), 1, "json") for v in (10, 20))
     feed = _feed(schema(10), schema(10, table="u"), data=[("old", old), ("new", new)], broken=[bad])
@@ -298,7 +298,7 @@ def test_what_ends_a_hold_ends_that_of_a_schema_file_too():
     assert (table.blocked_reason, table.truncated_at) == (None, (30,)), "whatever it was, nothing is left of it"
 
 
-def test_a_table_of_which_nothing_can_be_read_is_held_from_its_start():
+def test_a_table_of_which_nothing_can_be_read_is_blocked_from_its_start():
     bad = (SchemaPath("app", "new", 20, 1), SourceError("altered"))
     later = schema(30, table="new", action=5)
     assert join(_feed(schema(10), broken=[bad]), None, Ingest()).tables["app.new"].blocked_from_ts == 20

@@ -97,7 +97,7 @@ def test_columns_that_differ_in_case_only_hold_their_table():
     assert "Name, name differ in case only" in found["app.t"]
 
 
-def test_of_two_tables_for_one_silver_name_one_is_held_and_tells_whose_it_is():
+def test_of_two_tables_for_one_silver_name_one_is_blocked_and_tells_whose_it_is():
     found = blocked(table("a_b.c"), table("a.b_c"), table("ok.fine"))
     assert list(found) == ["a_b.c"]
     assert "silver.a_b_c is that of a.b_c" in found["a_b.c"]
@@ -150,7 +150,7 @@ def test_tables_that_bronze_could_not_tell_apart_are_not_read_and_the_others_are
     assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].blocked_reason
 
 
-def test_a_name_with_a_slash_holds_its_table():
+def test_a_name_with_a_slash_blocks_its_table():
     feed = _feed(("ok", "fine"))
     feed.unknown["geo/tag/map/meta/schema_10_0000000001.json"] = (5, "unknown_path", "")
     feed.unknown["geo/odd.txt"] = (5, "unknown_path", "")
@@ -159,7 +159,7 @@ def test_a_name_with_a_slash_holds_its_table():
     assert "slash" in sources.tables["geo.tag/map"].blocked_reason
 
 
-def test_a_name_too_long_for_a_partition_holds_its_table():
+def test_a_name_too_long_for_a_partition_blocks_its_table():
     sources = join(_feed(("名" * 64, "表" * 64), ("a" * 64, "b" * 64)), None, Ingest())
     assert [item.task.table for item in sources.items] == ["a" * 64 + "." + "b" * 64]
     (blocked_one,) = [one.blocked_reason for one in sources.tables.values() if one.blocked_reason]

@@ -164,7 +164,7 @@ def life(*files, create=CREATE, rules=None, checkpoint=100):
     return DdlReplay(start, lambda _: rules or TableRules()).replay(files, checkpoint)["app.t"]
 
 
-def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
+def test_a_partition_dropped_or_truncated_is_no_reason_to_block_a_table():
     drop = schema(20, action=20, query="ALTER TABLE `app`.`t` DROP PARTITION `p0`")
     cut = schema(30, action=23, query="ALTER TABLE `app`.`t` TRUNCATE PARTITION `p1`")
     table = life(schema(10), drop, cut)
@@ -189,7 +189,7 @@ def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
         (schema(20, action=20, query="ALTER TABLE t DROP PARTITION p0"), TableRules(mask={"id": "hash"})),
     ],
 )  # fmt: skip
-def test_what_cannot_be_told_holds_the_table_as_before(file, rules):
+def test_what_cannot_be_told_blocks_the_table_as_before(file, rules):
     table = life(schema(10), file, rules=rules)
     assert table.blocked_from_ts == 20
     assert "take a new snapshot" in table.blocked_reason
@@ -197,7 +197,7 @@ def test_what_cannot_be_told_holds_the_table_as_before(file, rules):
     assert (all_gone.blocked_reason, all_gone.truncated_at) == (None, (40,))
 
 
-def test_partitions_are_followed_while_a_table_is_held():
+def test_partitions_are_followed_while_a_table_is_blocked():
     narrow = schema(20, schema(1).columns[0], SourceColumn("name", "VARCHAR", length=5), action=12)
     after = narrow.columns
     two = "PARTITION x VALUES LESS THAN (2), PARTITION y VALUES LESS THAN (6)"

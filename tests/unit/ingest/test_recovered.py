@@ -62,7 +62,7 @@ def test_what_a_truncation_took_comes_back_under_another_name():
     assert (spans(found["app.t"]), found["app.t"].truncated_at) == ([("app.t", 10, None)], (20, 25))
 
 
-def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_hold():
+def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_block():
     renamed = schema(15, "ALTER TABLE t RENAME COLUMN name TO title", COLUMNS[0], "title VARCHAR(20)")
     end = schema(20, "DROP TABLE t", COLUMNS[0], "title VARCHAR(20)")
     back = schema(30, "FLASHBACK TABLE t", COLUMNS[0], "title VARCHAR(20)")
@@ -102,7 +102,7 @@ def test_it_may_be_dropped_and_come_back_again():
          "does not say which one that was"),
     ],
 )  # fmt: skip
-def test_where_it_cannot_be_told_what_comes_back_the_table_is_held(files, says):
+def test_where_it_cannot_be_told_what_comes_back_the_table_is_blocked(files, says):
     table = replayed(*files)["app.t"]
     assert table.blocked_from_ts == 30
     assert says in table.blocked_reason
@@ -121,7 +121,7 @@ def test_the_same_drop_does_not_come_back_twice():
     assert again["app.u"].blocked_reason is None
 
 
-def test_a_table_that_no_snapshot_has_and_that_was_there_before_the_feed_is_held():
+def test_a_table_that_no_snapshot_has_and_that_was_there_before_the_feed_is_blocked():
     other = {("app", "x"): Snapshot(15, parse_create("CREATE TABLE x (id BIGINT PRIMARY KEY)", "f"))}
     files = did(5, "", action=0), did(10, "DROP TABLE t"), did(30, "FLASHBACK TABLE t")
     assert "had rows before the feed" in replayed(*files, snapshots=other)["app.t"].blocked_reason
@@ -155,7 +155,7 @@ def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
     assert found["app.x"].snapshot.tso == 5
 
 
-def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn_up():
+def test_a_database_whose_drop_is_not_known_blocks_its_tables_and_those_that_turn_up():
     back = database(30, "FLASHBACK DATABASE app")
     found = replayed(made(), back, did(40, "", table="u", action=0), made(50, "v"))
     assert ("no drop is known" in found["app.t"].blocked_reason, found["app.t"].blocked_from_ts) == (True, 30)
@@ -163,7 +163,7 @@ def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn
     assert found["app.v"].blocked_reason is None, "a CREATE tells all there is"
 
 
-def test_a_cluster_turned_back_holds_every_table():
+def test_a_cluster_turned_back_blocks_every_table():
     other = made(11, "u", database="shop")
     turned = schema(30, "FLASHBACK CLUSTER TO TIMESTAMP '2026-08-01'", table="", action=62, key=())
     found = replayed(made(), other, turned, made(40, "v"), did(40, "", table="w", action=0))

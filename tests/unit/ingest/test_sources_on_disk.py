@@ -220,7 +220,7 @@ def spoil(root, path, how):
 
 
 @pytest.mark.parametrize("how", ["half", "empty", "altered"])
-def test_a_broken_schema_file_below_a_table_id_holds_its_table_and_others_go_on(tmp_path, how):
+def test_a_broken_schema_file_below_a_table_id_blocks_its_table_and_others_go_on(tmp_path, how):
     ddl = [(12, 10, "t", "", 0), (12, 20, "t", "ALTER TABLE t ADD INDEX i (id)", 7), (12, 30, "t", "", 0)]
     paths = by_ids(tmp_path, *ddl, (13, 10, "u", "", 0))
     spoil(tmp_path, paths[12, 20], how)
@@ -234,14 +234,14 @@ def test_a_broken_schema_file_below_a_table_id_holds_its_table_and_others_go_on(
     assert set(sources.tables) == {"app.t", "app.u"}
 
 
-def test_below_a_table_id_every_name_is_held_that_the_broken_file_may_be_of(tmp_path):
+def test_below_a_table_id_every_name_is_blocked_that_the_broken_file_may_be_of(tmp_path):
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (12, 20, "u", "RENAME TABLE t TO u", 14), (12, 30, "u", "", 0))
     spoil(tmp_path, paths[12, 20], "empty")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
     assert {name: table.blocked_from_ts for name, table in sources.tables.items()} == {"app.t": 20, "app.u": 20}
 
 
-def test_a_truncation_that_cannot_be_read_holds_its_table_where_its_text_still_names_it(tmp_path):
+def test_a_truncation_that_cannot_be_read_blocks_its_table_where_its_text_still_names_it(tmp_path):
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (13, 20, "t", "TRUNCATE TABLE t", 11))
     spoil(tmp_path, paths[13, 20], "half")
     sources = join(read_feed(str(tmp_path)), None, Ingest())

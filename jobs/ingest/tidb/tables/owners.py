@@ -1,7 +1,7 @@
 """Which source table has which silver table, and what becomes of names that silver or bronze cannot have.
 
-In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are blocked, each
-with a sentence, and the others go on. Who took a silver table first keeps it in later runs, until the source has it no
+In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are blocked,
+each with a sentence, and the others go on. Who took a silver table first keeps it in later runs, until the source has it no
 more.
 """
 
@@ -37,8 +37,8 @@ def block_unwritable(tables: Tables, past: Past) -> None:
             )
     for name, owner in _others(live, past).items():
         told = (
-            f"{name} is blocked: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes wait "
-            "in bronze. Rename it at the source, or ingest it into another lake; "
+            f"{name} is blocked: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes "
+            "wait in bronze. Rename it at the source, or ingest it into another lake; "
             f"ingest.tables.{name}.exclude: true leaves it out."
         )
         # whatever else it may be blocked for: that it has no silver is what exports and maintenance must know
@@ -97,8 +97,8 @@ def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
             found |= dict.fromkeys(same, why)
         elif not fits_partition(text):
             why = (
-                f"{text} is blocked: as the folder of a partition its name has more than the 255 bytes that file systems "
-                "allow. Give the table or its schema a shorter name at the source."
+                f"{text} is blocked: as the folder of a partition its name has more than the 255 bytes that file "
+                "systems allow. Give the table or its schema a shorter name at the source."
             )
             found[next(iter(same))] = why
     return found

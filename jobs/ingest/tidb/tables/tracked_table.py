@@ -170,8 +170,8 @@ def message(file: SchemaFile, reason: str) -> str:
 def _keyless(table: SourceTable) -> SourceTable:
     return table.block(
         table.segments[0].start,
-        f"{table.full_name} is blocked: it has no primary key and no unique key of whole columns that are NOT NULL and in "
-        "rows, as far as its definition is known. "
+        f"{table.full_name} is blocked: it has no primary key and no unique key of whole columns that are NOT NULL and "
+        "in rows, as far as its definition is known. "
         f"Name its key columns in conf: ingest.tables.{table.full_name}.keys; or take its inserts as they come: "
         f"ingest.tables.{table.full_name}.keyless: append.",
     )
