@@ -1,8 +1,8 @@
 """Which source table has which silver table, and what becomes of names that silver or bronze cannot have.
 
 In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are blocked,
-each with a sentence, and the others go on. Who took a silver table first keeps it in later runs, until the source has it no
-more.
+each with a sentence, and the others go on. The first table to take a silver table keeps it in
+later runs, until the source no longer has it.
 """
 
 from collections.abc import Iterable, Mapping
