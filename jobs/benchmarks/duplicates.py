@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.common.errors import ConfigError
 from jobs.image_dedup.blocks import Hashes
 from jobs.image_dedup.files import GROUPS, PAIRS, near_duplicates

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jobs.common.errors import SourceError
 from jobs.settings import Settings
 from jobs.settings.candidates import Collaborative
-from jobs.simulator.pairs import Interactions, Layout, read_interactions
+from jobs.simulator.interactions.read import Interactions, Layout, read_interactions
 
 K = 20
 LOWEST = np.float32(-3e38)

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from jobs.benchmarks.cpu import cpu_seconds
 from jobs.benchmarks.knn import DIM, K, clustered
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.knn.inverted import nearest
 from jobs.knn.join import one_blas_thread

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from jobs.benchmarks.pages import put
+from jobs.benchmarks.measure import put
 from jobs.cli.context import STATE, app, err, out, print_json
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def platform_lists(train: Path, settings: "Settings", scratch: Path, quiet: bool
 
 def sources_of(train: Path, settings: "Settings", scratch: Path) -> dict[str, Any]:
     """Make the training file into change logs; return where ingest finds them."""
-    from jobs.simulator.interactions import write_interactions
+    from jobs.simulator.interactions.write import write_interactions
 
     write_interactions(train, settings, scratch / "world")
     return {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
@@ -169,13 +169,13 @@ def ingest(
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmarks import intake
+    from jobs.benchmarks import ingest as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
-        pairs = intake.measure(on.runner.lake.spark, Path(scratch), rows)
-    lines = intake.table(pairs)
-    show(lines, page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
+        pairs = measured.measure(on.runner.lake.spark, Path(scratch), rows)
+    lines = measured.table(pairs)
+    show(lines, page, "ingest", measured.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -188,13 +188,13 @@ def merge(
     unless told otherwise.
     """
     STATE.env = STATE.env or SIZE
-    from jobs.benchmarks import merging
+    from jobs.benchmarks import merge as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
-        costs = merging.measure(on.work(), rows)
-    lines = merging.table(costs)
-    show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
+        costs = measured.measure(on.work(), rows)
+    lines = measured.table(costs)
+    show(lines, page, "merge", measured.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -208,16 +208,16 @@ def reconcile(
     `pinlake benchmark reconcile --source mysql://root@127.0.0.1:3306` makes the database `pinlake_bench` there and
     drops it at the end. Ten million rows take some ten minutes and 4 GB of disk. Password: PINLAKE_SOURCE_PASSWORD.
     """
-    from jobs.benchmarks import reconciling
+    from jobs.benchmarks import reconcile as measured
     from jobs.cli.engine import engine
     from jobs.reconcile.database import Address
 
     address = Address.parse(source, "PINLAKE_SOURCE_PASSWORD")
-    reconciling.prepare(address, rows)
+    measured.prepare(address, rows)
     try:
         with tempfile.TemporaryDirectory(prefix="pinlake-reconcile-") as scratch, engine(root=scratch) as on:
-            costs = reconciling.measure(on.runner.lake, address, rows)
+            costs = measured.measure(on.runner.lake, address, rows)
     finally:
-        reconciling.clean(address)
-    lines = reconciling.table(costs)
-    show(lines, page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
+        measured.clean(address)
+    lines = measured.table(costs)
+    show(lines, page, "reconcile", measured.page(lines, rows, datetime.now(UTC).date()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.benchmarks.pages import put
+from jobs.benchmarks.measure import put
 from jobs.cli.bench import SIZE, Page, benchmarks, show
 from jobs.cli.context import STATE, out, print_json
 from jobs.common.errors import ConfigError
@@ -90,9 +90,9 @@ def posters(
 
     `pinlake benchmark posters --data data/ml-1m-posters --out posters`; some minutes.
     """
-    from jobs.benchmarks.posters.data import given
+    from jobs.benchmarks.posters.dataset import given
     from jobs.benchmarks.posters.page import write_page
-    from jobs.benchmarks.posters.through import through, work_of
+    from jobs.benchmarks.posters.pipeline import through, work_of
     from jobs.cli.engine import engine
 
     if folder.exists() and not folder.is_dir():

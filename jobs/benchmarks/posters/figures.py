@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.benchmarks.posters.data import Film, Given
+from jobs.benchmarks.posters.dataset import Film, Given
 
 FIRST, TOGETHER, DRAWS = 10, 50, 20
 """Neighbours that are judged; films most rated together with a film; shuffles that chance is the mean of."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from jobs.benchmarks.posters.data import Given
+from jobs.benchmarks.posters.dataset import Given
 from jobs.benchmarks.posters.figures import FIRST, Share, genres_shared, rated_together, share
-from jobs.benchmarks.posters.through import BOARD, Through
+from jobs.benchmarks.posters.pipeline import BOARD, Through
 from jobs.image_dedup.hamming import distances
 from jobs.related.choose import Pin, choose
 from jobs.report.tiles import Album, template

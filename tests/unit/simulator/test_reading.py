@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from jobs.benchmarks.quality import K, direct, filled, find, judge, read_pairs, settings_for
 from jobs.common.errors import ConfigError, SourceError
 from jobs.settings import Settings
-from jobs.simulator.interactions import write_interactions
-from jobs.simulator.pairs import Asked, Layout, read_interactions
+from jobs.simulator.interactions.read import Asked, Layout, read_interactions
+from jobs.simulator.interactions.write import write_interactions
 
 RNG = np.random.default_rng(0)
 ROWS = [
@@ -121,7 +121,7 @@ def test_what_can_be_understood_is_read_as_it_is_meant(tmp_path, kind, monkeypat
     whole = read(tmp_path, TIMED[kind])
     assert pairs_of(whole) == [(u, i) for u, i, _, _ in ROWS]
     assert (whole.ts // 1000).tolist() == [t for _, _, _, t in ROWS]
-    monkeypatch.setattr("jobs.simulator.source_text.BLOCK", 999)
+    monkeypatch.setattr("jobs.simulator.interactions.text.BLOCK", 999)
     in_blocks = read(tmp_path, TIMED[kind])
     assert in_blocks.ts.tolist() == whole.ts.tolist()
     assert "240 rows" in in_blocks.told
@@ -334,7 +334,7 @@ def test_a_world_tells_what_was_understood_and_leaves_nothing_where_it_fails(tmp
     def broken(*_, **__):
         raise OSError("no room")
 
-    monkeypatch.setattr("jobs.simulator.interactions.write_feed", broken)
+    monkeypatch.setattr("jobs.simulator.interactions.write.write_feed", broken)
     for folder in ("new", "out"):
         with pytest.raises(OSError, match="no room"):
             write_interactions(file, Settings(), tmp_path / folder)

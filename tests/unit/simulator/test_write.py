@@ -64,7 +64,7 @@ def test_a_killed_run_is_cleaned_up_and_redone(written, tmp_path):
 def test_a_folder_that_no_world_wrote_is_left_alone(tmp_path):
     (tmp_path / "ticdc").mkdir()
     (tmp_path / "ticdc/metadata").write_text("mine")
-    with pytest.raises(ConfigError, match="ticdc is there but was not written by `world`"):
+    with pytest.raises(ConfigError, match="ticdc exists but was not written by `pinlake world`"):
         write_world(Settings(simulator=SMALL), tmp_path)
     assert (tmp_path / "ticdc/metadata").read_text() == "mine"
 
@@ -76,11 +76,11 @@ def test_near_duplicates_look_alike_and_others_do_not():
     import numpy as np
 
     from jobs.simulator.clock import clock
-    from jobs.simulator.entities import make_cast
+    from jobs.simulator.entities import make_entities
     from jobs.simulator.images import Painter, _choices
 
     world = Simulator(users=200, pins=1_500)
-    pins = make_cast(world, clock(world)).pins
+    pins = make_entities(world, clock(world)).pins
     copies = np.flatnonzero((pins.original >= 0) & ~pins.same_image)[:20]
     painter = Painter(48)
 

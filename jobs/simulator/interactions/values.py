@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.simulator.column_times import is_date
+from jobs.simulator.interactions.times import is_date
 
 _WHOLE = r"^[0-9]{1,18}(\.0*)?$"
 _EMPTY = frozenset({"", "null", "nan", "none", "na", "n/a", "\\n"})

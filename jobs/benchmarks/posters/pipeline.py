@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.benchmarks.posters.data import Given
-from jobs.benchmarks.posters.look import HEIGHT, WIDTH, learn
+from jobs.benchmarks.posters.dataset import Given
+from jobs.benchmarks.posters.model import HEIGHT, WIDTH, learn
 from jobs.engine.context import ActionContext, Context
 from jobs.flow import job
 from jobs.history.as_of import read_as_of

@@ -14,14 +14,20 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.common.errors import SourceError
-from jobs.simulator.column_roles import HEAVIEST, ITEM, NONE, RATING, TIME, USER, Roles
-from jobs.simulator.column_times import ISO, UNITS, in_unit, milliseconds, unit_of
-from jobs.simulator.column_values import Unreadable, floats, integers, iso_milliseconds, looks_like_dates, whole_numbers
+from jobs.simulator.interactions.head import Asked, Head, Layout, head_of, head_of_parquet
+from jobs.simulator.interactions.roles import HEAVIEST, ITEM, NONE, RATING, TIME, USER, Roles
+from jobs.simulator.interactions.rows import lists_of, rows_of
+from jobs.simulator.interactions.text import is_parquet, text_blocks
+from jobs.simulator.interactions.times import ISO, UNITS, in_unit, milliseconds, unit_of
+from jobs.simulator.interactions.values import (
+    Unreadable,
+    floats,
+    integers,
+    iso_milliseconds,
+    looks_like_dates,
+    whole_numbers,
+)
 from jobs.simulator.rng import Array
-from jobs.simulator.source_text import is_parquet, text_blocks
-from jobs.simulator.table_head import Asked, Head, Layout, head_of, head_of_parquet
-from jobs.simulator.table_lists import lists_of
-from jobs.simulator.table_rows import rows_of
 
 __all__ = ["Asked", "Interactions", "Layout", "read_interactions"]
 

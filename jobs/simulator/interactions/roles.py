@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.common.errors import SourceError
-from jobs.simulator.column_times import is_date, numbers, unit_of
+from jobs.simulator.interactions.times import is_date, numbers, unit_of
 
 USER, ITEM, RATING, TIME, NONE = "user", "item", "rating", "time", "-"
 _NAMES = {

@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.simulator.column_roles import NONE, TIME, Roles, counts_up, is_header, named_roles, placed_roles, told_roles
-from jobs.simulator.column_times import numbers
-from jobs.simulator.table_rows import BLANKS, Form, odd_line, plain, single
+from jobs.simulator.interactions.roles import (
+    NONE,
+    TIME,
+    Roles,
+    counts_up,
+    is_header,
+    named_roles,
+    placed_roles,
+    told_roles,
+)
+from jobs.simulator.interactions.rows import BLANKS, Form, odd_line, plain, single
+from jobs.simulator.interactions.times import numbers
 
 SAMPLE, SAMPLE_BYTES = 2_000, 4 << 20
 """Lines that are looked at before any is read, and their bytes."""

@@ -18,8 +18,8 @@ from jobs.settings import Settings
 from jobs.simulator.clock import Clock, clock, tso
 from jobs.simulator.database import Progress, write_export, write_feed
 from jobs.simulator.history import Change, Source, time_column
+from jobs.simulator.interactions.read import Asked, Interactions, Layout, read_interactions
 from jobs.simulator.output import Output, WorldSummary
-from jobs.simulator.pairs import Asked, Interactions, Layout, read_interactions
 from jobs.simulator.rng import DAY, SECOND, Array, mix, ranges, unit
 from jobs.simulator.schema import BLOCKS, BOARD_FOLLOWS, BOARD_PINS, BOARDS, PINS, USER_FOLLOWS, USERS
 from jobs.simulator.text import hexed, join, string

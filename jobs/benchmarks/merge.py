@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.ingest.loading.stream import LEDGER_FIELDS, Task, spark_schema
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.rows.rows import RowSpec
