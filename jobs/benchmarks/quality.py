@@ -149,14 +149,14 @@ def run_quality(
         folder: holds train and test.
         settings: as `settings_for` returns them.
         platform_lists: takes the training file, returns (users, lists) by way of the platform.
-        say: told what was understood of each file.
+        say: called with a sentence about how each file was read.
     """
     read = read_pairs(find(folder, "train"))
     # lists of one item each look like pairs, and are: with the training set's layout all lengths are read alike
     held = read_pairs(find(folder, "test"), Layout.LISTS if read.layout is Layout.LISTS else Layout.AUTO)
     train, test = _pairs(read), _pairs(held)
     for name, one in (("train", read), ("test", held)):
-        say(f"{name}: {'; '.join(one.told)}.")
+        say(f"{name}: {'; '.join(one.notes)}.")
     cfg, seed = settings.candidates.collaborative, settings.candidates.seed
     started = time.monotonic()
     users, lists = direct(train, cfg, seed)

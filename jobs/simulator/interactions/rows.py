@@ -18,27 +18,27 @@ from jobs.simulator.rng import Array
 
 _SPACES = bytes.maketrans(b",;|\t\r", b"     ")
 BLANKS, DOUBLE = " ", "\x1f"
-"""What blanks, however many, and two colons are brought to."""
+"""What runs of blanks, and two colons, are replaced by."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How rows are written."""
+    """Form of the rows."""
 
     delimiter: str
     width: int
     used: Sequence[int]
-    """Numbers of the columns that are wanted."""
+    """Indexes of the columns to read."""
 
 
 def rows_of(file: Path, block: bytes, line: int, form: Form) -> tuple[Any, Callable[[int], str]]:
-    """Return a block's rows as texts, and what says where a row stands.
+    """Return a block's rows as texts, and a function from row to its place for messages.
 
     Args:
         file: for messages.
         block: whole lines.
         line: number of the first.
-        form: how they are written.
+        form: of the rows.
 
     Raises:
         SourceError: a line has another number of fields, or a quote that is not closed in it.
@@ -77,7 +77,7 @@ def rows_of(file: Path, block: bytes, line: int, form: Form) -> tuple[Any, Calla
 
 
 def _valid(block: bytes) -> bytes:
-    """Return a block as UTF-8: other bytes are no part of a number, and only have to be shown."""
+    """Return a block as UTF-8; other bytes, never part of a number, become printable."""
     try:
         block.decode()
     except UnicodeDecodeError:
@@ -91,20 +91,20 @@ def _line_of(lines: list[bytes], row: int) -> int:
 
 
 def odd_line(file: Path, line: int, got: int, usual: int) -> str:
-    """Return what is wrong with a line of another number of fields."""
+    """Return the message about a line with another number of fields."""
     return (
-        f"{file} line {line} has {got} fields, others have {usual}: correct it, or say --layout lists where a line is "
+        f"{file} line {line} has {got} fields, others have {usual}: correct it, or add --layout lists if a line is "
         "a user and the items saved."
     )
 
 
 def single(delimiter: str) -> str:
-    """Return the one character that parts fields in what `plain` returns."""
+    """Return the single character that separates fields in the text from `plain`."""
     return DOUBLE if delimiter == "::" else delimiter
 
 
 def plain(block: bytes, delimiter: str) -> bytes:
-    """Return lines whose fields are parted by one byte."""
+    """Return lines whose fields are separated by one byte."""
     if delimiter == "::":
         return block.replace(b"::", DOUBLE.encode())
     if delimiter == BLANKS:
@@ -121,7 +121,7 @@ def lists_of(file: Path, blocks: Iterator[bytes], line: int) -> tuple[Array, Arr
         line: number of the first.
 
     Raises:
-        SourceError: a field is no whole number.
+        SourceError: a field is not a whole number.
     """
     parts, alone = [(np.zeros(0, np.int64), np.zeros(0, np.int64))], 0
     for block in blocks:

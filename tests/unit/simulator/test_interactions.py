@@ -86,7 +86,7 @@ def test_files_that_cannot_be_read_are_refused_with_the_place(tmp_path, text, sa
 
 
 def test_a_missing_file_and_too_large_ids_are_refused(tmp_path):
-    with pytest.raises(SourceError, match="is no file"):
+    with pytest.raises(SourceError, match="is not a file"):
         write_interactions(tmp_path / "none", Settings(), tmp_path / "out")
     file = tmp_path / "file"
     file.write_text(f"1 {2**40}\n")
