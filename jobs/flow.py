@@ -14,25 +14,21 @@ FLOW: tuple[Job, ...] = (
         name="ingest.cdc",
         summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
         function="jobs.ingest.tidb.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.kafka",
         summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
         function="jobs.ingest.kafka.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.images",
         summary="Reads pins' images: hash, colours, style.",
         function="jobs.ingest.images.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.embeddings",
         summary="Computes embeddings of pins' images, where an ONNX model is named.",
         function="jobs.ingest.embeddings.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="features.interactions",
@@ -40,7 +36,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.interactions:interactions",
         reads=("silver.app_board_pins", "silver.app_pins", "silver.pin_events"),
         writes="gold.interactions",
-        config_sections=("features",),
     ),
     Job(
         name="features.pin_stats",
@@ -48,7 +43,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.pins:pin_stats",
         reads=("silver.app_pins", "silver.app_boards", "silver.app_board_pins", "silver.pin_events"),
         writes="gold.pin_stats",
-        config_sections=("features",),
     ),
     Job(
         name="features.user_profile",
@@ -63,7 +57,6 @@ FLOW: tuple[Job, ...] = (
             "gold.interactions",
         ),
         writes="gold.user_profile",
-        config_sections=("features",),
     ),
     Job(
         name="neighbours.ann_index",
@@ -72,7 +65,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         optional_reads=("gold.ann_index@yesterday", "gold.neighbour_recall@yesterday"),
         writes="gold.ann_index",
-        config_sections=("visual",),
     ),
     Job(
         name="neighbours.pin_neighbours",
@@ -86,7 +78,6 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_embeddings@yesterday",
         ),
         writes="gold.pin_neighbours",
-        config_sections=("visual",),
     ),
     Job(
         name="neighbours.recall",
@@ -94,7 +85,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
-        config_sections=("visual",),
     ),
     Job(
         name="image_dedup.hash_pairs",
@@ -103,7 +93,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
         writes="gold.hash_pairs",
-        config_sections=("visual",),
     ),
     Job(
         name="image_dedup.image_clusters",
@@ -119,7 +108,6 @@ FLOW: tuple[Job, ...] = (
         ),
         optional_reads=("gold.image_clusters@yesterday", "gold.image_clusters@horizon"),
         writes="gold.image_clusters",
-        config_sections=("visual",),
     ),
     Job(
         name="candidates.cf_factors",
@@ -127,7 +115,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.factors:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending_pins",
@@ -135,7 +122,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.trending:trending_pins",
         reads=("gold.pin_stats", "silver.pin_events", "silver.app_board_pins", "silver.app_boards"),
         writes="gold.trending",
-        config_sections=("candidates", "features"),
     ),
     Job(
         name="candidates.collaborative",
@@ -144,7 +130,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="collaborative",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.content",
@@ -153,7 +138,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="content",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending",
@@ -162,7 +146,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="trending",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.fresh",
@@ -171,7 +154,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
         writes="gold.candidates",
         sub_partition="fresh",
-        config_sections=("candidates",),
     ),
     Job(
         name="ranking.ranker",
@@ -189,7 +171,6 @@ FLOW: tuple[Job, ...] = (
             "gold.cf_factors@horizon",
         ),
         writes="gold.ranker",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.ranked",
@@ -209,7 +190,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_blocks",
         ),
         writes="gold.ranked",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.home_feed",
@@ -217,7 +197,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.feed_drops",
@@ -225,7 +204,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.evaluations",
@@ -241,7 +219,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_board_pins",
         ),
         writes="gold.evaluations",
-        config_sections=("ranking",),
     ),
     Job(
         name="related.pairs",
@@ -257,7 +234,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_pins",
         ),
         writes="gold.related_pairs",
-        config_sections=("visual", "features"),
     ),
     Job(
         name="related.pins",
@@ -265,7 +241,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
-        config_sections=("visual",),
     ),
     Job(
         name="related.evaluations",
@@ -282,7 +257,6 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_events",
         ),
         writes="gold.related_evaluations",
-        config_sections=("visual", "ranking"),
     ),
     Job(
         name="publish.generation",
@@ -295,8 +269,11 @@ FLOW: tuple[Job, ...] = (
             "gold.user_profile",
             "gold.trending",
             "gold.evaluations",
+            "silver.app_pins",
+            "silver.app_boards",
+            "silver.app_board_pins",
+            "silver.app_blocks",
         ),
-        config_sections=("publish",),
     ),
 )
 

@@ -17,7 +17,6 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.engine.context import ActionContext, ActionResult
-from jobs.history.as_of import read_as_of
 from jobs.publish import encode_pairs as rows
 from jobs.publish import gate
 from jobs.publish import generation_log as journal
@@ -29,9 +28,6 @@ from jobs.serving.models import Pointer
 from jobs.serving.reader import View
 from jobs.serving.stores import Store, configured
 
-_GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
-_APP = ("app_pins", "app_boards", "app_board_pins", "app_blocks")
-READS = (*[f"gold.{name}" for name in _GOLD], *[f"silver.{name}" for name in _APP])
 NAN = float("nan")
 
 
@@ -66,20 +62,14 @@ def run(work: ActionContext) -> ActionResult:
             work.progress(f"removed {left}: retired, or left by an interrupted run")
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
-        versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
-        tables = {name: _read(work, name, versions.get(name)) for name in READS}
+        tables = work.tables
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
             _kept(fallback_feed(stats, trending, publish)) as fallback,
             _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
         ):
-            build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables, fallback)
+            build = Build(_manifest(work, pairs, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
-
-
-def _read(work: ActionContext, name: str, version: int | None) -> DataFrame:
-    made = work.made(name)
-    return read_as_of(work.lake, name, work.context.as_of, version) if made is None else made
 
 
 @contextmanager
@@ -138,8 +128,6 @@ def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) ->
 def _manifest(
     work: ActionContext,
     pairs: DataFrame,
-    tables: Mapping[str, DataFrame],
-    versions: dict[str, int],
     served: Pointer | None,
 ) -> Manifest:
     content = content_of(pairs)
@@ -148,13 +136,13 @@ def _manifest(
             f"gold.home_feed has no rows for as-of {work.context.as_of}: run the jobs before publish first, "
             f"`pinlake flow --as-of {work.context.as_of}`."
         )
-    arms = tables["gold.home_feed"].groupBy("arm").agg(F.countDistinct("user_id").alias("users"))
+    arms = work.tables["gold.home_feed"].groupBy("arm").agg(F.countDistinct("user_id").alias("users"))
     return Manifest(
         generation=content.name(work.context.as_of),
         as_of=work.context.as_of,
         content=content,
         parent=served.current if served else "",
-        inputs=versions,
+        inputs={name: version for name, version in work.inputs.items() if version >= 0},
         arms={row["arm"] or "": row["users"] for row in sorted(arms.collect())},  # bounded: one row an arm
         config_hash=_config_hash(work),
         run_id=work.run_id,
