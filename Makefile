@@ -97,6 +97,10 @@ format: $(VENV)/.done ## Rewrite the code in the house's format
 proto: $(VENV)/.done ## Generate the value format's Python from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/serving/format.proto
 
+.PHONY: docs
+docs: $(VENV)/.done ## Write what comes from the code: pages of docs/, conf/base/
+	@$(BIN)/python -m jobs.cli.reference docs
+
 .PHONY: lock
 lock: ## Resolve requirements.lock again, with the hashes of all files (needs uv on PATH)
 	@uv pip compile pyproject.toml --group jobs --group orchestrate --group dev --universal --python-version 3.11 \

@@ -41,7 +41,7 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
         # no start date: with one, Airflow would run the latest past interval as soon as a DAG is loaded
         catchup=False,
         max_active_runs=1,
-        # counted from what runs take: with DAGRUN_QUEUED_AT Airflow 3.3.2 cannot clear a task (docs/adr/0011)
+        # counted from what runs take: with DAGRUN_QUEUED_AT Airflow 3.3.2 cannot clear a task (docs/adr/0030)
         deadline=DeadlineAlert(DeadlineReference.AVERAGE_RUNTIME(10, 1), timedelta(hours=hours), callback),
         default_args={"owner": OWNER, "retries": 2, "retry_policy": RETRIES},
         tags=["pinlake", name],

@@ -2,7 +2,7 @@
 
 Each gold table of a small lake is made again by a job that only copies it, in one warm session: what its run takes is
 the fixed cost of any job that writes this table. It replaces an existing partition, the dearer of the two ways to
-commit (docs/adr/0009).
+commit (docs/adr/0045).
 """
 
 from dataclasses import replace

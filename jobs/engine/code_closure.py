@@ -1,4 +1,4 @@
-"""Digest of the source files that a job's result depends on, found by reading their imports (docs/adr/0023).
+"""Digest of the source files that a job's result depends on, found by reading their imports (docs/adr/0049).
 
 In: source files below jobs/. Out: digests. Nothing is imported, so Spark is not started.
 """

@@ -1,7 +1,7 @@
 """Runs one job: pins its inputs, calls it, measures, validates, commits once, writes one row to ops.runs.
 
 A killed run can be repeated: the tables are then as if it had run once. A job is not run again while its inputs, its
-code and the settings that its last successful run read are the same (docs/adr/0045).
+code and the settings that its last successful run read are the same (docs/adr/0049).
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Java's class data sharing (JEP 350): a JVM that is told the archive maps its classes instead of reading, checking and
 linking 20,000 of them. An archive fits one Java and one class path; its name says which, and where none fits the
-session starts without (docs/adr/0009 has the figures).
+session starts without (docs/adr/0047 has the figures).
 """
 
 import hashlib

@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -101,12 +100,3 @@ def test_one_job_brings_what_it_reads():
     ]
     assert names == [*features, *visual, "candidates.cf_factors", "related.pairs", "related.pins"]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
-
-
-def test_the_readme_and_its_image_name_every_stage_and_job():
-    text = (ROOT / "README.md").read_text()
-    for one in FLOW:
-        assert one.name in text, f"README.md lacks {one.name}"
-    for name in TABLES:
-        if name.startswith("gold."):
-            assert re.search(rf"`{re.escape(name)}`", text), f"README.md lacks {name}"

@@ -4,7 +4,8 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.settings import Settings
-from jobs.settings.load import fingerprint, flat, load, sentences
+from jobs.settings.defaults import base_file, settings_of
+from jobs.settings.load import flat, load, sentences
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -78,9 +79,12 @@ def test_a_secret_in_a_file_or_an_option_is_refused(conf):
 
 
 def test_a_value_that_does_not_parse_is_named(conf, monkeypatch):
-    folder = conf("base/publish.yaml", "keep: 2\n")
-    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP", "[x")
-    with pytest.raises(ConfigError, match=r"PINLAKE_PUBLISH__KEEP: the value of publish[.]keep is not valid YAML"):
+    folder = conf("base/publish.yaml", "keep_generations: 2\n")
+    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP_GENERATIONS", "[x")
+    with pytest.raises(
+        ConfigError,
+        match=r"PINLAKE_PUBLISH__KEEP_GENERATIONS: the value .*keep_generations is not valid YAML",
+    ):
         load(folder)
 
 
@@ -90,30 +94,40 @@ def test_maps_of_data_are_replaced_whole(conf):
     assert load(folder).settings.ranking.arms == {"c": 1.0}
 
 
-def test_every_setting_has_a_sentence_and_a_line_in_base():
-    loaded = load(ROOT / "conf", env="local")
-    assert not [key for key, text in sentences(loaded.settings).items() if not text]
-    missing = [key for key in flat(loaded.settings) if loaded.where(key) == "default"]
-    assert not missing, f"add to conf/base: {missing}"
+def test_every_setting_has_a_sentence():
+    assert not [key for key, text in sentences(Settings()).items() if not text]
 
 
-def test_base_says_what_the_models_default():
-    loaded = load(ROOT / "conf", env="local")
-    given, default = flat(loaded.settings), flat(Settings())
-    differ = {key for key in given if given[key] != default[key]}
-    assert {loaded.where(key) for key in differ} <= {"conf/local/platform.yaml"}, differ
+def test_the_written_defaults_are_read_back_as_the_models_have_them(conf):
+    for section in Settings.model_fields:
+        folder = conf(f"base/{section}.yaml", base_file(section))
+    loaded = load(folder)
+    assert loaded.settings == Settings()
+    assert {loaded.where(key).rpartition("/")[0] for key in flat(loaded.settings)} == {"conf/base"}
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "default"),
+    [
+        ("neighbours.k", "integer, ≥ 1, ≤ 1,000", "50"),
+        ("neighbours.min_recall", "number, > 0, ≤ 1", "0.98"),
+        ("publish.store", "one of rocksdb, memcached, redis", '"rocksdb"'),
+        ("publish.password", "secret text", '""'),
+        ("publish.nodes", "list of text", '["127.0.0.1:11211"]'),
+        ("ingest.embeddings.size", "2 values: integer or null", ""),
+        ("ingest.tables.NAME.mask", "map: text to one of hash, null", "{}"),
+        ("simulator.end", "instant", '"2026-11-01T00:00:00Z"'),
+    ],
+)
+def test_the_reference_shows_type_bounds_and_default(key, kind, default):
+    setting = {setting.key: setting for setting in settings_of(key.partition(".")[0])}[key]
+    assert (setting.kind, setting.default) == (kind, default)
+    assert setting.sentence
 
 
 def test_settings_survive_a_round_trip():
     settings = Settings()
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
-
-
-def test_a_fingerprint_follows_its_sections_only():
-    one = Settings()
-    two = one.model_copy(update={"ranking": one.ranking.model_copy(update={"feed_length": 7})})
-    assert fingerprint(one, ["features"]) == fingerprint(two, ["features"])
-    assert fingerprint(one, ["ranking"]) != fingerprint(two, ["ranking"])
 
 
 @pytest.mark.parametrize(
@@ -141,9 +155,9 @@ def test_a_fingerprint_follows_its_sections_only():
         ("rankin.feed_length=3", ["Did you mean ranking?"]),
         ("ranking.fallback_length=3", ["Did you mean publish.fallback_length?"]),
         ("ranking.mmr_pool=10", ["ranking.mmr_pool = 10", "ranking.feed_length = 100"]),
-        ("visual.pool=10", ["visual.pool = 10", "visual.related_length = 30"]),
+        ("related.pool=10", ["related.pool = 10", "related.length = 30"]),
         ("ranking.feed_length=500", ["ranking.feed_length = 500"]),
-        ("candidates.content.neighbours=90", ["visual.neighbours = 50"]),
+        ("candidates.content.neighbours=90", ["neighbours.k = 50"]),
         ("features.trend_days=40", ["features.window_days = 28"]),
     ],
 )

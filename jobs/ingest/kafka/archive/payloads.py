@@ -1,7 +1,7 @@
 """What the bytes of a topic's messages are where they are no JSON: Avro, whose records become the JSON of their fields.
 
 Avro is decoded on the executors, a datum at a time, by fastavro: which schema wrote it may differ from message to
-message, and one that cannot be read is set aside by itself (docs/adr/0015).
+message, and one that cannot be read is set aside by itself (docs/adr/0039).
 """
 
 import io
