@@ -1,12 +1,19 @@
-"""The flow: every job in order, what it reads and writes. README and tests are held against it. Imports no Spark.
+"""The flow: every job in order, the tables it reads and writes, and which jobs depend on which. Imports no Spark.
 
-`x@horizon` is the partition of ranking.horizon_days before: the ranker learns from proposals and features that were
-known before what users did with them, and lists are judged by what happened after their cut. `x@yesterday` is that of
-the day before, which an index or a list is brought up to date from.
+`table@horizon` is the partition of `ranking.horizon_days` earlier: the ranker learns from candidates and features of
+that date and from what users did since, and lists are evaluated by later saves. `table@yesterday` is the partition of
+the day before, from which an index or a list is updated.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
 from jobs.common.errors import ConfigError
+from jobs.schema.bronze_silver import PIN_EMBEDDINGS, SILVER
+from jobs.schema.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.schema.job import Job
+from jobs.schema.table import AsOf
 from jobs.settings.names import suggestion
 
 FLOW: tuple[Job, ...] = (
@@ -281,6 +288,35 @@ JOBS: dict[str, Job] = {job.name: job for job in FLOW}
 WRITERS: dict[str, tuple[Job, ...]] = {
     name: tuple(job for job in FLOW if job.writes == name) for name in dict.fromkeys(j.writes for j in FLOW if j.writes)
 }
+"""Gold table -> the jobs that write it, one for each sub-partition."""
+HORIZON, YESTERDAY = "@horizon", "@yesterday"
+LAGS = (HORIZON, YESTERDAY)
+"""Suffixes of an input of an earlier date."""
+_INGESTED = {
+    "ingest.cdc": tuple(table.name for table in SILVER if table.source),
+    "ingest.kafka": tuple(table.name for table in SILVER if table.time in {AsOf.EVENTS, AsOf.LATEST}),
+    "ingest.images": (IMAGE_FEATURES.name,),
+    "ingest.embeddings": (IMAGE_EMBEDDINGS.name, PIN_EMBEDDINGS.name),
+}
+"""Ingest job -> the silver tables that it writes."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """One input of a job: the table and the date that it is read as of."""
+
+    key: str
+    """As the job names it."""
+    table: str
+    as_of: date
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job for one as-of date."""
+
+    job: Job
+    as_of: date
 
 
 def job(name: str) -> Job:
@@ -289,3 +325,32 @@ def job(name: str) -> Job:
         return JOBS[name]
     except KeyError:
         raise ConfigError(f"No job is called {name!r}.{suggestion(name, JOBS)} There are: {', '.join(JOBS)}.") from None
+
+
+def outputs(job: Job) -> tuple[str, ...]:
+    """Return the tables that a job writes: its own, or for ingest the silver tables of its sources."""
+    return (job.writes,) if job.writes else _INGESTED.get(job.name, ())
+
+
+def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
+    """Return the inputs of a job for an as-of date."""
+    days = {"": 0, "horizon": horizon_days, "yesterday": 1}
+    keys = [(key, *key.partition("@")[::2]) for key in (*job.reads, *job.optional_reads)]
+    return [Read(key, name, as_of - timedelta(days=days[lag])) for key, name, lag in keys]
+
+
+def dependencies(steps: Iterable[Step], horizon_days: int = 1) -> dict[Step, set[Step]]:
+    """Return, for each step, the other steps of the list that write what it reads: a graph for `graphlib`."""
+    steps = list(steps)
+    writers: dict[tuple[str, date], set[Step]] = {}
+    for step in steps:
+        for name in outputs(step.job):
+            writers.setdefault((name, step.as_of), set()).add(step)
+    inputs = {step: reads(step.job, step.as_of, horizon_days) for step in steps}
+    return {step: set().union(*(writers.get((r.table, r.as_of), ()) for r in inputs[step])) - {step} for step in steps}
+
+
+def job_dependencies(jobs: Iterable[Job] = FLOW) -> dict[str, set[str]]:
+    """Return, for each job, the other jobs of the list whose tables of the same date it reads."""
+    graph = dependencies(Step(job, date.min + timedelta(days=1)) for job in jobs)
+    return {step.job.name: {source.job.name for source in sources} for step, sources in graph.items()}

@@ -82,7 +82,7 @@ def searched(on: "Scheduler") -> tuple[Any, Any]:
     from pyspark.sql import functions as F
 
     from jobs.benchmarks.quality import K
-    from jobs.engine.plan import plan
+    from jobs.engine.scheduler import plan
     from jobs.flow import job
 
     on.ingest()

@@ -110,7 +110,7 @@ def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
     """
     from jobs.cli.engine import engine
     from jobs.cli.ingest import source_options
-    from jobs.engine.plan import Step
+    from jobs.flow import Step
     from jobs.flow import job as named
 
     chosen, day = named(job), parse_day(as_of)

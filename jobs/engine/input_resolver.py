@@ -7,8 +7,8 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from jobs.common.errors import TableError
-from jobs.engine.plan import HORIZON, LAGS, Read, reads
 from jobs.engine.run_history import RunHistory
+from jobs.flow import HORIZON, LAGS, WRITERS, Read, reads
 from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.transaction_log import Commit
@@ -81,8 +81,6 @@ class InputResolver:
 
     def _output(self, read: Read) -> DataFrame | None:
         """Return a partition that this session has written completely, None otherwise."""
-        from jobs.flow import WRITERS
-
         parts = [self._outputs.get((read.table, read.as_of, job.sub_partition)) for job in WRITERS.get(read.table, ())]
         frames = [frame for frame in parts if frame is not None]
         return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(parts) else None
@@ -98,8 +96,6 @@ class InputResolver:
 
     def _version(self, read: Read) -> int:
         if table(read.table).time is AsOf.PARTITION:
-            from jobs.flow import WRITERS
-
             last = [self._history.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
             known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
             return max(known, default=ABSENT)

@@ -1,9 +1,10 @@
 """Runs many jobs in order: the ingest jobs one by one, the steps of a plan concurrently."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,8 @@ from jobs.common import logs
 from jobs.common.errors import PinlakeError, SourceError, TableError, ValidationFailedError
 from jobs.common.redaction import know, of_settings
 from jobs.engine.attention import Attention, attention
-from jobs.engine.plan import Step, plan, waits_for
 from jobs.engine.progress import Lines, Progress
-from jobs.flow import FLOW
+from jobs.flow import FLOW, JOBS, WRITERS, Step, dependencies, reads
 from jobs.settings.load import Loaded, flat, load
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from jobs.engine.context import ActionContext
     from jobs.engine.runner import Result, Runner
+    from jobs.schema.job import Job
     from jobs.settings import Settings
 
 _SOURCES = {
@@ -37,6 +38,31 @@ def has_source(job: str, options: Mapping[str, Any]) -> bool:
     return any(options.get(name) for name in _SOURCES.get(job, ())) or job not in _SOURCES
 
 
+def plan(as_of: date, horizon_days: int, jobs: "Iterable[Job]" = FLOW, first: date | None = None) -> list[Step]:
+    """Return the steps that bring `jobs` up to `as_of`, each after all it reads from.
+
+    Args:
+        as_of: the as-of date.
+        horizon_days: days between `as_of` and the date of an `@horizon` input.
+        jobs: jobs to run.
+        first: the earliest as-of date with data; steps before it are left out.
+    """
+    needed: set[tuple[str, date]] = set()
+    waiting = [Step(job, as_of) for job in jobs]
+    while waiting:
+        step = waiting.pop()
+        if (step.job.name, step.as_of) in needed or (first is not None and step.as_of < first):
+            continue
+        needed.add((step.job.name, step.as_of))
+        for read in reads(step.job, step.as_of, horizon_days):
+            if read.key not in step.job.optional_reads:
+                waiting += [Step(writer, read.as_of) for writer in WRITERS.get(read.table, ())]
+    order = list(JOBS)
+    # ingest serves all dates; then earlier dates first
+    ordered = sorted(needed, key=lambda n: (not n[0].startswith("ingest."), n[1], order.index(n[0])))
+    return [Step(JOBS[name], day) for name, day in ordered]
+
+
 class Scheduler:
     """Runs jobs by a runner and reports to a progress."""
 
@@ -46,21 +72,22 @@ class Scheduler:
 
     def steps(self, steps: list[Step], force: bool = False) -> None:
         """Run steps, each after those it reads from, `platform.parallel_jobs` at once."""
-        settings = self.runner.settings
-        waiting = waits_for(steps, settings.ranking.horizon_days)
+        at_once = self.runner.settings.platform.parallel_jobs
+        graph = TopologicalSorter(dependencies(steps, self.runner.settings.ranking.horizon_days))
+        graph.prepare()
+        ready: list[Step] = []
         running: dict[Future[Any], Step] = {}
         number = 0
-        with ThreadPoolExecutor(settings.platform.parallel_jobs, thread_name_prefix="job") as pool:
-            while waiting or running:
-                ready = [step for step, needs in waiting.items() if not needs]
-                for step in ready[: settings.platform.parallel_jobs - len(running)]:
-                    del waiting[step]
+        with ThreadPoolExecutor(at_once, thread_name_prefix="job") as pool:
+            while graph.is_active():
+                ready = sorted((*ready, *graph.get_ready()), key=steps.index)
+                while ready and len(running) < at_once:
+                    step = ready.pop(0)
                     running[pool.submit(self._step, step, force)] = step
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     step, number = running.pop(future), number + 1
                     self.progress.done(f"{number:>2}/{len(steps)}", step.job.name, step.as_of, future.result())
-                    for needs in waiting.values():
-                        needs.discard(step)
+                    graph.done(step)
 
     def _step(self, step: Step, force: bool) -> "Result":
         with self.progress.job(f"{step.job.name} {step.as_of}"):

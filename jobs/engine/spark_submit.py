@@ -83,7 +83,7 @@ def _one(on: "Scheduler", job: "Job", as_of: date) -> dict[str, Any]:
 
 
 def _horizon(on: "Scheduler", first: date, as_of: date) -> dict[str, Any]:
-    from jobs.engine.plan import plan
+    from jobs.engine.scheduler import plan
     from jobs.flow import FLOW
 
     jobs = [job for job in FLOW if job.stage not in {"ingest", "publish"}]
@@ -94,7 +94,7 @@ def _horizon(on: "Scheduler", first: date, as_of: date) -> dict[str, Any]:
 
 def _ingest(on: "Scheduler", job: "Job") -> dict[str, Any]:
     from jobs.engine.attention import attention
-    from jobs.engine.plan import written
+    from jobs.flow import outputs
 
     with on.progress.job(job.name):
         result = on.runner.run(job, None)
@@ -102,7 +102,7 @@ def _ingest(on: "Scheduler", job: "Job") -> dict[str, Any]:
     found = attention(result.counts, result.detail)
     on.show(found)
     lake, tables = on.runner.lake, {}
-    for name in [name for name in written(job) if lake.exists(name)]:
+    for name in [name for name in outputs(job) if lake.exists(name)]:
         version = lake.version(name)
         rows = lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(name)).count()
         tables[name] = {"version": version, "rows": rows}
