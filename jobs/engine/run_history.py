@@ -13,7 +13,7 @@ from jobs.engine.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
 
 _KEY = ("job", "as_of", "status", "started_at")
-_KNOWN = ("run_id", "output_version", "inputs", "settings", "code_hash", "rows")
+_KNOWN = ("run_id", "output_version", "inputs", "settings", "config_hash", "code_hash", "rows")
 
 
 class RunHistory:

@@ -87,10 +87,10 @@ class Runner:
         """
         context = Context(self.settings, as_of or NO_AS_OF)
         inputs = self._inputs.pin(job, context.as_of)
-        if as_of and job.writes and not force:
-            last = self.history.last(job.name, as_of)
-            if last is not None and self._up_to_date(job, context.as_of, last, inputs):
-                return Result("up_to_date", rows=int(last["rows"] or 0))
+        last = self.history.last(job.name, as_of) if as_of and not force else None
+        unchanged = last is not None and self._up_to_date(job, context.as_of, last, inputs)
+        if last is not None and unchanged and job.writes:
+            return Result("up_to_date", rows=int(last["rows"] or 0))
         run_id = f"{job.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
         row: dict[str, Any] = {"run_id": run_id, "job": job.name, "as_of": as_of, "inputs": inputs}
         row |= {"code_hash": self._code_hash(job), "config_hash": digest_of(all_values(self.settings))}
@@ -100,7 +100,7 @@ class Runner:
             with logs.about(run_id, job.name, as_of), self._alone(job, as_of), peak:
                 log.info("run started: inputs %s", inputs)
                 if job.writes is None:
-                    done = self._act(job, context, run_id, inputs)
+                    done = self._act(job, context, run_id, inputs, unchanged)
                 else:
                     done = self._make(job, context, run_id, self._scratch(job, context, row, force))
             row |= done | {"status": "ok"}
@@ -117,8 +117,10 @@ class Runner:
         """Return whether a run now would repeat `last`: same code, same inputs, same values of the settings it read."""
         if last["code_hash"] != self._code_hash(job):
             return False
-        recorded = dict(last["settings"] or {})
+        recorded = dict(last.get("settings") or {})
         if recorded != setting_values(self.settings, recorded):
+            return False
+        if job.writes is None and last["config_hash"] != digest_of(all_values(self.settings)):  # none are recorded
             return False
         pinned = dict(last["inputs"] or {})
         return pinned == dict(self._inputs.settled(job, as_of, pinned, inputs))
@@ -199,7 +201,9 @@ class Runner:
         values = setting_values(self.settings, (key for key in read if not key.startswith("platform.")))
         return _written(commit) | {"settings": values, "config_hash": digest_of(values)}
 
-    def _act(self, job: Job, context: Context, run_id: str, inputs: Mapping[str, int]) -> dict[str, Any]:
+    def _act(
+        self, job: Job, context: Context, run_id: str, inputs: Mapping[str, int], unchanged: bool
+    ) -> dict[str, Any]:
         label = job.name if context.as_of == NO_AS_OF else str(context.as_of)
 
         def validate(suite: str, numbers: Mapping[str, float | None]) -> None:
@@ -217,8 +221,9 @@ class Runner:
             validate=validate,
             validate_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
-            tables=self._inputs.tables(job, context.as_of, self.settings),
+            tables=lambda: self._inputs.tables(job, context.as_of, self.settings),
             inputs=inputs,
+            unchanged=unchanged,
         )
         result: ActionResult = _function(job)(work)
         self._inputs.refresh_versions()

@@ -62,14 +62,44 @@ def run(work: ActionContext) -> ActionResult:
             work.progress(f"removed {left}: retired, or left by an interrupted run")
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
-        tables = work.tables
+        if work.unchanged and served is not None:
+            manifest = _served_manifest(store, served)
+            if manifest is not None and _is_current(work, manifest):
+                work.progress(f"{served.current} is already served, made from the same inputs: nothing to do")
+                return _nothing_loaded(manifest)
+        tables = work.tables()
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
             _kept(fallback_feed(stats, trending, publish)) as fallback,
             _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
         ):
-            build = Build(_manifest(work, pairs, served), pairs, tables, fallback)
+            build = Build(_manifest(work, pairs, tables, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
+
+
+def _is_current(work: ActionContext, manifest: Manifest) -> bool:
+    """Return whether a generation was made from these versions of the inputs, by these settings."""
+    same_inputs = manifest.as_of == work.context.as_of and manifest.inputs == _versions(work)
+    return same_inputs and manifest.config_hash == _config_hash(work)
+
+
+def _served_manifest(store: Store, served: Pointer) -> Manifest | None:
+    """Return the manifest of the served generation, None if it cannot be read: the generation is then made again."""
+    try:
+        with store.open(served.current) as opened:
+            return View(served.current, opened).manifest()
+    except StoreError:
+        return None
+
+
+def _nothing_loaded(manifest: Manifest) -> ActionResult:
+    counts = {surface: size["keys"] for surface, size in manifest.content.surfaces.items()}
+    return ActionResult(manifest.content.keys, counts | {"loaded": 0}, detail=manifest.plain())
+
+
+def _versions(work: ActionContext) -> dict[str, int]:
+    """Return the versions of the inputs that exist."""
+    return {name: version for name, version in work.inputs.items() if version >= 0}
 
 
 @contextmanager
@@ -87,7 +117,7 @@ def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | 
     counts = {surface: size["keys"] for surface, size in content.surfaces.items()}
     if served and served.current == name:
         work.progress(f"{name} is already served: the lists are the same, nothing to do")
-        return ActionResult(content.keys, counts | {"loaded": 0}, detail=build.manifest.plain())
+        return _nothing_loaded(build.manifest)
     work.progress("gate")
     build = replace(build, manifest=replace(build.manifest, gate=_gate(work, store, build, served)))
     there = name in store.generations()
@@ -128,6 +158,7 @@ def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) ->
 def _manifest(
     work: ActionContext,
     pairs: DataFrame,
+    tables: Mapping[str, DataFrame],
     served: Pointer | None,
 ) -> Manifest:
     content = content_of(pairs)
@@ -136,13 +167,13 @@ def _manifest(
             f"gold.home_feed has no rows for as-of {work.context.as_of}: run the jobs before publish first, "
             f"`pinlake flow --as-of {work.context.as_of}`."
         )
-    arms = work.tables["gold.home_feed"].groupBy("arm").agg(F.countDistinct("user_id").alias("users"))
+    arms = tables["gold.home_feed"].groupBy("arm").agg(F.countDistinct("user_id").alias("users"))
     return Manifest(
         generation=content.name(work.context.as_of),
         as_of=work.context.as_of,
         content=content,
         parent=served.current if served else "",
-        inputs={name: version for name, version in work.inputs.items() if version >= 0},
+        inputs=_versions(work),
         arms={row["arm"] or "": row["users"] for row in sorted(arms.collect())},  # bounded: one row an arm
         config_hash=_config_hash(work),
         run_id=work.run_id,
