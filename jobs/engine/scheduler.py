@@ -122,7 +122,7 @@ class Scheduler:
 
     def show(self, found: Attention) -> None:
         """Show what needs attention, blocked tables first."""
-        for sentence in (*found.held, *found.waiting, *found.notes):
+        for sentence in (*found.blocked, *found.waiting, *found.notes):
             self.progress.warn(sentence)
 
     def flow(self, as_of: date | None, force: bool = False) -> date:
