@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.context import STATE, app, out, print_json
+from jobs.cli.context import app, cli, out, print_json
 from jobs.cli.grid import print_grid
 from jobs.common.errors import SourceError, TableError
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @app.command()
 def similar(
-    image: Annotated[Path, typer.Argument(help="A image: JPEG, PNG, WEBP, GIF or BMP.")],
+    image: Annotated[Path, typer.Argument(help="An image: JPEG, PNG, WEBP, GIF or BMP.")],
     length: Annotated[int, typer.Option(help="Pins shown.", min=1, max=200)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Show the public pins most like a image, by its shape and colors; images of one kind only so often.
+    """Show the public pins most like an image, by its shape and colors; images of one kind only so often.
 
     `pinlake similar kitchen.jpg`
     """
@@ -45,7 +45,7 @@ def similar(
         ]
         print_grid(out, ("pin", "similarity", "color", "style", "category", "image"), cells)
     else:
-        out.print("No public pin has a image that was measured: `pinlake ingest` reads images.")
+        out.print("No public pin has an image that was measured: `pinlake ingest` reads images.")
 
 
 def _look(image: Path) -> "QueryImage":
@@ -56,11 +56,11 @@ def _look(image: Path) -> "QueryImage":
     from jobs.neighbours.similar import QueryImage
 
     shown = printable_name(str(image))[0]
-    limits = STATE.loaded.settings.ingest.images
+    limits = cli.loaded.settings.ingest.images
     try:
         decoded = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
     except OSError as error:
-        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a image file.") from error
+        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name an image file.") from error
     except Unusable as fault:
         raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
     found = features([decoded])
