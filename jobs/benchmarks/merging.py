@@ -18,8 +18,8 @@ from jobs.benchmarks.cpu import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.evolution import Column as TableColumn
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column as TableColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.silver import ApplyWindow, merge, silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.layout import by_key

@@ -2,8 +2,8 @@
 
 TiDB rewrites the rows that are there and sends no row event for them, so the ledger keeps their text as it was. Each
 rule here returns what TiDB has after the statement, in the ledger's form, or None where the value does not fit the new
-type or nobody can tell. Which rules a change of type takes is said by jobs/ingest/tidb/ddl/retyped.py; the rules of a
-column stand in the metadata of its silver table. After TiDB's `Datum.ConvertTo` (pkg/types/datum.go).
+type or nobody can tell. jobs/ingest/tidb/ddl/type_changes.py chooses the rules of a change of type;
+the metadata of a silver table holds those of each column. After TiDB's `Datum.ConvertTo` (pkg/types/datum.go).
 """
 
 import re

@@ -25,10 +25,10 @@ from jobs.history.table_lineage import TableLineage, lineage_of
 from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.canonical import in_key
+from jobs.ingest.tidb.rows.ledger_rows import key_text
 from jobs.ingest.tidb.rows.masks import masks_of
-from jobs.ingest.tidb.rows.rows import key_text
 from jobs.ingest.tidb.silver import put
 from jobs.ingest.tidb.tables.source_table import named
 from jobs.lake.delta import Lake

@@ -1,7 +1,7 @@
 """Names in settings held against what they name: a name that nothing has is a mistake, and says what was nearly meant.
 
 In: the settings, the folder of the suites. Names of source tables and their columns are held against the sources
-when these are read (jobs/ingest/tidb/tables/named.py).
+when these are read (jobs/ingest/tidb/tables/table_names.py).
 """
 
 import json

@@ -17,8 +17,7 @@ from jobs.ingest.loading.tolerance import Excess
 from jobs.ingest.tidb.dumpling.export import table_of
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
-from jobs.ingest.tidb.ticdc.numbering import Numbered
+from jobs.ingest.tidb.ticdc.data_files import Numbered, first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema.ops import AWAITED, QUARANTINE

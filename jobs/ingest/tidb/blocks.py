@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from jobs.ingest.loading.storage import open_stream
 from jobs.ingest.loading.stream import FILE, Task
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.csv_records import Dialect as FeedDialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
 

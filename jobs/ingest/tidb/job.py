@@ -38,7 +38,7 @@ from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, let_go_on, read_export
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
 from jobs.ingest.tidb.rows.keyless import identified
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.silver import silver_schema
 from jobs.ingest.tidb.sources import Sources, join
 from jobs.ingest.tidb.ticdc.canal import read_canal

@@ -21,8 +21,8 @@ from jobs.common.errors import ConfigError
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
 from jobs.history.table_lineage import LIFE
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.keys import ROW_ID
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.ddl.source_column import Column
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.bloom import maybe_among
 from jobs.lake.delta import Lake

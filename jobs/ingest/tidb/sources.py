@@ -11,23 +11,23 @@ from dataclasses import dataclass, field, replace
 from jobs.engine.checkpoints import is_gone
 from jobs.ingest.loading.manifest import Item
 from jobs.ingest.loading.stream import Task
-from jobs.ingest.tidb.ddl.ddl import CreateTable
-from jobs.ingest.tidb.ddl.keys import ROW_ID
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.create_table import CreateTable
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
-from jobs.ingest.tidb.dumpling.computed import computable
 from jobs.ingest.tidb.dumpling.export import Export, dialect_of, format_of
+from jobs.ingest.tidb.dumpling.generated_columns import computable
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
 from jobs.ingest.tidb.resnapshots import Resnapshot
-from jobs.ingest.tidb.rows.masks import covered_table, masks_of
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
+from jobs.ingest.tidb.rows.masks import masks_of
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.tables.named import check_names
-from jobs.ingest.tidb.tables.owners import Past, hold_unwritable, unnameable
-from jobs.ingest.tidb.tables.shapes import dialect_of_feed, shapes_of
-from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
+from jobs.ingest.tidb.tables.row_layouts import shapes_of
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
+from jobs.ingest.tidb.tables.source_table import SourceTable, covered_table
+from jobs.ingest.tidb.tables.table_names import Past, check_names, hold_unwritable, unnameable
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.csv_records import dialect_of_feed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.settings.ingest import Ingest, TableRules

@@ -9,11 +9,11 @@ from pyspark.sql.types import StructField, StructType
 from jobs.history.ledger import typed, unfit
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.ddl.type_changes import steps_between
 from jobs.ingest.tidb.silver import silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.conversions import KNOWN
 from tests.spark.ingest.test_cdc import adds_up
 from tests.statements import column

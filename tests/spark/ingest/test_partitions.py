@@ -9,13 +9,13 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, S
 
 from jobs.history.as_of import read_as_of
 from jobs.history.ledger import newest, state_at
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import LIFE, Segment, TableLineage
+from jobs.history.table_lineage import LIFE, PartitionDrop, Segment, TableLineage
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.evolution import Column, plain
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.ddl.evolution import plain
 from jobs.ingest.tidb.ddl.partitions import dropped_partitions
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.spark.ingest.test_cdc import adds_up, line, state
 
 pytestmark = pytest.mark.spark

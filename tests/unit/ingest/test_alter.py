@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
+from jobs.ingest.tidb.ddl.alter_table import alterations, renamed_tables
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import FILE, Task
 from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect as DumpDialect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.dumpling.records import Dialect as DumpDialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv

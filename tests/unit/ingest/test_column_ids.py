@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.tables.schema_history import Snapshot
 from tests.statements import column, replayed, schema
 
 CREATED = "CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b VARCHAR(20))"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.history.conversions import convert, keeps_text
-from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.ddl.type_changes import steps_between
 from jobs.ingest.tidb.rows.values import from_canal
 from tests.conversions import KNOWN
 from tests.statements import column

@@ -3,8 +3,8 @@
 import pytest
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.definitions import created, edits
+from jobs.ingest.tidb.ddl.alter_table import edits
+from jobs.ingest.tidb.ddl.create_table import created, parse_create
 
 SHOWN = """/*!40014 SET FOREIGN_KEY_CHECKS=0*/;
 CREATE TABLE `pins` (

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.definitions import created, edits
+from jobs.ingest.tidb.ddl.alter_table import alterations, edits, renamed_tables
+from jobs.ingest.tidb.ddl.create_table import created, parse_create
 from jobs.ingest.tidb.ddl.indexes import Index
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc import feed_csv
 from jobs.ingest.tidb.ticdc.csv_records import Dialect, orderly, records
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, _fast, _slow, read_feed_csv

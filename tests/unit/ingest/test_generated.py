@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.dumpling.computed import computable, computed
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.dumpling.generated_columns import computable, computed
 from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 

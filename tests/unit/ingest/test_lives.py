@@ -6,14 +6,14 @@ import pytest
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import StoredFile
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.export import Export
 from jobs.ingest.tidb.sources import join
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.tables.schema_history import Snapshot
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, SchemaPath
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.settings.ingest import Ingest, TableRules
 

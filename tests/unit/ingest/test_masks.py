@@ -7,13 +7,12 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.ingest.loading.stream import BAD, CHANGE, Task
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
 from jobs.ingest.tidb.dumpling.csv import Dialect as DumpDialect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.rows.masks import Masks, covered_table, masks_of
-from jobs.ingest.tidb.rows.rows import RowSpec
-from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
+from jobs.ingest.tidb.rows.masks import Masks, masks_of
+from jobs.ingest.tidb.tables.source_table import SourceTable, covered_table
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv

@@ -7,13 +7,12 @@ import pytest
 from jobs.engine.checkpoints import GONE, lacks_silver
 from jobs.history.table_lineage import Segment
 from jobs.ingest.loading.storage import StoredFile
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.owners import hold_unwritable
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
+from jobs.ingest.tidb.tables.table_names import hold_unwritable
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema import names
 from jobs.settings.ingest import Ingest

@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 
 from jobs.history.table_lineage import Segment, TableLineage
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.evolution import Column, UnsupportedDdl
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.ddl.partitions import Emptying, altered, dropped_partitions, emptying, layout_in
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn, UnsupportedDdl
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.tables.schema_history import Snapshot
 from jobs.settings.ingest import TableRules
 from tests.unit.ingest.test_lives import schema
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.recovered import databases_of, source_of
-from jobs.ingest.tidb.tables.versions import Snapshot
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, checksum
+from jobs.ingest.tidb.tables.flashback import databases_of, source_of
+from jobs.ingest.tidb.tables.schema_history import Snapshot
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.settings.ingest import Ingest
 from tests.statements import replayed, schema, spans

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum, told_once
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
-from jobs.ingest.tidb.ticdc.twice import told_once
 from jobs.settings.ingest import Ingest
 from tests.statements import column, replayed, schema, spans
 

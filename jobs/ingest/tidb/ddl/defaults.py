@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 
-from jobs.ingest.tidb.ddl.definitions import edits
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.alter_table import edits
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import Token
 
 _CLOCKS = {"CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "NEXT"}

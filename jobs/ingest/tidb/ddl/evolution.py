@@ -10,43 +10,10 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from jobs.history.conversions import Step, keeps_text
-from jobs.ingest.tidb.ddl.alter import Alter, alterations
+from jobs.ingest.tidb.ddl.alter_table import Alter, alterations
 from jobs.ingest.tidb.ddl.defaults import Computed, default_in
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.ddl.retyped import steps_between
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of silver and of the source, and how older rows of the ledger name it."""
-
-    now: SourceColumn
-    names: tuple[tuple[int, str], ...]
-    """(commit_ts from which it has the name, name), oldest first; the first counts from the beginning."""
-    since: int | None = None
-    """commit_ts of the DDL that added it; rows before it have `default`. None: it was always there."""
-    default: str | None = None
-    casts: tuple[tuple[int, tuple[Step, ...]], ...] = ()
-    """Changes of its type, oldest first: commit_ts, and what values from before it go through."""
-
-    @classmethod
-    def first(cls, column: SourceColumn) -> "Column":
-        """Return a column that came with its table."""
-        return cls(column, ((0, column.name),))
-
-    @property
-    def name(self) -> str:
-        """Return its name now."""
-        return self.now.name
-
-    @property
-    def identity(self) -> tuple[int | None, str]:
-        """Return what stays when its name and type change."""
-        return self.since, self.names[0][1]
-
-
-class UnsupportedDdl(Exception):
-    """What older rows have cannot be told from the ledger; the message says why."""
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn, UnsupportedDdl
+from jobs.ingest.tidb.ddl.type_changes import steps_between
 
 
 def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:

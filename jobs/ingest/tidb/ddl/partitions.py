@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from jobs.history.partition_drops import Bound, PartitionDrop
-from jobs.ingest.tidb.ddl.evolution import Column, UnsupportedDdl
+from jobs.history.table_lineage import Bound, PartitionDrop
+from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import Token, group, parts, qualified, tokens
 
 _OPEN = Token("sign", "(")

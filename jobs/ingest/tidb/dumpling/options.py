@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.dumpling.records import Dialect, Field, records
-from jobs.ingest.tidb.rows.quotes import TEXTS
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect, Field, records
+from jobs.ingest.tidb.rows.csv_rows import TEXTS
 from jobs.settings.ingest import Dumpling
 
 _RECORDS = 200

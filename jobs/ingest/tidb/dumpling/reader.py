@@ -11,14 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling import csv, parquet, sql
-from jobs.ingest.tidb.dumpling.computed import computed
 from jobs.ingest.tidb.dumpling.csv import SETTINGS, Parsed
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, contradictions, of_another_dialect
-from jobs.ingest.tidb.rows.records import SCHEMA, cleaned, good_rows, ledger_batch
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
+from jobs.ingest.tidb.dumpling.generated_columns import computed
+from jobs.ingest.tidb.rows.csv_rows import (
+    SCHEMA,
+    WRONG_DIALECT,
+    cleaned,
+    contradictions,
+    good_rows,
+    ledger_batch,
+    of_another_dialect,
+)
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_dump
 
 _PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, RejectedRows], Parsed]] = {

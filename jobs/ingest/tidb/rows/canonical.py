@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 
 _INTEGERS = {
     ("TINYINT", False): pa.int8(), ("TINYINT", True): pa.uint8(), ("SMALLINT", False): pa.int16(),

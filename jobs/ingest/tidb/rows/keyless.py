@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.ingest.loading.stream import CHANGE
-from jobs.ingest.tidb.ddl.keys import ROW_ID
-from jobs.ingest.tidb.rows.rows import MAP, RowSpec
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.rows.ledger_rows import MAP, RowSpec
 from jobs.ingest.tidb.rows.values import Faults
 
 

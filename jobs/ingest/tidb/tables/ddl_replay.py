@@ -12,11 +12,11 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.alter import renamed_tables
-from jobs.ingest.tidb.ddl.definitions import created
+from jobs.ingest.tidb.ddl.alter_table import renamed_tables
+from jobs.ingest.tidb.ddl.create_table import created
 from jobs.ingest.tidb.ddl.partitions import layout_in
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
-from jobs.ingest.tidb.tables.recovered import (
+from jobs.ingest.tidb.tables.flashback import (
     DROPPED,
     TRUNCATED,
     WITH_DATABASE,
@@ -28,10 +28,11 @@ from jobs.ingest.tidb.tables.recovered import (
     require_whole,
     source_of,
 )
+from jobs.ingest.tidb.tables.row_layouts import Shapes
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, TrackedTable, message
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Shapes, Snapshot, Version
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
 
 CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2

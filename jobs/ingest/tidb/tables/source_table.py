@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import Segment, TableLineage
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.tables.versions import Snapshot, Version
+from jobs.history.table_lineage import PartitionDrop, Segment, TableLineage
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.rows.masks import Masks
+from jobs.ingest.tidb.tables.schema_history import Snapshot, Version
 from jobs.schema.names import silver_columns, silver_table
 
 
@@ -82,3 +82,18 @@ def named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")
     return SourceTable(schema, table)
+
+
+def covered_table(table: SourceTable, masks: Masks) -> SourceTable:
+    """Return a table whose hashed columns are text."""
+    if "hash" not in masks.columns.values():
+        return table
+    return replace(table, columns=tuple(_covered(column, masks) for column in table.columns))
+
+
+def _covered(column: Column, masks: Masks) -> Column:
+    if masks.columns.get(column.name) != "hash":
+        return column
+    now = replace(column.now, type="CHAR", unsigned=False, length=64, scale=None, members=())
+    default = None if column.default is None else masks.digest(column.default)
+    return replace(column, now=now, default=default, casts=())

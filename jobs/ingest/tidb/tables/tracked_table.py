@@ -3,14 +3,14 @@
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.evolution import Column, Statement, UnsupportedDdl, evolved, plain
+from jobs.history.table_lineage import PartitionDrop, Segment
+from jobs.ingest.tidb.ddl.evolution import Statement, evolved, plain
 from jobs.ingest.tidb.ddl.partitions import Layout, altered, dropped_partitions, emptying
+from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 
 TRUNCATES = {11}
 # TiDB's action codes that change rows without row events

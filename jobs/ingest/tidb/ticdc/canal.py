@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, RejectedRows, Task, batch, ending
+from jobs.ingest.tidb.rows.csv_rows import SCHEMA, good_rows
 from jobs.ingest.tidb.rows.keyless import not_inserts
-from jobs.ingest.tidb.rows.records import SCHEMA, good_rows
-from jobs.ingest.tidb.rows.rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
+from jobs.ingest.tidb.rows.ledger_rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
 from jobs.ingest.tidb.rows.values import Faults
 from jobs.ingest.tidb.ticdc.canal_columns import read_columns
 from jobs.ingest.tidb.ticdc.canal_lines import Change, Fault, LineReader

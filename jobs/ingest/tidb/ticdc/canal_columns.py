@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from jobs.ingest.tidb.rows.rows import RowSpec, Side
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec, Side
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS, Lines, strip_envelopes
 
 _UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))

@@ -21,7 +21,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
 _LETTERS = np.array([list(name.encode()) for name in OPS], np.uint8)

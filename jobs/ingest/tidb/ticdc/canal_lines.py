@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS
 
 _MAX_TSO = (1 << 63) - 1

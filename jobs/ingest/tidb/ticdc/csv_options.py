@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.quotes import TEXTS, is_hexadecimal
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.csv_rows import TEXTS, is_hexadecimal
 from jobs.ingest.tidb.ticdc.changefeed import Csv
 from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, Record, records
 

@@ -17,12 +17,23 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
+from jobs.ingest.tidb.rows.csv_rows import (
+    SCHEMA,
+    WRONG_DIALECT,
+    as_written,
+    cleaned,
+    contradictions,
+    good_rows,
+    is_hexadecimal,
+    ledger_batch,
+    of_another_dialect,
+    quoted,
+    quotes_match,
+)
 from jobs.ingest.tidb.rows.keyless import not_inserts
-from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
-from jobs.ingest.tidb.rows.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_feed_csv
-from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, orderly, records
+from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, records
 
 _FIXED = ("operation", "table", "schema", "commit-ts")
 _UPDATE = "is-update"
@@ -122,7 +133,7 @@ def plain_body(content: bytes, dialect: Dialect) -> bytes:
 
 def _fast(spec: CsvSpec, body: bytes) -> _Parsed | None:
     """Return the records as Arrow reads them; None for a file with flaws."""
-    if not body or body.isspace() or not orderly(body, spec.dialect):
+    if not body or body.isspace() or not _is_plain(body, spec.dialect):
         return None
     # a record may be longer than a block
     for size in (_BLOCK_BYTES,) if len(body) < _BLOCK_BYTES else (_BLOCK_BYTES, len(body) + 1):
@@ -136,6 +147,11 @@ def _fast(spec: CsvSpec, body: bytes) -> _Parsed | None:
         numbers = np.arange(1, table.num_rows + 1)
         return _Parsed(table, numbers, table.num_rows, flags.reshape(-1, table.num_columns))
     return None
+
+
+def _is_plain(body: bytes, dialect: Dialect) -> bool:
+    """Return whether Arrow's parser reads the records as TiCDC means them."""
+    return dialect.ends_lines and quotes_match(body, dialect.delimiter, dialect.quote)
 
 
 def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import StoredFile, read_head
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed, Csv
 from jobs.ingest.tidb.ticdc.csv_options import Head, csv_options

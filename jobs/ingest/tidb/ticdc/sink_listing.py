@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import StoredFile, listing, read_raw, stat
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.data_files import Numbered
 from jobs.ingest.tidb.ticdc.infer_options import Named, date_separator, infer_options
-from jobs.ingest.tidb.ticdc.numbering import Numbered
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, parse_schema_file
-from jobs.ingest.tidb.ticdc.twice import told_once
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, merge_duplicates, parse_schema_file
 
 WHAT = "TiCDC storage sink"
 _READERS = 16
@@ -101,7 +100,7 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Sin
     _name_folders(feed)
     feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
     for name, schemas in feed.schemas.items():
-        feed.schemas[name], contradictory = told_once(schemas)
+        feed.schemas[name], contradictory = merge_duplicates(schemas)
         feed.broken += contradictory
     feed.changefeed = infer_options(root, feed.data, named, lambda folder: _columns_of(feed, folder))
     for file, what in _of(found, Unknown):

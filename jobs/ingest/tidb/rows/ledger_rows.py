@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.canonical import in_key
 from jobs.ingest.tidb.rows.masks import Masks
 from jobs.ingest.tidb.rows.values import Faults, from_canal

@@ -1,18 +1,124 @@
-r"""Reading CREATE TABLE: columns, types, keys, generated columns. What it does not know it names.
+r"""Reads CREATE TABLE: columns, types, indexes, generated columns, partitions.
 
-In: the text of a Dumpling `-schema.sql`, or of a schema file's `Query`. Out: columns in order and the row's key.
+In: the text of a Dumpling `-schema.sql`, or of a schema file's `Query`. Out: a `CreateTable`, with columns in order and
+the row's key, or the `TableDefinition` alone. Each column definition is parsed on its own: words inside texts, quoted
+names and parentheses decide nothing. A type that is not known is an error that names it.
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.definitions import column_definition, definitions
-from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index
-from jobs.ingest.tidb.ddl.keys import key_of, primary_key
-from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index, all_named, index_at_column, index_in, key_of, primary_key
 from jobs.ingest.tidb.ddl.partitions import Layout, layout_in
-from jobs.ingest.tidb.ddl.sql_tokens import Token, group, outside, tokens
+from jobs.ingest.tidb.ddl.source_column import SourceColumn, base_type
+from jobs.ingest.tidb.ddl.sql_tokens import (
+    TableName,
+    Token,
+    group,
+    outside,
+    parts,
+    qualified,
+    statement,
+    tokens,
+)
+
+_OPEN = Token("sign", "(")
+
+
+_STORED = {"STORED", "PERSISTENT"}
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a generated column gets its values."""
+
+    stored: bool
+    """Whether its values are stored, and are in rows; a virtual column is not."""
+    expression: str
+    """Its expression: words in lower case, between single spaces."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What the definition of a column says beside its type."""
+
+    name: str
+    generation: Generation | None = None
+    members: tuple[str, ...] = ()
+    """Names of an ENUM or SET."""
+    words: tuple[Token, ...] = ()
+    """The whole of it, from the column's name on."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """What a CREATE TABLE defines."""
+
+    columns: tuple[Definition, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    """In the order in which TiDB numbers them."""
+    like: TableName | None = None
+    """The model of CREATE TABLE LIKE."""
+
+
+def column_definition(words: Sequence[Token]) -> Definition:
+    """Return what a column definition, which begins with the column's name, says beside the type."""
+    kind = str(words[1]) if len(words) > 1 else ""
+    members = group(list(words), 2) if kind in {"ENUM", "SET"} and words[2:3] == [_OPEN] else []
+    names = tuple(word.value for word in members if word.kind == "text")
+    return Definition(words[0].value, _generation(list(words)), names, tuple(words))
+
+
+def created(sql: str, schema: str = "") -> Created | None:
+    """Return what a CREATE TABLE defines, None for any other statement.
+
+    Args:
+        sql: the statement.
+        schema: of a model named without one.
+    """
+    words = statement(sql)
+    said = [str(word) for word in words]
+    at = 1 + sum(word in {"GLOBAL", "TEMPORARY"} for word in said[1:3])
+    if said[:1] != ["CREATE"] or said[at : at + 1] != ["TABLE"]:
+        return None
+    at += 1
+    while said[at : at + 1] and said[at] in {"IF", "NOT", "EXISTS"}:
+        at += 1
+    if at >= len(words):
+        return None
+    _, at = qualified(words, at, schema)
+    rest = group(words, at) if words[at : at + 1] == [_OPEN] else words[at:]
+    if [str(word) for word in rest[:1]] == ["LIKE"] and len(rest) > 1:
+        return Created(like=qualified(rest, 1, schema)[0])
+    return definitions(list(parts(rest))) if words[at : at + 1] == [_OPEN] else Created()
+
+
+def definitions(items: Sequence[Sequence[Token]]) -> Created:
+    """Return what the parts between the parentheses of a CREATE TABLE define."""
+    columns = [item for item in items if item and str(item[0]) not in NOT_COLUMNS]
+    found = [index for index in map(index_in, items) if index is not None]
+    # TiDB numbers the constraints of the table before those that stand at their columns
+    found += [index for index in map(index_at_column, columns) if index is not None]
+    return Created(tuple(column_definition(column) for column in columns), tuple(all_named(found)))
+
+
+def _generation(words: list[Token]) -> Generation | None:
+    """Return what stands behind AS, outside parentheses, in a column definition."""
+    depth = 0
+    for at, word in enumerate(words):
+        if depth == 0 and at and str(word) == "AS" and words[at + 1 : at + 2] == [_OPEN]:
+            inside = group(words, at)
+            after = words[at + len(inside) + 3 :]
+            return Generation(bool(after) and str(after[0]) in _STORED, _expression(inside))
+        depth += (word == _OPEN) - (word == Token("sign", ")"))
+    return None
+
+
+def _expression(words: Iterable[Token]) -> str:
+    quoted = {"text": "'", "name": "`"}
+    return " ".join(f"{quoted.get(word.kind, '')}{word.value}{quoted.get(word.kind, '')}".lower() for word in words)
 
 
 @dataclass(frozen=True)

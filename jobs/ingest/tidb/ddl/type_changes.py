@@ -7,7 +7,7 @@ values, none where every value stays as it is, or None where TiDB's conversion i
 from collections.abc import Callable
 
 from jobs.history.conversions import Step
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 
 Steps = tuple[Step, ...]
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INT": 32, "BIGINT": 64}

@@ -5,23 +5,19 @@ columns are generated. Statements define them, from the CREATE TABLE of the snap
 takes them from its model. Where no definition is known, or rows contradict it, the rows decide.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from jobs.ingest.tidb.ddl.alter import alterations
-from jobs.ingest.tidb.ddl.ddl import CreateTable
-from jobs.ingest.tidb.ddl.definitions import Created, Definition, Generation, created, edits
-from jobs.ingest.tidb.ddl.indexes import Index, named
-from jobs.ingest.tidb.ddl.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.ddl.shape import RowShape, by_rows
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ddl.alter_table import alterations, edits
+from jobs.ingest.tidb.ddl.create_table import Created, CreateTable, Definition, Generation, created
+from jobs.ingest.tidb.ddl.indexes import ROW_ID, ROW_ID_COLUMN, Index, key_of, named, primary_key
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.tables.row_layouts import Shapes, by_rows
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
 
 _HIDDEN = "_v$_"
 """How TiDB names the virtual column behind an expression of an index."""
-Shapes = Callable[[SchemaFile], RowShape | None]
-"""Returns what the rows below a schema file have; None where there are none to look at."""
 
 
 @dataclass(frozen=True)
