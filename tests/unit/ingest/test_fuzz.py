@@ -21,7 +21,7 @@ from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
 pytestmark = pytest.mark.slow
 
 IN_A_FILE = 5_000
-SOME_AND_MANY = pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
+SOME_AND_MANY = pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.long)])
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),
     SourceColumn("name", "VARCHAR", length=40),

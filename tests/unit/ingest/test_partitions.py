@@ -11,7 +11,7 @@ from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn, Unsupported
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.schema_history import Snapshot
 from jobs.settings.ingest import TableRules
-from tests.unit.ingest.test_lives import schema
+from tests.unit.ingest.test_ddl_replay import schema
 
 A, DAY, AT, NAME = (
     Column.first(SourceColumn(name, kind, scale=scale, length=20))
