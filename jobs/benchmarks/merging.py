@@ -92,7 +92,7 @@ def _merged(work: ActionContext, name: str, key: Column, count: int, batch: int)
 
 
 def _rebuilt(work: ActionContext, rows: int) -> Cost:
-    ledger = work.lake.scan(LEDGER.name).where(TABLE.life.rows())
+    ledger = work.lake.scan(LEDGER.name).where(TABLE.lineage.rows())
     schema = silver_schema(TABLE)
     with cpu_seconds() as spent:
         last = newest(ledger).persist(StorageLevel.DISK_ONLY)

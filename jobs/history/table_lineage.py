@@ -92,7 +92,7 @@ def _equal(values: list[Column], kinds: list[str], member: Bound) -> Column:
     return reduce(Column.__and__, same)
 
 
-LIFE = "life"
+LINEAGE = "lineage"
 """Key of the metadata of silver's _commit_ts."""
 
 
@@ -151,7 +151,7 @@ class TableLineage:
 
 def lineage_of(schema: StructType, names: Iterable[str] = ()) -> TableLineage:
     """Return the life that a silver table tells of; where it tells of none, all rows under `names`."""
-    told = schema[COMMIT_TS.name].metadata.get(LIFE)
+    told = schema[COMMIT_TS.name].metadata.get(LINEAGE)
     return TableLineage.from_json(told) if told else TableLineage(tuple(Segment(name, 0, None) for name in names))
 
 

@@ -20,7 +20,7 @@ from pyspark.storagelevel import StorageLevel
 from jobs.common.errors import ConfigError
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
-from jobs.history.table_lineage import LIFE
+from jobs.history.table_lineage import LINEAGE
 from jobs.ingest.tidb.ddl.indexes import ROW_ID
 from jobs.ingest.tidb.ddl.source_column import Column
 from jobs.ingest.tidb.tables.source_table import SourceTable
@@ -69,7 +69,7 @@ def merge(work: ActionContext, mark: ApplyWindow) -> int:
     """
     table, lake = mark.table, work.lake
     anew = reshaped(lake, table)
-    changes = lake.scan(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
+    changes = lake.scan(LEDGER.name).where(table.lineage.rows() & (F.col("_commit_ts") <= mark.limit))
     if table.snapshot is not None:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
         # what `reconcile` took from the source at that moment is of a rank of its own
@@ -106,7 +106,7 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     if not lake.exists(table.silver):
         return True
     have, wanted = lake.schema(table.silver), _fields(table)
-    if have[COMMIT_TS.name].metadata.get(LIFE) != table.life.to_json():
+    if have[COMMIT_TS.name].metadata.get(LINEAGE) != table.lineage.to_json():
         return True
     own = {column.name for column in _OWN}
     kept = [field for field in have.fields if field.name not in own]
@@ -212,7 +212,7 @@ def silver_schema(table: SourceTable) -> StructType:
     """Return the schema of a table's silver when it is made: the source's columns, then the platform's own."""
     fields = _fields(table)
     for own in _OWN:
-        told = {LIFE: table.life.to_json()} if own is COMMIT_TS else {}
+        told = {LINEAGE: table.lineage.to_json()} if own is COMMIT_TS else {}
         fields.append(StructField(own.name, _type(own.type), True, {"comment": own.comment} | told))
     return StructType(fields)
 

@@ -22,10 +22,10 @@ from jobs.ingest.tidb.resnapshots import Resnapshot
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.masks import masks_of
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.tables.row_layouts import shapes_of
+from jobs.ingest.tidb.tables.row_layouts import sample_row_layouts
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.tables.source_table import SourceTable, covered_table
-from jobs.ingest.tidb.tables.table_names import Past, check_names, hold_unwritable, unnameable
+from jobs.ingest.tidb.tables.source_table import SourceTable, masked_table
+from jobs.ingest.tidb.tables.table_names import Past, check_names, hold_unwritable, unwritable_names
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.csv_records import dialect_of_feed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
@@ -84,14 +84,14 @@ def join(
 
     creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
-    lives = DdlReplay(begun, rules, unfit, shapes_of(feed) if feed else None)
+    lives = DdlReplay(begun, rules, unfit, sample_row_layouts(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: resnapshot for name, resnapshot in (later or {}).items() if not rules(name).exclude}
     retaken = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
     known = [((p.schema, p.table), p.version, str(e)) for p, e in (feed.broken if feed else []) if p.table]
     broken = [one for one in known if not rules(one[0]).exclude]
     sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
-    sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
+    sources.tables = {n: masked_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.tables |= aside
     sources.versions = lives.versions
     check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
@@ -126,7 +126,7 @@ def _set_aside(
     """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
     names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
     names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
-    why = unnameable(names)
+    why = unwritable_names(names)
     if not why:
         return feed, export, {}
     if feed is not None:

@@ -31,7 +31,7 @@ def lives(*files, snapshot=True, checkpoint=100, rules=None):
     return DdlReplay(start, lambda _: rules or TableRules()).replay(files, checkpoint)
 
 
-def life(*files, **more):
+def replayed(*files, **more):
     return lives(*files, **more)["app.t"]
 
 
@@ -40,20 +40,22 @@ def spans(table):
 
 
 def test_a_table_that_never_changed_lives_by_its_snapshot():
-    table = life()
+    table = replayed()
     assert ([c.name for c in table.columns], table.key, table.blocked_from_ts) == (["id", "name"], ("id",), None)
     assert table.limit(100) == 100
 
 
 def test_an_added_column_brings_the_default_its_older_rows_have():
     added = SourceColumn("n", "INT", True, nullable=False, default="7")
-    table = life(schema(10), schema(20, ID, NAME, added, action=5, query="ALTER TABLE t ADD COLUMN n INT DEFAULT 7"))
+    table = replayed(
+        schema(10), schema(20, ID, NAME, added, action=5, query="ALTER TABLE t ADD COLUMN n INT DEFAULT 7")
+    )
     assert (table.columns[2].since, table.columns[2].default, table.held) == (20, "7", None)
     assert [c.name for c in table.columns] == ["id", "name", "n"]
 
 
 def test_a_column_added_above_the_checkpoint_is_not_there_yet():
-    table = life(schema(10), schema(120, ID, NAME, SourceColumn("n", "INT"), action=5))
+    table = replayed(schema(10), schema(120, ID, NAME, SourceColumn("n", "INT"), action=5))
     assert [c.name for c in table.columns] == ["id", "name"]
     assert 120 in table.versions, "rows above the checkpoint must still be read into bronze"
 
@@ -73,14 +75,14 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
     ],
 )  # fmt: skip
 def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, says):
-    table = life(schema(10), file, schema(30))
+    table = replayed(schema(10), file, schema(30))
     assert table.blocked_from_ts == 20
     assert table.limit(100) == 19
     assert "app.t is held at 20" in table.held
     assert says in table.held
     assert "take a new snapshot" in table.held
-    assert life(schema(10), file, checkpoint=19).held is None, "what lies above the checkpoint has not happened"
-    again = life(schema(10), file, schema(40, action=11))
+    assert replayed(schema(10), file, checkpoint=19).held is None, "what lies above the checkpoint has not happened"
+    again = replayed(schema(10), file, schema(40, action=11))
     assert (again.held, again.truncated_at) == (None, (40,)), "a truncation leaves nothing that could not be told"
 
 
@@ -90,25 +92,25 @@ def test_a_renamed_column_is_the_same_column_under_each_name():
         schema(20, ID, title, action=12, query="ALTER TABLE `app`.`t` RENAME COLUMN `name` TO `title`"),
         schema(30, ID, NAME, action=12, query="alter table t change title name varchar(20)"),
     ]
-    assert life(*files).columns[1].names == ((0, "name"), (20, "title"), (30, "name"))
-    assert life(*files, checkpoint=25).columns[1].names == ((0, "name"), (20, "title"))
+    assert replayed(*files).columns[1].names == ((0, "name"), (20, "title"), (30, "name"))
+    assert replayed(*files, checkpoint=25).columns[1].names == ((0, "name"), (20, "title"))
 
 
 def test_columns_swap_their_names_and_keep_their_rows():
     a, b = (SourceColumn(name, "INT") for name in "ab")
     start = schema(20, ID, a, b, action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b INT)")
     swap = schema(30, ID, b, a, action=12, query="ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a")
-    table = life(start, swap, snapshot=False)
+    table = replayed(start, swap, snapshot=False)
     assert [(c.name, c.names[0][1]) for c in table.columns] == [("id", "id"), ("b", "a"), ("a", "b")]
 
 
 def test_a_column_dropped_and_added_again_is_another_column():
     gone = schema(20, ID, action=6, query="ALTER TABLE t DROP COLUMN name")
     back = schema(30, ID, NAME, action=5, query="ALTER TABLE t ADD COLUMN name VARCHAR(20)")
-    assert [c.name for c in life(gone).columns] == ["id"]
-    assert [(c.name, c.since) for c in life(gone, back).columns] == [("id", None), ("name", 30)]
+    assert [c.name for c in replayed(gone).columns] == ["id"]
+    assert [(c.name, c.since) for c in replayed(gone, back).columns] == [("id", None), ("name", 30)]
     once = schema(20, ID, NAME, action=61, query="ALTER TABLE t DROP COLUMN name, ADD COLUMN name VARCHAR(20)")
-    assert life(once).columns[1].since == 20
+    assert replayed(once).columns[1].since == 20
 
 
 def test_ids_tell_columns_apart_whatever_the_statement_says():
@@ -118,12 +120,12 @@ def test_ids_tell_columns_apart_whatever_the_statement_says():
     first = schema(20, with_id(ID, 1), with_id(NAME, 2), action=3, query="CREATE TABLE t (id BIGINT PRIMARY KEY)")
     query = "ALTER TABLE t DROP COLUMN name, ADD COLUMN name VARCHAR(20)"
     again = schema(30, with_id(ID, 1), with_id(NAME, 3), action=61, query=query)
-    assert life(first, again, snapshot=False).columns[1].since == 30
+    assert replayed(first, again, snapshot=False).columns[1].since == 30
 
 
 def test_a_narrower_type_is_followed_unless_values_do_not_fit():
     narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
-    assert life(narrower).columns[1].casts == ((20, (("chars", 5),)),)
+    assert replayed(narrower).columns[1].casts == ((20, (("chars", 5),)),)
     unfit = {(("app", "t"), 20): "gives column name a type that 3 of its values do not fit"}
     start = {("app", "t"): Snapshot(10, CREATE)}
     held = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
@@ -134,15 +136,15 @@ def test_a_narrower_type_is_followed_unless_values_do_not_fit():
 def test_a_column_of_hashes_or_of_the_key_is_not_converted():
     narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
     rules = TableRules(mask={"name": "hash"})
-    assert "cannot be told from their hashes" in life(schema(10), narrower, rules=rules).held
+    assert "cannot be told from their hashes" in replayed(schema(10), narrower, rules=rules).held
     wider = schema(20, ID, SourceColumn("name", "VARCHAR", length=50), action=12)
-    assert life(schema(10), wider, rules=rules).held is None
+    assert replayed(schema(10), wider, rules=rules).held is None
     key = schema(20, SourceColumn("id", "INT", nullable=False), NAME, action=12)
-    assert life(schema(10), key).held is None, "the text of a key that fits stays the same"
+    assert replayed(schema(10), key).held is None, "the text of a key that fits stays the same"
 
 
 def test_a_truncation_is_a_floor_and_a_drop_an_end():
-    assert life(schema(10), schema(20, action=11)).truncated_at == (20,)
+    assert replayed(schema(10), schema(20, action=11)).truncated_at == (20,)
     assert "app.t" not in lives(schema(10), schema(20, action=4))
     ended = lives(schema(10), schema(20, action=4))["app.t@20"]
     assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
@@ -212,17 +214,17 @@ def test_a_table_renamed_from_nowhere_is_held():
     ],
 )
 def test_ddl_that_changes_no_row_is_lived_through(file):
-    assert life(schema(10), file).held is None
+    assert replayed(schema(10), file).held is None
 
 
 def test_ddl_before_the_snapshot_is_in_the_snapshot():
-    assert life(schema(5, action=11), schema(8, ID, action=6), schema(10)).held is None
+    assert replayed(schema(5, action=11), schema(8, ID, action=6), schema(10)).held is None
 
 
 def test_a_table_that_comes_in_the_stream_starts_with_its_create():
     query = "CREATE TABLE t (id BIGINT NOT NULL, k ENUM('a','b'), g INT AS (id + 1), UNIQUE KEY u (id))"
     columns = (ID, SourceColumn("k", "ENUM"), SourceColumn("g", "INT"))
-    table = life(schema(20, *columns, action=3, query=query, key=()), snapshot=False)
+    table = replayed(schema(20, *columns, action=3, query=query, key=()), snapshot=False)
     assert table.key == ("id",), "the unique key is in the DDL alone"
     assert table.columns[1].now.members == ("a", "b"), "the classic writer leaves members out of the schema file"
     assert [c.name for c in table.columns] == ["id", "k"], "rows never carry a virtual generated column"
@@ -230,15 +232,15 @@ def test_a_table_that_comes_in_the_stream_starts_with_its_create():
 
 
 def test_a_table_is_there_from_its_first_version_until_its_end():
-    assert life().exists_at(100)
+    assert replayed().exists_at(100)
     assert "app.t" not in lives(schema(120, action=3), snapshot=False), "created above the checkpoint"
-    assert life(schema(10), schema(20, action=11)).exists_at(100)
+    assert replayed(schema(10), schema(20, action=11)).exists_at(100)
     assert not lives(schema(10), schema(20, action=4))["app.t@20"].exists_at(100)
 
 
 def test_a_table_without_a_key_is_held_until_conf_names_one():
-    assert "ingest.tables.app.t.keys" in life(schema(20, key=()), snapshot=False).held
-    assert life(schema(20, key=()), snapshot=False, rules=TableRules(keys=("name",))).key == ("name",)
+    assert "ingest.tables.app.t.keys" in replayed(schema(20, key=()), snapshot=False).held
+    assert replayed(schema(20, key=()), snapshot=False, rules=TableRules(keys=("name",))).key == ("name",)
 
 
 def _feed(*files, data=(), broken=()):

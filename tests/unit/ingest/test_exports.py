@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.dumpling.export import let_go_on, read_export
+from jobs.ingest.tidb.dumpling.export import read_export, unblock_begun
 from jobs.ingest.tidb.sources import join
 from jobs.settings.ingest import Ingest
 
@@ -105,7 +105,7 @@ def test_a_table_without_rows_beside_files_of_unknown_tables_is_held(tmp_path, n
     assert "--output-filename-template" in export.blocked["app", "t"]
     assert ("app", "u") not in export.blocked
     assert "app.t" in join(None, export, Ingest()).tables
-    let_go_on(export, lambda table: table == ("app", "t"))
+    unblock_begun(export, lambda table: table == ("app", "t"))
     assert ("app", "t") not in export.blocked, "it was taken in before its files went"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.flashback import databases_of, source_of
+from jobs.ingest.tidb.tables.flashback import recovered_database, recovered_table
 from jobs.ingest.tidb.tables.schema_history import Snapshot
 from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
@@ -183,13 +183,13 @@ def test_a_cluster_turned_back_holds_every_table():
     ],
 )
 def test_the_name_that_a_statement_looks_for(query, name):
-    assert source_of(query, "s") == name
+    assert recovered_table(query, "s") == name
 
 
 def test_the_names_of_a_database():
-    assert databases_of("FLASHBACK DATABASE `a` TO `b`;", "b") == ("a", "b")
-    assert databases_of("flashback schema a", "a") == ("a", "a")
-    assert databases_of("", "a") == ("a", "a")
+    assert recovered_database("FLASHBACK DATABASE `a` TO `b`;", "b") == ("a", "b")
+    assert recovered_database("flashback schema a", "a") == ("a", "a")
+    assert recovered_database("", "a") == ("a", "a")
 
 
 def by_id(root, number, version, name, query, action):

@@ -7,8 +7,8 @@ there after it, so types are not read here.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.ingest.tidb.ddl.create_table import Definition, column_definition
-from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index, index_at_column, index_in
+from jobs.ingest.tidb.ddl.create_table import ColumnDefinition, parse_column_definition
+from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index, parse_column_index, parse_index
 from jobs.ingest.tidb.ddl.sql_tokens import TableName, Token, alter_parts, group, parts, qualified, statement
 
 _OPEN = Token("sign", "(")
@@ -18,7 +18,7 @@ _NOT_COLUMNS = NOT_COLUMNS | {"PARTITION", "STATS_EXTENDED"}
 
 
 @dataclass
-class Alter:
+class ColumnChanges:
     """Columns that a statement touches by name, in lower case."""
 
     renames: dict[str, str] = field(default_factory=dict)
@@ -31,9 +31,9 @@ class Alter:
     """Those of `added` that are added IF NOT EXISTS."""
 
 
-def alterations(sql: str) -> Alter:
+def column_changes(sql: str) -> ColumnChanges:
     """Return what an ALTER TABLE does to columns; nothing for any other statement."""
-    found = Alter()
+    found = ColumnChanges()
     for spec in alter_parts(statement(sql)):
         _note_columns(found, spec)
     return found
@@ -65,7 +65,7 @@ def renamed_tables(sql: str, schema: str) -> list[tuple[TableName, TableName]]:
     return []
 
 
-def _note_columns(found: Alter, spec: list[Token]) -> None:
+def _note_columns(found: ColumnChanges, spec: list[Token]) -> None:
     said = [str(token) for token in spec]
     verb, rest = said[0], 1
     if verb not in {"RENAME", "CHANGE", "MODIFY", "ADD", "DROP"}:
@@ -95,10 +95,10 @@ def _note_columns(found: Alter, spec: list[Token]) -> None:
 
 
 @dataclass
-class Edits:
+class DefinitionChanges:
     """What an ALTER TABLE, CREATE INDEX or DROP INDEX does to definitions and indexes, in lower case."""
 
-    defined: dict[str, Definition] = field(default_factory=dict)
+    defined: dict[str, ColumnDefinition] = field(default_factory=dict)
     """Columns added or redefined, by the name they have afterwards."""
     dropped: set[str] = field(default_factory=set)
     """Columns."""
@@ -109,9 +109,9 @@ class Edits:
     """Old name -> new name."""
 
 
-def edits(sql: str) -> Edits:
+def definition_changes(sql: str) -> DefinitionChanges:
     """Return what a statement does to columns' definitions and to indexes; nothing for a CREATE TABLE."""
-    found = Edits()
+    found = DefinitionChanges()
     words = statement(sql)
     said = [str(word) for word in words]
     for spec in alter_parts(words):
@@ -120,18 +120,18 @@ def edits(sql: str) -> Edits:
         _drop_index(found, words[2:])
     elif said[:1] == ["CREATE"] and "INDEX" in said[1:3] and "ON" in said:
         on = said.index("ON")
-        index = index_in([*words[1:on], *words[qualified(words, on + 1, "")[1] :]])
+        index = parse_index([*words[1:on], *words[qualified(words, on + 1, "")[1] :]])
         found.added_indexes += [index] if index is not None else []
     return found
 
 
-def _note_part(found: Edits, spec: Sequence[Token]) -> None:
+def _note_part(found: DefinitionChanges, spec: Sequence[Token]) -> None:
     """Note one part of an ALTER TABLE."""
     verb, *rest = spec
     said = str(verb)
     if said not in {"ADD", "DROP", "MODIFY", "CHANGE", "RENAME"} or not rest:
         return
-    index = index_in(rest) if said == "ADD" else None
+    index = parse_index(rest) if said == "ADD" else None
     if index is not None:
         found.added_indexes.append(index)
     elif said == "RENAME" and str(rest[0]) in {"INDEX", "KEY"} and len(rest) > 3:
@@ -142,7 +142,7 @@ def _note_part(found: Edits, spec: Sequence[Token]) -> None:
         _note_definition(found, said, rest)
 
 
-def _note_definition(found: Edits, verb: str, rest: list[Token]) -> None:
+def _note_definition(found: DefinitionChanges, verb: str, rest: list[Token]) -> None:
     if str(rest[0]) == "COLUMN":
         rest = rest[1:]
     while rest and str(rest[0]) in {"IF", "NOT", "EXISTS"}:
@@ -156,13 +156,13 @@ def _note_definition(found: Edits, verb: str, rest: list[Token]) -> None:
     for words in parts(group(rest)) if several else [rest[1:] if verb == "CHANGE" else rest]:
         if not words:
             continue
-        index = index_in(words) or index_at_column(words)
+        index = parse_index(words) or parse_column_index(words)
         found.added_indexes += [index] if index is not None else []
         if str(words[0]) not in NOT_COLUMNS:
-            found.defined[words[0].value.lower()] = column_definition(words)
+            found.defined[words[0].value.lower()] = parse_column_definition(words)
 
 
-def _drop_index(found: Edits, words: Sequence[Token], required: bool = True) -> None:
+def _drop_index(found: DefinitionChanges, words: Sequence[Token], required: bool = True) -> None:
     after = [word for word in words if str(word) not in {"IF", "EXISTS"}]
     if after:
         found.dropped_indexes[after[0].value.lower()] = required and len(after) == len(words)

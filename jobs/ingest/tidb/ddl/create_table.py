@@ -10,8 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.indexes import NOT_COLUMNS, Index, all_named, index_at_column, index_in, key_of, primary_key
-from jobs.ingest.tidb.ddl.partitions import Layout, layout_in
+from jobs.ingest.tidb.ddl.indexes import (
+    NOT_COLUMNS,
+    Index,
+    identifying_key,
+    parse_column_index,
+    parse_index,
+    primary_key,
+    with_default_names,
+)
+from jobs.ingest.tidb.ddl.partitions import PartitionLayout, parse_layout
 from jobs.ingest.tidb.ddl.source_column import SourceColumn, base_type
 from jobs.ingest.tidb.ddl.sql_tokens import (
     TableName,
@@ -41,7 +49,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Definition:
+class ColumnDefinition:
     """What the definition of a column says beside its type."""
 
     name: str
@@ -53,25 +61,25 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Created:
+class TableDefinition:
     """What a CREATE TABLE defines."""
 
-    columns: tuple[Definition, ...] = ()
+    columns: tuple[ColumnDefinition, ...] = ()
     indexes: tuple[Index, ...] = ()
     """In the order in which TiDB numbers them."""
     like: TableName | None = None
     """The model of CREATE TABLE LIKE."""
 
 
-def column_definition(words: Sequence[Token]) -> Definition:
+def parse_column_definition(words: Sequence[Token]) -> ColumnDefinition:
     """Return what a column definition, which begins with the column's name, says beside the type."""
     kind = str(words[1]) if len(words) > 1 else ""
     members = group(list(words), 2) if kind in {"ENUM", "SET"} and words[2:3] == [_OPEN] else []
     names = tuple(word.value for word in members if word.kind == "text")
-    return Definition(words[0].value, _generation(list(words)), names, tuple(words))
+    return ColumnDefinition(words[0].value, _generation(list(words)), names, tuple(words))
 
 
-def created(sql: str, schema: str = "") -> Created | None:
+def table_definition(sql: str, schema: str = "") -> TableDefinition | None:
     """Return what a CREATE TABLE defines, None for any other statement.
 
     Args:
@@ -91,17 +99,19 @@ def created(sql: str, schema: str = "") -> Created | None:
     _, at = qualified(words, at, schema)
     rest = group(words, at) if words[at : at + 1] == [_OPEN] else words[at:]
     if [str(word) for word in rest[:1]] == ["LIKE"] and len(rest) > 1:
-        return Created(like=qualified(rest, 1, schema)[0])
-    return definitions(list(parts(rest))) if words[at : at + 1] == [_OPEN] else Created()
+        return TableDefinition(like=qualified(rest, 1, schema)[0])
+    return parse_definitions(list(parts(rest))) if words[at : at + 1] == [_OPEN] else TableDefinition()
 
 
-def definitions(items: Sequence[Sequence[Token]]) -> Created:
+def parse_definitions(items: Sequence[Sequence[Token]]) -> TableDefinition:
     """Return what the parts between the parentheses of a CREATE TABLE define."""
     columns = [item for item in items if item and str(item[0]) not in NOT_COLUMNS]
-    found = [index for index in map(index_in, items) if index is not None]
+    found = [index for index in map(parse_index, items) if index is not None]
     # TiDB numbers the constraints of the table before those that stand at their columns
-    found += [index for index in map(index_at_column, columns) if index is not None]
-    return Created(tuple(column_definition(column) for column in columns), tuple(all_named(found)))
+    found += [index for index in map(parse_column_index, columns) if index is not None]
+    return TableDefinition(
+        tuple(parse_column_definition(column) for column in columns), tuple(with_default_names(found))
+    )
 
 
 def _generation(words: list[Token]) -> Generation | None:
@@ -130,7 +140,7 @@ class CreateTable:
     """Columns of the primary key, else of the unique index that identifies rows; in column order."""
     indexes: tuple[Index, ...] = ()
     """All its indexes, oldest first."""
-    layout: Layout | None = None
+    layout: PartitionLayout | None = None
     """Its partitions; None where it has none, or they are not of a kind that can be followed."""
 
 
@@ -151,9 +161,9 @@ def parse_create(sql: str, place: str) -> CreateTable:
     columns = tuple(_column(item, place) for item in items if not _is_key(item))
     if not columns:
         raise SourceError(f"{place}: its CREATE TABLE lists no columns. Export the table's schema again.")
-    indexes = definitions(items).indexes
-    key = primary_key(indexes, columns) or key_of(indexes, columns)
-    return CreateTable(columns, key, indexes, layout_in(sql[start.end() :]))
+    indexes = parse_definitions(items).indexes
+    key = primary_key(indexes, columns) or identifying_key(indexes, columns)
+    return CreateTable(columns, key, indexes, parse_layout(sql[start.end() :]))
 
 
 def _items(tokens: list[Token]) -> list[list[Token]]:
@@ -182,7 +192,7 @@ def _column(item: list[Token], place: str) -> SourceColumn:
     unsigned = " UNSIGNED" if {"UNSIGNED", "ZEROFILL"} & set(attributes) else ""
     kind, is_unsigned = base_type(kind + unsigned, f"{place}, column {name}")
     arguments = group(item, 2) if len(item) > 2 and item[2].value == "(" else []
-    defined = column_definition(item)
+    defined = parse_column_definition(item)
     column = SourceColumn(
         name,
         _binary_char(kind, attributes),

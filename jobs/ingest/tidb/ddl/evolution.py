@@ -10,13 +10,13 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from jobs.history.conversions import Step, keeps_text
-from jobs.ingest.tidb.ddl.alter_table import Alter, alterations
-from jobs.ingest.tidb.ddl.defaults import Computed, default_in
+from jobs.ingest.tidb.ddl.alter_table import ColumnChanges, column_changes
+from jobs.ingest.tidb.ddl.defaults import ComputedDefault, default_of_older_rows
 from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn, UnsupportedDdl
-from jobs.ingest.tidb.ddl.type_changes import steps_between
+from jobs.ingest.tidb.ddl.type_changes import conversion_steps
 
 
-def plain(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
+def columns_in_rows(columns: Iterable[SourceColumn]) -> tuple[SourceColumn, ...]:
     """Return the columns of silver: virtual generated ones, which rows lack, are left to whoever reads."""
     return tuple(column for column in columns if not column.virtual and not column.left_out)
 
@@ -37,7 +37,7 @@ MODIFIES, MAY_ADD = 12, {0, 5, 37, 61}
 """TiDB's codes: changes a column; may add one, which 0 stands for where no statement is known."""
 
 
-def evolved(
+def evolve_columns(
     before: tuple[Column, ...],
     after: Iterable[SourceColumn],
     statement: Statement,
@@ -56,7 +56,7 @@ def evolved(
     Raises:
         UnsupportedDdl: a column changed in a way that cannot be followed, or has a computed default.
     """
-    columns, said = tuple(after), alterations(statement.query)
+    columns, said = tuple(after), column_changes(statement.query)
     ids = {column.id: column for column in columns if column.id}
     known = {column.now.id: column for column in before if column.now.id in ids}
     # those that no id finds again are told apart by name
@@ -74,9 +74,9 @@ def evolved(
 
 def _added(now: SourceColumn, statement: Statement) -> Column:
     try:
-        return Column(now, ((0, now.name),), statement.version, default_in(now, statement.query))
-    except Computed as computed:
-        raise UnsupportedDdl(str(computed)) from computed
+        return Column(now, ((0, now.name),), statement.version, default_of_older_rows(now, statement.query))
+    except ComputedDefault as error:
+        raise UnsupportedDdl(str(error)) from error
 
 
 def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed: bool) -> Column:
@@ -86,7 +86,7 @@ def _changed(old: Column, now: SourceColumn, version: int, of_key: bool, hashed:
     return replace(old, now=now, names=names, casts=casts)
 
 
-def _named(before: list[Column], now: SourceColumn, said: Alter, statement: Statement) -> Column | None:
+def _named(before: list[Column], now: SourceColumn, said: ColumnChanges, statement: Statement) -> Column | None:
     """Return the column that `now` was by its name, None where it is a new one."""
     name = now.name.lower()
     origin = said.renames.get(name, name)
@@ -102,7 +102,7 @@ def _named(before: list[Column], now: SourceColumn, said: Alter, statement: Stat
 
 
 def _require_added(
-    before: list[Column], after: tuple[SourceColumn, ...], now: SourceColumn, said: Alter, statement: Statement
+    before: list[Column], after: tuple[SourceColumn, ...], now: SourceColumn, said: ColumnChanges, statement: Statement
 ) -> None:
     """Raise UnsupportedDdl unless a column that was not there can be nothing but a new one."""
     name = now.name.lower()
@@ -125,7 +125,7 @@ def _steps(old: Column, now: SourceColumn, of_key: bool, hashed: bool) -> tuple[
     before = old.now
     what = f"column {now.name}" if before.name == now.name else f"column {before.name}, now {now.name},"
     change = f"changes {what} from {before.sql} to {now.sql}"
-    steps = steps_between(before, now)
+    steps = conversion_steps(before, now)
     if steps is None:
         raise UnsupportedDdl(f"{change}: what becomes of its values is not known")
     if steps and hashed:

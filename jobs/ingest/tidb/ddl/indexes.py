@@ -31,7 +31,7 @@ class Index:
     primary: bool = False
 
 
-def named(index: Index, taken: Iterable[str]) -> Index:
+def with_default_name(index: Index, taken: Iterable[str]) -> Index:
     """Return an index with the name that TiDB gives to one without: that of its first column, numbered from 2 on."""
     if index.name:
         return index
@@ -42,17 +42,17 @@ def named(index: Index, taken: Iterable[str]) -> Index:
     return replace(index, name=name)
 
 
-def all_named(indexes: Sequence[Index]) -> list[Index]:
+def with_default_names(indexes: Sequence[Index]) -> list[Index]:
     """Return indexes of one CREATE TABLE with their names."""
     taken = {index.name for index in indexes if index.name}
     made = []
     for index in indexes:
-        made.append(named(index, taken))
+        made.append(with_default_name(index, taken))
         taken.add(made[-1].name)
     return made
 
 
-def index_in(words: Sequence[Token]) -> Index | None:
+def parse_index(words: Sequence[Token]) -> Index | None:
     """Return the index that a part of CREATE or ALTER TABLE defines; None where it defines none."""
     said = [str(word) for word in words]
     at, symbol = 0, ""
@@ -80,7 +80,7 @@ def index_in(words: Sequence[Token]) -> Index | None:
     return Index(name.lower(), tuple(columns), "UNIQUE" in first or primary, whole, primary)
 
 
-def index_at_column(words: Sequence[Token]) -> Index | None:
+def parse_column_index(words: Sequence[Token]) -> Index | None:
     """Return the index that a column definition asks for: PRIMARY KEY, KEY alone, which means the same, or UNIQUE."""
     if not words or str(words[0]) in NOT_COLUMNS:
         return None
@@ -96,7 +96,9 @@ ROW_ID = "_row_id"
 ROW_ID_COLUMN = SourceColumn(ROW_ID, "VARCHAR", length=120, nullable=False)
 
 
-def usable(indexes: Iterable[Index], columns: Iterable[SourceColumn], exported: bool = False) -> list[Index]:
+def identifying_indexes(
+    indexes: Iterable[Index], columns: Iterable[SourceColumn], exported: bool = False
+) -> list[Index]:
     """Return the unique indexes that identify rows by columns that rows have.
 
     Args:
@@ -112,7 +114,7 @@ def usable(indexes: Iterable[Index], columns: Iterable[SourceColumn], exported: 
     ]
 
 
-def key_of(
+def identifying_key(
     indexes: Sequence[Index], columns: Sequence[SourceColumn], current: Iterable[str] = (), exported: bool = False
 ) -> tuple[str, ...]:
     """Return the key of a table without a primary key, in column order; empty where it has none.
@@ -123,7 +125,7 @@ def key_of(
         current: names of the key's columns so far; empty where there is none.
         exported: whether rows of an export are there too.
     """
-    found = usable(indexes, columns, exported)
+    found = identifying_indexes(indexes, columns, exported)
     now = {name.lower() for name in current}
     same = [index for index in found if set(index.columns) == now]
     chosen = set(min(same or found, key=lambda index: len(index.columns)).columns) if found else set()

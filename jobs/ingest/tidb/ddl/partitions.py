@@ -20,7 +20,7 @@ _HARMLESS = {"TRUNCATE", "EXCHANGE", "ANALYZE", "OPTIMIZE", "CHECK", "REBUILD", 
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """One partition."""
 
     name: str
@@ -30,13 +30,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PartitionLayout:
     """How a table is partitioned."""
 
     by: str
     """RANGE or LIST."""
     columns: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Partition, ...]
     """RANGE: lowest first."""
 
     def place(self, name: str) -> int | None:
@@ -45,7 +45,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Emptying:
+class PartitionRemoval:
     """A statement that takes away the rows of partitions."""
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class Emptying:
     """Whether it truncates every partition there is."""
 
 
-def layout_in(sql: str) -> Layout | None:
+def parse_layout(sql: str) -> PartitionLayout | None:
     """Return the layout that a CREATE TABLE or `PARTITION BY` tells; None where it tells none that can be followed."""
     # MySQL hides partitions from older servers in a comment that newer ones read
     words = list(tokens(re.sub(r"/\*!\d+(.*?)\*/", r"\1", sql, flags=re.DOTALL)))
@@ -71,33 +71,33 @@ def layout_in(sql: str) -> Layout | None:
     after += 2 * (said[after : after + 1] == ["PARTITIONS"])
     if words[after : after + 1] != [_OPEN]:
         return None
-    return Layout(by, tuple(columns), _defined(by, len(columns), group(words, after)))
+    return PartitionLayout(by, tuple(columns), _defined(by, len(columns), group(words, after)))
 
 
-def altered(layout: Layout | None, sql: str) -> Layout | None:
+def layout_after(layout: PartitionLayout | None, sql: str) -> PartitionLayout | None:
     """Return the layout after a statement; None where it cannot be told any more."""
     words = _altering(sql)
     said = [str(word) for word in _outside(words)]
     if "PARTITIONING" in said:
         return None
     if ["PARTITION", "BY"] in [said[at : at + 2] for at in range(len(said))]:
-        return layout_in(sql)
+        return parse_layout(sql)
     if layout is None or "PARTITION" not in said or said[0] in {"PARTITION", *_HARMLESS}:
         return layout
     return _changed(layout, said[0], words[2:]) if said[1] == "PARTITION" else None
 
 
-def emptying(sql: str) -> Emptying | None:
+def partition_removal(sql: str) -> PartitionRemoval | None:
     """Return which partitions a statement drops or truncates; None where it does no such thing."""
     words = _altering(sql)
     said = [str(word) for word in words]
     if said[:2] not in (["DROP", "PARTITION"], ["TRUNCATE", "PARTITION"]):
         return None
-    return Emptying(_names(words[2:]), said == ["TRUNCATE", "PARTITION", "ALL"])
+    return PartitionRemoval(_names(words[2:]), said == ["TRUNCATE", "PARTITION", "ALL"])
 
 
-def dropped_partitions(
-    layout: Layout | None, names: Iterable[str], columns: Iterable[Column], masked: Iterable[str], version: int
+def partition_drop(
+    layout: PartitionLayout | None, names: Iterable[str], columns: Iterable[Column], masked: Iterable[str], version: int
 ) -> PartitionDrop:
     """Return which rows are gone when partitions are.
 
@@ -156,7 +156,7 @@ def _names(words: list[Token]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _changed(layout: Layout, verb: str, words: list[Token]) -> Layout | None:
+def _changed(layout: PartitionLayout, verb: str, words: list[Token]) -> PartitionLayout | None:
     """Return the layout after `verb PARTITION …`, None for what is not known."""
     made = _defined(layout.by, len(layout.columns), group(words))
     if verb == "ADD":
@@ -173,10 +173,10 @@ def _changed(layout: Layout, verb: str, words: list[Token]) -> Layout | None:
     return replace(layout, parts=(*kept[:first], *made, *kept[first:]))
 
 
-def _defined(by: str, width: int, words: list[Token]) -> tuple[Part, ...]:
+def _defined(by: str, width: int, words: list[Token]) -> tuple[Partition, ...]:
     """Return the partitions of a list of definitions."""
     return tuple(
-        Part(spec[1].value.lower(), _told(by, width, spec[2:]))
+        Partition(spec[1].value.lower(), _told(by, width, spec[2:]))
         for spec in parts(words)
         if str(spec[0]) == "PARTITION" and len(spec) > 1
     )
@@ -216,13 +216,13 @@ def _column(name: str, columns: Iterable[Column], masked: set[str]) -> Column:
     return found
 
 
-def _values(part: Part) -> tuple[tuple[Token, ...], ...]:
+def _values(part: Partition) -> tuple[tuple[Token, ...], ...]:
     if part.values is None:
         raise UnsupportedDdl(f"empties partition {part.name}, whose bounds are no plain values")
     return part.values
 
 
-def _range(layout: Layout, at: int, by: list[Column]) -> tuple[Bound | None, Bound | None]:
+def _range(layout: PartitionLayout, at: int, by: list[Column]) -> tuple[Bound | None, Bound | None]:
     """Return where a partition begins, None for the lowest one, and what its rows are below."""
     (below,) = _values(layout.parts[at])
     begin = _values(layout.parts[at - 1])[0] if at else None

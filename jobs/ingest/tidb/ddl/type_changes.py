@@ -18,7 +18,7 @@ _PLAIN_FLOAT = {"FLOAT": {None, 12}, "DOUBLE": {None, 22}}
 _UNKNOWN = 1 << 62
 
 
-def steps_between(old: SourceColumn, now: SourceColumn) -> Steps | None:
+def conversion_steps(old: SourceColumn, now: SourceColumn) -> Steps | None:
     """Return what older values go through when `old` becomes `now`; None where nobody can tell."""
     if "VECTOR" in {old.type, now.type} or (now.type == "JSON" and old.type != "JSON"):
         return () if (old.type, old.length) == (now.type, now.length) or _is_looser_vector(old, now) else None

@@ -19,7 +19,7 @@ import pyarrow.csv as pcsv
 
 from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.dumpling.csv_records import MEANING, Dialect, Record, records
-from jobs.ingest.tidb.rows.csv_rows import WRONG_DIALECT, as_written, quoted, quotes_match
+from jobs.ingest.tidb.rows.csv_rows import WRONG_DIALECT, csv_convert_options, quoted, quotes_match
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 SETTINGS = "Name how the export was written: ingest.dump.null, quote, separator, escape_backslash."
@@ -76,7 +76,7 @@ def _fast(names: list[str], dialect: Dialect, content: bytes) -> Parsed | None:
                 column_names=None if dialect.header else names,
             ),
             pcsv.ParseOptions(delimiter=dialect.separator, quote_char=dialect.quote, newlines_in_values=True),
-            as_written(names, dialect.null),
+            csv_convert_options(names, dialect.null),
         )
     except pa.ArrowInvalid:
         return None

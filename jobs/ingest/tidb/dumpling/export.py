@@ -190,7 +190,7 @@ def _gaps(numbers: list[int]) -> list[int]:
     return [one + 1 for one, other in pairwise(ordered) if other > one + 1]
 
 
-def let_go_on(export: Export, begun: Callable[[TableName], bool]) -> None:
+def unblock_begun(export: Export, begun: Callable[[TableName], bool]) -> None:
     """Unblock tables that are in the lake with this very snapshot."""
     export.begun = {table for table in export.creates if begun(table)}
     for table in export.begun & set(export.blocked):

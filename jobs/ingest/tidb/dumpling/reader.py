@@ -19,11 +19,11 @@ from jobs.ingest.tidb.dumpling.generated_columns import computed
 from jobs.ingest.tidb.rows.csv_rows import (
     SCHEMA,
     WRONG_DIALECT,
-    cleaned,
-    contradictions,
-    good_rows,
+    clean_columns,
+    dialect_mismatch,
     ledger_batch,
-    of_another_dialect,
+    unquoted_texts,
+    without_faults,
 )
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_dump
@@ -71,8 +71,8 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     if parsed.is_quoted is not None:
         kinds = {column.name: column for column in spec.rows.columns}
         columns = [kinds[name] for name in parsed.table.column_names]
-        odd = contradictions(columns, parsed.table, parsed.is_quoted, SETTINGS)
-    wrong = of_another_dialect(odd, parsed.table.num_rows)
+        odd = unquoted_texts(columns, parsed.table, parsed.is_quoted, SETTINGS)
+    wrong = dialect_mismatch(odd, parsed.table.num_rows)
     if wrong is not None:
         bad = RejectedRows()
         bad.add(None, WRONG_DIALECT, wrong, content)
@@ -87,7 +87,7 @@ def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Rejected
     spec: DumpSpec = task.spec
     piece, numbers = parsed.table.slice(rows.start, BATCH_ROWS).combine_chunks(), parsed.numbers[rows]
     total = piece.num_rows
-    columns, keys, faults = cleaned(
+    columns, keys, faults = clean_columns(
         spec.rows,
         piece,
         lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary, column.name in spec.rows.key),
@@ -104,7 +104,7 @@ def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Rejected
     )
     if not faults:
         return made
-    return good_rows(made, faults, parsed.raw({int(numbers[at]) for at in faults}), bad)
+    return without_faults(made, faults, parsed.raw({int(numbers[at]) for at in faults}), bad)
 
 
 def _rounded(spec: RowSpec, columns: dict[str, pa.Array]) -> Faults:

@@ -59,7 +59,7 @@ def quoted(content: bytes, separator: str, quote: str) -> Any:
     return text[starts[starts < len(text)]] == ord(quote)
 
 
-def contradictions(columns: Iterable[SourceColumn], piece: pa.Table, is_quoted: Any, settings: str) -> Faults:
+def unquoted_texts(columns: Iterable[SourceColumn], piece: pa.Table, is_quoted: Any, settings: str) -> Faults:
     """Return the rows with a text that should be quoted and is not.
 
     Args:
@@ -82,7 +82,7 @@ def contradictions(columns: Iterable[SourceColumn], piece: pa.Table, is_quoted: 
     return faults
 
 
-def of_another_dialect(faults: Mapping[int, tuple[str, str]], total: int) -> str | None:
+def dialect_mismatch(faults: Mapping[int, tuple[str, str]], total: int) -> str | None:
     """Return what shows that a whole file was written in another dialect; None where single rows are damaged.
 
     Args:
@@ -110,7 +110,7 @@ def is_hexadecimal(values: Iterable[bytes | None]) -> bool:
 SCHEMA = arrow_schema(LEDGER_FIELDS)
 
 
-def cleaned(
+def clean_columns(
     spec: RowSpec, piece: pa.Table, clean: Callable[[SourceColumn, pa.Array], tuple[pa.Array, Faults]]
 ) -> tuple[dict[str, pa.Array], pa.Array, Faults]:
     """Return a piece's columns as canonical text, each row's key, and the faults by place.
@@ -161,7 +161,7 @@ def ledger_batch(
     return batch(SCHEMA, task, CHANGE, total, named | sides)
 
 
-def good_rows(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], bad: RejectedRows) -> pa.RecordBatch:
+def without_faults(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], bad: RejectedRows) -> pa.RecordBatch:
     """Return the batch without the rows at fault, which are noted as bad.
 
     Args:
@@ -176,7 +176,7 @@ def good_rows(made: pa.RecordBatch, faults: Faults, raw: Mapping[int, bytes], ba
     return made.filter(pa.array([at not in faults for at in range(made.num_rows)]))
 
 
-def as_written(names: Iterable[str], null: str) -> pcsv.ConvertOptions:
+def csv_convert_options(names: Iterable[str], null: str) -> pcsv.ConvertOptions:
     """Return how Arrow is to read fields: as bytes, NULL only where the null text is not quoted."""
     return pcsv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.binary()),

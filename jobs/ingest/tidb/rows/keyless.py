@@ -22,7 +22,7 @@ from jobs.ingest.tidb.rows.ledger_rows import MAP, RowSpec
 from jobs.ingest.tidb.rows.values import Faults
 
 
-def not_inserts(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
+def append_only_faults(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
     """Return the changes of an append-only table that insert nothing.
 
     Args:
@@ -39,7 +39,7 @@ def not_inserts(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
     return {int(place): ("append_only", detail) for place in np.flatnonzero(wrong)}
 
 
-def identified(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
+def with_row_ids(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
     """Yield the batches of one file of an append-only table with ids.
 
     Args:

@@ -13,22 +13,22 @@ from operator import itemgetter
 
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb.ddl.alter_table import renamed_tables
-from jobs.ingest.tidb.ddl.create_table import created
-from jobs.ingest.tidb.ddl.partitions import layout_in
+from jobs.ingest.tidb.ddl.create_table import table_definition
+from jobs.ingest.tidb.ddl.partitions import parse_layout
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.tables.flashback import (
     DROPPED,
     TRUNCATED,
     WITH_DATABASE,
-    Ended,
-    Untold,
-    chosen,
-    chosen_database,
-    databases_of,
-    require_whole,
-    source_of,
+    AmbiguousRecovery,
+    DroppedTable,
+    find_dropped,
+    find_dropped_database,
+    recovered_database,
+    recovered_table,
+    require_known_rows,
 )
-from jobs.ingest.tidb.tables.row_layouts import Shapes
+from jobs.ingest.tidb.tables.row_layouts import RowLayouts
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, TrackedTable, message
@@ -47,7 +47,7 @@ class DdlReplay:
         snapshots: Mapping[TableName, Snapshot],
         rules: Callable[[TableName], TableRules],
         unfit: Mapping[tuple[TableName, int], str] | None = None,
-        shapes: Shapes | None = None,
+        shapes: RowLayouts | None = None,
     ) -> None:
         """Begin with the tables of the snapshot.
 
@@ -59,7 +59,7 @@ class DdlReplay:
         """
         self.rules, self.unfit, self.shapes = rules, unfit or {}, shapes
         self.tables: dict[TableName, TrackedTable] = {}
-        self.gone: list[Ended] = []
+        self.gone: list[DroppedTable] = []
         self.dropped: dict[str, list[int]] = {}
         """Versions at which databases were dropped."""
         self.doubtful: dict[str | None, tuple[int, str]] = {}
@@ -71,7 +71,7 @@ class DdlReplay:
         """Tables that are not there yet, and the statement about them that cannot be read."""
         for name, snapshot in snapshots.items():
             table = self._new(name, 0, snapshot)
-            first = table.knowledge.snapshot_version()
+            first = table.schema_history.snapshot_version()
             if first is not None:
                 table.begin(first)
 
@@ -125,10 +125,10 @@ class DdlReplay:
     def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
         """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
-        table.knowledge = SchemaHistory(self.rules(name), snapshot)
+        table.schema_history = SchemaHistory(self.rules(name), snapshot)
         table.snapshot, table.layout = snapshot, snapshot.create.layout
         table.truncated_at.append(snapshot.tso)
-        version = table.knowledge.snapshot_version()
+        version = table.schema_history.snapshot_version()
         if version is not None:
             table.begin(version)
             older = [known for number, known in self.versions.get(name, {}).items() if number <= snapshot.tso]
@@ -155,11 +155,11 @@ class DdlReplay:
 
     def _recover_database(self, file: SchemaFile) -> None:
         """Take up the tables that were dropped with a database."""
-        old, new = databases_of(file.query, file.schema)
+        old, new = recovered_database(file.query, file.schema)
         try:
-            back = chosen_database(self.gone, old, self.dropped.get(old, ()), file.version)
-        except Untold as untold:
-            self._doubt(new, file, str(untold))
+            back = find_dropped_database(self.gone, old, self.dropped.get(old, ()), file.version)
+        except AmbiguousRecovery as ambiguous:
+            self._doubt(new, file, str(ambiguous))
             return
         for one in back:
             mine = replace(file, schema=new, table=one.name[1], columns=())
@@ -167,10 +167,10 @@ class DdlReplay:
                 self._hold_unknown(mine, "brings back a table that is there")
                 continue
             try:
-                require_whole(one, self.whole)
+                require_known_rows(one, self.whole)
                 self._resume(one, mine)
-            except Untold as untold:
-                self._hold_unknown(mine, str(untold))
+            except AmbiguousRecovery as ambiguous:
+                self._hold_unknown(mine, str(ambiguous))
 
     def _doubt(self, schema: str | None, file: SchemaFile, why: str) -> None:
         """Hold all tables of a database, or all there are, and those that turn up in it without a CREATE."""
@@ -184,31 +184,31 @@ class DdlReplay:
         """Take up the table that a statement brings back; where nobody can tell which, hold it."""
         name = (file.schema, file.table)
         with_database = file.action == FLASHES_SCHEMA
-        said = source_of(file.query, file.schema)
+        said = recovered_table(file.query, file.schema)
         if with_database:
-            said = databases_of(file.query, file.schema)[0], file.table
+            said = recovered_database(file.query, file.schema)[0], file.table
         try:
-            one = chosen(self.gone, said or name, file.version, said is not None, with_database)
+            one = find_dropped(self.gone, said or name, file.version, said is not None, with_database)
             lost = [self.lost[n] for n in {name, one.name} if n in self.lost and self.lost[n][0] > one.version]
             if lost:
-                raise Untold(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
-            require_whole(one, self.whole)
+                raise AmbiguousRecovery(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
+            require_known_rows(one, self.whole)
             self._resume(one, file)
-        except Untold as untold:
-            self._hold_unknown(file, str(untold))
+        except AmbiguousRecovery as ambiguous:
+            self._hold_unknown(file, str(ambiguous))
 
     def _hold_unknown(self, file: SchemaFile, why: str) -> None:
         """Hold a table from a statement on, of whose rows from before it nothing is known."""
         name = (file.schema, file.table)
         if name not in self.tables:
             table = self._new(name, file.version)
-            version = table.knowledge.version(file)
+            version = table.schema_history.version(file)
             self.versions.setdefault(name, {})[file.version] = version
             table.begin(version)
         if self._follows(name, file.version):
             self.tables[name].hold(file.version, message(file, why))
 
-    def _resume(self, one: Ended, file: SchemaFile) -> None:
+    def _resume(self, one: DroppedTable, file: SchemaFile) -> None:
         """Go on with a table that had ended."""
         name = (file.schema, file.table)
         one.back = True
@@ -216,7 +216,7 @@ class DdlReplay:
         table.resume(name, file)
         self.tables[name] = table
         now = tuple(column.now for column in table.columns)
-        version = table.knowledge.version(file) if file.columns else Version(file.version, now, table.key)
+        version = table.schema_history.version(file) if file.columns else Version(file.version, now, table.key)
         self.versions.setdefault(name, {})[file.version] = version
 
     def _rename(self, version: int, files: list[SchemaFile]) -> None:
@@ -238,7 +238,7 @@ class DdlReplay:
     def _end(self, name: TableName, version: int, how: str = DROPPED) -> None:
         if not self._follows(name, version):
             return
-        self.gone.append(Ended(name, version, self.tables.pop(name).ended(version), how))
+        self.gone.append(DroppedTable(name, version, self.tables.pop(name).ended(version), how))
 
     def _one(self, file: SchemaFile) -> None:
         name = (file.schema, file.table)
@@ -254,7 +254,7 @@ class DdlReplay:
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
         table = self.tables[name] if not fresh else self._new(name, start)
-        version = table.knowledge.version(file, self.shapes, model.knowledge if model is not None else None)
+        version = table.schema_history.version(file, self.shapes, model.schema_history if model is not None else None)
         self.versions.setdefault(name, {})[file.version] = version
         if file.action in DROPS:
             self._end(name, file.version)
@@ -265,7 +265,7 @@ class DdlReplay:
             table.evolve(file, version)  # its database has brought it back
         elif self._follows(name, file.version):
             if file.action in TRUNCATES:
-                self.gone.append(Ended(name, file.version, table.ended(file.version), TRUNCATED))
+                self.gone.append(DroppedTable(name, file.version, table.ended(file.version), TRUNCATED))
             table.change(file, version, self.unfit.get((name, file.version)))
         else:
             table.settle(version)
@@ -275,7 +275,7 @@ class DdlReplay:
 
     def _model(self, file: SchemaFile) -> TrackedTable | None:
         """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
-        made = created(file.query, file.schema)
+        made = table_definition(file.query, file.schema)
         if made is None or made.like is None:
             return None
         same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
@@ -284,7 +284,7 @@ class DdlReplay:
 
     def _first(self, table: TrackedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
-        table.layout = layout_in(file.query)
+        table.layout = parse_layout(file.query)
         lost = self.lost.pop((file.schema, file.table), None)
         if lost is not None and file.action not in CREATES:
             table.hold(lost[0], f"{file.schema}.{file.table} is held at {lost[0]}: {lost[1]}")

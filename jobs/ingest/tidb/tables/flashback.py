@@ -14,7 +14,7 @@ DROPPED, TRUNCATED, WITH_DATABASE = "dropped", "truncated", "dropped with its da
 
 
 @dataclass
-class Ended:
+class DroppedTable:
     """A table that is gone, or what it had before it was truncated."""
 
     name: TableName
@@ -26,11 +26,11 @@ class Ended:
     """Whether it came back since."""
 
 
-class Untold(Exception):
+class AmbiguousRecovery(Exception):
     """Which table comes back, or what its rows were, cannot be told; the message says why."""
 
 
-def source_of(query: str, schema: str) -> TableName | None:
+def recovered_table(query: str, schema: str) -> TableName | None:
     """Return the name that a FLASHBACK or RECOVER TABLE looks for, None where it names none (BY JOB).
 
     Args:
@@ -44,7 +44,7 @@ def source_of(query: str, schema: str) -> TableName | None:
     return qualified(words, 2, schema)[0]
 
 
-def databases_of(query: str, schema: str) -> tuple[str, str]:
+def recovered_database(query: str, schema: str) -> tuple[str, str]:
     """Return which database a FLASHBACK DATABASE brings back, and the name that it has then.
 
     Args:
@@ -58,7 +58,9 @@ def databases_of(query: str, schema: str) -> tuple[str, str]:
     return old, words[4].value if len(words) > 4 and str(words[3]) == "TO" else old
 
 
-def chosen(gone: Iterable[Ended], name: TableName, version: int, named: bool, with_database: bool = False) -> Ended:
+def find_dropped(
+    gone: Iterable[DroppedTable], name: TableName, version: int, named: bool, with_database: bool = False
+) -> DroppedTable:
     """Return which of the tables that have ended a statement brings back.
 
     Args:
@@ -69,21 +71,23 @@ def chosen(gone: Iterable[Ended], name: TableName, version: int, named: bool, wi
         with_database: whether it went and comes with its database.
 
     Raises:
-        Untold: none, or it may be another one.
+        AmbiguousRecovery: none, or it may be another one.
     """
     mine = [one for one in gone if _same(one.name, name) and one.version < version]
     mine = [one for one in mine if (one.how == WITH_DATABASE) == with_database]
     if not named:
         mine = [one for one in mine if not one.back]
     if not mine:
-        raise Untold(f"brings back {'.'.join(name)}, of which no rows are known")
+        raise AmbiguousRecovery(f"brings back {'.'.join(name)}, of which no rows are known")
     last = max(mine, key=lambda one: one.version)
     if last.back or (len(mine) > 1 and not named):
-        raise Untold(f"brings back one of several tables that were {'.'.join(name)}, and does not say which")
+        raise AmbiguousRecovery(f"brings back one of several tables that were {'.'.join(name)}, and does not say which")
     return last
 
 
-def chosen_database(gone: Iterable[Ended], schema: str, drops: Iterable[int], version: int) -> list[Ended]:
+def find_dropped_database(
+    gone: Iterable[DroppedTable], schema: str, drops: Iterable[int], version: int
+) -> list[DroppedTable]:
     """Return the tables that come back with a database.
 
     Args:
@@ -93,26 +97,28 @@ def chosen_database(gone: Iterable[Ended], schema: str, drops: Iterable[int], ve
         version: commit_ts of the statement.
 
     Raises:
-        Untold: no drop of it is known, or it has come back already.
+        AmbiguousRecovery: no drop of it is known, or it has come back already.
     """
     last = max((at for at in drops if at < version), default=None)
     if last is None:
-        raise Untold(f"brings back database {schema}, of which no drop is known")
+        raise AmbiguousRecovery(f"brings back database {schema}, of which no drop is known")
     mine = [one for one in gone if one.name[0] == schema and one.how == WITH_DATABASE and one.version == last]
     if any(one.back for one in mine):
-        raise Untold(f"brings back database {schema}, which has come back before")
+        raise AmbiguousRecovery(f"brings back database {schema}, which has come back before")
     return mine
 
 
-def require_whole(one: Ended, snapshot: bool) -> None:
-    """Raise Untold if a table had rows that never came to the lake.
+def require_known_rows(one: DroppedTable, snapshot: bool) -> None:
+    """Raise AmbiguousRecovery if a table had rows that never came to the lake.
 
     Args:
         one: the table.
         snapshot: whether the feed goes with a snapshot.
     """
     if snapshot and one.table.snapshot is None and one.table.segments[0].start == 0:
-        raise Untold(f"brings back {'.'.join(one.name)}, which is in no snapshot and had rows before the feed")
+        raise AmbiguousRecovery(
+            f"brings back {'.'.join(one.name)}, which is in no snapshot and had rows before the feed"
+        )
 
 
 def _same(one: TableName, other: TableName) -> bool:

@@ -24,7 +24,7 @@ from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 
 
 @dataclass(frozen=True)
-class RowShape:
+class RowLayout:
     """What one whole row of a data file has."""
 
     path: str
@@ -35,8 +35,8 @@ class RowShape:
     """How many columns it has."""
 
 
-def by_rows(
-    shape: RowShape,
+def virtual_columns(
+    shape: RowLayout,
     columns: Iterable[SourceColumn],
     key: Iterable[str],
     virtual: Iterable[str],
@@ -67,7 +67,7 @@ def by_rows(
     return missing & absent if len(shape.names) <= len(set(key)) else known | (missing & absent)
 
 
-def _by_count(shape: RowShape, listed: int, missing: set[str], told: set[str]) -> set[str] | str:
+def _by_count(shape: RowLayout, listed: int, missing: set[str], told: set[str]) -> set[str] | str:
     """Return the columns that rows lack, as far as their number tells."""
     for guess in (missing, missing - told, missing | told):
         if listed - shape.fields == len(guess):
@@ -82,11 +82,11 @@ _HEAD, _FILES = 1 << 18, 3
 """Bytes of a file, and files of a version, that are looked at."""
 
 
-Shapes = Callable[[SchemaFile], RowShape | None]
+RowLayouts = Callable[[SchemaFile], RowLayout | None]
 """Returns what the rows below a schema file have; None where there are none to look at."""
 
 
-def shapes_of(feed: SinkListing) -> Shapes:
+def sample_row_layouts(feed: SinkListing) -> RowLayouts:
     """Return what tells, for a schema file, the shape of the rows below it."""
     versions = {name: sorted({file.version for file in files}) for name, files in feed.schemas.items()}
     files: dict[tuple[TableName, int], list[StoredFile]] = {}
@@ -97,7 +97,7 @@ def shapes_of(feed: SinkListing) -> Shapes:
         if at and stored.size:
             files.setdefault((name, known[at - 1]), []).append(stored)
 
-    def shape(file: SchemaFile) -> RowShape | None:
+    def shape(file: SchemaFile) -> RowLayout | None:
         for stored in files.get(((file.schema, file.table), file.version), [])[:_FILES]:
             with suppress(OSError):  # whoever reads the file whole says what is wrong with it
                 found = _layout_in(feed, stored)
@@ -108,14 +108,14 @@ def shapes_of(feed: SinkListing) -> Shapes:
     return shape
 
 
-def _layout_in(feed: SinkListing, file: StoredFile) -> RowShape | None:
+def _layout_in(feed: SinkListing, file: StoredFile) -> RowLayout | None:
     head = read_head(feed.root, file.path, _HEAD)
     found = _csv(head, feed.changefeed) if file.path.endswith(".csv") else _canal(head)
     # of a file that goes on, the last record may be cut
     whole = list(islice(found, 2)) if file.size > len(head) else list(islice(found, 1))
     if not whole or (file.size > len(head) and len(whole) < 2):
         return None
-    return RowShape(file.path, whole[0][0], whole[0][1])
+    return RowLayout(file.path, whole[0][0], whole[0][1])
 
 
 def _canal(head: bytes) -> Iterator[tuple[frozenset[str] | None, int]]:

@@ -54,7 +54,7 @@ class SourceTable:
         return tuple(names.get(name, name) for name in self.key)
 
     @property
-    def life(self) -> TableLineage:
+    def lineage(self) -> TableLineage:
         """Return which rows of the ledger are the table's."""
         return TableLineage(self.segments, self.truncated_at, self.dropped_partitions)
 
@@ -78,13 +78,13 @@ class SourceTable:
         return replace(self, blocked_from_ts=version, held=reason)
 
 
-def named(full_name: str) -> SourceTable:
+def table_named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")
     return SourceTable(schema, table)
 
 
-def covered_table(table: SourceTable, masks: Masks) -> SourceTable:
+def masked_table(table: SourceTable, masks: Masks) -> SourceTable:
     """Return a table whose hashed columns are text."""
     if "hash" not in masks.columns.values():
         return table

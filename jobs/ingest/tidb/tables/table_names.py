@@ -141,7 +141,7 @@ def _first(names: list[str], live: Tables, before: str | None) -> str:
     return next((n for n in sorted(names) if before in {s.table for s in live[n].segments}), before)
 
 
-def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
+def unwritable_names(names: Iterable[TableName]) -> dict[TableName, str]:
     """Return the tables whose rows bronze cannot keep apart from others', and why.
 
     Args:

@@ -4,8 +4,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from jobs.history.table_lineage import PartitionDrop, Segment
-from jobs.ingest.tidb.ddl.evolution import Statement, evolved, plain
-from jobs.ingest.tidb.ddl.partitions import Layout, altered, dropped_partitions, emptying
+from jobs.ingest.tidb.ddl.evolution import Statement, columns_in_rows, evolve_columns
+from jobs.ingest.tidb.ddl.partitions import PartitionLayout, layout_after, partition_drop, partition_removal
 from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
@@ -25,10 +25,10 @@ _BREAKS = {
 class TrackedTable:
     """A table keeps its identity under any name."""
 
-    knowledge: SchemaHistory
+    schema_history: SchemaHistory
     snapshot: Snapshot | None
     segments: list[Segment]
-    layout: Layout | None = None
+    layout: PartitionLayout | None = None
     """Its partitions; None where it has none, or they cannot be followed."""
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
@@ -44,13 +44,13 @@ class TrackedTable:
 
     def begin(self, version: Version) -> None:
         """Take the version's columns for the table's own: there are no older rows."""
-        self.columns = tuple(Column.first(column) for column in plain(version.columns))
+        self.columns = tuple(Column.first(column) for column in columns_in_rows(version.columns))
         self.key = version.key
         self.blocked_from_ts = self.held = None
 
     def settle(self, version: Version) -> None:
         """Take the version's columns for the same ones of the snapshot: it tells sizes that CREATE does not."""
-        columns = plain(version.columns)
+        columns = columns_in_rows(version.columns)
         if [c.name for c in columns] == [c.name for c in self.columns]:
             self.columns = tuple(Column.first(column) for column in columns)
 
@@ -63,7 +63,7 @@ class TrackedTable:
             truncated_at=list(self.truncated_at),
             dropped_partitions=list(self.dropped_partitions),
         )
-        copy.knowledge = deepcopy(self.knowledge)
+        copy.schema_history = deepcopy(self.schema_history)
         return copy
 
     def resume(self, name: TableName, file: SchemaFile) -> None:
@@ -75,7 +75,7 @@ class TrackedTable:
         """
         self.segments.append(Segment(".".join(name), file.version, None))
         if file.columns:
-            self.evolve(file, self.knowledge.version(file))
+            self.evolve(file, self.schema_history.version(file))
 
     def change(self, file: SchemaFile, version: Version, unfit: str | None = None) -> None:
         """Go through one statement.
@@ -85,8 +85,8 @@ class TrackedTable:
             version: the columns there are after it.
             unfit: which values of the table do not fit a type that the statement gives, None where all do.
         """
-        before, self.layout = self.layout, altered(self.layout, file.query)
-        said = emptying(file.query)
+        before, self.layout = self.layout, layout_after(self.layout, file.query)
+        said = partition_removal(file.query)
         if file.action in TRUNCATES or (said is not None and said.all):
             self.truncated_at.append(file.version)
             self.begin(version)
@@ -97,14 +97,12 @@ class TrackedTable:
             if file.action in _BREAKS or (file.action in _EMPTIES and said is None):
                 raise UnsupportedDdl((_BREAKS | _EMPTIES)[file.action])
             if said is not None:
-                masked = self.knowledge.rules.mask
-                self.dropped_partitions.append(
-                    dropped_partitions(before, said.names, self.columns, masked, file.version)
-                )
+                masked = self.schema_history.rules.mask
+                self.dropped_partitions.append(partition_drop(before, said.names, self.columns, masked, file.version))
             if unfit is not None:
                 raise UnsupportedDdl(unfit)
-        except UnsupportedDdl as underivable:
-            self.hold(file.version, message(file, str(underivable)))
+        except UnsupportedDdl as unsupported:
+            self.hold(file.version, message(file, str(unsupported)))
             return
         self.evolve(file, version)
 
@@ -113,15 +111,15 @@ class TrackedTable:
         if self.blocked_from_ts is not None:
             return
         statement = Statement(file.query, file.version, file.action)
-        hashed = {name for name, how in self.knowledge.rules.mask.items() if how == "hash"}
+        hashed = {name for name, how in self.schema_history.rules.mask.items() if how == "hash"}
         try:
             if version.computes:
                 raise UnsupportedDdl(f"computes the STORED column {version.computes} of older rows")
-            columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
+            columns = evolve_columns(self.columns, columns_in_rows(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
-        except UnsupportedDdl as underivable:
-            self.hold(file.version, message(file, str(underivable)))
+        except UnsupportedDdl as unsupported:
+            self.hold(file.version, message(file, str(unsupported)))
 
     def _require_same_key(self, columns: tuple[Column, ...], key: tuple[str, ...]) -> None:
         """Raise UnsupportedDdl if rows would have another key than before."""

@@ -22,7 +22,7 @@ _LOOKED_FOR = 1000
 
 
 @dataclass
-class Numbered:
+class DataFolder:
     """The data files of one folder and dispatcher."""
 
     folder: Folder

@@ -20,17 +20,17 @@ from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
 from jobs.ingest.tidb.rows.csv_rows import (
     SCHEMA,
     WRONG_DIALECT,
-    as_written,
-    cleaned,
-    contradictions,
-    good_rows,
+    clean_columns,
+    csv_convert_options,
+    dialect_mismatch,
     is_hexadecimal,
     ledger_batch,
-    of_another_dialect,
     quoted,
     quotes_match,
+    unquoted_texts,
+    without_faults,
 )
-from jobs.ingest.tidb.rows.keyless import not_inserts
+from jobs.ingest.tidb.rows.keyless import append_only_faults
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_feed_csv
 from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, records
@@ -113,8 +113,8 @@ def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
     rows = parsed.table.select([column.name for column in columns])
     odd: Faults = {}
     if parsed.is_quoted is not None:
-        odd = contradictions(columns, rows, parsed.is_quoted[:, len(spec.fixed) :], SETTINGS)
-    wrong = of_another_dialect(odd, rows.num_rows)
+        odd = unquoted_texts(columns, rows, parsed.is_quoted[:, len(spec.fixed) :], SETTINGS)
+    wrong = dialect_mismatch(odd, rows.num_rows)
     if wrong is None and spec.binary == "base64":
         for column in columns:
             if column.kind == "binary" and is_hexadecimal(rows[column.name].to_pylist()):
@@ -160,7 +160,7 @@ def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:
         io.BytesIO(body),
         pcsv.ReadOptions(use_threads=False, block_size=block, column_names=names),
         pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
-        as_written(names, spec.dialect.null),
+        csv_convert_options(names, spec.dialect.null),
     )
 
 
@@ -196,17 +196,17 @@ def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Rejecte
     spec: CsvSpec = task.spec
     piece, numbers = parsed.table, parsed.numbers
     fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))
-    columns, keys, faults = cleaned(
+    columns, keys, faults = clean_columns(
         spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
     halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
-    faults |= wrong | odd | not_inserts(spec.rows, op, halves)
+    faults |= wrong | odd | append_only_faults(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made
     raw = _raw(body, spec.dialect, {int(numbers[at]) for at in faults})
-    return good_rows(made, faults, raw, bad)
+    return without_faults(made, faults, raw, bad)
 
 
 def _told(spec: CsvSpec, fixed: pa.Table) -> tuple[Any, Any, Faults]:

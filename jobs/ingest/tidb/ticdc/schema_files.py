@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.alter_table import alterations
+from jobs.ingest.tidb.ddl.alter_table import column_changes
 from jobs.ingest.tidb.ddl.source_column import SourceColumn, base_type
 from jobs.ingest.tidb.ddl.sql_tokens import tokens
 from jobs.ingest.tidb.ticdc.object_paths import SchemaPath
@@ -150,7 +150,7 @@ def _merge(one: SchemaFile, other: SchemaFile) -> SchemaFile:
     if one.columns and other.columns:
         if [column.name for column in one.columns] != [column.name for column in other.columns]:
             raise Contradiction("list different columns")
-        added = alterations(told.query).added
+        added = column_changes(told.query).added
         columns = tuple(_merge_columns(*pair, added) for pair in zip(one.columns, other.columns, strict=True))
     return replace(told, columns=columns, key=one.key or other.key)
 

@@ -18,7 +18,7 @@ from jobs.ingest.loading.storage import StoredFile, listing, read_raw, stat
 from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
-from jobs.ingest.tidb.ticdc.data_files import Numbered
+from jobs.ingest.tidb.ticdc.data_files import DataFolder
 from jobs.ingest.tidb.ticdc.infer_options import Named, date_separator, infer_options
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
 from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, merge_duplicates, parse_schema_file
@@ -48,7 +48,7 @@ class SinkListing:
     """Data files that no index names yet."""
     unnamed: list[str] = field(default_factory=list)
     """Data files below a table id that no schema file gives a name; they wait."""
-    folders: list[Numbered] = field(default_factory=list)
+    folders: list[DataFolder] = field(default_factory=list)
     """Data files by folder and number: what of them is missing is told by what was taken in before."""
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Objects that fit no rule: size, reason, detail."""
@@ -138,21 +138,21 @@ def _parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
 
 def _numbered(
     data: list[tuple[StoredFile, Data]], indexes: list[tuple[StoredFile, Index, str]]
-) -> dict[Folder, Numbered]:
+) -> dict[Folder, DataFolder]:
     """Return the data files by folder and number, and how far each folder's index goes."""
-    folders: dict[Folder, Numbered] = {}
+    folders: dict[Folder, DataFolder] = {}
     for file, what in data:
-        folders.setdefault(what.folder, Numbered(what.folder)).add(what.number, file)
+        folders.setdefault(what.folder, DataFolder(what.folder)).add(what.number, file)
     for file, index, text in indexes:
         number = index_number(text)
         if number is not None:
-            mine = folders.setdefault(index.folder, Numbered(index.folder))
+            mine = folders.setdefault(index.folder, DataFolder(index.folder))
             mine.limit, mine.named_at = number, file.etag
             mine.sample = f"{file.path.rpartition('/meta/')[0]}/{text.strip()}"
     return folders
 
 
-def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> list[tuple[StoredFile, Data]]:
+def _come_since(root: str, folders: dict[Folder, DataFolder], patience: float) -> list[tuple[StoredFile, Data]]:
     """Return the newest files that were not there yet when their folder was listed, and were when its index was read.
 
     The classic writer writes the index first: what is still not there is looked for once more.
@@ -171,7 +171,7 @@ def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> 
     return come
 
 
-def _sort_data(feed: SinkListing, data: list[tuple[StoredFile, Data]], folders: dict[Folder, Numbered]) -> None:
+def _sort_data(feed: SinkListing, data: list[tuple[StoredFile, Data]], folders: dict[Folder, DataFolder]) -> None:
     feed.folders = list(folders.values())
     for file, what in sorted(data, key=lambda entry: entry[0].path):
         if what.number <= folders[what.folder].limit:
