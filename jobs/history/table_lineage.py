@@ -48,7 +48,7 @@ class PartitionDrop:
 
     @classmethod
     def of(cls, told: list[Any]) -> "PartitionDrop":
-        """Return what `plain` told."""
+        """Read what `plain` returned."""
         at, columns, ranges, members = told
         spans = tuple((_bound(low), _bound(high)) for low, high in ranges)
         return cls(at, tuple((name, kind) for name, kind in columns), spans, tuple(tuple(one) for one in members))
@@ -150,7 +150,7 @@ class TableLineage:
 
 
 def lineage_of(schema: StructType, names: Iterable[str] = ()) -> TableLineage:
-    """Return the life that a silver table tells of; where it tells of none, all rows under `names`."""
+    """Return the lineage in the schema of a silver table; where it has none, all rows under `names`."""
     told = schema[COMMIT_TS.name].metadata.get(LINEAGE)
     return TableLineage.from_json(told) if told else TableLineage(tuple(Segment(name, 0, None) for name in names))
 

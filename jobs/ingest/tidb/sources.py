@@ -1,4 +1,4 @@
-"""Feed and snapshot put together: the life of every source table, and the files that can be read now.
+"""Joins feed and snapshot: the lineage of every source table, and the files that can be read now.
 
 In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
 table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
@@ -84,17 +84,17 @@ def join(
 
     creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
-    lives = DdlReplay(begun, rules, unfit, sample_row_layouts(feed) if feed else None)
+    replay = DdlReplay(begun, rules, unfit, sample_row_layouts(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: resnapshot for name, resnapshot in (later or {}).items() if not rules(name).exclude}
-    retaken = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
+    later_snapshots = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
     known = [((p.schema, p.table), p.version, str(e)) for p, e in (feed.broken if feed else []) if p.table]
     broken = [one for one in known if not rules(one[0]).exclude]
-    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
+    sources.tables = replay.replay([*files, *(feed.databases if feed else [])], checkpoint, later_snapshots, broken)
     sources.tables = {n: masked_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.tables |= aside
-    sources.versions = lives.versions
-    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
+    sources.versions = replay.versions
+    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, replay))
     if feed is not None:
         _add_feed(sources, feed, settings, past or {})
     if export is not None:
@@ -141,10 +141,10 @@ def _set_aside(
     return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
 
 
-def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> dict[TableName, list[Version]]:
+def _columns_of(creates: Mapping[TableName, CreateTable], replay: DdlReplay) -> dict[TableName, list[Version]]:
     """Return all that is known of each table's columns, by its names."""
     known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
-    for name, versions in lives.versions.items():
+    for name, versions in replay.versions.items():
         known[name] = [*known.get(name, ()), *versions.values()]
     return known
 

@@ -64,9 +64,9 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
     ("file", "says"),
     [
         (schema(20, ID, SourceColumn("name", "JSON"), action=12), "changes column name from VARCHAR to JSON"),
-        (schema(20, ID, SourceColumn("name", "TIMESTAMP"), action=12), "what becomes of its values is not known"),
+        (schema(20, ID, SourceColumn("name", "TIMESTAMP"), action=12), "this conversion is not supported"),
         (schema(20, SourceColumn("id", "DECIMAL", length=9, scale=2, nullable=False), NAME, action=12),
-         "by a key that is written otherwise"),
+         "the text of the key changes"),
         (schema(20, action=42), "exchanges a partition"),
         (schema(20, action=20), "drops a partition"),
         (schema(20, ID, NAME, key=("name",)), "changes the key from id to name"),
@@ -136,7 +136,7 @@ def test_a_narrower_type_is_followed_unless_values_do_not_fit():
 def test_a_column_of_hashes_or_of_the_key_is_not_converted():
     narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
     rules = TableRules(mask={"name": "hash"})
-    assert "cannot be told from their hashes" in replayed(schema(10), narrower, rules=rules).held
+    assert "only hashes" in replayed(schema(10), narrower, rules=rules).held
     wider = schema(20, ID, SourceColumn("name", "VARCHAR", length=50), action=12)
     assert replayed(schema(10), wider, rules=rules).held is None
     key = schema(20, SourceColumn("id", "INT", nullable=False), NAME, action=12)

@@ -95,11 +95,11 @@ def test_it_may_be_dropped_and_come_back_again():
     ("files", "says"),
     [
         ((did(30, "FLASHBACK TABLE t"),), "of which no rows are known"),
-        ((made(), did(30, "FLASHBACK TABLE t")), "brings a table back"),
+        ((made(), did(30, "FLASHBACK TABLE t")), "recovers a table"),
         ((made(), did(20, "DROP TABLE t"), made(22), did(25, "DROP TABLE t"), did(30, "RECOVER TABLE BY JOB 53")),
          "one of several"),
         ((made(), did(20, "DROP TABLE t"), schema(30, "FLASHBACK TABLE t", COLUMNS[0], "other INT")),
-         "does not say which one that was"),
+         "whether that is a rename"),
     ],
 )  # fmt: skip
 def test_where_it_cannot_be_told_what_comes_back_the_table_is_held(files, says):

@@ -26,8 +26,8 @@ class ColumnChanges:
     added: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     modified: set[str] = field(default_factory=set)
-    """Defined anew by MODIFY or CHANGE, by their new names."""
-    perhaps: set[str] = field(default_factory=set)
+    """Redefined by MODIFY or CHANGE, by their new names."""
+    if_not_exists: set[str] = field(default_factory=set)
     """Those of `added` that are added IF NOT EXISTS."""
 
 
@@ -72,7 +72,7 @@ def _note_columns(found: ColumnChanges, spec: list[Token]) -> None:
         return
     column = said[1:2] == ["COLUMN"]
     rest += column
-    perhaps = said[rest : rest + 1] == ["IF"]
+    if_not_exists = said[rest : rest + 1] == ["IF"]
     while said[rest : rest + 1] and said[rest] in {"IF", "NOT", "EXISTS"}:
         rest += 1
     if len(spec) <= rest or (not column and said[rest] in _NOT_COLUMNS):
@@ -91,7 +91,7 @@ def _note_columns(found: ColumnChanges, spec: list[Token]) -> None:
     elif verb == "ADD":
         fresh = {part[0].value.lower() for part in parts(spec[rest + 1 : -1])} if names[0] == "(" else {names[0]}
         found.added |= fresh
-        found.perhaps |= fresh if perhaps else set()
+        found.if_not_exists |= fresh if if_not_exists else set()
 
 
 @dataclass

@@ -1,4 +1,4 @@
-r"""What rows have in a column that a statement adds: its default as the ledger writes it, or what MySQL fills in.
+r"""The value of a new column in older rows: its default as the ledger writes it, or MySQL's implicit default.
 
 In: the column as the schema file has it, and the statement. A schema file writes the default of BIT and BINARY as raw
 bytes in JSON, which loses those above \x7f: the statement's own literal (b'101', x'05', 0x05, 5) counts first.
@@ -17,7 +17,7 @@ _OPEN, _BYTES = Token("sign", "("), {"bit", "binary"}
 
 
 class ComputedDefault(Exception):
-    """A default is worked out when the statement runs; the message names the column."""
+    """The default depends on when the statement runs, or its bytes are not known; the message names the column."""
 
 
 def default_of_older_rows(column: SourceColumn, query: str) -> str | None:
@@ -28,7 +28,7 @@ def default_of_older_rows(column: SourceColumn, query: str) -> str | None:
         query: the statement that adds it, empty where it is not known.
 
     Raises:
-        ComputedDefault: the default is no literal, or its bytes cannot be told.
+        ComputedDefault: the default is not a literal, or its bytes cannot be determined.
     """
     literal = _literal(column, query)
     if column.default is None and not literal:
@@ -89,7 +89,7 @@ def _plain(column: SourceColumn, literal: Sequence[Token]) -> str:
     first = literal[0]
     if first.kind == "text" or re.fullmatch(r"[+-]?\d+(\.\d+)?", first.value):
         return first.value
-    raise ComputedDefault(f"has a default of {column.name} that its schema file does not tell")
+    raise ComputedDefault(f"gives {column.name} a default that is not a literal and not in its schema file")
 
 
 def _of_bytes(column: SourceColumn, literal: Sequence[Token]) -> str:
@@ -98,7 +98,10 @@ def _of_bytes(column: SourceColumn, literal: Sequence[Token]) -> str:
     if raw is None and not literal and column.default is not None and column.default.isascii():
         raw = column.default.encode()
     if raw is None:
-        raise ComputedDefault(f"has a default of {column.name} whose bytes cannot be told")
+        raise ComputedDefault(
+            f"gives {column.name} a default whose bytes cannot be determined: only ASCII text, b'…', x'…' and numbers "
+            "are supported"
+        )
     if column.kind == "bit":
         return str(int.from_bytes(raw, "big"))
     return raw.hex() if column.type != "BINARY" else raw.ljust(column.length or 1, b"\0").hex()

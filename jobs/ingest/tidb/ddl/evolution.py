@@ -1,9 +1,10 @@
-"""A table's columns through its DDL: which column is which, what its older rows have, what cannot be derived.
+"""Schema evolution of a table: which column is which after a DDL, what its older rows have, what is unsupported.
 
 In: silver's columns so far and the columns of a new schema file, with its statement. Out: silver's columns after it, or
-the reason why older rows cannot be told. A column is followed by ColumnId where the feed has it, else by the statement:
-RENAME and CHANGE keep it, DROP ends it, ADD begins another one even under an old name. A change of type that rewrites
-rows gives a column another ColumnId: an unknown id is a new column only where the statement adds one.
+the reason why the values of older rows cannot be derived. A column is followed by ColumnId where the feed has it, else
+by the statement: RENAME and CHANGE keep it, DROP ends it, ADD begins another one even under an old name. A change of
+type that rewrites rows gives a column another ColumnId: an unknown id is a new column only where the statement adds
+one.
 """
 
 from collections.abc import Container, Iterable
@@ -92,44 +93,44 @@ def _named(before: list[Column], now: SourceColumn, said: ColumnChanges, stateme
     origin = said.renames.get(name, name)
     renamed_away = origin in said.renames.values() and name not in said.renames
     # a column that is there already stays the same one where ADD COLUMN IF NOT EXISTS names it
-    added = name in said.added and (name not in said.perhaps or name in said.dropped)
+    added = name in said.added and (name not in said.if_not_exists or name in said.dropped)
     old = None if added or renamed_away else next((c for c in before if c.name.lower() == origin), None)
     if old is None or not now.id or not old.now.id:
         return old
     if name in said.modified or name in said.renames or (statement.action == MODIFIES and not statement.query):
         return old  # its rows were rewritten
-    raise UnsupportedDdl(f"gives column {now.name} another ColumnId and does not say why")
+    raise UnsupportedDdl(
+        f"gives column {now.name} another ColumnId ({old.now.id}, now {now.id}) and does not modify it"
+    )
 
 
 def _require_added(
     before: list[Column], after: tuple[SourceColumn, ...], now: SourceColumn, said: ColumnChanges, statement: Statement
 ) -> None:
-    """Raise UnsupportedDdl unless a column that was not there can be nothing but a new one."""
+    """Raise UnsupportedDdl unless the statement proves that a column is new."""
     name = now.name.lower()
     if name in said.added:
         return
     kept = {column.name.lower() for column in after if column is not now} | said.dropped | set(said.renames.values())
     lost = [column.name for column in before if column.name.lower() not in kept]
     if lost:
-        raise UnsupportedDdl(
-            f"takes away {', '.join(lost)}, has a column {now.name}, and does not say which one that was"
-        )
+        raise UnsupportedDdl(f"removes {', '.join(lost)}, adds {now.name}, and does not state whether that is a rename")
     if name in said.renames:
         raise UnsupportedDdl(f"renames column {said.renames[name]}, which is not known, to {now.name}")
     if statement.action not in MAY_ADD:
-        raise UnsupportedDdl(f"has a new column {now.name} and does not add it")
+        raise UnsupportedDdl(f"does not add column {now.name}, which is new in the schema file")
 
 
 def _steps(old: Column, now: SourceColumn, of_key: bool, hashed: bool) -> tuple[Step, ...]:
-    """Return what older values of a column go through."""
+    """Return the conversion steps of a column's older values."""
     before = old.now
     what = f"column {now.name}" if before.name == now.name else f"column {before.name}, now {now.name},"
     change = f"changes {what} from {before.sql} to {now.sql}"
     steps = conversion_steps(before, now)
     if steps is None:
-        raise UnsupportedDdl(f"{change}: what becomes of its values is not known")
+        raise UnsupportedDdl(f"{change}: this conversion is not supported")
     if steps and hashed:
-        raise UnsupportedDdl(f"{change}: whether its values fit cannot be told from their hashes")
+        raise UnsupportedDdl(f"{change}: the ledger has only hashes of its values, so they cannot be checked")
     if of_key and not keeps_text(steps):
-        raise UnsupportedDdl(f"{change}: rows cannot be told apart from older ones by a key that is written otherwise")
+        raise UnsupportedDdl(f"{change}: the text of the key changes, so newer rows would not match older ones")
     return steps

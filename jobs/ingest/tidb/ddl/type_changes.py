@@ -1,7 +1,7 @@
-"""What a change of a column's type takes: which rules give TiDB's values, by the kinds of the old and the new type.
+"""The conversion of a column's values when its type changes: the rules by kind of the old and the new type.
 
 In: a column before and after the statement. Out: the steps that jobs/history/conversions.py carries out on older
-values, none where every value stays as it is, or None where TiDB's conversion is not known.
+values, none where every value stays as it is, or None where TiDB's conversion is not supported.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _UNKNOWN = 1 << 62
 
 
 def conversion_steps(old: SourceColumn, now: SourceColumn) -> Steps | None:
-    """Return what older values go through when `old` becomes `now`; None where nobody can tell."""
+    """Return what older values go through when `old` becomes `now`; None where the conversion is not supported."""
     if "VECTOR" in {old.type, now.type} or (now.type == "JSON" and old.type != "JSON"):
         return () if (old.type, old.length) == (now.type, now.length) or _is_looser_vector(old, now) else None
     between = _BETWEEN.get((old.kind, now.kind))

@@ -1,8 +1,8 @@
-"""The life of every source table: its names one after another, truncations, columns, and how far it can be followed.
+"""Replays the DDL of a feed: the names of each source table over time, truncations, columns, and where it is blocked.
 
 In: all schema files of a feed in the order of their versions, and the tables of the snapshot. Out: a `SourceTable` for
-each table there is at the checkpoint, and for each that is gone by then. What a table's rows are is said in terms of
-the ledger: which names they were written under in which span of commit_ts, and after which truncation.
+each table there is at the checkpoint, and for each that is gone by then. The rows of a table are described in terms
+of the ledger: the names they were written under by span of commit_ts, and the truncation after which they count.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +40,7 @@ RECOVERS, FLASHES_CLUSTER, FLASHES_SCHEMA = {25, 63}, 62, 63
 
 
 class DdlReplay:
-    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended."""
+    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that were dropped."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class DdlReplay:
             self.tables[name].hold(version, f"{'.'.join(name)} is held at {version}: {why}")
 
     def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
-        """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
+        """Restart a table with a later snapshot: nothing before it counts, nor why the table was blocked."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
         table.schema_history = SchemaHistory(self.rules(name), snapshot)
         table.snapshot, table.layout = snapshot, snapshot.create.layout
@@ -164,7 +164,7 @@ class DdlReplay:
         for one in back:
             mine = replace(file, schema=new, table=one.name[1], columns=())
             if (new, one.name[1]) in self.tables:
-                self._hold_unknown(mine, "brings back a table that is there")
+                self._hold_unknown(mine, "recovers a table that exists already")
                 continue
             try:
                 require_known_rows(one, self.whole)
@@ -191,7 +191,7 @@ class DdlReplay:
             one = find_dropped(self.gone, said or name, file.version, said is not None, with_database)
             lost = [self.lost[n] for n in {name, one.name} if n in self.lost and self.lost[n][0] > one.version]
             if lost:
-                raise AmbiguousRecovery(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
+                raise AmbiguousRecovery(f"recovers a table after a statement that cannot be read ({lost[0][1]})")
             require_known_rows(one, self.whole)
             self._resume(one, file)
         except AmbiguousRecovery as ambiguous:
@@ -298,13 +298,15 @@ class DdlReplay:
     def _seen(self) -> dict[str, SourceTable]:
         found = {".".join(name): SourceTable(*name).hold(at, f"{'.'.join(name)} is held at {at}: {why}")
                  for name, (at, why) in self.lost.items()}  # fmt: skip
-        found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
+        found |= {".".join(name): table.to_source_table(name) for name, table in self.tables.items()}
         ended = [one for one in self.gone if one.how != TRUNCATED and not one.back]
-        return found | {f"{'.'.join(one.name)}@{one.version}": one.table.told(one.name, one.version) for one in ended}
+        return found | {
+            f"{'.'.join(one.name)}@{one.version}": one.table.to_source_table(one.name, one.version) for one in ended
+        }
 
 
 def _net(pairs: Iterable[tuple[TableName, TableName]]) -> list[tuple[TableName, TableName]]:
-    """Return from where to where tables went in the end: a statement may swap names by way of a third."""
+    """Return the old and the final name of each table: a statement may swap names by way of a third."""
     net: dict[TableName, TableName] = {}
     for old, new in pairs:
         origin = next((start for start, end in net.items() if end == old), old)

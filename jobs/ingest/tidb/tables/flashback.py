@@ -1,7 +1,7 @@
-"""Tables that come back: FLASHBACK and RECOVER TABLE, FLASHBACK DATABASE. Rows come back with them, and no row event.
+"""FLASHBACK TABLE, RECOVER TABLE and FLASHBACK DATABASE: the table returns with its rows, and no row event is sent.
 
-In: the statement, and the tables that had ended by then. Out: which of them it brings back, or why nobody can tell.
-TiDB takes the one that was dropped or truncated last under the name that the statement says.
+In: the statement, and the tables dropped by then. Out: the table it recovers, or why that is ambiguous.
+TiDB takes the one that was dropped or truncated last under the name in the statement.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class DroppedTable:
 
 
 class AmbiguousRecovery(Exception):
-    """Which table comes back, or what its rows were, cannot be told; the message says why."""
+    """Which table is recovered, or which rows it had, cannot be determined; the message states why."""
 
 
 def recovered_table(query: str, schema: str) -> TableName | None:
@@ -78,10 +78,10 @@ def find_dropped(
     if not named:
         mine = [one for one in mine if not one.back]
     if not mine:
-        raise AmbiguousRecovery(f"brings back {'.'.join(name)}, of which no rows are known")
+        raise AmbiguousRecovery(f"recovers {'.'.join(name)}, of which no rows are known")
     last = max(mine, key=lambda one: one.version)
     if last.back or (len(mine) > 1 and not named):
-        raise AmbiguousRecovery(f"brings back one of several tables that were {'.'.join(name)}, and does not say which")
+        raise AmbiguousRecovery(f"recovers one of several tables named {'.'.join(name)}, and does not state which")
     return last
 
 
@@ -101,10 +101,10 @@ def find_dropped_database(
     """
     last = max((at for at in drops if at < version), default=None)
     if last is None:
-        raise AmbiguousRecovery(f"brings back database {schema}, of which no drop is known")
+        raise AmbiguousRecovery(f"recovers database {schema}, of which no drop is known")
     mine = [one for one in gone if one.name[0] == schema and one.how == WITH_DATABASE and one.version == last]
     if any(one.back for one in mine):
-        raise AmbiguousRecovery(f"brings back database {schema}, which has come back before")
+        raise AmbiguousRecovery(f"recovers database {schema}, which was recovered before")
     return mine
 
 
@@ -116,9 +116,7 @@ def require_known_rows(one: DroppedTable, snapshot: bool) -> None:
         snapshot: whether the feed goes with a snapshot.
     """
     if snapshot and one.table.snapshot is None and one.table.segments[0].start == 0:
-        raise AmbiguousRecovery(
-            f"brings back {'.'.join(one.name)}, which is in no snapshot and had rows before the feed"
-        )
+        raise AmbiguousRecovery(f"recovers {'.'.join(one.name)}, which is in no snapshot and had rows before the feed")
 
 
 def _same(one: TableName, other: TableName) -> bool:

@@ -1,4 +1,4 @@
-"""What a run knows of one source table: its columns, key, life in the ledger, and how far changes may be applied."""
+"""One source table in a run: its columns, key, lineage in the ledger, and up to where changes may be applied."""
 
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +18,7 @@ class SourceTable:
     versions: dict[int, Version] = field(default_factory=dict)
     """All versions there is a schema file for under this name, those above the checkpoint too."""
     columns: tuple[Column, ...] = ()
-    """Columns of silver: those of the newest version before the barrier, generated ones left out."""
+    """Columns of silver: those of the newest version before `blocked_from_ts`, generated ones left out."""
     key: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     truncated_at: tuple[int, ...] = ()

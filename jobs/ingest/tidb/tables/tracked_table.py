@@ -1,4 +1,4 @@
-"""One table while its DDL is replayed: what each statement makes of its columns, its rows and its partitions."""
+"""The state of one table during the replay of DDL: its columns, its rows in the ledger, its partitions."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -16,14 +16,15 @@ TRUNCATES = {11}
 # TiDB's action codes that change rows without row events
 _EMPTIES = {20: "drops a partition", 23: "truncates a partition"}
 _BREAKS = {
-    25: "brings a table back", 32: "adds a primary key", 33: "drops the primary key", 42: "exchanges a partition",
-    62: "turns the cluster back", 63: "brings a schema back",
+    25: "recovers a table that was there",
+    32: "adds a primary key", 33: "drops the primary key", 42: "exchanges a partition",
+    62: "turns the cluster back (FLASHBACK CLUSTER)", 63: "recovers a database",
 }  # fmt: skip
 
 
 @dataclass
 class TrackedTable:
-    """A table keeps its identity under any name."""
+    """A table during the replay; it keeps its identity under any name."""
 
     schema_history: SchemaHistory
     snapshot: Snapshot | None
@@ -38,18 +39,18 @@ class TrackedTable:
     held: str | None = None
 
     def hold(self, version: int, reason: str) -> None:
-        """Follow the table no further, unless it is not followed already."""
+        """Apply no statement from `version` on; a table that is blocked already keeps its reason."""
         if self.blocked_from_ts is None:
             self.blocked_from_ts, self.held = version, reason
 
     def begin(self, version: Version) -> None:
-        """Take the version's columns for the table's own: there are no older rows."""
+        """Start with the version's columns: there are no older rows."""
         self.columns = tuple(Column.first(column) for column in columns_in_rows(version.columns))
         self.key = version.key
         self.blocked_from_ts = self.held = None
 
     def settle(self, version: Version) -> None:
-        """Take the version's columns for the same ones of the snapshot: it tells sizes that CREATE does not."""
+        """Replace the snapshot's columns by the same ones of a version: it has sizes that CREATE TABLE lacks."""
         columns = columns_in_rows(version.columns)
         if [c.name for c in columns] == [c.name for c in self.columns]:
             self.columns = tuple(Column.first(column) for column in columns)
@@ -67,7 +68,7 @@ class TrackedTable:
         return copy
 
     def resume(self, name: TableName, file: SchemaFile) -> None:
-        """Go on, under a name, with a table that had ended: its rows are those from before its end.
+        """Continue a recovered table under a name: its rows are those from before it was dropped.
 
         Args:
             name: that it has now.
@@ -78,7 +79,7 @@ class TrackedTable:
             self.evolve(file, self.schema_history.version(file))
 
     def change(self, file: SchemaFile, version: Version, unfit: str | None = None) -> None:
-        """Go through one statement.
+        """Apply one statement.
 
         Args:
             file: its schema file.
@@ -107,14 +108,14 @@ class TrackedTable:
         self.evolve(file, version)
 
     def evolve(self, file: SchemaFile, version: Version) -> None:
-        """Take a version's columns for the table's, each for the one that it was before the statement."""
+        """Replace the columns by those of a version, each matched with the one it was before the statement."""
         if self.blocked_from_ts is not None:
             return
         statement = Statement(file.query, file.version, file.action)
         hashed = {name for name, how in self.schema_history.rules.mask.items() if how == "hash"}
         try:
             if version.computes:
-                raise UnsupportedDdl(f"computes the STORED column {version.computes} of older rows")
+                raise UnsupportedDdl(f"computes STORED column {version.computes} in older rows, which get no row event")
             columns = evolve_columns(self.columns, columns_in_rows(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
@@ -134,14 +135,14 @@ class TrackedTable:
             raise UnsupportedDdl(f"{dropped}leaves no key after {', '.join(self.key)}")
         raise UnsupportedDdl(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
 
-    def told(self, name: TableName, end: int | None = None) -> SourceTable:
-        """Return what a run is to know of the table.
+    def to_source_table(self, name: TableName, end: int | None = None) -> SourceTable:
+        """Return the table as a run sees it.
 
         Args:
             name: its name now, or the last one it had.
             end: commit_ts at which it was dropped; None where it is there.
         """
-        told = SourceTable(
+        table = SourceTable(
             *name,
             columns=self.columns,
             key=self.key,
@@ -153,15 +154,16 @@ class TrackedTable:
             held=self.held if end is None else None,
             ended=end,
         )
-        return told if told.key or end is not None else _keyless(told)
+        return table if table.key or end is not None else _keyless(table)
 
 
 def message(file: SchemaFile, reason: str) -> str:
-    """Return what to say of a table that a statement holds."""
+    """Return the message for a table that a statement blocks."""
     ddl = file.query or f"the new schema of version {file.version}"
     return (
-        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}. What its rows are then cannot be "
-        "derived from its changes: later ones wait in bronze; take a new snapshot of the table."
+        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}. The rows after it cannot be "
+        f"derived from the changes in bronze; later changes wait there. Next: take a new snapshot of the table, "
+        f"`pinlake resnapshot {file.schema}.{file.table} EXPORT`."
     )
 
 
