@@ -42,8 +42,8 @@ def run(work: ActionContext) -> ActionResult:
     Returns:
         counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
         overwritten; blocked, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; blocked,
-        the reason by topic; other_topics, messages by topic without a table; unknown_paths, the first of the files
-        that are refused and why; without_topic, sources in which no topic has a table.
+        the reason by topic; other_topics, messages by topic without a table; unknown_paths, the first of the refused
+        files and why; without_topic, sources in which no topic has a table.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost

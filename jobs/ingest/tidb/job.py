@@ -3,8 +3,8 @@
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
 too; `options["replay"]`, which rows of quarantine to read once more; `options["resnapshot"]`, a table and the export
 it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
-ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run it
-again after any failure and the tables are as if it had run once. Numbers always add up, or the run fails:
+ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run
+it again after any failure and the tables are as if it had run once. Numbers always add up, or the run fails:
 read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
 """
 
