@@ -1,6 +1,6 @@
 """Joins feed and snapshot: the lineage of every source table, and the files that can be read now.
 
-In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
+In: a `SinkListing`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
 table whose layout is not known (schema file missing or broken, no key) are not read;
 they wait, and the table is blocked with the reason.
 """
