@@ -1,7 +1,7 @@
 """A TiCDC storage sink as one run sees it: checkpoint first, then the listing, schema files and index files.
 
-In: the changefeed's root. Out: a `SinkListing`. Data files above what their index names are left for the next run, as they
-may be half written. Schema files that cannot be trusted are listed separately, so that only their tables are
+In: the changefeed's root. Out: a `SinkListing`. Data files above the number in their index are left for the next run,
+as they may be half written. Schema files that cannot be trusted are listed separately, so that only their tables are
 blocked.
 """
 
