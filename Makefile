@@ -76,7 +76,7 @@ test-costs: setup ## Measure each test file's CPU time and rewrite tests/costs.j
 	@$(BIN)/python -m tests.costs .pinlake/costs.jsonl
 
 .PHONY: mutants
-mutants: $(VENV)/.done ## Put small faults into a copy of the code, one by one: tests must notice each (ten minutes)
+mutants: test-fast ## Put small faults into a copy of the code, one by one: tests must notice each (ten minutes)
 	@$(BIN)/python -m tests.mutants
 
 .PHONY: lint
