@@ -7,6 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.engine.context import ActionContext, Context
+from jobs.flow import job
+from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import conform
 from jobs.publish import generation, load
@@ -84,8 +86,10 @@ def work(filled, spark, settings, tmp_path, store):
     publish = settings.publish.model_copy(update={"store": store.kind, "nodes": nodes})
     settings = settings.model_copy(update={"publish": publish})
 
-    def make(as_of, run_id="run-1"):
+    def make(as_of, run_id="run-1", unchanged=False):
         options = {"store": str(tmp_path / "store"), "said": said}
+        names = job("publish.generation").reads
+        inputs = {name: filled.version(name) if filled.exists(name) else ABSENT for name in names}
         return ActionContext(
             spark=spark,
             lake=filled,
@@ -95,9 +99,17 @@ def work(filled, spark, settings, tmp_path, store):
             validate=judge,
             validate_table=lambda *_: None,
             options=options,
+            tables=lambda: {name: read_as_of(filled, name, as_of, version) for name, version in inputs.items()},
+            inputs=inputs,
+            unchanged=unchanged,
         )
 
     return make
+
+
+def jobs_started(spark):
+    """Spark jobs that the session has run so far."""
+    return spark._jsc.sc().dagScheduler().numTotalJobs()
 
 
 def statuses(lake, day, kind):
@@ -107,9 +119,14 @@ def statuses(lake, day, kind):
 
 
 @pytest.mark.slow
-def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, store):
+def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, store, spark):
     feeds(filled, FIRST)
     first = generation.run(work(FIRST))
+    before = jobs_started(spark)
+    again = generation.run(work(FIRST, unchanged=True))
+    assert jobs_started(spark) == before  # decided by versions and settings: no pair is made again
+    assert again.counts == first.counts | {"loaded": 0}
+    assert (again.rows, again.detail["generation"]) == (first.rows, first.detail["generation"])
     name = first.detail["generation"]
     assert name.startswith("g20261101-")
     assert first.counts == {"home_feed": 3, "related_pins": 1, "pin_cards": 59, "fallback": 2, "loaded": 65}
@@ -144,6 +161,9 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, s
     generation.run(work(FIRST, "run-4"))
     assert "already served" in work(FIRST).options["said"][-1]
     assert store.read_pointer() == pointer
+    before = jobs_started(spark)
+    generation.run(work(FIRST, "run-5", unchanged=True))  # the served generation was made from older versions
+    assert jobs_started(spark) > before
     assert statuses(filled, FIRST, store.kind) == [
         (name, "loaded"),
         (name, "served"),
