@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import CHANGE
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc import canal, canal_columns
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS, strip_envelopes
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
