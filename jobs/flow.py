@@ -229,7 +229,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="related.pairs",
-        summary="Scales what neighbours, co-saves, sittings, links and factors say of two pins.",
+        summary="Scores pin pairs 0 to 1 per signal: embedding similarity, co-saves, session co-views, shared links, ALS.",
         function="jobs.related.pairs:related_pairs",
         reads=(
             "gold.pin_neighbours",
