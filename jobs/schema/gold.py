@@ -31,7 +31,7 @@ INTERACTIONS = gold(
     "user_id pin_id",
     USER_ID,
     PIN_ID,
-    Column("saves", "int", "Saves to any board, live at the cut."),
+    Column("saves", "int", "Saves to any board, live at the as-of date."),
     Column("closeups", "int", "Times the user opened the pin."),
     Column("clicks", "int", "Times the user followed the pin's link."),
     Column("hides", "int", "Times the user hid or reported the pin."),
@@ -42,7 +42,7 @@ INTERACTIONS = gold(
 PIN_STATS = gold(
     "pin_stats",
     "How each pin does, with the facts the rules need. Holds every live pin, whoever may see it.",
-    "one row per pin alive at the cut",
+    "one row per pin alive at the as-of date",
     "pin_id",
     PIN_ID,
     CREATOR_ID,
@@ -52,11 +52,11 @@ PIN_STATS = gold(
     IMAGE_SIGNATURE,
     CREATED_AT,
     Column("visibility", "string", "public, protected or secret: the privacy of the board the pin was made on."),
-    Column("age_days", "double", "Days from creation to the cut."),
+    Column("age_days", "double", "Days from creation to the as-of date."),
     Column("impressions", "bigint", "Times shown, all surfaces, in features.window_days."),
     Column("closeups", "bigint", "Times opened in the window."),
     Column("clicks", "bigint", "Times its link was followed in the window."),
-    Column("saves", "bigint", "Saves to public boards, all time, live at the cut."),
+    Column("saves", "bigint", "Saves to public boards, all time, live at the as-of date."),
     Column("recent_saves", "bigint", "Saves to public boards in features.trend_days."),
     Column("hides", "bigint", "Times hidden or reported in the window."),
     Column(
@@ -69,7 +69,7 @@ PIN_STATS = gold(
 USER_PROFILE = gold(
     "user_profile",
     "What is known of a user: tastes, habits, activity.",
-    "one row per user alive at the cut",
+    "one row per user alive at the as-of date",
     "user_id",
     USER_ID,
     Column("created_at", "timestamp", "When the account was made, UTC."),
@@ -116,7 +116,10 @@ NEIGHBOUR_CELLS = gold(
     "one row per cell",
     "cell",
     Column(
-        "version", "string", "Embedding model, dim, settings, cut trained for, digest: two never mix.", nullable=False
+        "version",
+        "string",
+        "Embedding model, dim, settings, as-of date, digest: two never mix.",
+        nullable=False,
     ),
     Column("cell", "int", "Number of the cell, from 0.", nullable=False),
     Column("centroid", "binary", "Middle of the cell, unit length, little-endian float32.", nullable=False),
