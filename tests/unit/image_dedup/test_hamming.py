@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError
@@ -69,7 +68,6 @@ def test_keys_of_several_blocks_as_millions_of_hashes_have(monkeypatch, hashes, 
     assert pairs(hashes, radius) == oracle(hashes, radius)
 
 
-@few(max_examples=60)
 @given(
     st.lists(st.integers(0, 2**64 - 1), max_size=40, unique=True),
     st.lists(st.integers(0, 63), max_size=6),
@@ -97,7 +95,6 @@ def test_of_fresh_rows_only_the_pairs_they_are_in(monkeypatch, hot):
     assert sorted((min(p), max(p)) for p in found) == oracle(hashes, 6, fresh)
 
 
-@few(max_examples=60)
 @given(st.sets(st.integers(0, 400), max_size=60), st.sets(st.integers(0, 400), max_size=60), st.integers(0, 5))
 def test_what_was_found_before_and_what_is_new_are_what_is_found_anew(before, now, radius):
     rest = np.uint64(0x9249249249249)

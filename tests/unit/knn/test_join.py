@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError, MissingDependencyError, ValidationFailedError
@@ -55,7 +54,6 @@ def clustered():
     return unit(centres[rng.integers(0, 60, 3000)] + rng.standard_normal((3000, 32)) * 0.9)
 
 
-@few(max_examples=25, deadline=None)
 @given(st.integers(0, 90), st.integers(1, 100), st.integers(1, 4), st.integers(1, 40), st.integers(0, 10_000))
 def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     x = integers(n, d, seed)
@@ -66,7 +64,6 @@ def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     assert found.scores.dtype == np.float32
 
 
-@few(max_examples=15, deadline=None)
 @given(st.integers(65, 200), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
 def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     x = integers(n, d, seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ranking.blocks import cumcount, iter_user_batches
@@ -45,7 +45,6 @@ def test_unknown_traits_are_like_nothing():
     assert mmr(one_pool(traits, 0.1), 3, 10).tolist() == [[1, 2, 3]]
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     traits=st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=30),
     trade=st.floats(0, 1),
@@ -59,7 +58,6 @@ def test_every_place_up_to_the_length_is_filled_once(traits, trade, length, wind
     assert places[0] == 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     traits=st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=30),
     length=st.integers(1, 40),

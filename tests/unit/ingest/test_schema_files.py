@@ -6,9 +6,9 @@ import pytest
 
 from jobs.common.errors import SourceError
 from jobs.ingest.tidb.ddl.defaults import implicit_default
-from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.ddl.source_column import SourceColumn, base_type
 from jobs.ingest.tidb.ticdc.object_paths import SchemaPath, classify
-from jobs.ingest.tidb.ticdc.schemafile import checksum, parse_schema_file
+from jobs.ingest.tidb.ticdc.schema_files import checksum, parse_schema_file
 
 
 def _goldens(folder):

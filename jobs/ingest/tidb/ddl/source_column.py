@@ -1,4 +1,4 @@
-"""What a MySQL or TiDB column is, and which Spark type holds it. Types come from schema files, never from messages.
+"""Columns of MySQL and TiDB, and the Spark type that holds their values. Types come from schema files, not messages.
 
 The rules: integers to the smallest Spark integer that holds all values, BIGINT UNSIGNED and BIT(64) to decimal(20,0),
 DECIMAL exactly (as string beyond 38 digits), ENUM and SET by name, DATETIME without zone, TIMESTAMP as an instant,
@@ -6,8 +6,12 @@ TIME and JSON as text, a date that the calendar lacks as NULL (its text stays in
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobs.common.errors import SourceError
+
+if TYPE_CHECKING:
+    from jobs.history.conversions import Step
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class SourceColumn:
     default: str | None = None
     """Default as text; None where there is none."""
     members: tuple[str, ...] = ()
-    """Names of an ENUM or SET, in order; empty where they are not known."""
+    """Member names of an ENUM or SET, in order; empty where they are not known."""
     generated: bool = False
     """Whether it is a generated column: an export never has it."""
     stored: bool = False
@@ -112,3 +116,36 @@ def base_type(text: str, place: str) -> tuple[str, bool]:
             "Exclude the table in conf (ingest.tables) to go on without it."
         )
     return name, unsigned
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of silver and of the source, and how older rows of the ledger name it."""
+
+    now: SourceColumn
+    names: tuple[tuple[int, str], ...]
+    """(commit_ts from which it has the name, name), oldest first; the first counts from the beginning."""
+    since: int | None = None
+    """commit_ts of the DDL that added it; rows before it have `default`. None: it was always there."""
+    default: str | None = None
+    casts: "tuple[tuple[int, tuple[Step, ...]], ...]" = ()
+    """Changes of its type, oldest first: commit_ts, and what values from before it go through."""
+
+    @classmethod
+    def first(cls, column: SourceColumn) -> "Column":
+        """Return a column that came with its table."""
+        return cls(column, ((0, column.name),))
+
+    @property
+    def name(self) -> str:
+        """Return its name now."""
+        return self.now.name
+
+    @property
+    def identity(self) -> tuple[int | None, str]:
+        """Return what stays when its name and type change."""
+        return self.since, self.names[0][1]
+
+
+class UnsupportedDdl(Exception):
+    """The values of older rows cannot be derived from the ledger; the message states why."""

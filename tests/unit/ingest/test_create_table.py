@@ -3,8 +3,8 @@
 import pytest
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.definitions import created, edits
+from jobs.ingest.tidb.ddl.alter_table import definition_changes
+from jobs.ingest.tidb.ddl.create_table import parse_create, table_definition
 
 SHOWN = """/*!40014 SET FOREIGN_KEY_CHECKS=0*/;
 CREATE TABLE `pins` (
@@ -62,14 +62,17 @@ def test_a_charset_before_a_default_is_no_default():
 
 def test_members_are_found_in_an_alter():
     sql = "ALTER TABLE `app`.`t` ADD COLUMN `kind` ENUM('a','b') NOT NULL DEFAULT _UTF8MB4'a', ADD `n` INT"
-    assert {name: made.members for name, made in edits(sql).defined.items()} == {"kind": ("a", "b"), "n": ()}
+    assert {name: made.members for name, made in definition_changes(sql).defined.items()} == {
+        "kind": ("a", "b"),
+        "n": (),
+    }
 
 
 def test_only_a_create_by_columns_counts_as_one():
-    assert created(SHOWN).columns
-    assert created("create table t (a int)").columns
-    assert not created("CREATE TABLE `a`.`b` LIKE `a`.`c`").columns
-    assert created("ALTER TABLE t ADD COLUMN a INT") is None
+    assert table_definition(SHOWN).columns
+    assert table_definition("create table t (a int)").columns
+    assert not table_definition("CREATE TABLE `a`.`b` LIKE `a`.`c`").columns
+    assert table_definition("ALTER TABLE t ADD COLUMN a INT") is None
 
 
 def test_what_cannot_be_read_is_named():

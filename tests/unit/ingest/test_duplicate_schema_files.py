@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum, merge_duplicates
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
-from jobs.ingest.tidb.ticdc.twice import told_once
 from jobs.settings.ingest import Ingest
 from tests.statements import column, replayed, schema, spans
 
@@ -40,7 +39,7 @@ STATEMENTS = [
 @pytest.mark.parametrize("swapped", [True, False])
 def test_a_statement_in_two_files_counts_once(statement, swapped):
     two = [bare(statement), statement][:: -1 if swapped else 1]
-    kept, broken = told_once(two)
+    kept, broken = merge_duplicates(two)
     assert (len(kept), broken) == (1, [])
     assert kept[0].columns == statement.columns, "what one of them knows of members is known"
     start = schema(10, CREATED, *PLAIN)
@@ -54,14 +53,14 @@ def test_a_file_that_was_written_without_its_statement_takes_nothing_away():
     said = STATEMENTS[1]
     silent = replace(bare(said), query="", action=0)
     for pair in ([said, silent], [silent, said]):
-        (kept,), _ = told_once(pair)
+        (kept,), _ = merge_duplicates(pair)
         assert (kept.query, kept.action, kept.columns) == (said.query, 5, said.columns)
 
 
 def test_case_and_quotes_of_a_statement_are_no_contradiction():
     said = STATEMENTS[0]
     other = replace(said, path="other", query="alter table `t` rename column `a` to `b`;")
-    assert len(told_once([said, other])[0]) == 1
+    assert len(merge_duplicates([said, other])[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_case_and_quotes_of_a_statement_are_no_contradiction():
 )
 def test_files_that_contradict_each_other_are_not_trusted(other, says):
     first = replace(STATEMENTS[1], columns=(*STATEMENTS[1].columns[:3], replace(column("n INT"), default="8")))
-    kept, broken = told_once([first, replace(other, path="other")])
+    kept, broken = merge_duplicates([first, replace(other, path="other")])
     assert kept == []
     ((path, error),) = broken
     assert (path.schema, path.table, path.version) == ("app", "t", 20)

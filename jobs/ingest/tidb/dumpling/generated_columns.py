@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.values import Faults, from_canal
 
 _WORD = re.compile(r"`(?P<name>\w+)`|(?P<word>[a-z_]\w*)|(?P<number>\d{1,18})|(?P<sign>[-+*()])|\s+")

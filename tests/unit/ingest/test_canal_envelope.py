@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import CHANGE
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc import canal, canal_columns
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS, strip_envelopes
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
@@ -182,7 +182,7 @@ def mutated(data, content):
     return data.draw(st.sampled_from(ways))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_happens_to_lines_rows_are_those_of_lines_read_one_by_one(data):
     texts = data.draw(st.lists(st.sampled_from(TEXTS), min_size=2, max_size=6))

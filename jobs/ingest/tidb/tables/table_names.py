@@ -1,19 +1,80 @@
-"""Which source table has which silver table, and what becomes of names that silver or bronze cannot have.
+"""Names of tables and columns: checks those in the settings, and blocks those that bronze or silver cannot have.
 
-In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are blocked,
-each with a sentence, and the others go on. The first table to take a silver table keeps it in
-later runs, until the source no longer has it.
+A table may be named in the settings before it exists; a name that nearly equals an existing one is a mistake, and the
+column that it was to mask would be written as it is. Of two source tables with one silver table, the first keeps it in
+later runs, until the source has it no more; the others are blocked.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from jobs.common.errors import ConfigError
 from jobs.engine.checkpoints import NO_SILVER, is_gone, lacks_silver
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
+from jobs.ingest.tidb.tables.schema_history import Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.schema.bronze_silver import SILVER
 from jobs.schema.names import alike, fits_partition, silver_table
+from jobs.settings.ingest import Ingest, TableRules
+from jobs.settings.names import near, suggestion
+
+LOG = logging.getLogger(__name__)
+
+
+def check_names(settings: Ingest, there: Iterable[TableName], versions: Mapping[TableName, Iterable[Version]]) -> None:
+    """Reject misspelt names in ingest.tables, and log those that match nothing.
+
+    Args:
+        settings: of ingest.
+        there: every table of the sources, those left out and those that are gone among them.
+        versions: what is known of their columns.
+
+    Raises:
+        ConfigError: a mask or an exclusion is of a table that is nearly one of these; a column is nearly one of the
+            table's. A key's column that is none of them holds the table later, and no other.
+    """
+    names = {".".join(name) for name in there}
+    for name, rules in settings.tables.items():
+        if name in names:
+            _check_columns(name, rules, {c.name for one in versions.get(_parted(name), ()) for c in one.columns})
+        elif names and "." in name and name not in settings.topics:
+            _unknown(name, rules, names)
+
+
+def _parted(name: str) -> TableName:
+    schema, _, table = name.partition(".")
+    return schema, table
+
+
+def _unknown(name: str, rules: TableRules, names: Iterable[str]) -> None:
+    schema = name.partition(".")[0].lower()
+    mates = [one for one in names if one.partition(".")[0].lower() == schema]
+    said = f"ingest.tables.{name}: the sources have no table of that name.{suggestion(name, mates)}"
+    if (rules.mask or rules.exclude) and near(name, mates, 0.8):
+        raise ConfigError(f"{said} Nothing was read: what it is to cover or to leave out would have come in.")
+    LOG.warning("%s It applies once there is one.", said)
+
+
+def _check_columns(name: str, rules: TableRules, columns: set[str]) -> None:
+    if not columns:
+        return
+    for setting, column in _named(rules):
+        # MySQL's names know no case; a mask is of the ledger's own, and must not miss
+        if column in columns or (setting == "generated" and column.lower() in {one.lower() for one in columns}):
+            continue
+        said = f"ingest.tables.{name}.{setting}: the table has no column {column!r}.{suggestion(column, columns)}"
+        if near(column, columns, 0.75):
+            raise ConfigError(f"{said} There are: {', '.join(sorted(columns))}.")
+        LOG.warning("%s It applies once there is one.", said)
+
+
+def _named(rules: TableRules) -> Iterator[tuple[str, str]]:
+    for setting in ("keys", "generated", "mask", "cluster"):
+        for column in getattr(rules, setting):
+            yield setting, column
+
 
 Tables = dict[str, SourceTable]
 Past = Mapping[str, Mapping[str, Any]]
@@ -80,7 +141,7 @@ def _first(names: list[str], live: Tables, before: str | None) -> str:
     return next((n for n in sorted(names) if before in {s.table for s in live[n].segments}), before)
 
 
-def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
+def unwritable_names(names: Iterable[TableName]) -> dict[TableName, str]:
     """Return the tables whose rows bronze cannot keep apart from others', and why.
 
     Args:
@@ -93,7 +154,7 @@ def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
     for text, same in by_text.items():
         if len(same) > 1:
             which = " and ".join(f"table {table} of schema {schema}" for schema, table in sorted(same))
-            why = f"{text} is blocked: {which} are both called so, and their rows could not be told apart. Rename one."
+            why = f"{text} is blocked: {which} are both called so, so bronze could not separate their rows. Rename one."
             found |= dict.fromkeys(same, why)
         elif not fits_partition(text):
             why = (

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.recovered import databases_of, source_of
-from jobs.ingest.tidb.tables.versions import Snapshot
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, checksum
+from jobs.ingest.tidb.tables.flashback import recovered_database, recovered_table
+from jobs.ingest.tidb.tables.schema_history import Snapshot
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.settings.ingest import Ingest
 from tests.statements import replayed, schema, spans
@@ -95,11 +95,11 @@ def test_it_may_be_dropped_and_come_back_again():
     ("files", "says"),
     [
         ((did(30, "FLASHBACK TABLE t"),), "of which no rows are known"),
-        ((made(), did(30, "FLASHBACK TABLE t")), "brings a table back"),
+        ((made(), did(30, "FLASHBACK TABLE t")), "recovers a table"),
         ((made(), did(20, "DROP TABLE t"), made(22), did(25, "DROP TABLE t"), did(30, "RECOVER TABLE BY JOB 53")),
          "one of several"),
         ((made(), did(20, "DROP TABLE t"), schema(30, "FLASHBACK TABLE t", COLUMNS[0], "other INT")),
-         "does not say which one that was"),
+         "whether that is a rename"),
     ],
 )  # fmt: skip
 def test_where_it_cannot_be_told_what_comes_back_the_table_is_blocked(files, says):
@@ -183,13 +183,13 @@ def test_a_cluster_turned_back_blocks_every_table():
     ],
 )
 def test_the_name_that_a_statement_looks_for(query, name):
-    assert source_of(query, "s") == name
+    assert recovered_table(query, "s") == name
 
 
 def test_the_names_of_a_database():
-    assert databases_of("FLASHBACK DATABASE `a` TO `b`;", "b") == ("a", "b")
-    assert databases_of("flashback schema a", "a") == ("a", "a")
-    assert databases_of("", "a") == ("a", "a")
+    assert recovered_database("FLASHBACK DATABASE `a` TO `b`;", "b") == ("a", "b")
+    assert recovered_database("flashback schema a", "a") == ("a", "a")
+    assert recovered_database("", "a") == ("a", "a")
 
 
 def by_id(root, number, version, name, query, action):

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from jobs.common.errors import ConfigError
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.tables.named import check_names
-from jobs.ingest.tidb.tables.versions import Version
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.tables.schema_history import Version
+from jobs.ingest.tidb.tables.table_names import check_names
 from jobs.settings.ingest import Ingest
 
 THERE = {("app", "users"), ("app", "pins")}

@@ -1,7 +1,7 @@
-"""Tables that come back: FLASHBACK and RECOVER TABLE, FLASHBACK DATABASE. Rows come back with them, and no row event.
+"""FLASHBACK TABLE, RECOVER TABLE and FLASHBACK DATABASE: the table returns with its rows, and no row event is sent.
 
-In: the statement, and the tables that had ended by then. Out: which of them it brings back, or why nobody can tell.
-TiDB takes the one that was dropped or truncated last under the name that the statement says.
+In: the statement, and the tables dropped by then. Out: the table it recovers, or why that is ambiguous.
+TiDB takes the one that was dropped or truncated last under the name in the statement.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ DROPPED, TRUNCATED, WITH_DATABASE = "dropped", "truncated", "dropped with its da
 
 
 @dataclass
-class Ended:
-    """A table that is gone, or what it had before it was truncated."""
+class DroppedTable:
+    """A dropped table, or the state of a table before it was truncated."""
 
     name: TableName
     """The last one it had."""
@@ -23,14 +23,14 @@ class Ended:
     table: TrackedTable
     how: str = DROPPED
     back: bool = False
-    """Whether it came back since."""
+    """Whether it was recovered since."""
 
 
-class Untold(Exception):
-    """Which table comes back, or what its rows were, cannot be told; the message says why."""
+class AmbiguousRecovery(Exception):
+    """Which table is recovered, or which rows it had, cannot be determined; the message states why."""
 
 
-def source_of(query: str, schema: str) -> TableName | None:
+def recovered_table(query: str, schema: str) -> TableName | None:
     """Return the name that a FLASHBACK or RECOVER TABLE looks for, None where it names none (BY JOB).
 
     Args:
@@ -44,8 +44,8 @@ def source_of(query: str, schema: str) -> TableName | None:
     return qualified(words, 2, schema)[0]
 
 
-def databases_of(query: str, schema: str) -> tuple[str, str]:
-    """Return which database a FLASHBACK DATABASE brings back, and the name that it has then.
+def recovered_database(query: str, schema: str) -> tuple[str, str]:
+    """Return the database that a FLASHBACK DATABASE recovers, and its new name.
 
     Args:
         query: the statement.
@@ -58,33 +58,37 @@ def databases_of(query: str, schema: str) -> tuple[str, str]:
     return old, words[4].value if len(words) > 4 and str(words[3]) == "TO" else old
 
 
-def chosen(gone: Iterable[Ended], name: TableName, version: int, named: bool, with_database: bool = False) -> Ended:
-    """Return which of the tables that have ended a statement brings back.
+def find_dropped(
+    gone: Iterable[DroppedTable], name: TableName, version: int, named: bool, with_database: bool = False
+) -> DroppedTable:
+    """Return the dropped table that a statement recovers.
 
     Args:
         gone: all that have ended.
         name: that it had last.
         version: commit_ts of the statement.
-        named: whether the statement says that name, and so means the last one of it.
+        named: whether the statement has that name, and so means the last table of it.
         with_database: whether it went and comes with its database.
 
     Raises:
-        Untold: none, or it may be another one.
+        AmbiguousRecovery: none, or it may be another one.
     """
     mine = [one for one in gone if _same(one.name, name) and one.version < version]
     mine = [one for one in mine if (one.how == WITH_DATABASE) == with_database]
     if not named:
         mine = [one for one in mine if not one.back]
     if not mine:
-        raise Untold(f"brings back {'.'.join(name)}, of which no rows are known")
+        raise AmbiguousRecovery(f"recovers {'.'.join(name)}, of which no rows are known")
     last = max(mine, key=lambda one: one.version)
     if last.back or (len(mine) > 1 and not named):
-        raise Untold(f"brings back one of several tables that were {'.'.join(name)}, and does not say which")
+        raise AmbiguousRecovery(f"recovers one of several tables named {'.'.join(name)}, and does not state which")
     return last
 
 
-def chosen_database(gone: Iterable[Ended], schema: str, drops: Iterable[int], version: int) -> list[Ended]:
-    """Return the tables that come back with a database.
+def find_dropped_database(
+    gone: Iterable[DroppedTable], schema: str, drops: Iterable[int], version: int
+) -> list[DroppedTable]:
+    """Return the tables that are recovered with a database.
 
     Args:
         gone: all that have ended.
@@ -93,26 +97,26 @@ def chosen_database(gone: Iterable[Ended], schema: str, drops: Iterable[int], ve
         version: commit_ts of the statement.
 
     Raises:
-        Untold: no drop of it is known, or it has come back already.
+        AmbiguousRecovery: no drop of it is known, or it was recovered already.
     """
     last = max((at for at in drops if at < version), default=None)
     if last is None:
-        raise Untold(f"brings back database {schema}, of which no drop is known")
+        raise AmbiguousRecovery(f"recovers database {schema}, of which no drop is known")
     mine = [one for one in gone if one.name[0] == schema and one.how == WITH_DATABASE and one.version == last]
     if any(one.back for one in mine):
-        raise Untold(f"brings back database {schema}, which has come back before")
+        raise AmbiguousRecovery(f"recovers database {schema}, which was recovered before")
     return mine
 
 
-def require_whole(one: Ended, snapshot: bool) -> None:
-    """Raise Untold if a table had rows that never came to the lake.
+def require_known_rows(one: DroppedTable, snapshot: bool) -> None:
+    """Raise AmbiguousRecovery if a table had rows that never came to the lake.
 
     Args:
         one: the table.
         snapshot: whether the feed goes with a snapshot.
     """
     if snapshot and one.table.snapshot is None and one.table.segments[0].start == 0:
-        raise Untold(f"brings back {'.'.join(one.name)}, which is in no snapshot and had rows before the feed")
+        raise AmbiguousRecovery(f"recovers {'.'.join(one.name)}, which is in no snapshot and had rows before the feed")
 
 
 def _same(one: TableName, other: TableName) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
+from jobs.ingest.tidb.ddl.alter_table import column_changes, renamed_tables
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
     ],
 )
 def test_columns_that_a_statement_touches(sql, renames, added, dropped):
-    found = alterations(sql)
+    found = column_changes(sql)
     assert (found.renames, found.added, found.dropped) == (renames, added, dropped)
 
 

@@ -1,15 +1,19 @@
-"""Which data files of a folder are there, by number: which are missing, and which no index names.
+"""Data files of one folder: missing numbers, files that no index names, first and last commit_ts of a file.
 
 Numbers begin at 1 in every folder, for each dispatcher by itself. The classic writer writes the index before the file
-that it names and takes a number up again after a crash, so an empty file is like one that is not there.
+that it names and takes a number up again after a crash, so an empty file counts as missing. The commit_ts of the files
+around a missing one bound what it can hold.
 """
 
+import json
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from jobs.ingest.loading.storage import StoredFile
+from jobs.ingest.loading.storage import StoredFile, read_head, read_raw
+from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.csv_records import META, dialect_of_feed, records
 from jobs.ingest.tidb.ticdc.object_paths import Folder
 
 _NUMBER = re.compile(r"\d+(?=\.[a-z]+$)")
@@ -18,14 +22,14 @@ _LOOKED_FOR = 1000
 
 
 @dataclass
-class Numbered:
+class DataFolder:
     """The data files of one folder and dispatcher."""
 
     folder: Folder
     limit: int = 0
     """Greatest number that the index names; 0 without an index."""
     named_at: str = ""
-    """When the index was written, in ISO form; empty where the store does not tell."""
+    """When the index was written, in ISO form; empty where the store does not provide it."""
     sample: str = ""
     """Path of one of the files: those of the others are made after it."""
     files: dict[int, StoredFile] = field(default_factory=dict)
@@ -78,3 +82,48 @@ class Numbered:
         before = max((other for other in self.whole if other < number), default=None)
         after = min((other for other in self.whole if other > number), default=None)
         return (None if before is None else self.files[before], None if after is None else self.files[after])
+
+
+_HEAD = 1 << 16
+
+
+def first_commit_ts(root: str, path: str, changefeed: Changefeed) -> int | None:
+    """Return the commit_ts of a file's first row; None where it cannot be read."""
+    try:
+        found = next(_commits(path, read_head(root, path, _HEAD), changefeed), None)
+        # a row may be longer than the head
+        return found or next(_commits(path, read_raw(root, path), changefeed), None)
+    except OSError:
+        return None
+
+
+def last_commit_ts(root: str, path: str, changefeed: Changefeed) -> int | None:
+    """Return the commit_ts of a file's last row; None where that row cannot be read."""
+    try:
+        content = read_raw(root, path)
+    except OSError:
+        return None
+    if path.endswith(".json"):
+        return _canal(content.rstrip().rsplit(b"\n", 1)[-1])
+    found = None
+    for found in _commits(path, content, changefeed):  # noqa: B007 - the last one is wanted
+        pass
+    return found
+
+
+def _commits(path: str, content: bytes, changefeed: Changefeed) -> Iterator[int | None]:
+    if path.endswith(".json"):
+        yield from (_canal(line) for line in content.split(b"\n") if line.strip())
+        return
+    for record in records(content, dialect_of_feed(changefeed)):
+        if record.raw.startswith(META.encode()):
+            continue
+        text = record.fields[3] if record.fields and len(record.fields) > 3 else None
+        yield int(text) if text and text.isdigit() else None
+
+
+def _canal(line: bytes) -> int | None:
+    try:
+        return int(json.loads(line)["_tidb"]["commitTs"])
+    except (ValueError, KeyError, TypeError):
+        return None

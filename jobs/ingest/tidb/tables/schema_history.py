@@ -1,27 +1,29 @@
-"""What rows of each version of a table look like, put together from all that tells of it.
+"""The columns and key of each version of a table, combined from schema files, statements, snapshot and rows.
 
 Schema files leave things out: the classic writer the members of ENUM and SET, both writers the unique keys and which
 columns are generated. Statements define them, from the CREATE TABLE of the snapshot or the feed on; CREATE TABLE LIKE
 takes them from its model. Where no definition is known, or rows contradict it, the rows decide.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from jobs.ingest.tidb.ddl.alter import alterations
-from jobs.ingest.tidb.ddl.ddl import CreateTable
-from jobs.ingest.tidb.ddl.definitions import Created, Definition, Generation, created, edits
-from jobs.ingest.tidb.ddl.indexes import Index, named
-from jobs.ingest.tidb.ddl.keys import ROW_ID, ROW_ID_COLUMN, key_of, primary_key
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.ddl.shape import RowShape, by_rows
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ddl.alter_table import column_changes, definition_changes
+from jobs.ingest.tidb.ddl.create_table import (
+    ColumnDefinition,
+    CreateTable,
+    Generation,
+    TableDefinition,
+    table_definition,
+)
+from jobs.ingest.tidb.ddl.indexes import ROW_ID, ROW_ID_COLUMN, Index, identifying_key, primary_key, with_default_name
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.tables.row_layouts import RowLayouts, virtual_columns
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
 
 _HIDDEN = "_v$_"
 """How TiDB names the virtual column behind an expression of an index."""
-Shapes = Callable[[SchemaFile], RowShape | None]
-"""Returns what the rows below a schema file have; None where there are none to look at."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Version:
 
 
 class SchemaHistory:
-    """What has been learnt of a table that schema files do not tell: members, generated columns, indexes."""
+    """Facts of a table that schema files lack: ENUM members, generated columns, indexes."""
 
     def __init__(self, rules: TableRules, snapshot: Snapshot | None) -> None:
         self.rules = rules
@@ -81,12 +83,14 @@ class SchemaHistory:
             return None
         return Version(self.snapshot.tso, self._with_id(self._told(self.snapshot.create.columns)), self.key)
 
-    def version(self, file: SchemaFile, shapes: Shapes | None = None, model: "SchemaHistory | None" = None) -> Version:
+    def version(
+        self, file: SchemaFile, shapes: RowLayouts | None = None, model: "SchemaHistory | None" = None
+    ) -> Version:
         """Go through one schema file; return how rows under it are to be read.
 
         Args:
             file: the schema file.
-            shapes: tells what the rows below it have.
+            shapes: returns the layout of the rows below it.
             model: what is known of the table that a CREATE TABLE LIKE names.
         """
         if self.snapshot is not None and file.version <= self.snapshot.tso:
@@ -100,7 +104,7 @@ class SchemaHistory:
         computes = ", ".join(name for name in self.computes if name not in self.told)
         return Version(file.version, self._with_id(columns), self.key, fault, computes)
 
-    def _older(self, file: SchemaFile, shapes: Shapes | None, model: "SchemaHistory | None") -> Version:
+    def _older(self, file: SchemaFile, shapes: RowLayouts | None, model: "SchemaHistory | None") -> Version:
         """Return the version of a schema file that is not newer than the snapshot."""
         if {column.name.lower() for column in file.columns} == set(self.names):
             columns = self._told(file.columns)
@@ -121,24 +125,24 @@ class SchemaHistory:
         if (file.version, file.query) in self.learnt:
             return
         self.learnt.add((file.version, file.query))
-        made = created(file.query, file.schema)
+        made = table_definition(file.query, file.schema)
         if made is None:
             self._edit(file.query)
         elif made.like is None:
             self._make(made)
         else:
-            self._make(Created())
+            self._make(TableDefinition())
             if model is not None and set(model.names) == {column.name.lower() for column in file.columns}:
                 self._take(model)
 
-    def _make(self, made: Created) -> None:
+    def _make(self, made: TableDefinition) -> None:
         self.generated = {}
         self.indexes, self.known = list(made.indexes), bool(made.columns)
         self._define({definition.name.lower(): definition for definition in made.columns})
 
     def _edit(self, sql: str) -> None:
         """Follow an ALTER TABLE, CREATE INDEX or DROP INDEX."""
-        said, done = alterations(sql), edits(sql)
+        said, done = column_changes(sql), definition_changes(sql)
         new = {old: name for name, old in said.renames.items()}
         gone = done.dropped
         self.members = {new.get(n, n): members for n, members in self.members.items() if n not in gone}
@@ -154,7 +158,7 @@ class SchemaHistory:
         there = {index.name for index in self.indexes}
         lost = any(required and name not in there for name, required in done.dropped_indexes.items())
         kept = [index for index in self.indexes if index.name not in done.dropped_indexes]
-        # nobody can tell which of the indexes went with a name that none of them has
+        # an unknown name was dropped: which of the indexes that is cannot be determined
         self.indexes = [] if lost else [
             replace(
                 index,
@@ -164,9 +168,9 @@ class SchemaHistory:
             for index in kept if not gone & set(index.columns)
         ]  # fmt: skip
         for index in done.added_indexes:
-            self.indexes.append(named(index, [other.name for other in self.indexes]))
+            self.indexes.append(with_default_name(index, [other.name for other in self.indexes]))
 
-    def _define(self, defined: Mapping[str, Definition]) -> None:
+    def _define(self, defined: Mapping[str, ColumnDefinition]) -> None:
         for name, definition in defined.items():
             self.generated.pop(name, None)
             if definition.generation is not None:
@@ -174,14 +178,14 @@ class SchemaHistory:
             if definition.members:
                 self.members[name] = definition.members
 
-    def _by_rows(self, file: SchemaFile, shapes: Shapes | None) -> str:
-        """Let rows decide what no definition says, or what they contradict; return why that is not possible, or ""."""
+    def _by_rows(self, file: SchemaFile, shapes: RowLayouts | None) -> str:
+        """Let rows decide where no definition exists or they contradict it; return why that is impossible, or ""."""
         virtual = {name for name in self.names if self._is_virtual(name)}
         shape = shapes(file) if shapes is not None and (virtual or not self.known) else None
         if shape is None:
             return ""
         generated = set(self.generated) | virtual if self.known else None
-        found = by_rows(shape, file.columns, file.key, virtual, generated, self.told)
+        found = virtual_columns(shape, file.columns, file.key, virtual, generated, self.told)
         if isinstance(found, str):
             return found
         for name in self.names:
@@ -220,7 +224,7 @@ class SchemaHistory:
 
     def _key(self, columns: tuple[SourceColumn, ...], primary: tuple[str, ...]) -> tuple[str, ...]:
         """Return the key: as conf names it, the primary one, or the unique index that TiCDC takes."""
-        unique = key_of(self.indexes, columns, self.key, exported=self.snapshot is not None)
+        unique = identifying_key(self.indexes, columns, self.key, exported=self.snapshot is not None)
         append = self.rules.keyless == "append" and not any(column.name.lower() == ROW_ID for column in columns)
         return self._named(columns) or primary or unique or ((ROW_ID,) if append else ())
 

@@ -1,13 +1,13 @@
-"""What a change of a column's type takes: which rules give TiDB's values, by the kinds of the old and the new type.
+"""The conversion of a column's values when its type changes: the rules by kind of the old and the new type.
 
 In: a column before and after the statement. Out: the steps that jobs/history/conversions.py carries out on older
-values, none where every value stays as it is, or None where TiDB's conversion is not known.
+values, none where every value stays as it is, or None where TiDB's conversion is not supported.
 """
 
 from collections.abc import Callable
 
 from jobs.history.conversions import Step
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 
 Steps = tuple[Step, ...]
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INT": 32, "BIGINT": 64}
@@ -18,8 +18,8 @@ _PLAIN_FLOAT = {"FLOAT": {None, 12}, "DOUBLE": {None, 22}}
 _UNKNOWN = 1 << 62
 
 
-def steps_between(old: SourceColumn, now: SourceColumn) -> Steps | None:
-    """Return what older values go through when `old` becomes `now`; None where nobody can tell."""
+def conversion_steps(old: SourceColumn, now: SourceColumn) -> Steps | None:
+    """Return what older values go through when `old` becomes `now`; None where the conversion is not supported."""
     if "VECTOR" in {old.type, now.type} or (now.type == "JSON" and old.type != "JSON"):
         return () if (old.type, old.length) == (now.type, now.length) or _is_looser_vector(old, now) else None
     between = _BETWEEN.get((old.kind, now.kind))
