@@ -55,7 +55,7 @@ class Layout:
         return [(shard, block) for shard, count in enumerate(self.blocks) for block in range(count)]
 
     def unit(self, shards: Rows, blocks: Rows) -> Rows:
-        """Return a number for each (shard, block), 0 for a shard's own vectors; rows of one number share a partition."""
+        """Return a number for each (shard, block), 0 for a shard's own vectors: the output partition."""
         first = np.cumsum(self.blocks + 1) - self.blocks - 1
         return first[shards] + blocks + 1
 
