@@ -34,10 +34,10 @@ def shuffle(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
         yield from packed(batches, shared.value, dim)
 
     units = int((layout.blocks + 1).sum())
-    packed = vectors.select("id", "vector", "is_query", "is_item", "min_score").mapInArrow(
+    packed_rows = vectors.select("id", "vector", "is_query", "is_item", "min_score").mapInArrow(
         pack, f"unit int, {PACKED_VECTORS}"
     )
-    return packed.repartitionById(units, "unit").drop("unit")
+    return packed_rows.repartitionById(units, "unit").drop("unit")
 
 
 def packed(batches: Iterable[pa.RecordBatch], layout: Layout, dim: int) -> Iterator[pa.RecordBatch]:
