@@ -197,15 +197,14 @@ def _commit(work: ActionContext, intake: BronzeTarget, stream: DataFrame, batch:
 def _stream(work: ActionContext, intake: BronzeTarget, tasks: list[Task]) -> DataFrame:
     """Return the stream of all files: one Spark task a group of files of one table, nothing read on the driver."""
     groups = _groups(tasks, work.context.settings.ingest.task_mb << 20)
-    reader, splitter_for, schema = intake.read, intake.splitter_for, arrow_schema(intake.fields)
+    schema = arrow_schema(intake.fields)
     limit = work.context.settings.ingest.block_mb << 20
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for task in groups[number]:
-                    splitter = splitter_for(task.spec) if task.size > limit else None
-                    yield from _read(task, reader, schema, splitter, limit)
+                    yield from _read(task, intake, schema, limit)
 
     places = work.spark.range(0, len(groups), 1, len(groups))
     return places.mapInArrow(run, spark_schema(intake.fields))
@@ -227,13 +226,12 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
     return sorted(groups, key=lambda group: -sum(task.size for task in group))
 
 
-def _read(
-    task: Task, reader: Reader, schema: pa.Schema, splitter: BlockSplitter | None = None, block_bytes: int = 0
-) -> Iterator[pa.RecordBatch]:
+def _read(task: Task, intake: BronzeTarget, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
     bad = RejectedRows()
+    splitter = intake.splitter_for(task.spec) if task.size > limit else None
     try:
         if splitter is not None:
-            yield from read_in_blocks(task, reader, splitter, block_bytes)
+            yield from read_in_blocks(task, intake.read, splitter, limit)
             return
         content = read(task.root, task.path)
     except OSError as error:  # of a file read in blocks, what came before is good
@@ -242,7 +240,7 @@ def _read(
         bad.add(None, READER_ERROR, _bug(error), None)
     else:
         try:
-            yield from reader(task, content)
+            yield from intake.read(task, content)
             return
         except Exception as error:  # noqa: BLE001 - the same
             bad.add(None, READER_ERROR, _bug(error), None)
