@@ -50,7 +50,7 @@ def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> Data
     Args:
         rows: result of `newest`.
         schema: schema of the silver table, the platform's own columns included.
-        until: commit_ts that the rows are told as of; None for now.
+        until: commit_ts of the past state; None for now.
     """
     deleted = F.col("op") == "D"
     value = F.when(deleted, F.col("before")).otherwise(F.col("after"))
@@ -76,7 +76,7 @@ def source_rows(rows: DataFrame, schema: StructType) -> DataFrame:
 
     Args:
         rows: in the columns of silver.
-        schema: of the silver table, which tells the names: a frame made from the ledger has lost them.
+        schema: of the silver table, with the source's names: a frame made from the ledger has lost them.
     """
     return rows.select(*[F.col(quoted(f.name)).alias(source_name(f)) for f in source_fields(schema)])
 
@@ -92,9 +92,9 @@ def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") 
 
     Args:
         ledger: bronze.ledger.
-        schema: schema of the silver table, which tells which rows are its own.
+        schema: schema of the silver table, with its lineage.
         tso: the cut.
-        source: schema.table, for a silver table whose schema does not tell.
+        source: schema.table, for a silver table whose schema has no lineage.
     """
     mine = ledger.where(lineage_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
     return typed(newest(mine), schema, tso).where(~F.col("_deleted"))

@@ -136,7 +136,7 @@ class TableLineage:
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
         told: list[Any] = [[[s.table, s.start, s.end] for s in self.segments], list(self.truncated_at)]
-        # left out where there are none: the text decides whether a table is made anew
+        # left out where there are none: the text decides whether a table is rebuilt
         return json.dumps(
             [*told, [one.plain() for one in self.dropped_partitions]] if self.dropped_partitions else told
         )

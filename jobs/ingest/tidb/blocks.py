@@ -31,7 +31,7 @@ def splitter_for(spec: Any) -> BlockSplitter | None:
         return BlockSplitter(_tuple_end, header=_insert, close=_closed) if dialect.escape_backslash else None
     header = _first_line if dialect.header else (lambda _: b"")
     if not dialect.escape_backslash and len(dialect.quote) != 1:
-        return None  # a line's end may stand in a text, and nothing simple tells
+        return None  # a line's end may stand in a text, and no simple rule finds it
     # with backslashes a line's end in a text is written \n: a raw one ends the record
     end = _line_end if dialect.escape_backslash else (lambda data: _even_line_end(data, dialect.quote.encode()))
     return BlockSplitter(end, header=header)

@@ -142,7 +142,7 @@ def create(work: ActionContext, table: SourceTable, schema: StructType | None = 
     unknown = [name for name in cluster if name not in names]
     if unknown:
         raise ConfigError(
-            f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is no column of it. "
+            f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is not a column of it. "
             f"It has {', '.join(names)}."
         )
     columns = [name if name.isidentifier() else quoted(name) for name in (names[one] for one in cluster)]

@@ -1,7 +1,8 @@
 """Joins feed and snapshot: the lineage of every source table, and the files that can be read now.
 
-In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
-table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
+In: a `SinkListing`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
+table whose layout is not known (schema file missing or broken, no key) are not read;
+they wait, and the table is blocked with the reason.
 """
 
 import re
@@ -155,7 +156,7 @@ def _show_nameless(sources: Sources, feed: SinkListing) -> None:
     found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
     for path in feed.unnamed:
         number, at, *_ = path.split("/")
-        found.append((number, int(at), f"no schema file says whose rows {path} has. Restore it from the store."))
+        found.append((number, int(at), f"no schema file names the table of {path}. Restore it from the store."))
     for number, version, reason in found:
         if number.isdigit() and int(number) not in sources.named_ids and version <= sources.checkpoint:
             table = sources.tables.get(f"{NAMELESS}.{number}") or SourceTable(NAMELESS, number)
@@ -274,7 +275,7 @@ def _wait(
     """Leave a file for later and hold its table: rows are there that cannot be read."""
     sources.blocked_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
-    reason = f"no schema file says how {path} is to be read. Restore schema_{number}_*.json."
+    reason = f"no schema file describes the columns of {path}. Restore schema_{number}_*.json."
     if version is not None:
         conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
         reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
@@ -307,7 +308,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
 
 
 def _told(full: str, snapshot: Snapshot, settings: Ingest) -> Version:
-    """Return a table's columns and key as its CREATE TABLE in an export and the settings tell them."""
+    """Return a table's columns and key from its CREATE TABLE in an export and the settings."""
     rules = settings.tables.get(full, TableRules())
     return SchemaHistory(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
 

@@ -58,7 +58,7 @@ def test_an_export_without_a_position_says_why_and_how_to_name_it(tmp_path, meta
 def test_every_form_of_metadata_says_the_first_position(tmp_path, position):
     root = write(tmp_path, {"metadata": BEGUN + position + END})
     assert read_export(root).tso == read_export(root, TSO).tso == TSO
-    with pytest.raises(SourceError, match=f"says {TSO + 1}"):
+    with pytest.raises(SourceError, match=f"is {TSO + 1}"):
         read_export(root, TSO + 1)
 
 

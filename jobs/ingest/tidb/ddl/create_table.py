@@ -50,19 +50,19 @@ class Generation:
 
 @dataclass(frozen=True)
 class ColumnDefinition:
-    """What the definition of a column says beside its type."""
+    """The definition of a column without its type."""
 
     name: str
     generation: Generation | None = None
     members: tuple[str, ...] = ()
-    """Names of an ENUM or SET."""
+    """Member names of an ENUM or SET."""
     words: tuple[Token, ...] = ()
     """The whole of it, from the column's name on."""
 
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """What a CREATE TABLE defines."""
+    """Columns and indexes that a CREATE TABLE defines."""
 
     columns: tuple[ColumnDefinition, ...] = ()
     indexes: tuple[Index, ...] = ()
@@ -72,7 +72,7 @@ class TableDefinition:
 
 
 def parse_column_definition(words: Sequence[Token]) -> ColumnDefinition:
-    """Return what a column definition, which begins with the column's name, says beside the type."""
+    """Parse a column definition, which begins with the column's name, without its type."""
     kind = str(words[1]) if len(words) > 1 else ""
     members = group(list(words), 2) if kind in {"ENUM", "SET"} and words[2:3] == [_OPEN] else []
     names = tuple(word.value for word in members if word.kind == "text")
@@ -133,7 +133,7 @@ def _expression(words: Iterable[Token]) -> str:
 
 @dataclass(frozen=True)
 class CreateTable:
-    """What a CREATE TABLE says."""
+    """A parsed CREATE TABLE."""
 
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]

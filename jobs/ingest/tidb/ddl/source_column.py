@@ -1,4 +1,4 @@
-"""What a MySQL or TiDB column is, and which Spark type holds it. Types come from schema files, never from messages.
+"""Columns of MySQL and TiDB, and the Spark type that holds their values. Types come from schema files, not messages.
 
 The rules: integers to the smallest Spark integer that holds all values, BIGINT UNSIGNED and BIT(64) to decimal(20,0),
 DECIMAL exactly (as string beyond 38 digits), ENUM and SET by name, DATETIME without zone, TIMESTAMP as an instant,
@@ -29,7 +29,7 @@ class SourceColumn:
     default: str | None = None
     """Default as text; None where there is none."""
     members: tuple[str, ...] = ()
-    """Names of an ENUM or SET, in order; empty where they are not known."""
+    """Member names of an ENUM or SET, in order; empty where they are not known."""
     generated: bool = False
     """Whether it is a generated column: an export never has it."""
     stored: bool = False
@@ -148,4 +148,4 @@ class Column:
 
 
 class UnsupportedDdl(Exception):
-    """What older rows have cannot be told from the ledger; the message says why."""
+    """The values of older rows cannot be derived from the ledger; the message states why."""

@@ -35,10 +35,10 @@ def position(root: str, told: int | None = None) -> int:
 
     Args:
         root: folder of the export.
-        told: the TSO as a person names it, None where the export must say it.
+        told: the TSO named by a person, None where the export must contain it.
 
     Raises:
-        SourceError: `metadata` is missing, incomplete, says nothing of the position, or something else than `told`.
+        SourceError: `metadata` is missing, incomplete, has no position, or another than `told`.
     """
     try:
         text = read_raw(root, "metadata").decode("utf-8", "replace")
@@ -54,8 +54,8 @@ def position(root: str, told: int | None = None) -> int:
     if told is not None:
         if found is not None and is_tso and int(found[1]) != told:
             raise SourceError(
-                f"{WHAT}: {root}/metadata says that it was taken at {found[1]}, --snapshot-ts "
-                f"(ingest.dump.snapshot_ts) says {told}. Leave that out."
+                f"{WHAT}: {root}/metadata has the TSO {found[1]}, --snapshot-ts "
+                f"(ingest.dump.snapshot_ts) is {told}. Remove the setting."
             )
         return told
     if found is None:
@@ -107,8 +107,8 @@ def read_export(
 
     Args:
         root: its folder.
-        snapshot_ts: the TSO it was taken at, where its metadata does not say.
-        is_excluded: tells tables that are left out; nothing of them is read.
+        snapshot_ts: the TSO it was taken at, where its metadata lacks it.
+        is_excluded: whether a table is excluded; nothing of it is read.
 
     Raises:
         SourceError: the folder or its `metadata` is missing, the export is incomplete, or its TSO is not known.
@@ -143,7 +143,7 @@ def _sort(export: Export, file: StoredFile, is_left_out: Callable[[TableName], b
 
 
 def table_of(path: str) -> TableName | None:
-    """Return the table whose data a file of an export holds, by its name; None where that tells none."""
+    """Return the table whose data a file of an export holds, by its name; None where it has none."""
     match = _DATA.fullmatch(plain_name(path))
     return None if match is None else (unquote(match[1]), unquote(match[2]))
 

@@ -27,7 +27,7 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) ->
         bad: of no matter here: a Parquet file is good or bad as a whole.
 
     Raises:
-        ValueError: the file has other columns, or is no Parquet (ArrowInvalid).
+        ValueError: the file has other columns, or is not Parquet (ArrowInvalid).
     """
     table = pq.read_table(pa.BufferReader(content))
     columns = {column.name: column for column in spec.columns if not column.generated}

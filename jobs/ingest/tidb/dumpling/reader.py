@@ -1,6 +1,6 @@
 """Reading a Dumpling export: rows of CSV, SQL or Parquet files as ledger batches with op S and the snapshot's TSO.
 
-What a format says of its rows is told by its own module; from there on values, keys and faults are the same.
+Each format has its own parser module; values, keys and faults are handled alike for all.
 """
 
 from collections.abc import Callable, Iterator

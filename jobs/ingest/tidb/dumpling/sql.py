@@ -40,7 +40,7 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) ->
         bad: takes tuples that cannot be read.
 
     Raises:
-        ValueError: a statement is no INSERT, or names columns that the table has not.
+        ValueError: a statement is not an INSERT, or names columns that the table lacks.
     """
     names = [column.name for column in spec.columns if not column.generated]
     rows: list[Row] = []

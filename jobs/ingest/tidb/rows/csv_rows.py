@@ -33,7 +33,7 @@ def quotes_match(body: bytes, delimiter: str, quote: str) -> bool:
     """Return whether Arrow's parser reads `body` as it was meant: every quote opens, closes or doubles.
 
     An opening quote follows a delimiter or a line's end, a closing one comes before one; a quote elsewhere would be
-    taken for text. Runs at the speed of memory.
+    taken for text. Runs at memory speed.
     """
     if len(delimiter) != 1 or len(quote) != 1 or not (delimiter + quote).isascii():
         return False
@@ -51,7 +51,7 @@ def quotes_match(body: bytes, delimiter: str, quote: str) -> bool:
 
 
 def quoted(content: bytes, separator: str, quote: str) -> Any:
-    """Return of each field of a text in good order whether it is quoted, at the speed of memory."""
+    """Return for each field of a well-formed text whether it is quoted; runs at memory speed."""
     text = np.frombuffer(content, np.uint8)
     inside = np.cumsum(text == ord(quote), dtype=np.uint8) & 1
     ends = np.flatnonzero(((text == ord(separator)) | (text == ord("\n"))) & (inside == 0))

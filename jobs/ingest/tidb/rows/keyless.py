@@ -28,7 +28,7 @@ def append_only_faults(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
     Args:
         spec: layout of the rows.
         op: I, U, D or S of each change.
-        updates: whether each change is half of an update; None where changes do not say so.
+        updates: whether each change is half of an update; None where changes do not state it.
     """
     if not spec.append:
         return {}

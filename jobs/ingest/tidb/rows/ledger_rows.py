@@ -20,7 +20,7 @@ from jobs.ingest.tidb.rows.values import Faults, from_canal
 
 MAP = pa.map_(pa.string(), pa.string())
 NULL_KEY = ("null_key", "a key column is NULL, or a date that the calendar lacks, which silver holds as NULL")
-"""Reason and detail of a row that its key cannot tell from others."""
+"""Reason and detail of a row whose key does not identify it."""
 _PLAIN_KEYS = {"int", "bit", "year", "decimal", "float", "date", "datetime", "timestamp", "time", "binary"}
 
 
@@ -126,7 +126,7 @@ def text_map(names: list[str], columns: list[pa.Array], present: Any, where: Any
 
 
 def _repeated(texts: list[str], times: int) -> pa.Array:
-    """Return all texts, and again, so many times: a tenth of what taking them one by one costs."""
+    """Return all texts repeated `times` times, at a tenth of the cost of taking them one by one."""
     each = [text.encode() for text in texts]
     ends = np.cumsum([len(text) for text in each], dtype=np.int32)
     offsets = np.append(np.int32(0), (np.arange(times, dtype=np.int32)[:, None] * ends[-1] + ends).ravel())

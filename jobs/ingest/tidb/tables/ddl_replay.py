@@ -52,7 +52,7 @@ class DdlReplay:
         """Begin with the tables of the snapshot.
 
         Args:
-            snapshots: what the feed goes on from.
+            snapshots: those that the feed continues.
             rules: what a table needs.
             unfit: values that do not fit the type that a statement gives, by table and version of the statement.
             shapes: what rows of each version carry.
@@ -63,7 +63,7 @@ class DdlReplay:
         self.dropped: dict[str, list[int]] = {}
         """Versions at which databases were dropped."""
         self.doubtful: dict[str | None, tuple[int, str]] = {}
-        """Databases, None for all, of which tables came back that are not known; since when, and the statement."""
+        """Databases, None for all, of which unknown tables were recovered; since when, and the statement."""
         self.whole = bool(snapshots)
         """Whether tables from before the feed are in a snapshot."""
         self.versions: dict[TableName, dict[int, Version]] = {}
@@ -98,7 +98,7 @@ class DdlReplay:
             for version, group in groupby(ordered, key=lambda file: file.version)
         ]
         steps += [(snapshot.tso, partial(self._resnapshot, name, snapshot)) for name, snapshot in (later or {}).items()]
-        # before what is known of the same version: nobody knows what it was
+        # before other statements of the same version: this one is not known
         steps = [(at, partial(self._lose, name, at, why)) for name, at, why in broken] + steps
         found: dict[str, SourceTable] | None = None
         for at, step in sorted(steps, key=itemgetter(0)):
@@ -154,7 +154,7 @@ class DdlReplay:
                 said |= {(file.schema, file.table)} if file.query else set()
 
     def _recover_database(self, file: SchemaFile) -> None:
-        """Take up the tables that were dropped with a database."""
+        """Continue the tables that were dropped with a database."""
         old, new = recovered_database(file.query, file.schema)
         try:
             back = find_dropped_database(self.gone, old, self.dropped.get(old, ()), file.version)
@@ -181,7 +181,7 @@ class DdlReplay:
                 self.tables[name].block(file.version, message(told, why))
 
     def _recover(self, file: SchemaFile) -> None:
-        """Take up the table that a statement brings back; where nobody can tell which, hold it."""
+        """Continue the table that a statement recovers; block it where that is ambiguous."""
         name = (file.schema, file.table)
         with_database = file.action == FLASHES_SCHEMA
         said = recovered_table(file.query, file.schema)
@@ -209,7 +209,7 @@ class DdlReplay:
             self.tables[name].block(file.version, message(file, why))
 
     def _resume(self, one: DroppedTable, file: SchemaFile) -> None:
-        """Go on with a table that had ended."""
+        """Continue a table that was dropped."""
         name = (file.schema, file.table)
         one.back = True
         table = one.table.ended(one.version)
@@ -279,7 +279,7 @@ class DdlReplay:
         if made is None or made.like is None:
             return None
         same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
-        # a name without its schema is one of the session's, which nobody knows
+        # a name without its schema is of the session's database, which is not in the feed
         return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
     def _first(self, table: TrackedTable, file: SchemaFile, version: Version) -> None:

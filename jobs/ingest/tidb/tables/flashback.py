@@ -15,7 +15,7 @@ DROPPED, TRUNCATED, WITH_DATABASE = "dropped", "truncated", "dropped with its da
 
 @dataclass
 class DroppedTable:
-    """A table that is gone, or what it had before it was truncated."""
+    """A dropped table, or the state of a table before it was truncated."""
 
     name: TableName
     """The last one it had."""
@@ -23,7 +23,7 @@ class DroppedTable:
     table: TrackedTable
     how: str = DROPPED
     back: bool = False
-    """Whether it came back since."""
+    """Whether it was recovered since."""
 
 
 class AmbiguousRecovery(Exception):
@@ -45,7 +45,7 @@ def recovered_table(query: str, schema: str) -> TableName | None:
 
 
 def recovered_database(query: str, schema: str) -> tuple[str, str]:
-    """Return which database a FLASHBACK DATABASE brings back, and the name that it has then.
+    """Return the database that a FLASHBACK DATABASE recovers, and its new name.
 
     Args:
         query: the statement.
@@ -61,13 +61,13 @@ def recovered_database(query: str, schema: str) -> tuple[str, str]:
 def find_dropped(
     gone: Iterable[DroppedTable], name: TableName, version: int, named: bool, with_database: bool = False
 ) -> DroppedTable:
-    """Return which of the tables that have ended a statement brings back.
+    """Return the dropped table that a statement recovers.
 
     Args:
         gone: all that have ended.
         name: that it had last.
         version: commit_ts of the statement.
-        named: whether the statement says that name, and so means the last one of it.
+        named: whether the statement has that name, and so means the last table of it.
         with_database: whether it went and comes with its database.
 
     Raises:
@@ -88,7 +88,7 @@ def find_dropped(
 def find_dropped_database(
     gone: Iterable[DroppedTable], schema: str, drops: Iterable[int], version: int
 ) -> list[DroppedTable]:
-    """Return the tables that come back with a database.
+    """Return the tables that are recovered with a database.
 
     Args:
         gone: all that have ended.
@@ -97,7 +97,7 @@ def find_dropped_database(
         version: commit_ts of the statement.
 
     Raises:
-        AmbiguousRecovery: no drop of it is known, or it has come back already.
+        AmbiguousRecovery: no drop of it is known, or it was recovered already.
     """
     last = max((at for at in drops if at < version), default=None)
     if last is None:

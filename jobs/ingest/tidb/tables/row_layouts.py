@@ -43,13 +43,13 @@ def virtual_columns(
     generated: Iterable[str] | None,
     optional: Iterable[str] = (),
 ) -> set[str] | str:
-    """Return the columns that rows lack, in lower case; a sentence where nobody can tell which those are.
+    """Return the columns that rows lack, in lower case; a sentence where those cannot be determined.
 
     Args:
         shape: of a row.
         columns: those of the schema file.
         key: of the primary key, which every row has.
-        virtual: columns that are taken for virtual so far, in lower case.
+        virtual: columns assumed virtual so far, in lower case.
         generated: all generated columns, in lower case; None where they are not known.
         optional: those that conf names, whatever kind of generated column they are.
     """
@@ -67,9 +67,9 @@ def virtual_columns(
     return missing & absent if len(shape.names) <= len(set(key)) else known | (missing & absent)
 
 
-def _by_count(shape: RowLayout, listed: int, missing: set[str], told: set[str]) -> set[str] | str:
-    """Return the columns that rows lack, as far as their number tells."""
-    for guess in (missing, missing - told, missing | told):
+def _by_count(shape: RowLayout, listed: int, missing: set[str], optional: set[str]) -> set[str] | str:
+    """Return the columns that rows lack, as far as the number of fields determines them."""
+    for guess in (missing, missing - optional, missing | optional):
         if listed - shape.fields == len(guess):
             return guess
     return (
@@ -87,7 +87,7 @@ RowLayouts = Callable[[SchemaFile], RowLayout | None]
 
 
 def sample_row_layouts(feed: SinkListing) -> RowLayouts:
-    """Return what tells, for a schema file, the shape of the rows below it."""
+    """Return a function from a schema file to the layout of the rows below it."""
     versions = {name: sorted({file.version for file in files}) for name, files in feed.schemas.items()}
     files: dict[tuple[TableName, int], list[StoredFile]] = {}
     for stored, data in feed.data:
@@ -99,7 +99,7 @@ def sample_row_layouts(feed: SinkListing) -> RowLayouts:
 
     def shape(file: SchemaFile) -> RowLayout | None:
         for stored in files.get(((file.schema, file.table), file.version), [])[:_FILES]:
-            with suppress(OSError):  # whoever reads the file whole says what is wrong with it
+            with suppress(OSError):  # the reader of the whole file reports what is wrong with it
                 found = _layout_in(feed, stored)
                 if found is not None:
                     return found

@@ -1,4 +1,4 @@
-"""What rows of each version of a table look like, put together from all that tells of it.
+"""The columns and key of each version of a table, combined from schema files, statements, snapshot and rows.
 
 Schema files leave things out: the classic writer the members of ENUM and SET, both writers the unique keys and which
 columns are generated. Statements define them, from the CREATE TABLE of the snapshot or the feed on; CREATE TABLE LIKE
@@ -48,7 +48,7 @@ class Version:
 
 
 class SchemaHistory:
-    """What has been learnt of a table that schema files do not tell: members, generated columns, indexes."""
+    """Facts of a table that schema files lack: ENUM members, generated columns, indexes."""
 
     def __init__(self, rules: TableRules, snapshot: Snapshot | None) -> None:
         self.rules = rules
@@ -90,7 +90,7 @@ class SchemaHistory:
 
         Args:
             file: the schema file.
-            shapes: tells what the rows below it have.
+            shapes: returns the layout of the rows below it.
             model: what is known of the table that a CREATE TABLE LIKE names.
         """
         if self.snapshot is not None and file.version <= self.snapshot.tso:
@@ -158,7 +158,7 @@ class SchemaHistory:
         there = {index.name for index in self.indexes}
         lost = any(required and name not in there for name, required in done.dropped_indexes.items())
         kept = [index for index in self.indexes if index.name not in done.dropped_indexes]
-        # nobody can tell which of the indexes went with a name that none of them has
+        # an unknown name was dropped: which of the indexes that is cannot be determined
         self.indexes = [] if lost else [
             replace(
                 index,
@@ -179,7 +179,7 @@ class SchemaHistory:
                 self.members[name] = definition.members
 
     def _by_rows(self, file: SchemaFile, shapes: RowLayouts | None) -> str:
-        """Let rows decide what no definition says, or what they contradict; return why that is not possible, or ""."""
+        """Let rows decide where no definition exists or they contradict it; return why that is impossible, or ""."""
         virtual = {name for name in self.names if self._is_virtual(name)}
         shape = shapes(file) if shapes is not None and (virtual or not self.known) else None
         if shape is None:

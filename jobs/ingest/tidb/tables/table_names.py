@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 
 def check_names(settings: Ingest, there: Iterable[TableName], versions: Mapping[TableName, Iterable[Version]]) -> None:
-    """Refuse names of ingest.tables that are slips of others, and say which name nothing.
+    """Reject misspelt names in ingest.tables, and log those that match nothing.
 
     Args:
         settings: of ingest.
@@ -54,7 +54,7 @@ def _unknown(name: str, rules: TableRules, names: Iterable[str]) -> None:
     said = f"ingest.tables.{name}: the sources have no table of that name.{suggestion(name, mates)}"
     if (rules.mask or rules.exclude) and near(name, mates, 0.8):
         raise ConfigError(f"{said} Nothing was read: what it is to cover or to leave out would have come in.")
-    LOG.warning("%s What it says holds once there is one.", said)
+    LOG.warning("%s It applies once there is one.", said)
 
 
 def _check_columns(name: str, rules: TableRules, columns: set[str]) -> None:
@@ -67,7 +67,7 @@ def _check_columns(name: str, rules: TableRules, columns: set[str]) -> None:
         said = f"ingest.tables.{name}.{setting}: the table has no column {column!r}.{suggestion(column, columns)}"
         if near(column, columns, 0.75):
             raise ConfigError(f"{said} There are: {', '.join(sorted(columns))}.")
-        LOG.warning("%s What it says holds once there is one.", said)
+        LOG.warning("%s It applies once there is one.", said)
 
 
 def _named(rules: TableRules) -> Iterator[tuple[str, str]]:
@@ -154,7 +154,7 @@ def unwritable_names(names: Iterable[TableName]) -> dict[TableName, str]:
     for text, same in by_text.items():
         if len(same) > 1:
             which = " and ".join(f"table {table} of schema {schema}" for schema, table in sorted(same))
-            why = f"{text} is blocked: {which} are both called so, and their rows could not be told apart. Rename one."
+            why = f"{text} is blocked: {which} are both called so, so bronze could not separate their rows. Rename one."
             found |= dict.fromkeys(same, why)
         elif not fits_partition(text):
             why = (

@@ -23,7 +23,7 @@ from jobs.ingest.tidb.ticdc.canal_columns import read_columns
 from jobs.ingest.tidb.ticdc.canal_lines import Change, Fault, LineReader
 
 _BLOCK_BYTES = 8 << 20
-"""Lines read at once: so many bytes, or BATCH_ROWS lines."""
+"""Bytes of lines read at once, up to BATCH_ROWS lines."""
 _FEW = 256
 """So many lines are read one by one rather than halved again."""
 _PATIENCE = 16

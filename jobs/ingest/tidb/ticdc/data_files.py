@@ -29,7 +29,7 @@ class DataFolder:
     limit: int = 0
     """Greatest number that the index names; 0 without an index."""
     named_at: str = ""
-    """When the index was written, in ISO form; empty where the store does not tell."""
+    """When the index was written, in ISO form; empty where the store does not provide it."""
     sample: str = ""
     """Path of one of the files: those of the others are made after it."""
     files: dict[int, StoredFile] = field(default_factory=dict)

@@ -2,7 +2,7 @@ r"""Reading TiCDC's CSV: op, table, schema, commit-ts, maybe is-update, then the
 
 In: a file's bytes, the row layout of its version, the changefeed's dialect. Out: ledger batches. Text stands raw
 between its quotes, line ends included. Arrow's parser reads a file whose quotes are all in their places and whose
-delimiter is one character; anything else goes through csv_records.py beside it, which gives up single records only.
+delimiter is one character; anything else goes through csv_records.py, which rejects single records only.
 An update without its old row is one change; with it, TiCDC writes a delete and an insert of one commit-ts.
 """
 
@@ -49,7 +49,7 @@ class CsvSpec:
     rows: RowSpec
     dialect: Dialect
     old_value: bool
-    """Whether each record says if it is part of an update."""
+    """Whether each record has the field is-update."""
     binary: str
     """base64 or hex."""
 
@@ -210,7 +210,7 @@ def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Rejecte
 
 
 def _told(spec: CsvSpec, fixed: pa.Table) -> tuple[Any, Any, Faults]:
-    """Return op and commit_ts of each record, and the records that are not of this table or say neither."""
+    """Return op and commit_ts of each record, and the records of another table or with invalid fields."""
     faults: Faults = {}
     op, table, schema, commit = (fixed.column(number).combine_chunks() for number in range(4))
     checks = [

@@ -54,11 +54,11 @@ def parse_schema_file(path: str, named: SchemaPath, content: bytes) -> SchemaFil
 
     Args:
         path: for messages.
-        named: what the path says.
+        named: the parsed path.
         content: the file's bytes.
 
     Raises:
-        SourceError: it is no JSON, lacks a field, has an unknown type, or differs from its name.
+        SourceError: it is not JSON, lacks a field, has an unknown type, or differs from its name.
     """
     try:
         body = json.loads(content)
@@ -114,7 +114,7 @@ def _number(text: Any) -> int | None:
 
 
 class Contradiction(Exception):
-    """Two files of one version tell different things; the message says what."""
+    """Two files of one version contradict each other; the message states how."""
 
 
 def merge_duplicates(files: Iterable[SchemaFile]) -> tuple[list[SchemaFile], list[tuple[SchemaPath, SourceError]]]:
@@ -138,7 +138,7 @@ def merge_duplicates(files: Iterable[SchemaFile]) -> tuple[list[SchemaFile], lis
 
 
 def _merge(one: SchemaFile, other: SchemaFile) -> SchemaFile:
-    """Return what two files of one version say together.
+    """Merge two files of one version.
 
     Raises:
         Contradiction: they cannot both be true.
@@ -156,7 +156,7 @@ def _merge(one: SchemaFile, other: SchemaFile) -> SchemaFile:
 
 
 def _merge_statements(one: SchemaFile, other: SchemaFile) -> SchemaFile:
-    """Return the file that tells the statement: one is written without it when a feed begins again."""
+    """Return the file that has the statement: a restarted feed writes one without it."""
     if not one.query and not one.action:
         return other
     if not other.query and not other.action:
@@ -183,7 +183,7 @@ def _merge_columns(one: SourceColumn, other: SourceColumn, added: set[str]) -> S
     for what in (*filled, *(["default"] if one.name.lower() in added else [])):
         mine, its = getattr(one, what), getattr(other, what)
         if mine and its and mine != its:
-            raise Contradiction(f"say different things of column {one.name} ({what} {mine} and {its})")
+            raise Contradiction(f"differ in column {one.name} ({what} {mine} and {its})")
     if this != that:
         raise Contradiction(f"give column {one.name} different types, {one.sql} and {other.sql}")
     return this

@@ -1,7 +1,7 @@
 """A TiCDC storage sink as one run sees it: checkpoint first, then the listing, schema files and index files.
 
-In: the changefeed's root. Out: a `Feed`. Data files above what their index names are left for the next run, as they
-may be half written. Schema files that cannot be trusted are kept beside the good ones, so that only their tables are
+In: the changefeed's root. Out: a `SinkListing`. Data files above the number in their index are left for the next run,
+as they may be half written. Schema files that cannot be trusted are listed separately, so that only their tables are
 blocked.
 """
 
@@ -41,7 +41,7 @@ class SinkListing:
     databases: list[SchemaFile] = field(default_factory=list)
     """DDL of whole databases."""
     broken: list[tuple[SchemaPath, SourceError]] = field(default_factory=list)
-    """Schema files that cannot be trusted, by the tables they are of; `table` is empty where nobody can tell those."""
+    """Schema files that cannot be trusted, by table; `table` is empty where that cannot be determined."""
     data: list[tuple[StoredFile, Data]] = field(default_factory=list)
     """Data files that are complete."""
     waiting: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class SinkListing:
         return {file.version for files in self.schemas.values() for file in files if file.action == 42}
 
     def start(self) -> int | None:
-        """Return the commit_ts that the feed seems to begin at; None where its files do not tell.
+        """Return the commit_ts that the feed seems to begin at; None where its files do not show it.
 
         Of a table that was there before, the first schema file has no statement and the version that its changes begin
         at: the feed's start-ts, or later where a changefeed was taken up again before the table's first change. So only
@@ -184,7 +184,7 @@ def _name_folders(feed: SinkListing) -> None:
     """Name the tables of folders that have an id for a path: by the newest schema file of that id up to the folder's.
 
     A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken,
-    nobody can tell the table.
+    the table cannot be determined.
     """
     by_id: dict[int, dict[int, SchemaFile | None]] = {}
     for file in (file for files in feed.schemas.values() for file in files if file.table_id):
@@ -207,7 +207,7 @@ def _name_folders(feed: SinkListing) -> None:
 
 
 def _owners(feed: SinkListing, root: str, path: SchemaPath) -> list[SchemaPath]:
-    """Return a broken schema file once for each table that it may be of; itself where none can be told.
+    """Return a broken schema file once for each table that it may be of; itself where none can be determined.
 
     Below a table's id that is every name that other schema files of the id say, from the last one before it on: it may
     be the one that renames the table. What can be read of its own text counts too: to hold a table no proof is needed.
