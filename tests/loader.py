@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 from jobs.serving.manifest import Manifest
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import DAY, content_of, feed
 
 ACCESS = Access(lease_seconds=2)

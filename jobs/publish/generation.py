@@ -27,7 +27,8 @@ from jobs.publish.load import content_of, load, sample_keys, verify
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Pointer
 from jobs.serving.reader import View
-from jobs.serving.stores import Store, configured
+from jobs.serving.registry import configured
+from jobs.serving.stores import Store
 
 _GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
 _APP = ("app_pins", "app_boards", "app_board_pins", "app_blocks")

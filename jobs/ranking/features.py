@@ -5,7 +5,7 @@ one float column a feature. Grain: the pairs'. Because training asks for the cut
 scoring for the cut of the run, a feature means the same in both and never knows what it is used to foretell.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ FEATURES = (
     "user_log_events",
 )
 """The model's inputs, in order."""
-FACTS = ("creator_id", "category", "color", "style", "image_signature", "visibility", "pin_known", "user_known")
+FACTS = ("creator_id", "category", "color", "style", "visibility", "pin_known", "user_known")
 """What the result carries of the pin and the user besides features; pin_known is null where the cut has no such pin."""
 VECTORS = {"cf_score": ("user_factor", "pin_factor", SINGLE), "taste_cosine": ("taste", "embedding", HALF)}
 """Feature -> the two binary columns whose inner product it is, and how their values are stored."""
@@ -61,18 +61,19 @@ class Known:
         return cls(*[tables[name + suffix] for name in (*names, "silver.app_user_follows")])
 
 
-def paired(pairs: DataFrame, known: Known) -> DataFrame:
-    """Return the pairs with FACTS, the features that SQL can tell, and the vectors that `matrix` multiplies.
+def paired(pairs: DataFrame, known: Known, facts: Sequence[str] = FACTS) -> DataFrame:
+    """Return the pairs with facts, the features that SQL computes, and the vectors that `matrix` multiplies.
 
     No pair is lost or repeated.
 
     Args:
-        pairs: user_id, pin_id and any columns that are no fact or feature.
-        known: tables of one cut. A pin or user they lack leaves nulls, which xgboost takes as missing.
+        pairs: user_id, pin_id and any columns that are neither a fact nor a feature.
+        known: tables of one as-of. A pin or user they lack leaves nulls, which xgboost takes as missing.
+        facts: FACTS, and other columns of the pins' table to carry along.
     """
     follows = known.follows.select("user_id", F.col("followee_id").alias("creator_id"), F.lit(1.0).alias("followed"))
     joined = (
-        pairs.join(_pins(known), "pin_id", "left")
+        pairs.join(_pins(known, facts), "pin_id", "left")
         .join(_users(known), "user_id", "left")
         .join(follows.dropDuplicates(["user_id", "creator_id"]), ["user_id", "creator_id"], "left")
     )
@@ -84,7 +85,7 @@ def paired(pairs: DataFrame, known: Known) -> DataFrame:
         }
     )
     computed = [F.col(name).cast("float") for name in FEATURES if name not in VECTORS]
-    return ready.select(*pairs.columns, *FACTS, *computed, *VECTOR_COLUMNS)
+    return ready.select(*pairs.columns, *facts, *computed, *VECTOR_COLUMNS)
 
 
 def pair_features(pairs: DataFrame, known: Known) -> DataFrame:
@@ -146,13 +147,13 @@ def matrix(batch: pa.RecordBatch | pa.Table) -> np.ndarray[Any, Any]:
     return rows
 
 
-def _pins(known: Known) -> DataFrame:
+def _pins(known: Known, facts: Sequence[str]) -> DataFrame:
     factors = known.factors.where(F.col("kind") == "pin").select(
         F.col("id").alias("pin_id"), F.col("factor").alias("pin_factor")
     )
-    facts = [name for name in FACTS if name not in {"pin_known", "user_known"}]
+    own = [name for name in facts if name not in {"pin_known", "user_known"}]
     return (
-        known.pins.select("pin_id", *facts, F.lit(True).alias("pin_known"), *_pin_features())
+        known.pins.select("pin_id", *own, F.lit(True).alias("pin_known"), *_pin_features())
         .join(factors, "pin_id", "left")
         .join(known.embeddings.select("pin_id", "embedding"), "pin_id", "left")
     )

@@ -15,7 +15,7 @@ from jobs.engine.context import Context, Tables
 from jobs.ranking import arms
 from jobs.ranking import xgb as boost
 from jobs.ranking.diversify import diversified
-from jobs.ranking.features import FEATURES, VECTOR_COLUMNS, Known, matrix, paired
+from jobs.ranking.features import FACTS, FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
 from jobs.ranking.rules import Facts, first_rule, flagged, with_image_cluster
 from jobs.settings.ranking import Ranking
@@ -46,7 +46,7 @@ def ranked(tables: Tables, ctx: Context) -> DataFrame:
     active = tables["gold.user_profile"].where("is_active").select("user_id")
     proposed = merged(tables["gold.candidates"].join(active, "user_id", "left_semi"), settings)
     pins = with_image_cluster(tables["gold.pin_stats"], tables["gold.image_clusters"])
-    pairs = paired(proposed, Known.of({**tables, "gold.pin_stats": pins}))
+    pairs = paired(proposed, Known.of({**tables, "gold.pin_stats": pins}), (*FACTS, "image_cluster"))
     facts = Facts(
         interactions=tables["gold.interactions"],
         pins=pins,
@@ -83,5 +83,5 @@ def placed(candidates: DataFrame, settings: Ranking) -> DataFrame:
     """Return the flagged candidates with rule, arm and position."""
     ready = candidates.withColumn("rule", first_rule()).withColumn("arm", arms.arm(settings))
     ready = ready.withColumn("mmr_lambda", arms.mmr_lambda(settings))
-    needed = ready.select(*COLUMNS[:-1], "color", "style", "image_signature", "mmr_lambda").repartition("user_id")
+    needed = ready.select(*COLUMNS[:-1], "color", "style", "image_cluster", "mmr_lambda").repartition("user_id")
     return diversified(needed.sortWithinPartitions("user_id", F.col("score").desc(), "pin_id"), settings)

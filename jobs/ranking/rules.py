@@ -67,7 +67,7 @@ LIST = (
     ListRule(
         "duplicate_image",
         "A better candidate of the user shows the same image, or a near-duplicate of it.",
-        shares="image_signature",
+        shares="image_cluster",
         at_most=lambda _: 1,
     ),
     ListRule(
@@ -91,31 +91,31 @@ class Facts:
 
 
 def with_image_cluster(pins: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Return pins, their image's cluster for its signature: near-duplicates are one image to the rules.
+    """Return the pins with `image_cluster`: equal for pins whose images are equal or near-duplicates.
 
     Args:
         pins: gold.pin_stats.
-        clusters: gold.image_clusters; an image that it lacks keeps its signature.
+        clusters: gold.image_clusters. An image without a cluster is a cluster of its own, named by its signature.
     """
-    named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("cluster"))
-    image = F.coalesce("cluster", "image_signature")
-    return pins.join(named, "image_signature", "left").withColumn("image_signature", image).drop("cluster")
+    named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("_cluster"))
+    cluster = F.coalesce("_cluster", "image_signature")
+    return pins.join(named, "image_signature", "left").withColumn("image_cluster", cluster).drop("_cluster")
 
 
 def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
     """Return the candidates with the flags that SINGLE asks; no row is lost or repeated.
 
     Args:
-        candidates: user_id, pin_id, creator_id, image_signature, visibility, pin_known and more.
+        candidates: user_id, pin_id, creator_id, image_cluster, visibility, pin_known and others.
         facts: tables at the same cut.
     """
     saved, hidden = F.col("saves") > 0, F.col("hides") > 0
     signals = facts.interactions.select("user_id", "pin_id", saved.alias("saved"), hidden.alias("hidden"))
     images = (
         signals.where("saved")
-        .join(facts.pins.select("pin_id", "image_signature"), "pin_id")
-        .where("image_signature IS NOT NULL")
-        .select("user_id", "image_signature", F.lit(True).alias("image_saved"))
+        .join(facts.pins.select("pin_id", "image_cluster"), "pin_id")
+        .where("image_cluster IS NOT NULL")
+        .select("user_id", "image_cluster", F.lit(True).alias("image_saved"))
         .distinct()
     )
     ways = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
@@ -126,7 +126,7 @@ def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
     )
     return (
         candidates.join(signals, ["user_id", "pin_id"], "left")
-        .join(images, ["user_id", "image_signature"], "left")
+        .join(images, ["user_id", "image_cluster"], "left")
         .join(blocked, ["user_id", "creator_id"], "left")
         .join(status, "creator_id", "left")
     )

@@ -30,7 +30,8 @@ from jobs.serving.codec import (
 )
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Feed, PinCard, Pointer, Related
-from jobs.serving.stores import Access, GenerationHandle, Store, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access, GenerationHandle, Store
 
 
 class View:

@@ -16,14 +16,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
-from jobs.common.errors import ConfigError, StoreError
-from jobs.serving.address import parse
+from jobs.common.errors import StoreError
 from jobs.serving.models import Pointer
-
-if TYPE_CHECKING:  # an online service's copy goes without the settings
-    from jobs.settings.publish import Publish
 
 Pair = tuple[bytes, bytes]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -163,50 +159,8 @@ class Access:
     """File of the authority that Redis' certificate is checked by; empty takes the system's."""
 
 
-def open_store(kind: str, where: str, access: Access | None = None) -> Store:
-    """Return a store.
-
-    Args:
-        kind: rocksdb, memcached or redis.
-        where: folder of the embedded store, or the servers as host:port or URL, separated by commas.
-        access: how servers are reached.
-
-    Raises:
-        ConfigError: the kind is unknown, or an address is none.
-    """
-    how = access or Access()
-    if kind == "rocksdb":
-        from jobs.serving.rocks import RocksStore
-
-        return RocksStore(where)
-    if kind == "memcached":
-        from jobs.serving.memcached import MemcachedStore
-
-        return MemcachedStore(addresses(where, kind), how)
-    if kind == "redis":
-        from jobs.serving.redis import RedisStore
-
-        return RedisStore(addresses(where, kind), how)
-    raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
-
-
 def checked_name(generation: str) -> str:
     """Return a generation's name; StoreError if it could not be one of a folder or of a key."""
     if not NAME.fullmatch(generation):
         raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
     return generation
-
-
-def configured(publish: "Publish", path: str) -> Store:
-    """Return the store that the settings name; `path` is where publish.path leads."""
-    same = ("timeout_seconds", "lease_seconds", "grace_seconds", "user", "database", "tls", "tls_ca")
-    access = Access(publish.password.get_secret_value(), **{name: getattr(publish, name) for name in same})
-    return open_store(publish.store, path if publish.store == "rocksdb" else ",".join(publish.nodes), access)
-
-
-def addresses(where: str, kind: str = "") -> list[str]:
-    """Return the address of each server, as it is written; ConfigError if one is none."""
-    nodes = [node.strip() for node in where.split(",")]
-    for node in nodes:
-        parse(node, kind)
-    return nodes

@@ -6,7 +6,8 @@ import pytest
 
 from jobs.common.errors import ConfigError, StoreError
 from jobs.serving.answers import COMMANDS
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import feed, put
 from tests.servers import found, free_port, memcached_nodes, redis_server, started
 

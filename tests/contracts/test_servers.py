@@ -14,7 +14,8 @@ from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
 from jobs.serving.memcached import Memcached
 from jobs.serving.reader import Reader
 from jobs.serving.redis import Redis
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import fallback, feed, put, serve
 from tests.servers import free_port, memcached_nodes, redis_server
 

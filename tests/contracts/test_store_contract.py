@@ -16,7 +16,7 @@ from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
 from jobs.publish.generations import list_generations, prune, rollback
 from jobs.serving.manifest import Manifest
 from jobs.serving.reader import Reader
-from jobs.serving.stores import open_store
+from jobs.serving.registry import open_store
 from tests import loader
 from tests.feeds import DAY, content_of, feed, put, serve
 

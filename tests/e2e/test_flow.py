@@ -232,7 +232,7 @@ def test_the_store_serves_what_the_tables_say(flowed):
 
 @pytest.mark.long
 def test_again_gives_the_same_tables_and_the_same_generation(flowed):
-    from jobs.serving.stores import open_store
+    from jobs.serving.registry import open_store
 
     cuts = [flowed.cut, flowed.cut - timedelta(days=flowed.settings.ranking.horizon_days)]
     before = {(name, cut): checksum(flowed.gold(name, cut)) for name in GOLD for cut in cuts}

@@ -13,7 +13,7 @@ from jobs.publish import generation, load
 from jobs.publish.generations import list_generations, rollback
 from jobs.schema.tables import table
 from jobs.serving.reader import Reader
-from jobs.serving.stores import open_store
+from jobs.serving.registry import open_store
 from tests.builders import build
 from tests.feeds import serve
 

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import StoreError
 from jobs.publish.load import content_of, load, verify
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import serve
 from tests.servers import memcached_nodes
 
