@@ -124,7 +124,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="candidates.cf_factors",
         summary="Trains implicit ALS on the interactions.",
-        function="jobs.candidates.factors:cf_factors",
+        function="jobs.candidates.als:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
         config_sections=("candidates",),
@@ -214,7 +214,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="ranking.home_feed",
         summary="Takes each user's feed from the ranked candidates.",
-        function="jobs.ranking.feed:home_feed",
+        function="jobs.ranking.ranked:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
         config_sections=("ranking",),
@@ -222,7 +222,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="ranking.feed_drops",
         summary="Keeps what did not get in, and the rule that kept it out.",
-        function="jobs.ranking.feed:feed_drops",
+        function="jobs.ranking.ranked:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
         config_sections=("ranking",),

@@ -7,10 +7,12 @@ rules at the end of ranking say all this again for every source: here it keeps p
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Tables
+from jobs.schema.gold import CANDIDATES
 
 PIN = "pin"
 """Evidence is a pin of the user's own."""
@@ -21,7 +23,14 @@ USER = "user"
 NONE = "none"
 """Nothing about this user led to the pin."""
 
-COLUMNS = ("user_id", "pin_id", "score", "rank", "evidence_kind", "evidence_id")
+_PROPOSAL = tuple(column for column in CANDIDATES.columns if column.name not in CANDIDATES.partition)
+COLUMNS = tuple(column.name for column in _PROPOSAL)
+"""Columns that a source returns: those of gold.candidates without its partition, which the runner adds."""
+PROPOSAL_DDL = ", ".join(f"{column.name} {column.type}" for column in _PROPOSAL)
+"""The same as a Spark schema."""
+_ARROW = {"bigint": pa.int64(), "float": pa.float32(), "int": pa.int32(), "string": pa.string()}
+PROPOSAL_ARROW = pa.schema([(column.name, _ARROW[column.type]) for column in _PROPOSAL])
+"""The same as an Arrow schema."""
 
 
 @dataclass(frozen=True)

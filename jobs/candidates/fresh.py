@@ -6,8 +6,8 @@ In: gold.user_profile, gold.pin_stats, gold.interactions, silver.app_user_follow
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.candidates.category_quota import allocate, top_per_category
 from jobs.candidates.contract import USER, Contract
-from jobs.candidates.shelves import allocate, top_per_category
 from jobs.engine.context import Context, Tables
 
 

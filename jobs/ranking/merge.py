@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import iter_user_batches
+from jobs.ranking.user_batches import iter_user_batches
 from jobs.settings.ranking import Ranking
 
 REASONS = (

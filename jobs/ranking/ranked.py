@@ -7,13 +7,12 @@ rule that removed it or the place it got. Work is bounded per user by the source
 from collections.abc import Iterable
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, StructField, StructType
 
 from jobs.engine.context import Context, Tables
-from jobs.ranking import arms
-from jobs.ranking import xgb as boost
+from jobs.ranking import arms, xgb
 from jobs.ranking.diversify import diversified
 from jobs.ranking.features import FACTS, FEATURES, VECTOR_COLUMNS, Known, matrix, paired
 from jobs.ranking.merge import merged
@@ -33,6 +32,8 @@ COLUMNS = (
     "arm",
     "position",
 )
+NO_PLACE = "length"
+"""Rule named for a pin that no rule removed but that found no place in the feed."""
 
 
 def ranked(tables: Tables, ctx: Context) -> DataFrame:
@@ -72,7 +73,7 @@ def scored(pairs: DataFrame, model: str | None, settings: Ranking) -> DataFrame:
 
     def odds(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            columns = [*batch.select(kept).columns, pa.array(boost.predict(model, matrix(batch)))]
+            columns = [*batch.select(kept).columns, pa.array(xgb.predict(model, matrix(batch)))]
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, "odds"])
 
     score = F.round(F.col("odds").cast("double") + settings.blend * F.col("blend"), 6).cast("float")
@@ -85,3 +86,21 @@ def placed(candidates: DataFrame, settings: Ranking) -> DataFrame:
     ready = ready.withColumn("mmr_lambda", arms.mmr_lambda(settings))
     needed = ready.select(*COLUMNS[:-1], "color", "style", "image_cluster", "mmr_lambda").repartition("user_id")
     return diversified(needed.sortWithinPartitions("user_id", F.col("score").desc(), "pin_id"), settings)
+
+
+def home_feed(tables: Tables, ctx: Context) -> DataFrame:
+    """Return gold.home_feed: the placed candidates of gold.ranked, with the source that ranked them best."""
+    shown = tables["gold.ranked"].where(F.col("position") <= ctx.settings.ranking.feed_length)
+    source = F.element_at("sources", 1).alias("source")
+    return shown.select("user_id", "position", "pin_id", "score", source, "reason", "reason_id", "arm")
+
+
+def feed_drops(tables: Tables, ctx: Context) -> DataFrame:
+    """Return gold.feed_drops: per user the ranking.drops_per_user best-scored candidates that are not in the feed."""
+    best = Window.partitionBy("user_id").orderBy(F.col("score").desc(), F.col("pin_id"))
+    dropped = tables["gold.ranked"].where(F.col("position").isNull())
+    kept = dropped.withColumn("place", F.row_number().over(best)).where(
+        F.col("place") <= ctx.settings.ranking.drops_per_user
+    )
+    rule = F.coalesce("rule", F.lit(NO_PLACE)).alias("rule")
+    return kept.select("user_id", "pin_id", rule, "score", F.element_at("sources", 1).alias("source"))

@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.ranking import xgb as boost
+from jobs.ranking import xgb
 from jobs.ranking.features import FEATURES, Known, matrix, pair_features
 from jobs.ranking.metrics import auc
 from jobs.settings.ranking import Labels, Ranker
@@ -59,7 +59,7 @@ def ranker(tables: Tables, ctx: Context) -> DataFrame:
     proposed = sampled(labelled(tables["gold.candidates@horizon"], acts, settings), settings)
     examples = pair_features(proposed, Known.of(tables, "@horizon")).select(*KEY, LABEL, *FEATURES)
     learned = learn(examples, settings)
-    shares = boost.importance(learned.model, FEATURES) if learned.model else {}
+    shares = xgb.importance(learned.model, FEATURES) if learned.model else {}
     row = (learned.model, list(FEATURES), learned.rows, learned.positives, learned.auc, shares)
     return events.sparkSession.createDataFrame([row], SCHEMA)
 
@@ -118,11 +118,11 @@ def learn(examples: DataFrame, settings: Ranker) -> Learned:
         if rows < settings.min_rows or positives in {0, rows}:
             return Learned(None, rows, positives, None)
         if rows <= settings.node_rows:
-            model = boost.train_on_node(*_arrays(train), FEATURES, settings)
+            model = xgb.train_on_node(*_arrays(train), FEATURES, settings)
         else:
-            model = boost.train_on_cluster(train, LABEL, FEATURES, settings)
+            model = xgb.train_on_cluster(train, LABEL, FEATURES, settings)
         x, y = _arrays(test.orderBy(_draw(settings.seed, *KEY), *KEY).limit(HOLDOUT_ROWS))
-        return Learned(model, rows, positives, auc(boost.predict(model, x), y > 0))
+        return Learned(model, rows, positives, auc(xgb.predict(model, x), y > 0))
     finally:
         examples.unpersist()
 

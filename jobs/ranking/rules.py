@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import Array, codes, cumcount
+from jobs.ranking.user_batches import Array, codes, cumcount
 from jobs.settings.ranking import Ranking
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.report.formatting import count, day, percent, size
-from jobs.report.intake import Fault, Held
+from jobs.report.input_faults import Fault, Held
 from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
 from jobs.report.run_snapshot import Generation, JobRun, Row, RunSnapshot
 

@@ -13,7 +13,7 @@ from jobs.report import plots
 from jobs.report.flow_diagram import link, steps, summary
 from jobs.report.funnel import Funnel, read_funnel
 from jobs.report.headline import headline, ingest_counts, interval
-from jobs.report.intake import read_faults, read_held
+from jobs.report.input_faults import read_faults, read_held
 from jobs.report.neighbours import Audit, read_audit
 from jobs.report.quality import Quality, read_quality
 from jobs.report.related import Related, read_related

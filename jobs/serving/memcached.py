@@ -24,9 +24,9 @@ from pymemcache.exceptions import MemcacheError
 
 from jobs.common.errors import StoreError
 from jobs.serving.address import parse
-from jobs.serving.answers import of_memcached
 from jobs.serving.keyvalue import KeyValueStore
 from jobs.serving.layout import is_shared
+from jobs.serving.server_errors import of_memcached
 from jobs.serving.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.serving.stores import Access
 

@@ -15,8 +15,8 @@ from redis.retry import Retry
 
 from jobs.common.errors import ConfigError, StoreError
 from jobs.serving.address import Address, parse
-from jobs.serving.answers import Asked, of_redis
 from jobs.serving.keyvalue import KeyValueStore
+from jobs.serving.server_errors import Asked, of_redis
 from jobs.serving.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.serving.stores import Access
 

@@ -9,6 +9,7 @@ and another moves the pointer, so a kill at any moment leaves either the state b
 The only module that imports rocksdict.
 """
 
+import os
 import shutil
 import time
 import zlib
@@ -21,7 +22,6 @@ from uuid import uuid4
 from jobs.common.errors import ConcurrentRunError, StoreError
 from jobs.common.locks import locked
 from jobs.serving.codec import MANIFEST_KEY, decode_pointer, encode_pointer
-from jobs.serving.files import sync_folder, write_durably
 from jobs.serving.models import Pointer
 from jobs.serving.stores import NAME, GenerationHandle, Pair, Part, Store, checked_name
 
@@ -133,9 +133,9 @@ class RocksStore(Store):
         with _store_errors(f"seal {folder}"), self._writable(folder / "db") as db:
             db.put(MANIFEST_KEY, manifest)
             db.flush()
-        sync_folder(folder / "db")
+        _sync_folder(folder / "db")
         (folder / "db").rename(self._final(generation))
-        sync_folder(self.root)
+        _sync_folder(self.root)
         shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, generation: str) -> GenerationHandle:
@@ -179,7 +179,7 @@ class RocksStore(Store):
                 raise StoreError(f"Generation {generation} is not whole in {self.root}. There are: {self._there()}.")
             epoch, previous = (now.epoch + 1, now.current) if now else (1, "")
             moved = Pointer(epoch, generation, previous, time.time_ns() // 1_000_000)
-            write_durably(self.root / "pointer", encode_pointer(moved))
+            _write_durably(self.root / "pointer", encode_pointer(moved))
             return moved
 
     def generations(self) -> list[str]:
@@ -248,3 +248,23 @@ def _options() -> Any:
     options.set_disable_auto_compactions(True)  # parts are disjoint: nothing to gain
     options.create_if_missing(True)
     return options
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader finds the old content or the new, and a power cut leaves one of them."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames within a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.settings import Settings
-from jobs.validate.judge import Judge, warm_up
+from jobs.validate.gx import Judge, warm_up
 from jobs.validate.report import Report
 from jobs.validate.suites import Suite, load_suite, suite_names, suite_path
 

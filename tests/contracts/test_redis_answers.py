@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from jobs.common.errors import ConfigError, StoreError
-from jobs.serving.answers import COMMANDS
 from jobs.serving.registry import open_store
+from jobs.serving.server_errors import COMMANDS
 from jobs.serving.stores import Access
 from tests.feeds import feed, put
 from tests.servers import found, free_port, memcached_nodes, redis_server, started

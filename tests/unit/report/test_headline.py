@@ -6,7 +6,7 @@ import pytest
 
 from jobs.flow import FLOW
 from jobs.report.headline import headline
-from jobs.report.intake import Fault, Held
+from jobs.report.input_faults import Fault, Held
 from jobs.report.quality import Figure, Quality
 from jobs.report.run_snapshot import Generation, JobRun, RunSnapshot
 

@@ -9,7 +9,7 @@ import pytest
 from jobs.common.errors import ConfigError, ValidationFailedError
 from jobs.settings import Settings
 from jobs.validate.checks import Validator
-from jobs.validate.judge import Judge, warm_up
+from jobs.validate.gx import Judge, warm_up
 from jobs.validate.suites import load_suite, parse_suite, suite_names
 
 pytestmark = pytest.mark.spark
