@@ -1,4 +1,4 @@
-"""Which stores there are: a store by its kind and place, or the one that the settings name.
+"""Opens a store: by kind and location, or the one that the settings name.
 
 A store's client is imported only when that store is opened: an online service installs only the one it uses.
 """
@@ -22,9 +22,9 @@ def open_store(kind: str, where: str, access: Access | None = None) -> Store:
         access: how servers are reached.
 
     Raises:
-        ConfigError: the kind is unknown, or an address is none.
+        ConfigError: the kind is unknown, or an address is malformed.
     """
-    how = access or Access()
+    access = access or Access()
     if kind == "rocksdb":
         from jobs.serving.rocks import RocksStore
 
@@ -32,23 +32,23 @@ def open_store(kind: str, where: str, access: Access | None = None) -> Store:
     if kind == "memcached":
         from jobs.serving.memcached import MemcachedStore
 
-        return MemcachedStore(addresses(where, kind), how)
+        return MemcachedStore(addresses(where, kind), access)
     if kind == "redis":
         from jobs.serving.redis import RedisStore
 
-        return RedisStore(addresses(where, kind), how)
-    raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
+        return RedisStore(addresses(where, kind), access)
+    raise ConfigError(f"publish.store must be rocksdb, memcached or redis, got {kind!r}.")
 
 
 def configured(publish: "Publish", path: str) -> Store:
     """Return the store that the settings name; `path` is where publish.path leads."""
-    same = ("timeout_seconds", "lease_seconds", "grace_seconds", "user", "database", "tls", "tls_ca")
-    access = Access(publish.password.get_secret_value(), **{name: getattr(publish, name) for name in same})
+    names = ("timeout_seconds", "lease_seconds", "grace_seconds", "user", "database", "tls", "tls_ca")
+    access = Access(publish.password.get_secret_value(), **{name: getattr(publish, name) for name in names})
     return open_store(publish.store, path if publish.store == "rocksdb" else ",".join(publish.nodes), access)
 
 
 def addresses(where: str, kind: str = "") -> list[str]:
-    """Return the address of each server, as it is written; ConfigError if one is none."""
+    """Return the address of each server, as written; ConfigError if one is malformed."""
     nodes = [node.strip() for node in where.split(",")]
     for node in nodes:
         parse(node, kind)

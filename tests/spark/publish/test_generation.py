@@ -162,7 +162,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypa
     feeds(filled, SECOND, planted=SECRET)
     with pytest.raises(GateRefusedError) as refused:
         generation.run(work(SECOND))
-    assert "home_feed, not public (1): user 3, place 5: pin 66" in str(refused.value)
+    assert "home_feed, not public (1): user 3, position 5: pin 66" in str(refused.value)
     assert "Generation g20261101-00000001 stays served" in str(refused.value)
     ((name, status),) = statuses(filled, SECOND, store.kind)
     assert name.startswith("g20261102-")

@@ -25,7 +25,7 @@ def pairs(spark):
     return spark.range(0, KEYS, 1, 2).select(key.alias("key"), value.alias("value")).persist()
 
 
-def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_flipped(pairs):
+def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_promoted(pairs):
     content = content_of(pairs)
     assert content.bytes == KEYS * KIB * 1024
     with memcached_nodes(3, megabytes=6) as nodes:  # 18 MiB for 31

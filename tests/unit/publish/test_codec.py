@@ -112,7 +112,7 @@ def test_a_value_under_another_key_is_found():
 
 
 def test_a_payload_that_is_whole_but_no_feed_is_refused():
-    with pytest.raises(StoreError, match="no Feed"):
+    with pytest.raises(StoreError, match="not a Feed"):
         decode_feed(b"hf:1", pack(b"hf:1", b"\xff\xff\xff"), "g1")
 
 
