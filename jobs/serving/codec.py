@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jobs.common.errors import StoreError
 from jobs.serving import format_pb2 as pb
 from jobs.serving.models import Feed, FeedItem, PinCard, Pointer, Related, RelatedItem
+from jobs.serving.reason_labels import REASONS
 
 FORMAT = 1
 ZSTD = 0x80
@@ -29,7 +30,7 @@ POINTER_KEY = b"ptr"
 DEFAULT_SEGMENT = "all"
 _EPOCH = date(1970, 1, 1)
 _SOURCES = {name.removeprefix("SOURCE_").lower(): number for name, number in pb.Source.items()}
-_REASONS = {name.removeprefix("REASON_").lower(): number for name, number in pb.Reason.items()}
+_REASONS = {"none": 0} | {name: reason.number for name, reason in REASONS.items()}
 _SOURCE_NAMES = {number: name for name, number in _SOURCES.items()}
 _REASON_NAMES = {number: name for name, number in _REASONS.items()}
 

@@ -1,7 +1,7 @@
 """Layout of a generation on a key-value server: names of its keys, lists of keys, and a handle for reading.
 
-Every key starts with the generation's prefix, ``<generation>.<load>``. Each part has a list of its keys in blocks, so that
-a generation can be scanned, counted and deleted on a server that cannot list its keys.
+Every key starts with the generation's prefix, ``<generation>.<load>``. Each part has a list of its keys in blocks, so
+that a generation can be scanned, counted and deleted on a server that cannot list its keys.
 """
 
 from collections.abc import Iterator, Sequence

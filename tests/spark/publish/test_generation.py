@@ -62,7 +62,7 @@ def filled(spark, tmp_path_factory):
     return lake
 
 
-def judge(suite, numbers):
+def validate(suite, numbers):
     """As the suite does, without Great Expectations."""
     assert suite == "generation"
     if numbers["rule_violations"] > 0:
@@ -92,7 +92,7 @@ def work(filled, spark, settings, tmp_path, store):
             context=Context(settings, as_of),
             run_id=run_id,
             progress=said.append,
-            validate=judge,
+            validate=validate,
             validate_table=lambda *_: None,
             options=options,
         )
