@@ -76,5 +76,7 @@ class ActionContext:
     """Validates rows to be merged by the table's suite, if it has one; ValidationFailedError if critical."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the command line: ticdc, dumpling, kafka, force …"""
+    unchanged: bool = False
+    """Whether the last good run of this as-of had the same inputs, settings and code."""
     made: Callable[[str], "DataFrame | None"] = lambda _: None
     """Returns the rows of a gold table at this as-of that this session has computed; None: read the table."""

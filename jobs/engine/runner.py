@@ -90,9 +90,11 @@ class Runner:
         inputs = self._inputs.pin(job, context.as_of)
         mark = {"config_hash": fingerprint(self.settings, job.config_sections), "code_hash": code_hash()}
         last = self.history.last(job.name, as_of) if as_of else None
-        if job.writes and not force and last is not None:
+        unchanged = False
+        if not force and last is not None:
             settled = self._inputs.settled(job, context.as_of, dict(last["inputs"] or {}), inputs)
-            if _same(last, mark, settled):
+            unchanged = _same(last, mark, settled)
+            if job.writes and unchanged:
                 return Result("up_to_date", rows=int(last["rows"] or 0))
         run_id = f"{job.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
         row: dict[str, Any] = {"run_id": run_id, "job": job.name, "as_of": as_of, "inputs": inputs, **mark}
@@ -102,7 +104,7 @@ class Runner:
             with logs.about(run_id, job.name, as_of), self._alone(job, as_of), peak:
                 log.info("run started: inputs %s", inputs)
                 if job.writes is None:
-                    done = self._act(job, context, run_id)
+                    done = self._act(job, context, run_id, unchanged)
                 else:
                     done = self._make(
                         job, context, run_id, self._scratch(job, context, mark | {"inputs": inputs}, force)
@@ -181,7 +183,7 @@ class Runner:
         scratch.clear()
         return _written(commit)
 
-    def _act(self, job: Job, context: Context, run_id: str) -> dict[str, Any]:
+    def _act(self, job: Job, context: Context, run_id: str, unchanged: bool) -> dict[str, Any]:
         label = job.name if context.as_of == NO_AS_OF else str(context.as_of)
 
         def validate(suite: str, numbers: Mapping[str, float | None]) -> None:
@@ -199,6 +201,7 @@ class Runner:
             validate=validate,
             validate_table=lambda name, df: self._check(name, df, run_id, context.as_of, label),
             options=self.options,
+            unchanged=unchanged,
             made=lambda name: self._inputs.made(Read(name, name, context.as_of)),
         )
         outcome: ActionResult = _function(job)(work)

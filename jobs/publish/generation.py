@@ -66,6 +66,11 @@ def run(work: ActionContext) -> ActionResult:
         served = store.read_pointer()
         generation_log.catch_up(work, store.kind, served)
         versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
+        if work.unchanged and served is not None:
+            manifest = _served_manifest(store, served)
+            if manifest is not None and _is_current(work, manifest, versions):
+                work.progress(f"{served.current} is already served, made from the same inputs: nothing to do")
+                return _nothing_loaded(manifest)
         tables = {name: _read(work, name, versions.get(name)) for name in READS}
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
@@ -74,6 +79,26 @@ def run(work: ActionContext) -> ActionResult:
         ):
             build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
+
+
+def _is_current(work: ActionContext, manifest: Manifest, versions: Mapping[str, int]) -> bool:
+    """Return whether a generation was made from these versions of the inputs, by these settings."""
+    same_inputs = manifest.as_of == work.context.as_of and manifest.inputs == versions
+    return same_inputs and manifest.config_hash == _config_hash(work)
+
+
+def _served_manifest(store: Store, served: Pointer) -> Manifest | None:
+    """Return the manifest of the served generation, None if it cannot be read: the generation is then made again."""
+    try:
+        with store.open(served.current) as opened:
+            return View(served.current, opened).manifest()
+    except StoreError:
+        return None
+
+
+def _nothing_loaded(manifest: Manifest) -> ActionResult:
+    counts = {surface: size["keys"] for surface, size in manifest.content.surfaces.items()}
+    return ActionResult(manifest.content.keys, counts | {"loaded": 0}, detail=manifest.plain())
 
 
 def _read(work: ActionContext, name: str, version: int | None) -> DataFrame:
@@ -96,7 +121,7 @@ def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | 
     counts = {surface: size["keys"] for surface, size in content.surfaces.items()}
     if served and served.current == name:
         work.progress(f"{name} is already served: the lists are the same, nothing to do")
-        return ActionResult(content.keys, counts | {"loaded": 0}, detail=build.manifest.plain())
+        return _nothing_loaded(build.manifest)
     work.progress("gate")
     build = replace(build, manifest=replace(build.manifest, gate=_gate(work, store, build, served)))
     exists = name in store.generations()

@@ -84,7 +84,7 @@ def work(filled, spark, settings, tmp_path, store):
     publish = settings.publish.model_copy(update={"store": store.kind, "nodes": nodes})
     settings = settings.model_copy(update={"publish": publish})
 
-    def make(as_of, run_id="run-1"):
+    def make(as_of, run_id="run-1", unchanged=False):
         options = {"store": str(tmp_path / "store"), "said": said}
         return ActionContext(
             spark=spark,
@@ -95,9 +95,15 @@ def work(filled, spark, settings, tmp_path, store):
             validate=validate,
             validate_table=lambda *_: None,
             options=options,
+            unchanged=unchanged,
         )
 
     return make
+
+
+def jobs_started(spark):
+    """Spark jobs that the session has run so far."""
+    return spark._jsc.sc().dagScheduler().numTotalJobs()
 
 
 def statuses(lake, day, kind):
@@ -107,9 +113,14 @@ def statuses(lake, day, kind):
 
 
 @pytest.mark.slow
-def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, store):
+def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, store, spark):
     feeds(filled, FIRST)
     first = generation.run(work(FIRST))
+    before = jobs_started(spark)
+    again = generation.run(work(FIRST, unchanged=True))
+    assert jobs_started(spark) == before  # decided by versions and settings: no pair is made again
+    assert again.counts == first.counts | {"loaded": 0}
+    assert (again.rows, again.detail["generation"]) == (first.rows, first.detail["generation"])
     name = first.detail["generation"]
     assert name.startswith("g20261101-")
     assert first.counts == {"home_feed": 3, "related_pins": 1, "pin_cards": 59, "fallback": 2, "loaded": 65}
@@ -144,6 +155,9 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, s
     generation.run(work(FIRST, "run-4"))
     assert "already served" in work(FIRST).options["said"][-1]
     assert store.read_pointer() == pointer
+    before = jobs_started(spark)
+    generation.run(work(FIRST, "run-5", unchanged=True))  # the served generation was made from older versions
+    assert jobs_started(spark) > before
     assert statuses(filled, FIRST, store.kind) == [
         (name, "loaded"),
         (name, "served"),
