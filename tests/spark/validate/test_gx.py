@@ -151,9 +151,7 @@ def test_jobs_that_run_at_once_are_validated_each_by_its_own_suite_and_store(tmp
 
 def test_a_missing_metric_or_parameter_is_named_before_anything_is_validated(runner):
     suite = suite_of(item("row_count", min_value={"$PARAMETER": "least"}), name="gold.lacking")
-    with pytest.raises(
-        ConfigError, match="needs the metric row_count, which was not measured; there are: x"
-    ):
+    with pytest.raises(ConfigError, match="needs the metric row_count, which was not measured; there are: x"):
         run(runner, suite, {"x": 1}, least=1)
     with pytest.raises(ConfigError, match=r"gold.lacking needs a value for least: set it in validation.parameters"):
         run(runner, suite, {"row_count": 1})

@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.common.errors import StoreError
-from jobs.serving import codec
 from jobs.serving import format_pb2 as pb
-from jobs.serving import reason_labels as words
 from jobs.serving.codec import (
     MAX_KEY,
     Columns,
@@ -208,7 +206,3 @@ def test_the_generated_code_is_that_of_the_proto():
         made = (Path(folder) / "jobs/serving/format_pb2.py").read_text()
     assert grpc_tools
     assert made == (root / "jobs/serving/format_pb2.py").read_text()
-
-
-def test_every_reason_there_are_words_for_has_a_number():
-    assert {*words.REASONS, *words.RELATED} <= set(codec._REASONS)
