@@ -50,7 +50,7 @@ def cf_factors(tables: Tables, ctx: Context) -> DataFrame:
     count = pairs.count()
     if count > most:
         raise ConfigError(
-            f"Training takes at most candidates.collaborative.max_pairs = {most:,} pairs to one node, found {count:,}. "
+            f"Training on one node takes at most candidates.collaborative.max_pairs = {most:,} pairs, found {count:,}. "
             f"Raise it if the driver has about 60 bytes of memory a pair, or shorten features.window_days."
         )
     table = pairs.toArrow()  # bounded: max_pairs
@@ -59,7 +59,7 @@ def cf_factors(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def training_pairs(interactions: DataFrame, stats: DataFrame) -> DataFrame:
-    """Return (user_id, pin_id, weight) to learn from: what only few may see must not shape what others are shown."""
+    """Return (user_id, pin_id, weight) to learn from: pairs of private pins must not influence other users' feeds."""
     public = stats.where(F.col("visibility") == "public").select("pin_id")
     return interactions.where("weight > 0").select("user_id", "pin_id", "weight").join(public, "pin_id", "left_semi")
 
@@ -67,14 +67,14 @@ def training_pairs(interactions: DataFrame, stats: DataFrame) -> DataFrame:
 def fit(users: Ids, pins: Ids, weights: NDArray[np.floating], cfg: Collaborative, seed: int) -> Factors:
     """Train on one node and return the factors.
 
-    The result depends on the set of rows alone: not on their order, nor on the number of threads.
+    The result depends only on the set of rows, not on their order or the number of threads.
 
     Args:
         users: user of each pair, any 64-bit ids, [pairs].
         pins: pin of each pair, [pairs]. A pair given twice counts with the sum of its weights.
         weights: strength of each pair, above 0; only ratios matter.
         cfg: settings of the training.
-        seed: of the first guess.
+        seed: of the initial factors.
     """
     user_ids, rows = np.unique(users, return_inverse=True)
     pin_ids, columns = np.unique(pins, return_inverse=True)

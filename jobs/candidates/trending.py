@@ -2,9 +2,9 @@
 
 `trending_pins`: in gold.pin_stats, silver.pin_events, silver.app_board_pins, silver.app_boards; out gold.trending.
 `trending`: in gold.trending, gold.user_profile, gold.interactions, gold.pin_stats; out gold.candidates.
-Time is cut into spans of features.trend_days, the newest of which is now. A pin's people in a span are the distinct
-users who saved it to a public board, opened it or followed its link; its creator does not count, nor does anyone on a
-day with more acts than a person makes.
+Time is divided into spans of features.trend_days; span 0 is the newest. A pin's people in a span are the distinct
+users who saved it to a public board, opened it or followed its link; its creator does not count, nor do users on
+days with more than max_acts_per_day acts.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from jobs.candidates.contract import Contract, top
 from jobs.engine.context import Context, Tables
 
 PRIOR_SPANS = 1.0
-"""Weight of the category's mean in a pin's expectation, in spans: a new pin is expected to do as the mean pin."""
+"""Weight of the category's mean in a pin's expectation, in spans: a new pin is expected to perform as the mean pin."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """How time before the cut is divided."""
+    """Divides the time before the as-of into spans."""
 
     instant: datetime
     days: int
@@ -38,37 +38,37 @@ class Spans:
         return cls(ctx.instant, cfg.trend_days, max(1, cfg.window_days // cfg.trend_days - 1))
 
     def of_instant(self, ts: Column) -> Column:
-        """Return the number of the span: 0 is now, negative lies after the cut."""
+        """Return the number of the span: 0 is the newest, negative is after the as-of."""
         micros = F.lit(int(self.instant.timestamp()) * 1_000_000 - 1) - F.unix_micros(ts)
         return F.floor(micros / F.lit(self.days * 86_400_000_000)).cast("int")
 
     @property
     def alive_now(self) -> Column:
-        """Return the part of the newest span that a pin of `age_days` lived through."""
+        """Return the part of the newest span during which a pin of `age_days` existed."""
         return F.least(F.col("age_days") / F.lit(float(self.days)), F.lit(1.0))
 
     @property
     def alive_before(self) -> Column:
-        """Return the spans before the newest that it lived through."""
+        """Return the number of earlier spans during which it existed."""
         spans = F.col("age_days") / F.lit(float(self.days)) - 1
         return F.greatest(F.least(spans, F.lit(float(self.before))), F.lit(0.0))
 
 
 def trending(tables: Tables, ctx: Context) -> DataFrame:
-    """Return rising pins of each active user's categories, and a few from all; users without tastes get these alone."""
+    """Return trending pins of each active user's categories, and a few of all; users without tastes get only these."""
     cfg = ctx.settings.candidates.trending
     contract = Contract.of(tables, cfg.per_user)
-    rising = tables["gold.trending"].select("category", "pin_id", "score")
-    rising = rising.join(contract.pins.select("pin_id", "creator_id"), "pin_id")
-    return contract.rank_top(allocate(contract, top_per_category(rising, cfg.per_category), cfg.explore))
+    trending_by_category = tables["gold.trending"].select("category", "pin_id", "score")
+    with_creator = trending_by_category.join(contract.pins.select("pin_id", "creator_id"), "pin_id")
+    return contract.rank_top(allocate(contract, top_per_category(with_creator, cfg.per_category), cfg.explore))
 
 
 def trending_pins(tables: Tables, ctx: Context) -> DataFrame:
-    """Return the pins of each category that rise most.
+    """Return gold.trending: the pins of each category with the highest trend score.
 
     Score: (observed - expected) / sqrt(expected + 1), about standard deviations of a Poisson count. Expected: the pin's
-    people per span before, drawn towards its category's mean, times the growth of the whole site, times the part of the
-    newest span that the pin lived through. Pins without a category are a category of their own, ''; one of unknown age
+    people per span before, shrunk towards its category's mean, times the growth of the whole site, times the part of
+    the newest span during which the pin existed. Pins without a category form the category ''; a pin of unknown age
     counts as old.
     """
     cfg = ctx.settings.candidates.trending
@@ -79,13 +79,13 @@ def trending_pins(tables: Tables, ctx: Context) -> DataFrame:
     acts = people(_acts(tables, spans), cfg.max_acts_per_day)
     counted = _count(acts.join(public, "pin_id"))
     pins = public.join(counted, "pin_id", "left").fillna(0, ["observed", "before"])
-    rising = _expect(pins, spans).where((F.col("observed") >= cfg.min_observed) & (F.col("score") > 0))
-    ranked = top(rising, ("category",), cfg.per_category)
+    scored = _score(pins, spans).where((F.col("observed") >= cfg.min_observed) & (F.col("score") > 0))
+    ranked = top(scored, ("category",), cfg.per_category)
     return ranked.select("category", "pin_id", "rank", "score", F.col("observed").cast("double"), "expected")
 
 
 def people(acts: DataFrame, most_per_day: int) -> DataFrame:
-    """Return the acts (user_id, day, …) without the days on which a user did more than a person does."""
+    """Return the acts (user_id, day, …) without days on which a user did more than `most_per_day`."""
     of_day = Window.partitionBy("user_id", "day")
     return acts.withColumn("_acts", F.count(F.lit(1)).over(of_day)).where(F.col("_acts") <= most_per_day).drop("_acts")
 
@@ -94,7 +94,7 @@ def _acts(tables: Tables, spans: Spans) -> DataFrame:
     boards = tables["silver.app_boards"]
     public = boards.where(F.lower(F.trim("privacy")) == "public").select(F.col("id").alias("board_id"))
     saved = tables["silver.app_board_pins"].join(public, "board_id").select("user_id", "pin_id", F.col("saved_at"))
-    # opening and following the link: saves come from the table, which knows those undone
+    # opening and following the link: saves come from the table, which lacks those undone
     first = F.date_sub(F.lit(spans.instant.date()), spans.days * (spans.before + 1) + 1)
     opened = tables["silver.pin_events"].where(F.col("kind").isin("closeup", "click") & (F.col("ds") >= first))
     acts = saved.withColumnRenamed("saved_at", "ts").unionByName(opened.select("user_id", "pin_id", "ts"))
@@ -111,9 +111,9 @@ def _count(acts: DataFrame) -> DataFrame:
     )
 
 
-def _expect(pins: DataFrame, spans: Spans) -> DataFrame:
-    lived = pins.withColumn("_now", spans.alive_now).withColumn("_spans", spans.alive_before)
-    means = lived.groupBy("category").agg(
+def _score(pins: DataFrame, spans: Spans) -> DataFrame:
+    alive = pins.withColumn("_now", spans.alive_now).withColumn("_spans", spans.alive_before)
+    means = alive.groupBy("category").agg(
         *(F.round(F.sum(name), 6).alias(f"sum_{name}") for name in ("observed", "before", "_now", "_spans"))
     )
     whole = Window.partitionBy(F.lit(1))  # a few dozen rows, one per category
@@ -128,5 +128,5 @@ def _expect(pins: DataFrame, spans: Spans) -> DataFrame:
     expected = F.round(per_span * F.col("_growth") * F.col("_now"), 6)
     score = (F.col("observed") - F.col("expected")) / F.sqrt(F.col("expected") + 1)
     # rounded to what the table keeps, so that rank agrees with score
-    joined = lived.join(F.broadcast(means), "category").withColumn("expected", expected)
+    joined = alive.join(F.broadcast(means), "category").withColumn("expected", expected)
     return joined.withColumn("score", F.round(score, 6).cast("float"))

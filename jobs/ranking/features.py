@@ -1,8 +1,8 @@
-"""What is known of a user and a pin together: the ranker's features, made by one function for training and scoring.
+"""Computes the ranker's features of user-pin pairs, by one function for training and scoring.
 
-In: pairs (user_id, pin_id and whatever else), and the tables of one cut. Out: the same rows with the pin's facts and
-one float column a feature. Grain: the pairs'. Because training asks for the cut a horizon before the impressions and
-scoring for the cut of the run, a feature means the same in both and never knows what it is used to foretell.
+In: pairs (user_id, pin_id and other columns), and the tables of one as-of. Out: the same rows with the pin's facts and
+one float column per feature. Training reads the as-of one horizon before the impressions and scoring that of the run,
+so a feature means the same in both and never contains what it predicts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ FEATURES = (
 )
 """The model's inputs, in order."""
 FACTS = ("creator_id", "category", "color", "style", "visibility", "pin_known", "user_known")
-"""What the result carries of the pin and the user besides features; pin_known is null where the cut has no such pin."""
+"""Columns of pin and user in the result besides features; pin_known is null where the as-of has no such pin."""
 VECTORS = {"cf_score": ("user_factor", "pin_factor", SINGLE), "taste_cosine": ("taste", "embedding", HALF)}
 """Feature -> the two binary columns whose inner product it is, and how their values are stored."""
 VECTOR_COLUMNS = tuple(name for left, right, _ in VECTORS.values() for name in (left, right))
@@ -46,7 +46,7 @@ PRIOR = 20.0
 
 @dataclass(frozen=True)
 class Known:
-    """The tables of one cut that features are made from."""
+    """The tables of one as-of that features are computed from."""
 
     pins: DataFrame
     users: DataFrame
@@ -56,7 +56,7 @@ class Known:
 
     @classmethod
     def of(cls, tables: Tables, suffix: str = "") -> "Known":
-        """Return the tables of a job's inputs; `suffix` is "@horizon" for those of the earlier cut."""
+        """Return the tables of a job's inputs; `suffix` is "@horizon" for those of the earlier as-of."""
         names = ("gold.pin_stats", "gold.user_profile", "gold.cf_factors", "silver.pin_embeddings")
         return cls(*[tables[name + suffix] for name in (*names, "silver.app_user_follows")])
 
@@ -89,22 +89,22 @@ def paired(pairs: DataFrame, known: Known, facts: Sequence[str] = FACTS) -> Data
 
 
 def pair_features(pairs: DataFrame, known: Known) -> DataFrame:
-    """Return the pairs with one float column for each of FEATURES: what the ranker learns from.
+    """Return the pairs with one float column for each of FEATURES: the ranker's training input.
 
     Args:
-        pairs: user_id, pin_id and any columns that are no fact or feature.
-        known: tables of one cut.
+        pairs: user_id, pin_id and any columns that are neither a fact nor a feature.
+        known: tables of one as-of.
     """
     kept = pairs.columns
     schema = StructType([*pairs.schema.fields, *[StructField(name, FloatType()) for name in FEATURES]])
 
-    def told(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def compute(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = matrix(batch)
             columns = [pa.array(rows[:, place], from_pandas=True) for place in range(len(FEATURES))]
             yield pa.RecordBatch.from_arrays([*batch.select(kept).columns, *columns], names=[*kept, *FEATURES])
 
-    return paired(pairs, known).mapInArrow(told, schema)
+    return paired(pairs, known).mapInArrow(compute, schema)
 
 
 def dots(left: pa.Array, right: pa.Array, kind: str) -> np.ndarray[Any, Any]:
@@ -122,7 +122,7 @@ def dots(left: pa.Array, right: pa.Array, kind: str) -> np.ndarray[Any, Any]:
     for size in np.unique(sizes[0][(sizes[0] == sizes[1]) & (sizes[0] > 0)]):
         rows = np.flatnonzero((sizes[0] == size) & (sizes[1] == size))
         a, b = (_matrix(side, rows, int(size), kind) for side in (left, right))
-        # a plain product and sum: its last digits do not depend on how many rows stand beside
+        # a plain product and sum: its last digits do not depend on the number of rows
         result[rows] = np.round((a * b).sum(axis=1), 6)
     return result
 
@@ -162,7 +162,7 @@ def _pins(known: Known, facts: Sequence[str]) -> DataFrame:
 def _pin_features() -> list[Column]:
     shown, popular = F.col("impressions"), F.col("popularity")
     opened = (F.col("closeups") + F.col("clicks")) / (shown + PRIOR)
-    # recent saves beside all that still count: near 1 for a pin that rises now, small for one that rests on its past
+    # recent saves over decayed saves: near 1 for a pin that rises now, small for one that was popular before
     trend = F.col("recent_saves") / (popular + 1.0)
     return [
         F.log1p(popular).alias("log_popularity"),

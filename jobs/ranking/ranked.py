@@ -1,7 +1,7 @@
-"""Scores every candidate, applies the rules, diversifies, says why.
+"""Scores every candidate, applies the rules, diversifies; and selects the feed and the drops from the result.
 
-In: the sources' candidates and the tables of the cut. Out: gold.ranked, one row per user and candidate pin, with the
-rule that removed it or the place it got. Work is bounded per user by the sources' caps.
+In: the sources' candidates and the tables of the as-of. Out: gold.ranked, one row per user and candidate pin, with the
+rule that removed it or its position; gold.home_feed and gold.feed_drops. Work per user is bounded by the sources' caps.
 """
 
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ def ranked(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def scored(pairs: DataFrame, model: str | None, settings: Ranking) -> DataFrame:
-    """Return the pairs with `score` in place of features and vectors.
+    """Return the pairs with `score` instead of features and vectors.
 
     With a model the score is its log-odds plus ranking.blend times the blend of the sources' ranks; without one it is
     the blend alone.

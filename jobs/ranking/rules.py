@@ -1,9 +1,9 @@
-"""What may never be shown, declared once and applied last, whatever the source.
+"""The rules that remove candidates, declared once and applied to the proposals of all sources.
 
-A rule has a name and a sentence. Those that look at one candidate are Spark expressions over the flags that `flagged`
-joins to it; those that look at the list say what at most how many may share. They are asked in order; the first that
-fires is the one `gold.feed_drops` names. An unknown fact counts against the pin: a pin whose board's privacy is not
-known to be public is not shown.
+A rule has a name and a sentence. Rules on a single candidate are Spark expressions over the columns that `flagged`
+joins; rules on the list limit how many candidates may share a value. They are evaluated in order; `gold.feed_drops`
+names the first that matches. An unknown fact counts against the pin: a pin is not shown unless its board is known to
+be public.
 """
 
 from collections.abc import Callable
@@ -21,24 +21,24 @@ from jobs.settings.ranking import Ranking
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason why a pin may not be shown to a user, whatever else the user is shown."""
+    """A rule on a single candidate."""
 
     name: str
     meaning: str
     when: str
-    """Spark SQL over the candidate and its flags; null counts as not fired."""
+    """Spark SQL over the candidate and its flags; null counts as false."""
 
 
 @dataclass(frozen=True)
 class ListRule:
-    """One reason that looks at the better candidates of the user which no earlier rule removed."""
+    """A rule on a candidate and the better-scored candidates of the user that no earlier rule removed."""
 
     name: str
     meaning: str
     shares: str
-    """Column whose value the candidates have in common; unknown is common to none."""
+    """Column whose equal values are counted; nulls are never equal."""
     at_most: Callable[[Ranking], int]
-    """How many of them may be shown."""
+    """How many candidates with one value may be shown."""
 
 
 SINGLE = (
@@ -61,7 +61,7 @@ SINGLE = (
     ),
     Rule("saved_image", "The user has the same image on a board already, or a near-duplicate of it.", "image_saved"),
 )
-"""Rules that look at one candidate."""
+"""Rules on a single candidate."""
 
 LIST = (
     ListRule(
@@ -77,12 +77,12 @@ LIST = (
         at_most=lambda settings: settings.owner_cap,
     ),
 )
-"""Rules that look at what stands above the candidate, asked after SINGLE."""
+"""Rules on the list, evaluated after SINGLE."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Tables the rules ask, at the cut of the run."""
+    """Tables that the rules read, at the as-of of the run."""
 
     interactions: DataFrame
     pins: DataFrame
@@ -103,11 +103,11 @@ def with_image_cluster(pins: DataFrame, clusters: DataFrame) -> DataFrame:
 
 
 def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
-    """Return the candidates with the flags that SINGLE asks; no row is lost or repeated.
+    """Return the candidates with the columns that SINGLE reads; no row is lost or repeated.
 
     Args:
         candidates: user_id, pin_id, creator_id, image_cluster, visibility, pin_known and others.
-        facts: tables at the same cut.
+        facts: tables at the same as-of.
     """
     saved, hidden = F.col("saves") > 0, F.col("hides") > 0
     signals = facts.interactions.select("user_id", "pin_id", saved.alias("saved"), hidden.alias("hidden"))
@@ -118,8 +118,8 @@ def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
         .select("user_id", "image_cluster", F.lit(True).alias("image_saved"))
         .distinct()
     )
-    ways = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
-    pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in ways]
+    directions = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
+    pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in directions]
     blocked = pairs[0].union(pairs[1]).distinct().withColumn("blocked", F.lit(True))
     status = facts.app_users.select(
         F.col("id").alias("creator_id"), F.coalesce("status", F.lit("active")).alias("creator_status")
@@ -133,7 +133,7 @@ def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
 
 
 def first_rule() -> Column:
-    """Return the name of the first of SINGLE that fires; null where none does."""
+    """Return the name of the first of SINGLE that matches; null where none does."""
     return F.coalesce(*[F.when(F.expr(rule.when), F.lit(rule.name)) for rule in SINGLE])
 
 

@@ -1,4 +1,4 @@
-"""What could not be used, from ops.quarantine: counts by reason, a few cases; and what is held, from ops.checkpoints.
+"""Input that could not be used: ops.quarantine, counted by reason, with cases; blocked tables from ops.checkpoints.
 
 Bytes are shown only of tables that hold nothing a person typed: a broken row of a board carries its name, and the board
 may be secret. Of other tables place and reason are shown; the bytes stay in ops.quarantine.
@@ -53,8 +53,8 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A source table that is not brought up to date, and why."""
+class BlockedTable:
+    """A source table whose changes are not applied, and why."""
 
     table: str
     why: str
@@ -85,15 +85,15 @@ def read_faults(tables: Tables, run_ids: Sequence[str], until: datetime | None) 
     ]  # fmt: skip
 
 
-def read_held(tables: Tables, until: datetime | None) -> list[Held]:
-    """Return the tables held back, by the newest checkpoint of each; one row a source table."""
+def read_blocked(tables: Tables, until: datetime | None) -> list[BlockedTable]:
+    """Return the tables blocked, by the newest checkpoint of each; one row a source table."""
     known = f"where at <= timestamp '{until:%Y-%m-%dT%H:%M:%S.%f}Z'" if until else ""
     rows = tables.ask(
-        'select "table", last_value(held order by at) as held '  # noqa: S608 - a timestamp
+        'select "table", last_value(held order by at) as reason '  # noqa: S608 - a timestamp
         f'from checkpoints {known} group by "table" order by "table"',
         {"ops.checkpoints": None},
     )
-    return [Held(row["table"], row["held"]) for row in rows if row["held"]]
+    return [BlockedTable(row["table"], row["reason"]) for row in rows if row["reason"]]
 
 
 def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tuple[Case, ...]:

@@ -76,7 +76,7 @@ def lay_out(jobs: Sequence[Job]) -> list[Place]:
 
 
 def needs(jobs: Iterable[Job]) -> dict[str, set[str]]:
-    """Return, for each job, the jobs whose tables it reads; those of an earlier cut are another's."""
+    """Return, for each job, the jobs whose tables it reads; those of an earlier as-of are another's."""
     known = list(jobs)
     names = {job.name for job in known}
     return {job.name: {s for read in (*job.reads, *job.optional_reads) for s in _makers(read)} & names for job in known}

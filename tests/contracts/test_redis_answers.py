@@ -127,7 +127,7 @@ def test_tls_on_one_side_only_is_told(tls, redis):
 def test_another_kind_of_server_is_told(redis):
     with memcached_nodes(1) as nodes:
         text = said(nodes.where)
-        assert "not as Redis does" in text
+        assert "not answer as Redis does" in text
         assert "running" not in text
     with pytest.raises(StoreError, match="does not answer as memcached does") as told:
         open_store("memcached", redis.where).read_pointer()
