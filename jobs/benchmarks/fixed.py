@@ -45,7 +45,6 @@ def copying(job: Job) -> Job:
         function=f"{__name__}:copy",
         reads=(str(job.writes),),
         optional_reads=(),
-        config_sections=(),
     )
 
 

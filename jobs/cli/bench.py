@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from jobs.benchmarks.pages import put
-from jobs.cli.context import STATE, app, err, out, print_json
+from jobs.cli.context import app, cli, err, out, print_json
 
 if TYPE_CHECKING:
-    from jobs.cli.engine import Engine
+    from jobs.engine.scheduler import Scheduler
     from jobs.settings import Settings
 
 DEFAULT_SIZES = ("25000x75000", "100000x300000")
@@ -44,7 +44,7 @@ def quality(
 
     from jobs.benchmarks.quality import plain, run_quality, settings_for
 
-    settings = settings_for(STATE.loaded.settings, factors)
+    settings = settings_for(cli.loaded.settings, factors)
     with tempfile.TemporaryDirectory(prefix="pinlake-quality-") as scratch:
         ours = partial(platform_lists, settings=settings, scratch=Path(scratch), quiet=as_json)
         found = run_quality(data, settings, ours, lambda line: err.print(line, markup=False, soft_wrap=True))
@@ -76,13 +76,13 @@ def sources_of(train: Path, settings: "Settings", scratch: Path) -> dict[str, An
     return {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
 
 
-def searched(on: "Engine") -> tuple[Any, Any]:
+def searched(on: "Scheduler") -> tuple[Any, Any]:
     """Ingest, train, search; return users [n] and their pins [n, K], -1 where a list is shorter."""
     import numpy as np
     from pyspark.sql import functions as F
 
     from jobs.benchmarks.quality import K
-    from jobs.engine.plan import plan
+    from jobs.engine.scheduler import plan
     from jobs.flow import job
 
     on.ingest()
@@ -168,7 +168,7 @@ def ingest(
 
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import intake
     from jobs.cli.engine import engine
 
@@ -187,12 +187,12 @@ def merge(
     `pinlake benchmark merge --rows 1000000`; ten million take some ten minutes and 6 GB of disk. With `conf/size`
     unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import merging
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
-        costs = merging.measure(on.work(), rows)
+        costs = merging.measure(on.unvalidated(), rows)
     lines = merging.table(costs)
     show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
 

@@ -9,7 +9,7 @@ import typer
 
 from jobs.benchmarks.pages import put
 from jobs.cli.bench import SIZE, Page, benchmarks, show
-from jobs.cli.context import STATE, out, print_json
+from jobs.cli.context import cli, out, print_json
 from jobs.common.errors import ConfigError
 
 PAGE, MODEL = "posters.html", "look.onnx"
@@ -25,7 +25,7 @@ def near_duplicates(
 
     `pinlake benchmark near-duplicates --spark`; Spark with `conf/size` unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import duplicates
 
     with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
@@ -67,12 +67,12 @@ def shards(rows: Annotated[int, typer.Option(help="Vectors.", min=10_000)] = 500
     `pinlake benchmark shards`; half a million take some ten minutes of two cores. With `conf/size` unless told
     otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import shards as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-shards-") as scratch, engine(root=scratch) as on:
-        costs = measured.measure(on.work(), rows, Path(scratch))
+        costs = measured.measure(on.unvalidated(), rows, Path(scratch))
     lines = measured.table(costs)
     show(lines, page, "shards", measured.page(lines, rows, datetime.now(UTC).date()))
 
@@ -103,7 +103,7 @@ def posters(
         root = Path(scratch) / "sources"
         found = given(data, root / "images", ratings)
         with engine(root=f"{scratch}/lake") as on:
-            made = through(work_of(on.work()), found, root)
+            made = through(work_of(on.unvalidated()), found, root)
         figures = write_page(found, made, root / "images", folder / PAGE)
         (folder / MODEL).write_bytes((root / "look.onnx").read_bytes())
     out.quiet = False

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.context import STATE, app, escaped, out, print_json
+from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
 from jobs.common.errors import Blocked, SourceError
-from jobs.ingest.kafka.broker.address import is_broker, parse
+from jobs.engine.sources import configured_sources, is_broker
+from jobs.ingest.kafka.broker.address import parse
 from jobs.ingest.kafka.broker.properties import consumer_properties
 
 Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
@@ -31,29 +32,16 @@ def source_options(
         for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
             _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
-    settings = STATE.loaded.settings
-    root = Path(STATE.path(settings.platform.sources))
-    brokers = [uri for uri in settings.ingest.kafka if is_broker(uri)]
-    for uri in brokers:
+    for uri in filter(is_broker, cli.loaded.settings.ingest.kafka):
         _require_folder("kafka", uri)
-    if not root.is_dir() and not brokers:
-        raise SourceError(
-            f"No sources at {root}: make a world with `pinlake world`, or name --ticdc, --dumpling, --kafka."
-        )
-    places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
-    archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
-    if (root / settings.ingest.images.path.partition("{")[0]).is_dir():
-        places["images"] = str(root)
-    if settings.ingest.embeddings.model:
-        places["model"] = STATE.path(settings.ingest.embeddings.model)
-    return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}
+    return configured_sources(cli.loaded)
 
 
 def _require_folder(name: str, uri: str | None) -> None:
     """Say at once, before Spark is started, that a folder is not there or a URI is not as it must be."""
     if uri and name == "kafka" and is_broker(uri):
         parse(uri)
-        consumer_properties(STATE.loaded.settings.ingest.brokers, "")
+        consumer_properties(cli.loaded.settings.ingest.brokers, "")
         return
     if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
         raise SourceError(
@@ -95,7 +83,7 @@ def ingest(
 ) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
 
-    Ends with code 10 where a table or topic is held: the others are taken in.
+    Ends with code 10 where a table or topic is blocked: the others are taken in.
 
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
 
@@ -124,7 +112,7 @@ def resnapshot(
     snapshot_ts: SnapshotTs = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
-    """Begin one table anew with a later snapshot, while the feed runs: it was held, or differs from its source.
+    """Begin one table anew with a later snapshot, while the feed runs: it was blocked, or differs from its source.
 
     `dumpling --filetype csv -T app.pins -o s3://dumps/pins`, then `pinlake resnapshot app.pins s3://dumps/pins`
     """
@@ -135,8 +123,8 @@ def resnapshot(
     options |= changefeed_option(changefeed) | ({"snapshot_ts": snapshot_ts} if snapshot_ts else {})
     with engine(options, root=lake) as on:
         found = on.ingest("ingest.cdc")
-    if any(sentence.startswith(f"{table} is held") for sentence in found.held):
-        raise Blocked(f"{table} is still held, see above.")
+    if any(sentence.startswith(f"{table} is blocked") for sentence in found.blocked):
+        raise Blocked(f"{table} is still blocked, see above.")
     out.print(f"   {escaped(table)} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
 
 
@@ -146,7 +134,7 @@ def show_status(lake: str | None, as_json: bool) -> None:
 
     from jobs.ingest.status import status, without_table
 
-    found = status(lake or STATE.path(STATE.loaded.settings.platform.lake))
+    found = status(lake or cli.path(cli.loaded.settings.platform.lake))
     if as_json:
         print_json([one.plain() for one in found])
         return
@@ -161,15 +149,15 @@ def show_status(lake: str | None, as_json: bool) -> None:
     for one in found:
         at = f"{one.checkpoint:%m-%d %H:%M}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]
-        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.held else None)
+        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.blocked_reason else None)
     print_whole(out, grid)
     for one in found:
-        if one.held:
-            reason = one.held if one.table in one.held else f"{one.table} {one.held}"
+        if one.blocked_reason:
+            reason = one.blocked_reason if one.table in one.blocked_reason else f"{one.table} {one.blocked_reason}"
             out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         for path in one.awaited:
             out.print(f"   {one.table} waits for {path}: an index names it, and it is not there.", **_PLAIN)
-    for topic in without_table(found, STATE.loaded.settings.ingest):
+    for topic in without_table(found, cli.loaded.settings.ingest):
         out.print(f"   kafka:{topic} has no table: its messages stay in bronze.", **_PLAIN)
     if any(one.quarantined for one in found):
         out.print("   `pinlake quarantine list` says why rows could not be used.", highlight=False)

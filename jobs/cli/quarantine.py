@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from jobs.cli.context import STATE, app, escaped, out, print_json
+from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
 from jobs.cli.inspect import Json
 from jobs.lake.query import Tables
@@ -31,7 +31,7 @@ def list_(table: Table = None, reason: Reason = None, as_json: Json = False) -> 
     `pinlake quarantine list` · `pinlake quarantine list --table app.pins`
     """
     rows = _ask(
-        "select source, coalesce(\"table\", '') as tbl, reason, count(*) as n, count(distinct object) as files, "
+        "select source, coalesce(\"table\", '') as tbl, reason, count(*) as n, count(distinct path) as files, "
         "min(at) as first, max(at) as last from rows group by source, tbl, reason order by source, tbl, reason",
         table,
         reason,
@@ -73,8 +73,8 @@ def show(
     `pinlake quarantine show --table app.pins --reason bad_value --limit 3`
     """
     rows = _ask(
-        'select source, "table", object, row_no, reason, detail, raw, run_id, at from rows '  # noqa: S608 - a number
-        f"order by object, row_no limit {int(limit)}",
+        'select source, "table", path, row_no, reason, detail, raw, run_id, at from rows '  # noqa: S608 - a number
+        f"order by path, row_no limit {int(limit)}",
         table,
         reason,
     )
@@ -82,7 +82,7 @@ def show(
         print_json([row | {"raw": _hex(row["raw"])} for row in rows])
         return
     for row in rows:
-        place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+        place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
         out.print(f"[bold]{escaped(row['reason'])}[/] {escaped(row['table'] or '')} ", highlight=False, end="")
         out.print(place, markup=False, highlight=False, soft_wrap=True)
         out.print(f"   {row['detail'] or ''}", markup=False, highlight=False, soft_wrap=True)
@@ -121,7 +121,7 @@ def _ask(query: str, table: str | None, reason: str | None) -> list[dict[str, An
     wanted = {"table": table, "reason": reason}
     given = ["\"{}\" = '{}'".format(name, value.replace("'", "''")) for name, value in wanted.items() if value]
     where = f" where {' and '.join(given)}" if given else ""
-    tables = Tables(STATE.path(STATE.loaded.settings.platform.lake))
+    tables = Tables(cli.path(cli.loaded.settings.platform.lake))
     # quoted above
     return tables.ask(f"with rows as (select * from quarantine{where}) {query}", {"ops.quarantine": None})  # noqa: S608
 

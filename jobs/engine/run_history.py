@@ -13,7 +13,7 @@ from jobs.engine.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
 
 _KEY = ("job", "as_of", "status", "started_at")
-_KNOWN = ("run_id", "output_version", "inputs", "config_hash", "code_hash", "rows")
+_KNOWN = ("run_id", "output_version", "inputs", "settings", "config_hash", "code_hash", "rows")
 
 
 class RunHistory:
@@ -49,7 +49,7 @@ class RunHistory:
             raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
         tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
         # a table that failed for once is behind, and cuts wait for it; one that never came so far holds up nothing
-        fit = [row for row in tables if row["held"] is None or (has_failed(row) and row["checkpoint_ts"])]
+        fit = [row for row in tables if row["blocked_reason"] is None or (has_failed(row) and row["checkpoint_ts"])]
         if not fit:
             raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")
         return max(row["start_ts"] or 0 for row in fit), min(row["checkpoint_ts"] for row in fit)
@@ -58,7 +58,9 @@ class RunHistory:
         runs = self.lake.rows("ops.runs", *_KEY, *_KNOWN)
         runs = [row for row in runs if row["status"] == "ok" and row["as_of"] is not None]
         runs.sort(key=lambda row: row["started_at"])
-        return {(row["job"], row["as_of"]): row | {"inputs": dict(row["inputs"] or [])} for row in runs}
+        for row in runs:  # maps come as lists of pairs
+            row.update({name: dict(row[name] or []) for name in ("inputs", "settings")})
+        return {(row["job"], row["as_of"]): row for row in runs}
 
 
 def day_of(tso: int) -> date:

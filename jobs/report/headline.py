@@ -177,13 +177,13 @@ def _input(snapshot: RunSnapshot, faults: Sequence[Fault], blocked: Sequence[Blo
         return Verdict(
             "note",
             f"{count(bad, 'row')} quarantined",
-            f"Not usable{share}, kept with place and reason. No table is held.",
+            f"Not usable{share}, kept with place and reason. No table is blocked.",
             "input",
         )
     if not any(run.row for run in _ingest(snapshot)):
         return Verdict("none", "Nothing was ingested", "No run of ingest is known.", "input")
     return Verdict(
-        "good", "All input was used", f"{count(read, 'row')} read, none quarantined, no table held.", "input"
+        "good", "All input was used", f"{count(read, 'row')} read, none quarantined, no table blocked.", "input"
     )
 
 

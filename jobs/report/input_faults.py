@@ -89,11 +89,11 @@ def read_blocked(tables: Tables, until: datetime | None) -> list[BlockedTable]:
     """Return the tables blocked, by the newest checkpoint of each; one row a source table."""
     known = f"where at <= timestamp '{until:%Y-%m-%dT%H:%M:%S.%f}Z'" if until else ""
     rows = tables.ask(
-        'select "table", last_value(held order by at) as reason '  # noqa: S608 - a timestamp
+        'select "table", last_value(blocked_reason order by at) as blocked_reason '  # noqa: S608 - a timestamp
         f'from checkpoints {known} group by "table" order by "table"',
         {"ops.checkpoints": None},
     )
-    return [BlockedTable(row["table"], row["reason"]) for row in rows if row["reason"]]
+    return [BlockedTable(row["table"], row["blocked_reason"]) for row in rows if row["blocked_reason"]]
 
 
 def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tuple[Case, ...]:
@@ -101,8 +101,8 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
     table = fault["table"]
     where += f' and "table" = {_quoted(table)}' if table is not None else ' and "table" is null'
     rows: Rows = tables.ask(
-        f"select object, row_no, detail, raw from quarantine where {where} "  # noqa: S608 - quoted
-        f"order by run_id in ({mine}) desc, object, row_no limit {_CASES}",
+        f"select path, row_no, detail, raw from quarantine where {where} "  # noqa: S608 - quoted
+        f"order by run_id in ({mine}) desc, path, row_no limit {_CASES}",
         {"ops.quarantine": None},
     )
     return tuple(_case(row, table in OPEN) for row in rows)
@@ -110,7 +110,7 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
 
 def _case(row: dict[str, Any], plain: bool) -> Case:
     raw: bytes = row["raw"] or b""
-    place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+    place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
     text = readable(raw) if plain and raw else None
     return Case(place, (row["detail"] or "") if plain else "", text, len(raw))
 
