@@ -114,9 +114,8 @@ def _lost(store: Store, seen: Mapping[tuple[str, str], int], content: Content) -
 
 def sample_keys(pairs: DataFrame, content: Content, per_surface: int) -> list[bytes]:
     """Return about 1.25 times `per_surface` keys of each surface, or all; deterministic for the same keys."""
-    wanted = (
-        per_surface + per_surface // 4
-    )  # the number of keys below a hash varies: 1.25 times keeps it above per_surface
+    # the number of keys below a hash varies: 1.25 times keeps it above per_surface
+    wanted = per_surface + per_surface // 4
     prefix, draw = F.substring(F.col("key").cast("string"), 1, 2), F.xxhash64("key")
     sizes = {
         name: content.surfaces[surface]["keys"] for name, surface in SURFACES.items() if surface in content.surfaces
