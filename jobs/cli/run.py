@@ -88,9 +88,9 @@ def make_world(
         else:
             if not interactions.is_file():
                 raise SourceError(f"--from-interactions {interactions}: there is no such file.")
-            from jobs.simulator.interactions import Asked, write_interactions
+            from jobs.simulator.interactions.write import ReadOptions, write_interactions
 
-            asked = Asked(columns, min_rating)
+            asked = ReadOptions(columns, min_rating)
             summary = write_interactions(interactions, settings, target, show, layout, asked)
     for line in summary.told:
         out.print(f"   {line}", markup=False, highlight=False, soft_wrap=True)

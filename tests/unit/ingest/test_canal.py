@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 
 COLUMNS = (

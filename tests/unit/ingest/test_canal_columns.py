@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc import canal
 from jobs.ingest.tidb.ticdc.canal_columns import read_columns
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of

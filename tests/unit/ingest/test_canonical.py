@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.parquet import _written
 from jobs.ingest.tidb.rows.canonical import in_key
-from jobs.ingest.tidb.rows.rows import RowSpec, key_texts
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec, key_texts
 from jobs.ingest.tidb.rows.values import from_canal, from_dump, from_feed_csv
 
 ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Asia/Kathmandu")

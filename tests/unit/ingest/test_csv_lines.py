@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from jobs.ingest.csv_lines import csv_lines
 from jobs.ingest.loading.stream import RejectedRows
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.csv import parse
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 COLUMNS = (SourceColumn("id", "INT"), SourceColumn('s "q"', "TEXT"), SourceColumn("n", "INT"))
 SPEC = RowSpec("app", "t", 1, COLUMNS, ("id",))
