@@ -29,7 +29,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ingest.images",
-        summary="Reads pins' images: hash, colours, style.",
+        summary="Reads pins' images: hash, colors, style.",
         function="jobs.ingest.images.job:run",
     ),
     Job(

@@ -30,7 +30,7 @@ PIN_ID = Column("pin_id", "bigint", "Pin, TiDB app.pins.id.", nullable=False)
 BOARD_ID = Column("board_id", "bigint", "Board, TiDB app.boards.id.")
 CREATOR_ID = Column("creator_id", "bigint", "User who made the pin.")
 CATEGORY = Column("category", "string", "Category the creator chose, such as 'garden'.")
-COLOR = Column("color", "string", "Dominant colour of the pin's image, one of a dozen names.")
+COLOR = Column("color", "string", "Dominant color of the pin's image, one of a dozen names.")
 STYLE = Column("style", "string", "Visual style bucket of the pin's image.")
 IMAGE_SIGNATURE = Column(
     "image_signature", "string", "Hex digest that names the pin's image file; equal images share it."

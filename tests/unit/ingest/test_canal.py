@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
@@ -158,7 +158,6 @@ def test_fixtures_without_order_or_with_a_broken_line_are_set_aside(shared):
     assert (good, {row["reason"] for row in bad}, len(bad)) == ([], {"missing_commit_ts"}, 3)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_happens_to_the_bytes_every_line_is_accounted_for(data):
     lines = [json.dumps(message(tso=TSO + i)).encode() for i in range(3)]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.tidb.ddl.source_column import SourceColumn
@@ -115,7 +115,6 @@ def test_a_line_out_of_the_ordinary_may_be_the_first_or_the_last(what, monkeypat
         assert in_order(rows(content)) == in_order(one_by_one(content, monkeypatch))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_happens_to_the_bytes_both_ways_agree(data):
     content = bytearray(b"\n".join(ordinary(400)))

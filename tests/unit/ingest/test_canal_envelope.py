@@ -182,7 +182,7 @@ def mutated(data, content):
     return data.draw(st.sampled_from(ways))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_happens_to_lines_rows_are_those_of_lines_read_one_by_one(data):
     texts = data.draw(st.lists(st.sampled_from(TEXTS), min_size=2, max_size=6))

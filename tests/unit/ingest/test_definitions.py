@@ -1,7 +1,7 @@
 """Generated columns, members and indexes, by the definition of each column and not by words of the statement."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.tidb.ddl.alter_table import column_changes, definition_changes, renamed_tables
@@ -143,7 +143,6 @@ WORDS = """
 STARTS = ["ALTER TABLE t", "CREATE TABLE t", "", "DROP INDEX", "CREATE UNIQUE INDEX i ON", "RENAME TABLE"]
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.sampled_from(STARTS), st.lists(st.sampled_from(WORDS.split()), max_size=10))
 def test_no_statement_however_cut_ends_a_run(start, words):
     sql = " ".join([start, *words])

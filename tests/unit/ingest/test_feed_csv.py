@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task
@@ -128,7 +128,6 @@ def test_bytes_that_are_no_text_are_quarantined():
 TEXTS = st.text(st.sampled_from("ab,\"\r\n\\N'ü"), max_size=6) | st.none()
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]))
 def test_both_parsers_read_alike(names, end):
     dialect = Dialect()

@@ -16,9 +16,7 @@ from tests.histories import KINDS, STEPS, History
 from tests.historytrees import checkpoint, write
 from tests.silver import rows_of
 
-UNHURRIED = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True
-)
+UNHURRIED = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 def ledger(sources):

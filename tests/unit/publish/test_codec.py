@@ -5,7 +5,7 @@ import sys
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.common.errors import StoreError
@@ -44,7 +44,6 @@ DAY = st.dates(date(1970, 1, 1), date(2200, 1, 1))
 
 
 @given(user=BIGINT, day=DAY, arm=st.text(max_size=20), items=st.lists(ITEM, max_size=60))
-@settings(max_examples=40, deadline=None)
 def test_a_feed_comes_back_as_it_went_in(user, day, arm, items):
     key = feed_key(user)
     value = encode_feed(key, to_days(day), arm, Columns(*zip(*items, strict=True)) if items else columns([]))
@@ -97,7 +96,6 @@ def test_a_cut_or_grown_value_is_found(data):
 
 
 @given(st.binary(max_size=80))
-@settings(max_examples=300)
 def test_bytes_that_are_no_value_are_refused(noise):
     with pytest.raises(StoreError):
         decode_feed(b"hf:1", noise, "g1")

@@ -1,7 +1,7 @@
 """The rules that look at the list: what stands above a candidate."""
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ranking.rules import LIST, SINGLE, list_rules
@@ -45,7 +45,6 @@ def test_a_duplicate_takes_no_place_under_the_cap():
     assert list_rules(block(rows), Ranking(owner_cap=2))[0].to_pylist() == [None, "duplicate_image", None]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(
