@@ -1,4 +1,4 @@
-"""Maximal marginal relevance over category, style, colour and creator, many users at once in numpy.
+"""Maximal marginal relevance over category, style, color and creator, many users at once in numpy.
 
 In: candidates in order of score within each user. Out: the same rows with `position`, null for those not in the feed.
 MMR (Carbonell & Goldstein 1998) takes, place by place, the pin with the greatest

@@ -1,6 +1,6 @@
-"""Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colours are the page's own.
+"""Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colors are the page's own.
 
-Each colour is drawn as a placeholder and then named by its CSS variable, so one image is right in light and in dark.
+Each color is drawn as a placeholder and then named by its CSS variable, so one image is right in light and in dark.
 Text stays text: it can be read aloud, searched and enlarged.
 """
 
@@ -78,7 +78,7 @@ def plot_history(quality: Quality) -> str:
         axes.fill_between(at, lows, highs, color=color, alpha=0.18, linewidth=0)
         axes.plot(at, [one.value for one in found], color=color, linewidth=2, marker="o", markersize=4)
         label = MODELS[FEED if name == "feed" else POPULARITY]
-        # on the lines themselves, so that no legend has to be matched by colour
+        # on the lines themselves, so that no legend has to be matched by color
         axes.annotate(label, (at[0], highs[0]), (0, 5), textcoords="offset points", color=color, ha="left")
     axes.set_ylim(0, max(one.upper or one.value for row in quality.history for one in row[1:]) * 1.25 or 1)
     ticks = sorted({0, len(days) // 2, len(days) - 1})

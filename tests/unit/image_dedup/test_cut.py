@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.image_dedup.split_chains import cut
+from jobs.image_dedup.split_chains import split_chains
 
 
 def clusters(*pairs):
     rows = np.array(pairs, np.int64).reshape(-1, 3)
-    ids, centres = cut(rows[:, 0], rows[:, 1], rows[:, 2])
+    ids, centres = split_chains(rows[:, 0], rows[:, 1], rows[:, 2])
     return dict(zip(ids.tolist(), centres.tolist(), strict=True))
 
 

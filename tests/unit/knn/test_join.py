@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError, MissingDependencyError, ValidationFailedError
 from jobs.knn import tuning
-from jobs.knn.inverted import means, nearest
+from jobs.knn.inverted import Lists, means, nearest
 from jobs.knn.join import Inverted, Join, knn_join
-from jobs.knn.listmajor import Lists
 from jobs.knn.request import KnnRequest
 from jobs.knn.source import prepare
 from jobs.lake.vectors import unit
@@ -70,7 +69,7 @@ def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     ids = np.random.default_rng(seed).permutation(n)
     source, _ = prepare(x, ids, "ip")
     centroids = gaussian(5, d, seed)
-    lists = Inverted(source, nearest(centroids, source.whole(), 5).astype(np.uint16), 5)
+    lists = Inverted(source, nearest(centroids, source.all_rows(), 5).astype(np.uint16), 5)
     whole = knn_join(x, ids, k, metric="ip")
     parts = [lists.search(slice(a, min(n, a + block)), k) for a in range(0, n, block)]
     scores, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))

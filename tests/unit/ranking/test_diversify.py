@@ -11,7 +11,7 @@ from jobs.settings.ranking import Ranking
 
 
 def one_pool(traits, trade, relevance=None):
-    """A pool of one user: `traits` is pins x 4 (category, style, colour, creator)."""
+    """A pool of one user: `traits` is pins x 4 (category, style, color, creator)."""
     codes = np.array(traits, np.int64).T[:, None, :]
     n = codes.shape[2]
     given_ = np.array([relevance if relevance is not None else [1 - i / n for i in range(n)]], np.float32)

@@ -1,4 +1,4 @@
-"""Plots stand in the page alone: no address, no foreign colour, no id that another plot has too."""
+"""Plots stand in the page alone: no address, no foreign color, no id that another plot has too."""
 
 import re
 from datetime import date, timedelta
@@ -45,13 +45,13 @@ def drawn():
     }
 
 
-def test_a_plot_names_the_pages_colours_and_nothing_outside_itself(drawn):
+def test_a_plot_names_the_pages_colors_and_nothing_outside_itself(drawn):
     for name, svg in drawn.items():
         assert svg.startswith("<svg"), name
         assert svg.endswith("</svg>"), name
         assert "http" not in svg, name
         assert "font-family" not in svg, name
-        assert not re.findall(r"(?:fill|stroke): #", svg), f"{name}: a colour that is wrong in the dark"
+        assert not re.findall(r"(?:fill|stroke): #", svg), f"{name}: a color that is wrong in the dark"
         asked = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
         assert asked == set(re.findall(r' id="([^"]+)"', svg)), name
 

@@ -1,20 +1,45 @@
-"""Which pins go together: saved to the same public boards, opened in one sitting, leading to the same page.
+"""The signals of related pins: co-saves, session co-views, shared links, ALS factors.
 
-Bounded against skew: of a board, a sitting, a person's events and a page only so many pins make pairs, and one person
-counts a few times at most for the same pair. Pairs come from unfolding each list, not from a join of a table with
-itself.
+Each signal is a column of gold.related_pairs, a weight of the blend and a reason. The pairs of popular boards, users
+and pages are bounded: only so many pins of a board, a session, a user's events and a page form pairs, and one user
+counts a few times at most for the same pair. Pairs come from exploding each list, not from a self-join.
+
+ALS factors place a pin by the users who saved it, so two pins may be near without a common board or session. The
+factor of a pin with few saves is mostly noise: such pins are neither queried nor found.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.knn.sharded.brute_force import ItemIndex, Plan, compared
+from jobs.lake.vectors import SINGLE, decode
+from jobs.settings import Settings
 from jobs.settings.related import Related
+
+SIGNALS: Mapping[str, str] = MappingProxyType(
+    {
+        "looks_alike": "similarity_weight",
+        "saved_together": "co_save_weight",
+        "co_viewed": "session_weight",
+        "same_link": "link_weight",
+        "collaborative": "collaborative_weight",
+    }
+)
+"""Signal -> its weight among the settings of section `related`."""
+
+
+def configured(related: Related) -> dict[str, float]:
+    """Return the configured weight of each signal."""
+    return {source: getattr(related, setting) for source, setting in SIGNALS.items()}
+
 
 VALUES = ("co_saves", "rate", "trust")
 OPENING = ("closeup", "click", "save")
-"""Events by which a person shows interest in a pin."""
+"""Events that show interest in a pin."""
 
 
 def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related: Related) -> DataFrame:
@@ -31,10 +56,10 @@ def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related
     return _counted(_boards(board_pins, boards, shown, related.board_pin_cap), related)
 
 
-def co_opened(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
-    """Return pin_id, related_pin_id, open_rate, open_trust: pins that people opened in one sitting.
+def co_views(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
+    """Return pin_id, related_pin_id, view_rate, view_trust: pins that users opened in one session.
 
-    A sitting of a person ends with related.session_gap_minutes without an event of interest.
+    A session ends after related.session_gap_minutes without such an event.
 
     Args:
         events: rows of silver.pin_events.
@@ -42,17 +67,17 @@ def co_opened(events: DataFrame, shown: DataFrame, related: Related, since: date
         related: settings.
         since: events before it do not count.
     """
-    found = _counted(_sittings(events, shown, related, since), related)
+    found = _counted(_sessions(events, shown, related, since), related)
     return found.select(
-        "pin_id", "related_pin_id", F.col("rate").alias("open_rate"), F.col("trust").alias("open_trust")
+        "pin_id", "related_pin_id", F.col("rate").alias("view_rate"), F.col("trust").alias("view_trust")
     )
 
 
 def same_link(pins: DataFrame, shown: DataFrame, cap: int) -> DataFrame:
-    """Return pin_id, related_pin_id, linked (true): pins that lead to the same page.
+    """Return pin_id, related_pin_id, linked (true): pins that link to the same page.
 
-    A page is a host and a path, without scheme, `www.`, query and fragment. One that more than `cap` pins lead to says
-    nothing of what they show, and makes no pairs.
+    A page is a host and a path, without scheme, `www.`, query and fragment. A page with more than `cap` pins
+    carries no information on what they show and forms no pairs.
 
     Args:
         pins: id, link.
@@ -77,8 +102,8 @@ def _counted(lists: DataFrame, related: Related) -> DataFrame:
 
         rate = n_ij / sqrt(n_i * n_j)        trust = n_ij / (n_ij + related.shrinkage)
 
-    n_i counts the lists that hold pin i, n_ij those that hold both, `related.user_cap` lists of one person at most.
-    What is popular is in many lists, and so damped.
+    n_i counts the lists that contain pin i, n_ij those that contain both, at most `related.user_cap` lists per user.
+    Popular pins are in many lists, which lowers their rates.
 
     Args:
         lists: owner_id, pins: the pins of one list, in ascending order.
@@ -113,18 +138,18 @@ def _boards(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, cap: int
     return lists.select("owner_id", "pins")
 
 
-def _sittings(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
-    """Return owner_id, pins: what a person opened in one sitting, the newest pins of it."""
+def _sessions(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
+    """Return owner_id, pins: the newest pins that a user opened in one session."""
     opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
     opened = opened.where(F.col("kind").isin(*OPENING)).join(shown, "pin_id", "left_semi")
     newest = Window.partitionBy("user_id").orderBy(F.desc("ts"), "event_id")
     mine = opened.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= related.session_event_cap)
     gap = F.unix_micros(F.lag("ts").over(newest)) - F.unix_micros("ts")
     begins = F.coalesce(gap > related.session_gap_minutes * 60_000_000, F.lit(True)).cast("int")
-    numbered = mine.withColumn("begins", begins).withColumn("sitting", F.sum("begins").over(newest))
-    within = Window.partitionBy("user_id", "sitting").orderBy("place")
+    numbered = mine.withColumn("begins", begins).withColumn("session", F.sum("begins").over(newest))
+    within = Window.partitionBy("user_id", "session").orderBy("place")
     few = numbered.withColumn("at", F.row_number().over(within)).where(F.col("at") <= related.session_pin_cap)
-    lists = few.groupBy("user_id", "sitting").agg(F.array_sort(F.collect_set("pin_id")).alias("pins"))
+    lists = few.groupBy("user_id", "session").agg(F.array_sort(F.collect_set("pin_id")).alias("pins"))
     return lists.select(F.col("user_id").alias("owner_id"), "pins")
 
 
@@ -133,3 +158,27 @@ def _pairs(lists: DataFrame) -> DataFrame:
     first = lists.select("owner_id", "pins", F.posexplode("pins").alias("place", "a"))
     rest = F.slice("pins", F.col("place") + 2, F.greatest(F.size("pins") - F.col("place") - 1, F.lit(0)))
     return first.select("owner_id", "a", F.explode(rest).alias("b"))
+
+
+def similar_factors(factors: DataFrame, public: DataFrame, settings: Settings) -> DataFrame:
+    """Return pin_id, related_pin_id, factor_cosine, factor_rank: the `neighbours.k` pins of nearest factors of each.
+
+    Args:
+        factors: rows of gold.cf_factors.
+        public: pin_id, saves of every pin that may be shown.
+        settings: the related.collaborative_max_pins most saved pins with at least related.collaborative_min_saves
+            saves are compared by brute force. Every executor holds their factors.
+
+    Raises:
+        TableError: factors of different lengths.
+        MissingDependencyError: no FAISS, or no GPU where neighbours.backend insists on one.
+    """
+    neighbours, related = settings.neighbours, settings.related
+    known = factors.where(F.col("kind") == "pin").select(F.col("id").alias("pin_id"), "factor")
+    enough = public.where(F.col("saves") >= related.collaborative_min_saves).select("pin_id", "saves")
+    best = enough.join(known, "pin_id").orderBy(F.desc("saves"), "pin_id").limit(related.collaborative_max_pins)
+    table = best.select("pin_id", "factor").toArrow().sort_by("pin_id")  # bounded: related.collaborative_max_pins
+    items = ItemIndex(table.column("pin_id").to_numpy(), decode(table.column("factor"), kind=SINGLE))
+    found = compared(factors.sparkSession, items, Plan(neighbours.k, neighbours.backend, neighbours.block))
+    names = {"id": "pin_id", "neighbour": "related_pin_id", "score": "factor_cosine", "rank": "factor_rank"}
+    return found.withColumnsRenamed(names)

@@ -1,7 +1,6 @@
-"""Neighbours where every executor can hold all vectors: each is compared with all.
+"""Brute-force neighbours, where every executor can hold all vectors.
 
-The vectors are collected once as float16, sent to every executor, and searched there in blocks of row numbers, so that
-no vector is shuffled.
+The vectors are collected once as float16, broadcast, and searched in blocks of row numbers, so no vector is shuffled.
 """
 
 from collections.abc import Iterable, Iterator
@@ -53,16 +52,16 @@ def brute_force_knn(vectors: DataFrame, dim: int, plan: Plan) -> DataFrame:
         dim: values of a vector.
         plan: how to search.
     """
-    return compared(vectors.sparkSession, _catalogue(vectors, dim), plan)
+    return compared(vectors.sparkSession, _collect_items(vectors, dim), plan)
 
 
-def compared(spark: SparkSession, catalogue: ItemIndex, plan: Plan) -> DataFrame:
+def compared(spark: SparkSession, items: ItemIndex, plan: Plan) -> DataFrame:
     """Return what `brute_force_knn` does, of vectors that the driver holds."""
-    if not len(catalogue.ids):
+    if not len(items.ids):
         return spark.createDataFrame([], SCHEMA)
-    shared = spark.sparkContext.broadcast((catalogue, plan))
+    shared = spark.sparkContext.broadcast((items, plan))
     # an index is opened once per task: no more tasks than cores
-    edges = block_edges(len(catalogue.ids), plan.block, spark.sparkContext.defaultParallelism)
+    edges = block_edges(len(items.ids), plan.block, spark.sparkContext.defaultParallelism)
     tasks = min(len(edges) - 1, spark.sparkContext.defaultParallelism)
     numbers = spark.range(0, len(edges) - 1, 1, tasks)
 
@@ -72,7 +71,7 @@ def compared(spark: SparkSession, catalogue: ItemIndex, plan: Plan) -> DataFrame
     return numbers.mapInArrow(search, SCHEMA)
 
 
-def _catalogue(vectors: DataFrame, dim: int) -> ItemIndex:
+def _collect_items(vectors: DataFrame, dim: int) -> ItemIndex:
     table = vectors.toArrow()  # bounded: neighbours.max_exact rows
     ids = table.column("id").to_numpy()
     order = np.argsort(ids)
@@ -91,14 +90,14 @@ def block_edges(n: int, most: int, tasks: int) -> list[int]:
 
 
 def search_blocks(
-    batches: Iterable[pa.RecordBatch], edges: list[int], catalogue: ItemIndex, plan: Plan
+    batches: Iterable[pa.RecordBatch], edges: list[int], items: ItemIndex, plan: Plan
 ) -> Iterator[pa.RecordBatch]:
     """Yield the neighbours of the vectors in each block number that `batches` hold; runs on an executor."""
     index: Index | None = None
     for batch in batches:
         for number in batch.column(0).to_pylist():
-            index = index or Index(catalogue.units(), wanted=plan.wanted)
-            yield neighbour_batch(catalogue.ids, np.arange(edges[number], edges[number + 1]), index, plan.k)
+            index = index or Index(items.units(), wanted=plan.wanted)
+            yield neighbour_batch(items.ids, np.arange(edges[number], edges[number + 1]), index, plan.k)
 
 
 def neighbour_batch(ids: Rows, rows: Rows, index: Index, k: int) -> pa.RecordBatch:

@@ -1,7 +1,8 @@
-"""Some images' files to vectors: read, decoded, embedded, each that cannot be with its reason.
+"""Embeds a batch of image files: read, decode, embed; each failure has its reason.
 
-Memory is bounded by `batch` images in the model's shape, a megabyte of each one's file, and one file whole. Used by
-the job's executors and by `pinlake embed`.
+Memory is bounded by `batch` images in the model's shape, a megabyte of each one's file, and one file whole. Used by the
+executors of the job and by `pinlake embed`. `SameVectorCheck` detects a model that maps all images to one vector, the
+most common sign of a mean and std on another scale.
 """
 
 import zlib
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.images.decode import KEEP, Frame, Unusable, framed
+from jobs.ingest.images.decode import KEEP, Frame, Unusable, decode_framed
+from jobs.lake.vectors import unit
 from jobs.settings.ingest import Images
 
 Read = Callable[[], bytes]
@@ -59,7 +61,7 @@ def embedded(reads: Iterable[Read], model: Model, limits: Images, each: Mapper =
     Raises:
         ConfigError: the model fails.
     """
-    frame, most = model.recipe.frame, limits.max_megapixels * 1_000_000
+    frame, most = model.preprocessing.frame, limits.max_megapixels * 1_000_000
     shaped = list(each(lambda read: _shaped(read, frame, most), reads))
     there = [one.pixels for one in shaped if one.pixels is not None]
     vectors, faults = stored(model.embed(np.stack(there))) if there else (np.empty((0, model.dim), np.float16), [])
@@ -77,6 +79,48 @@ def _shaped(read: Read, frame: Frame, most_pixels: int) -> Shaped:
     raw = b""
     try:
         raw = read()
-        return Shaped(framed(raw, most_pixels, frame), None, raw[:KEEP])
+        return Shaped(decode_framed(raw, most_pixels, frame), None, raw[:KEEP])
     except Unusable as fault:
         return Shaped(None, fault, raw[:KEEP])
+
+
+NEAR = 0.9999
+"""Cosine from which on two vectors are one: photographs of different things stay below 0.99."""
+
+
+class SameVectorCheck:
+    """Compares the vectors of a run with its first one, until two of them differ."""
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._first: NDArray[np.float32] | None = None
+        self._pixels: int | None = None
+        self._others, self._differ = 0, False
+
+    def add(self, found: Iterable[Embedded]) -> None:
+        """Take what became of some images; copies of the first one count for nothing."""
+        for one in found if not self._differ else ():
+            if one.vector is None:
+                continue
+            vector = unit(one.vector[None])[0]  # float16 leaves lengths off by more than NEAR allows
+            if self._first is None:
+                self._first, self._pixels = vector, one.pixels
+            elif one.pixels != self._pixels:
+                self._others += 1
+                self._differ = self._differ or float(self._first @ vector) < NEAR
+
+    def warning(self) -> str:
+        """Return a sentence where different images all have one vector, and else nothing."""
+        if self._differ or not self._others:
+            return ""
+        return (
+            f"All images have one vector, different as they are (every cosine with the first is above {NEAR}): check "
+            "mean, std and output, and how the model was exported"
+        )
+
+
+def same_vector_warning(vectors: NDArray[np.floating]) -> str:
+    """Return `SameVectorCheck.warning` for vectors [n, dim] of length one, of different images."""
+    same_vector = SameVectorCheck()
+    same_vector.add(Embedded(vector.astype(np.float16), pixels=number) for number, vector in enumerate(vectors))
+    return same_vector.warning()
