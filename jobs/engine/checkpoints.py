@@ -1,4 +1,4 @@
-"""Reads and writes ops.checkpoints: how far each source table and topic has come, and what each run did for it."""
+"""Reads and writes ops.checkpoints: ingest resumes from a checkpoint, as-of dates end at it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field

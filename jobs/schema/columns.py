@@ -38,7 +38,7 @@ IMAGE_SIGNATURE = Column(
 CREATED_AT = Column("created_at", "timestamp", "When the source row was created, UTC.")
 
 # When.
-AS_OF = Column("as_of", "date", "The cut: this row knows nothing from this day's 00:00 UTC on.", nullable=False)
+AS_OF = Column("as_of", "date", "As-of date: nothing from 00:00 UTC of this day on was used.", nullable=False)
 TS = Column("ts", "timestamp", "When it happened, UTC.", nullable=False)
 DS = Column("ds", "date", "UTC day of ts; the partition.", nullable=False)
 RUN_ID = Column("run_id", "string", "Run that wrote the row; joins ops.runs.", nullable=False)
