@@ -27,7 +27,7 @@ FAMILY = ("faiss", "faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu11",
 BLOCK = 4096
 """Most queries in one call. Below 1,024 a flat search was measured up to eight times slower per query."""
 SPARE = 16
-"""Rows fetched beyond k, so that equal scores at the cut can be put in order."""
+"""Rows fetched beyond k, so that ties at rank k can be ordered."""
 GPU_MOST = 2048
 """Most neighbours that FAISS returns on a GPU."""
 

@@ -30,7 +30,7 @@ def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
 
     Raises:
         ConfigError: several embedding models and `neighbours.model` empty, an absent model, or an index of another one.
-        TableError: embeddings whose bytes do not fit their dim, parcels damaged on their plan.
+        TableError: embeddings whose bytes do not fit their dim, packed vectors damaged in transit.
         MissingDependencyError: no FAISS, or no GPU although `neighbours.backend` requires one.
     """
     neighbours = ctx.settings.neighbours

@@ -85,7 +85,7 @@ def update_incrementally(
 
 
 def _state(vectors: DataFrame, before: PreviousNeighbours, k: int) -> DataFrame:
-    """Return id, here (today), fresh (new, or another vector), asks (to be searched), floor (worst score of its list).
+    """Return id, present (today), is_new (or another vector), is_query (to be searched), min_score (worst of its list).
 
     One row per vector of today or yesterday.
     """

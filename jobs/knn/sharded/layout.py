@@ -47,7 +47,7 @@ class Layout:
         return self.shards[cell, hash_bucket(ids, self.parts[cell])].astype(np.int64)
 
     def visits(self, probed: Integers) -> tuple[Rows, Rows]:
-        """Return lines of the cells `looked` [m, p] into, and a shard that holds some of them, each pair once."""
+        """Return (query row, shard) for the cells `probed` [m, p]: each pair once."""
         return _pairs(self.shards, probed)
 
     def units(self) -> list[tuple[int, int]]:
@@ -55,7 +55,7 @@ class Layout:
         return [(shard, block) for shard, count in enumerate(self.blocks) for block in range(count)]
 
     def unit(self, shards: Rows, blocks: Rows) -> Rows:
-        """Return a number for each (shard, block), 0 for a shard's own vectors: parcels of one are written together."""
+        """Return a number for each (shard, block), 0 for a shard's own vectors: the output partition."""
         first = np.cumsum(self.blocks + 1) - self.blocks - 1
         return first[shards] + blocks + 1
 

@@ -42,7 +42,7 @@ class Vectors:
     """[m], scores below which no neighbour is wanted."""
 
     def row(self, shard: int, block: int) -> tuple[object, ...]:
-        """Return the parcel."""
+        """Return the packed row."""
         parts = (
             self.ids.astype("<i8").tobytes(),
             self.vectors.astype(HALF).tobytes(),
@@ -79,7 +79,7 @@ class Pairs:
         return Pairs(self.ids[rows], self.neighbours[rows], self.scores[rows], cells)
 
     def rows(self, buckets: int) -> Iterator[tuple[object, ...]]:
-        """Yield a parcel for each bucket."""
+        """Yield one packed row per bucket."""
         where = hash_bucket(self.ids, buckets)
         order = np.argsort(where, kind="stable")
         edges = np.searchsorted(where[order], np.arange(buckets + 1))
@@ -109,7 +109,7 @@ class Pairs:
 
 
 def checksum(*parts: bytes) -> bytes:
-    """Return the SHA-256 of a parcel's bytes and of how long each part is."""
+    """Return the SHA-256 of a packed row: its parts and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -127,7 +127,7 @@ def hash_bucket(ids: Rows, among: int | Integers) -> Rows:
 
 
 def pack_batch(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.RecordBatch]:
-    """Yield one batch of parcels; none where there are none."""
+    """Yield one batch of packed rows; nothing without rows."""
     held = list(rows)
     if held:
         kinds = [part.strip().split(" ") for part in schema.split(",")]
@@ -137,7 +137,7 @@ def pack_batch(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.R
 
 
 def unpack_vectors(batch: pa.RecordBatch, dim: int) -> Iterator[tuple[int, Vectors]]:
-    """Yield the block and the vectors of each parcel; TableError where one is damaged."""
+    """Yield the block and the vectors of each packed row; TableError if one is damaged."""
     for row in _rows(batch, ("ids", "vectors", "cells", "min_scores")):
         ids = np.frombuffer(row["ids"], "<i8")
         vectors = np.frombuffer(row["vectors"], HALF).reshape(len(ids), dim)
@@ -149,7 +149,7 @@ def unpack_vectors(batch: pa.RecordBatch, dim: int) -> Iterator[tuple[int, Vecto
 
 
 def unpack_pairs(batch: pa.RecordBatch) -> Iterator[tuple[int, Pairs]]:
-    """Yield the bucket and the neighbours of each parcel; TableError where one is damaged."""
+    """Yield the bucket and the neighbours of each packed row; TableError if one is damaged."""
     for row in _rows(batch, ("ids", "counts", "neighbours", "scores", "cells")):
         ids, counts = np.frombuffer(row["ids"], "<i8"), np.frombuffer(row["counts"], "<i4")
         neighbours, scores = np.frombuffer(row["neighbours"], "<i8"), np.frombuffer(row["scores"], "<f4")
@@ -175,8 +175,8 @@ def merge_top_k(found: DataFrame, buckets: int, k: int) -> DataFrame:
     """Return id, neighbour, rank (from 1), score, cell of the k best of each id, by (-score, neighbour).
 
     Args:
-        found: parcels of neighbours.
-        buckets: that ids were dealt to: one is held in memory at a time.
+        found: packed pairs.
+        buckets: number of hash buckets of the ids: one is held in memory at a time.
         k: neighbours wanted.
     """
 

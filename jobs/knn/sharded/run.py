@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 BUCKET = 50_000
 """Ids whose neighbours are put together at once: at 50 each from three shards 100 MB."""
 NO_MINIMUM = -2.0
-"""A floor that every cosine is above."""
+"""A minimum below every cosine."""
 ESTIMATE = 20_000
-"""Vectors that tell how full shards and blocks will be."""
+"""Vectors sampled to estimate the sizes of shards and blocks."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What is searched for what."""
+    """Queries and items of a search."""
 
     vectors: DataFrame
     """id bigint, vector binary (float16, none NaN or zero), asks boolean (its neighbours are wanted), holds boolean (it
     may be a neighbour), floor float (pairs below are not wanted; NO_MINIMUM for all)."""
     rows: int
-    """Those that may be neighbours, about."""
+    """Approximate number of items."""
     queries: int
-    """Those whose neighbours are wanted, about."""
+    """Approximate number of queries."""
     k: int
 
     @classmethod
@@ -77,7 +77,7 @@ class SearchRequest:
 
 
 def search(request: SearchRequest, cells: Cells, plan: SearchPlan, scratch: ScratchSpace) -> DataFrame:
-    """Return id, neighbour, rank from 1, score of the k nearest of all vectors to each that asks.
+    """Return id, neighbour, rank from 1, score of the k nearest items of each query.
 
     By (-cosine of six decimals, neighbour) among the cells that it looks into, as one index over all of them finds;
     itself by id not among them, no neighbour twice, fewer than k where those cells hold fewer.
@@ -94,7 +94,7 @@ def buckets_for(ids: int) -> int:
 def probe_shards(
     request: SearchRequest, cells: Cells, plan: SearchPlan, buckets: int, scratch: ScratchSpace, name: str = ""
 ) -> DataFrame:
-    """Return parcels of what was found in each shard; `name` tells two searches of one job apart."""
+    """Return the packed pairs found in each shard; `name` distinguishes two searches of one job."""
     layout = _layout(request, cells, plan, scratch, name)
     dim = layout.centroids.shape[1]
     packed = scratch.unit(f"{name}packed", lambda: shuffle(request.vectors, layout, dim))
@@ -113,7 +113,7 @@ class Task:
     plan: SearchPlan
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield what was found; runs on an executor."""
+        """Yield packed pairs; runs on an executor."""
         yield from search_packed(batches, self.cells, self.dim, self.k, self.buckets, self.plan.wanted)
 
 
@@ -152,7 +152,7 @@ def _profile(spark: SparkSession, plan: SearchPlan) -> ResourceProfile | None:
 
 
 def _layout(request: SearchRequest, cells: Cells, plan: SearchPlan, scratch: ScratchSpace, name: str) -> Layout:
-    """Return the layout that the parcels were, or will be, delivered by: one, whatever machine goes on."""
+    """Return the layout of the shuffle, stored in scratch: the same when another machine resumes."""
     spark = request.vectors.sparkSession
 
     def make() -> DataFrame:

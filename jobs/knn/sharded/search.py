@@ -23,7 +23,7 @@ def search_packed(
     """Yield, packed, the k nearest of a shard's vectors to each query in `batches`; runs on an executor.
 
     Args:
-        batches: parcels of one shard, its own vectors and a block of queries, in any order.
+        batches: packed rows of one shard, its own vectors and a block of queries, in any order.
         cells: of the inverted file.
         dim: values of a vector.
         k: neighbours wanted.

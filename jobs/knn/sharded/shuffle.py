@@ -23,7 +23,7 @@ def shuffle(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
     """Return packed, those of one shard and block in one partition.
 
     Args:
-        vectors: id, vector, asks, holds, floor: see `jobs.knn.sharded.run.Asked`.
+        vectors: id, vector, is_query, is_item, min_score: see `jobs.knn.sharded.run.SearchRequest`.
         layout: where they go.
         dim: values of a vector.
     """
@@ -41,7 +41,7 @@ def shuffle(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
 
 
 def packed(batches: Iterable[pa.RecordBatch], layout: Layout, dim: int) -> Iterator[pa.RecordBatch]:
-    """Yield parcels and the number of their shard and block; runs on an executor."""
+    """Yield packed rows and the number of their shard and block; runs on an executor."""
     for table in rebatch(batches, BATCH_ROWS):
         ids = table.column("id").to_numpy()
         vectors = decode(table.column("vector"), dim)
