@@ -66,7 +66,7 @@ test-nightly: setup ## A backfill by a real scheduler, held against the day's ow
 	@$(BIN)/pytest -m nightly --durations 5
 
 .PHONY: test-fast
-test-fast: $(VENV)/.done ## Tests that need no Java: 45 seconds
+test-fast: $(VENV)/.done ## Tests that need no Java
 	@$(PYTEST) -m "not spark and not long and not slow" --durations 5
 
 .PHONY: test-costs
@@ -76,7 +76,7 @@ test-costs: setup ## Measure each test file's CPU time and rewrite tests/costs.j
 	@$(BIN)/python -m tests.costs .pinlake/costs.jsonl
 
 .PHONY: mutants
-mutants: test-fast ## Put small faults into a copy of the code, one by one: tests must notice each (ten minutes)
+mutants: test-fast ## Put small faults into a copy of the code, one by one: which test notices each
 	@$(BIN)/python -m tests.mutants
 
 .PHONY: lint

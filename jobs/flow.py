@@ -119,7 +119,7 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="candidates.cf_factors",
         summary="Implicit ALS factors of users and pins, trained on the interactions.",
-        function="jobs.candidates.factors:cf_factors",
+        function="jobs.candidates.als:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
     ),
@@ -201,14 +201,14 @@ FLOW: tuple[Job, ...] = (
     Job(
         name="ranking.home_feed",
         summary="The home feed of each user: the top ranked candidates.",
-        function="jobs.ranking.feed:home_feed",
+        function="jobs.ranking.ranked:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
     ),
     Job(
         name="ranking.feed_drops",
         summary="Candidates that are not in the feed, and the rule that dropped each.",
-        function="jobs.ranking.feed:feed_drops",
+        function="jobs.ranking.ranked:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
     ),

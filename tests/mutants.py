@@ -1,6 +1,6 @@
 """Mutation test by hand: a list of small faults, each put into a copy of the code, and the tests that must notice it.
 
-    python -m tests.mutants                  all of them, about five minutes; ends with 1 if one survives
+    python -m tests.mutants                  all of them; ends with 1 if one survives
     python -m tests.mutants --room knn       those of one package
     python -m tests.mutants --tree ../other  the same faults in another checkout, to compare before and after a change
 

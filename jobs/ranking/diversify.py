@@ -15,8 +15,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from jobs.ranking.blocks import Array, codes, cumcount, iter_user_batches
 from jobs.ranking.rules import list_rules
+from jobs.ranking.user_batches import Array, codes, cumcount, iter_user_batches
 from jobs.settings.ranking import Ranking
 
 LIKENESS = {"category": 0.4, "style": 0.2, "color": 0.2, "creator_id": 0.2}

@@ -9,7 +9,6 @@ moment stay as they were told. What would be written is held against the source 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from jobs.common.errors import SourceError, TableError
-from jobs.engine.checkpoints import newest_checkpoints
+from jobs.engine.checkpoints import Checkpoint, TableRunStats, append_checkpoints, newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.history.table_lineage import TableLineage, lineage_of
@@ -40,7 +39,6 @@ from jobs.reconcile.table import Question, Report
 from jobs.reconcile.texts import Field
 from jobs.schema.bronze_silver import LEDGER
 from jobs.schema.job import Job
-from jobs.schema.ops import CHECKPOINTS
 from jobs.settings.ingest import Ingest
 
 JOB = Job(
@@ -243,10 +241,7 @@ def _write(work: ActionContext, changes: list[dict[str, Any]], frame: DataFrame)
 
 
 def _note(work: ActionContext, past: Mapping[str, Any], read: int, applied: int) -> None:
-    """Add what was done to the table's books. How far it is stays: the next ingest finds these changes applied."""
-    row = {
-        name: past[name]
-        for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason", "pending")
-    }
-    row |= {"files": 0, "applied": applied, "superseded": read - applied, "quarantined": 0}
-    work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": datetime.now(UTC)}])
+    """Write the counts of the repair. The table's checkpoint stays: the next ingest finds these changes applied."""
+    state = {name: past[name] for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason")}
+    stats = TableRunStats(applied=applied, superseded=read - applied, pending=past["pending"] or 0)
+    append_checkpoints(work.lake, work.run_id, [Checkpoint(**state, stats=stats)])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.report.formatting import MODELS, RULES
 from jobs.report.funnel import Funnel
-from jobs.report.quality import FEED, POPULARITY, Figure, Quality
+from jobs.report.quality import FEED, POPULARITY, Estimate, Quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def _styled(draw: Callable[..., str]) -> Callable[..., str]:
 
 @_styled
 def plot_models(quality: Quality, metric: str, percent: bool) -> str:
-    """Return each model's figure with its interval, the best on top; the feed and popularity stand out."""
+    """Return each model's estimate with its interval, the best on top; the feed and popularity stand out."""
     models = quality.models(metric)
     figure, axes = _canvas(0.46 + 0.34 * len(models))
     scale = 100 if percent else 1
@@ -65,7 +65,7 @@ def plot_models(quality: Quality, metric: str, percent: bool) -> str:
 
 @_styled
 def plot_history(quality: Quality) -> str:
-    """Return the feed and popularity over past cuts, with their intervals."""
+    """Return the feed and popularity over past as-of dates, with their intervals."""
     from matplotlib.dates import date2num
 
     figure, axes = _canvas(2.1)
@@ -125,7 +125,7 @@ def plot_drops(funnel: Funnel) -> str:
     return _svg(figure, "drops")
 
 
-def _ends(found: Figure, scale: float) -> tuple[float, float]:
+def _ends(found: Estimate, scale: float) -> tuple[float, float]:
     low = found.value if found.lower is None else found.lower
     high = found.value if found.upper is None else found.upper
     return max(low, 0) * scale, high * scale

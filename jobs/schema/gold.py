@@ -20,8 +20,8 @@ from jobs.schema.columns import (
 )
 from jobs.schema.table import gold
 
-EVIDENCE_KIND = Column("evidence_kind", "string", "What the source went by: pin, category, user or none.")
-EVIDENCE_ID = Column("evidence_id", "bigint", "Pin or user the source went by; null where it has none.")
+EVIDENCE_KIND = Column("evidence_kind", "string", "Evidence of the proposal: pin, category, user or none.")
+EVIDENCE_ID = Column("evidence_id", "bigint", "Pin or user that is the evidence; null where there is none.")
 RULE = Column("rule", "string", "Name of the rule that removed the pin.")
 
 INTERACTIONS = gold(
@@ -182,7 +182,7 @@ IMAGE_CLUSTERS = gold(
 )
 TRENDING = gold(
     "trending",
-    "Pins rising faster than expected, by category: a rise over expectation, not volume.",
+    "Pins with more people than expected, by category: trend over expectation, not volume.",
     "one row per category and pin, candidates.trending.per_category at most",
     "category pin_id",
     CATEGORY.required().means("Category the creator chose; '' for pins without one."),
@@ -208,21 +208,19 @@ CANDIDATES = gold(
 )
 RANKER = gold(
     "ranker",
-    "The learned ranker of an as-of, whole: enough to score again years later.",
+    "The trained ranker of an as-of, with its model as JSON.",
     "one row",
     "",
-    Column(
-        "model", "string", "xgboost model as JSON (Booster.save_raw); null where there was too little to learn from."
-    ),
+    Column("model", "string", "xgboost model as JSON (Booster.save_raw); null where there were too few labels."),
     Column("features", "array<string>", "Feature names in the model's order.", nullable=False),
     Column("trained_rows", "bigint", "Labelled proposals it learned from."),
-    Column("positives", "bigint", "Those that ended in a save, click or closeup."),
+    Column("positives", "bigint", "Labelled proposals that ended in a save, click or closeup."),
     Column("auc", "double", "Area under the ROC curve on held-out users, positives against the rest."),
     Column("importance", "map<string,float>", "Share of total gain by feature."),
 )
 RANKED = gold(
     "ranked",
-    "Every candidate with its score and what became of it: the home feed and the drops are read from here.",
+    "Every candidate with its score and its rule or position: home_feed and feed_drops are selected from it.",
     "one row per user and candidate pin",
     "user_id pin_id",
     USER_ID,
@@ -235,11 +233,11 @@ RANKED = gold(
     CREATOR_ID,
     RULE.means("Rule that removed the pin; null where it may be shown."),
     ARM,
-    Column("position", "int", "Place in the feed after diversification; null where it did not get in."),
+    Column("position", "int", "Position in the feed after diversification; null where it is not in the feed."),
 )
 HOME_FEED = gold(
     "home_feed",
-    "The feed of each active user, in order, with reasons: what is published.",
+    "The feed of each active user, in order, with reasons, as published.",
     "one row per user and position",
     "user_id position",
     USER_ID,
@@ -253,12 +251,12 @@ HOME_FEED = gold(
 )
 FEED_DROPS = gold(
     "feed_drops",
-    "Why not: candidates that a rule or the length of the feed kept out.",
+    "Candidates that are not in the feed: removed by a rule, or beyond its length.",
     "one row per user and dropped pin, ranking.drops_per_user at most",
     "user_id pin_id",
     USER_ID,
     PIN_ID,
-    RULE.required().means("Name of the rule that removed the pin; length where it found no place."),
+    RULE.required().means("Name of the rule that removed the pin; length where the feed was full."),
     SCORE.means("Ranker's score; higher is better."),
     SOURCE.means("Candidate source that ranked the pin best."),
 )
@@ -324,7 +322,7 @@ RELATED_EVALUATIONS = gold(
 )
 EVALUATIONS = gold(
     "evaluations",
-    "How good the lists of horizon_days ago were, judged by what users saved since. Popularity always beside.",
+    "Evaluation of the feeds of horizon_days ago on saves made since, with a popularity baseline.",
     "one row per model, metric and k",
     "model metric k",
     Column(
@@ -334,11 +332,11 @@ EVALUATIONS = gold(
         nullable=False,
     ),
     Column("metric", "string", "hr, ndcg, recall or coverage.", nullable=False),
-    Column("k", "int", "Length of the list judged.", nullable=False),
-    Column("value", "double", "Mean over users; coverage: share of the catalogue shown.", nullable=False),
+    Column("k", "int", "Length of the list evaluated.", nullable=False),
+    Column("value", "double", "Mean over users; coverage: share of public pins shown.", nullable=False),
     Column("lower", "double", "Lower end of the 95 % interval over users."),
     Column("upper", "double", "Upper end of the 95 % interval over users."),
-    Column("users", "bigint", "Users judged: those who had a feed and saved something new since."),
+    Column("users", "bigint", "Users evaluated: active at that as-of, and saved something new since."),
 )
 
 GOLD = (

@@ -137,7 +137,7 @@ GENERATIONS = _ops(
     "generation status at",
     Column("generation", "string", "Name: as-of and content digest.", nullable=False),
     Column("as_of", "date", "As-of date of the generation."),
-    Column("status", "string", "loaded, served, refused, rolled_back or retired.", nullable=False),
+    Column("status", "string", "loaded, served, refused, rolled_back or pruned.", nullable=False),
     Column("store", "string", "Store it was loaded into."),
     Column("manifest", "string", "Manifest as JSON: inputs, counts, checksums, config and code hash."),
     RUN_ID,

@@ -132,7 +132,7 @@ def test_the_burst_shows_in_trending(flow):
 
 
 def test_again_gives_the_same_tables_and_the_same_generation(flow):
-    from jobs.serving.stores import open_store
+    from jobs.serving.registry import open_store
 
     dates = [flow.as_of, flow.as_of - timedelta(days=flow.settings.ranking.horizon_days)]
     before = {(name, as_of): checksum(flow.gold(name, as_of)) for name in GOLD for as_of in dates}

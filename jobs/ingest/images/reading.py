@@ -4,7 +4,6 @@ In: silver.app_pins, which reference images by their signature; the files below 
 pin is never opened, and no bucket is listed.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import quarantine_frame
 from jobs.ingest.images.decode import KEEP, Unusable
 from jobs.ingest.loading.storage import read_head
 from jobs.schema.bronze_silver import PINS
@@ -84,9 +84,9 @@ def quarantine_images(work: ActionContext, bad: DataFrame) -> None:
         bad: object, fault, detail, raw.
     """
     constants = {"source": F.lit(SOURCE), "table": F.lit(PINS.source), "row_no": F.lit(None).cast("bigint")}
-    constants |= {"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC)), "reason": F.col("fault")}
+    constants |= {"reason": F.col("fault")}
     rows = bad.where(F.col("fault") != MISSING).withColumns(constants)
     if work.lake.exists(QUARANTINE.name):
         there = work.lake.scan(QUARANTINE.name).where(F.col("source") == SOURCE).select("path", "reason")
         rows = rows.join(there, ["path", "reason"], "left_anti")
-    work.lake.append(QUARANTINE.name, rows.select(*[c.name for c in QUARANTINE.columns]).coalesce(1))
+    quarantine_frame(work.lake, work.run_id, rows.coalesce(1))

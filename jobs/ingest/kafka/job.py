@@ -3,18 +3,16 @@
 In: `options["kafka"]`, URIs of archive roots (Secor's or Kafka Connect's topics folder) and of brokers. Out:
 bronze.kafka, the silver table of each topic in the registry, ops.source_files, ops.quarantine, ops.checkpoints. Every
 step may be repeated. Numbers always add up, or the run fails:
-read + carried = applied + superseded + other_topics + pending + quarantined.
+read + backlog = applied + superseded + other_topics + pending + quarantined.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.common.errors import TableError
-from jobs.engine.checkpoints import newest_checkpoints
+from jobs.engine.checkpoints import Checkpoint, TableRunStats, append_checkpoints, newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.engine.sources import SCHEME, is_broker
 from jobs.ingest.kafka.archive.events import TOPICS, topic_tables
@@ -29,10 +27,9 @@ from jobs.ingest.loading.manifest import Item, Manifest, refuse
 from jobs.ingest.loading.replay import reasons_in, replay_of
 from jobs.ingest.loading.stream import KAFKA_FIELDS
 from jobs.ingest.loading.tolerance import excesses
-from jobs.ingest.row_accounting import TableRunStats, as_failure
+from jobs.ingest.row_accounting import as_failure, assert_complete
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import KAFKA
-from jobs.schema.ops import CHECKPOINTS
 
 INTAKE = BronzeTarget(KAFKA.name, KAFKA_FIELDS, read_messages)
 
@@ -41,7 +38,7 @@ def run(work: ActionContext) -> ActionResult:
     """Ingest what is new.
 
     Returns:
-        counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
+        counts: read, backlog, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
         overwritten; blocked, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; blocked,
         the reason by topic; other_topics, messages by topic without a table; unknown_paths, the first of the refused
         files and why; without_topic, sources in which no topic has a table.
@@ -126,11 +123,7 @@ def apply_messages(
     past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
     waiting = _waiting(work.lake, past, taken.batches)
     fresh = sum(count for count, _ in waiting.values())
-    if taken.read != fresh + taken.quarantined:
-        raise TableError(
-            f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
-            "Every message must be one or the other; silver was not touched, report this as a bug."
-        )
+    assert_complete("bronze.kafka", "messages", taken, fresh)
     step = _Step(work, newest, taken, blocked, newest_checkpoints(work.lake))
     done, failed = [], []
     for topic in sorted((set(waiting) | set(blocked)) & set(tables)):
@@ -146,7 +139,7 @@ def apply_messages(
     known, bad, applied, pending = (
         sum(getattr(one, n) for one in done) for n in ("total", "bad", "applied", "pending")
     )
-    counts = {"read": taken.read, "carried": total - fresh, "applied": applied}
+    counts = {"read": taken.read, "backlog": total - fresh, "applied": applied}
     counts |= {"superseded": known - bad - applied - pending, "pending": pending}
     counts |= {"other_topics": total - known, "quarantined": bad + taken.quarantined, "files": taken.files}
     return counts, others
@@ -208,10 +201,15 @@ class _Step:
         if before.get("blocked_reason") == why and not (tally.files or tally.quarantined):
             return
         table = topic_tables(self.work.context.settings.ingest).get(topic)
-        row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": before.get("checkpoint_ts") or 0}
-        row |= {"blocked_reason": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
-        row |= {"run_id": self.work.run_id, "at": datetime.now(UTC)}
-        self.work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally)])
+        row = Checkpoint(
+            table=f"kafka:{topic}",
+            checkpoint_ts=before.get("checkpoint_ts") or 0,
+            batch=before.get("batch") or 0,
+            keys=list(table.keys) if table else [],
+            blocked_reason=why,
+            stats=tally,
+        )
+        append_checkpoints(self.work.lake, self.work.run_id, [row])
 
 
 def _checkpoints(lake: Lake) -> dict[str, int]:
@@ -238,7 +236,7 @@ def _note(
 ) -> None:
     if before is not None and before >= newest:
         return
-    row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": (ts or 0) << 18, "batch": newest}
     table = topic_tables(work.context.settings.ingest).get(topic)
-    row |= {"keys": list(table.keys) if table else [], "run_id": work.run_id}
-    work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally) | {"at": datetime.now(UTC)}])
+    keys = list(table.keys) if table else []
+    row = Checkpoint(table=f"kafka:{topic}", checkpoint_ts=(ts or 0) << 18, batch=newest, keys=keys, stats=tally)
+    append_checkpoints(work.lake, work.run_id, [row])

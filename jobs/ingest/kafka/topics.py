@@ -4,13 +4,13 @@ In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import quarantine_frame
 from jobs.engine.sources import SCHEME
 from jobs.ingest.kafka.archive.dedupe import first_copies
 from jobs.ingest.kafka.archive.events import Parsed, Reach, new_rows, parse, topic_tables
@@ -149,7 +149,5 @@ def _quarantine(work: ActionContext, topic: str, parsed: Parsed) -> int:
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
         bad = bad.join(kept.select("path", "row_no"), ["path", "row_no"], "left_anti")
-    constants = {"source": F.lit("kafka"), "table": F.lit(topic), "run_id": F.lit(work.run_id)}
-    constants |= {"at": F.lit(datetime.now(UTC)), "raw": F.substring("value", 1, _KEEP)}
-    rows = bad.withColumns(constants).select(*[column.name for column in QUARANTINE.columns])
-    return work.lake.append(QUARANTINE.name, rows.coalesce(1)).rows
+    constants = {"source": F.lit("kafka"), "table": F.lit(topic), "raw": F.substring("value", 1, _KEEP)}
+    return quarantine_frame(work.lake, work.run_id, bad.withColumns(constants).coalesce(1)).rows

@@ -11,9 +11,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -22,20 +22,19 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import TableError
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import quarantine_frame
+from jobs.ingest.loading.blocks import BlockSplitter, Reader, read_in_blocks
 from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note, vanished
 from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema
 from jobs.ingest.loading.tolerance import tolerance
-from jobs.ingest.tidb.blocks import read_in_blocks, splitter_for
-from jobs.schema.ops import QUARANTINE
 
 READER_ERROR = "reader_error"
 """Why a whole file is in quarantine that a reader broke down on: a bug."""
 
 _PROBED = 20
 """Files of one table that are looked at again in each run, where nothing of them could be read."""
-Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class BronzeTarget:
     fields: Mapping[str, pa.DataType]
     """Columns of the stream that are bronze's own."""
     read: Reader
+    splitter_for: Callable[[Any], BlockSplitter | None] = lambda _: None
+    """Returns the splitter of files whose task has this spec; None where they are read whole."""
 
 
 @dataclass
@@ -196,14 +197,14 @@ def _commit(work: ActionContext, intake: BronzeTarget, stream: DataFrame, batch:
 def _stream(work: ActionContext, intake: BronzeTarget, tasks: list[Task]) -> DataFrame:
     """Return the stream of all files: one Spark task a group of files of one table, nothing read on the driver."""
     groups = _groups(tasks, work.context.settings.ingest.task_mb << 20)
-    reader, schema = intake.read, arrow_schema(intake.fields)
+    schema = arrow_schema(intake.fields)
     limit = work.context.settings.ingest.block_mb << 20
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for task in groups[number]:
-                    yield from _read(task, reader, schema, limit)
+                    yield from _read(task, intake, schema, limit)
 
     places = work.spark.range(0, len(groups), 1, len(groups))
     return places.mapInArrow(run, spark_schema(intake.fields))
@@ -225,12 +226,12 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
     return sorted(groups, key=lambda group: -sum(task.size for task in group))
 
 
-def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
+def _read(task: Task, intake: BronzeTarget, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
     bad = RejectedRows()
-    splitter = splitter_for(task.spec) if task.size > limit else None
+    splitter = intake.splitter_for(task.spec) if task.size > limit else None
     try:
         if splitter is not None:
-            yield from read_in_blocks(task, reader, splitter, limit)
+            yield from read_in_blocks(task, intake.read, splitter, limit)
             return
         content = read(task.root, task.path)
     except OSError as error:  # of a file read in blocks, what came before is good
@@ -239,7 +240,7 @@ def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator
         bad.add(None, READER_ERROR, _bug(error), None)
     else:
         try:
-            yield from reader(task, content)
+            yield from intake.read(task, content)
             return
         except Exception as error:  # noqa: BLE001 - the same
             bad.add(None, READER_ERROR, _bug(error), None)
@@ -295,6 +296,4 @@ def _shaped(rows: DataFrame, name: str) -> DataFrame:
 
 
 def _quarantine(work: ActionContext, stream: DataFrame, run_id: str, transaction: tuple[str, int]) -> None:
-    at = F.lit(datetime.now(UTC).replace(tzinfo=None)).cast("timestamp")
-    bad = stream.where(F.col("kind") == BAD).withColumns({"run_id": F.lit(run_id), "at": at})
-    work.lake.append(QUARANTINE.name, _shaped(bad, QUARANTINE.name), txn=transaction)
+    quarantine_frame(work.lake, run_id, stream.where(F.col("kind") == BAD), txn=transaction)

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import Quarantined, quarantine
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.lake.delta import Lake
-from jobs.schema.ops import AWAITED, QUARANTINE, SOURCE_FILES
+from jobs.schema.ops import AWAITED, SOURCE_FILES
 
 PLANNED, COMMITTED = "planned", "committed"
 COVERED = "covered"
@@ -133,11 +134,10 @@ def refuse(work: ActionContext, manifest: Manifest, source: str, refused: Mappin
         refused: path -> size, reason, detail.
     """
     new = {path: why for path, why in sorted(refused.items()) if (source, path) not in manifest.entries}
-    now = datetime.now(UTC)
-    common = {"source": source, "run_id": work.run_id, "at": now}
-    bad = [common | {"path": p, "reason": reason, "detail": detail} for p, (_, reason, detail) in new.items()]
+    common = {"source": source, "run_id": work.run_id, "at": datetime.now(UTC)}
     known = {"rows": 0, "quarantined": 1, "status": COMMITTED, "batch": 0}
-    work.lake.append_rows(QUARANTINE.name, bad)
+    bad = [Quarantined(source=source, path=p, reason=why, detail=detail) for p, (_, why, detail) in new.items()]
+    quarantine(work.lake, work.run_id, bad)
     work.lake.append_rows(SOURCE_FILES.name, [common | known | {"path": p, "size": why[0]} for p, why in new.items()])
     return len(new)
 
@@ -156,9 +156,8 @@ def vanished(work: ActionContext, manifest: Manifest, bronze: str, keys: list[tu
     detail = "the file was gone when its interrupted batch was finished, " + (
         "bronze has its rows" if arrived else "and its rows had not come to bronze"
     )
-    at = datetime.now(UTC)
-    rows = [{"source": source, "path": path, "run_id": work.run_id, "at": at} for source, path in keys]
-    work.lake.append_rows(QUARANTINE.name, [row | {"reason": "vanished", "detail": detail} for row in rows])
+    rows = [Quarantined(source=source, path=path, reason="vanished", detail=detail) for source, path in keys]
+    quarantine(work.lake, work.run_id, rows)
     for source, path in keys:
         # awaited from the beginning on: a feed's table stops before it now
         note_status(work, manifest, source, [path], COMMITTED if arrived else AWAITED, None if arrived else "0")

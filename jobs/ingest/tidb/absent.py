@@ -8,9 +8,9 @@ way: it is awaited, and its table is blocked once the checkpoint has moved and i
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import Quarantined, quarantine
 from jobs.history.table_lineage import Segment
 from jobs.ingest.loading.manifest import COVERED, Entry, Manifest, note_status
 from jobs.ingest.loading.tolerance import Excess
@@ -20,7 +20,7 @@ from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.ticdc.data_files import DataFolder, first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
-from jobs.schema.ops import AWAITED, QUARANTINE
+from jobs.schema.ops import AWAITED
 
 _LONGEST = 1000
 """Missing files of one gap that are noted as covered by a snapshot."""
@@ -196,10 +196,11 @@ def cover(work: ActionContext, manifest: Manifest, stops: Iterable[Stop], name: 
             continue
         missing = [path for path in stop.paths if (stop.source, path) not in manifest.entries]
         detail = f"{stop.why}; the snapshot of {name} at {tso} stands in for it"
-        common = {"source": stop.source, "table": name, "reason": "missing_file", "detail": detail}
-        at = datetime.now(UTC)
-        rows = [common | {"path": path, "run_id": work.run_id, "at": at} for path in missing]
-        work.lake.append_rows(QUARANTINE.name, rows)
+        rows = [
+            Quarantined(source=stop.source, table=name, path=path, reason="missing_file", detail=detail)
+            for path in missing
+        ]
+        quarantine(work.lake, work.run_id, rows)
         note_status(work, manifest, stop.source, stop.paths, COVERED, None)
 
 

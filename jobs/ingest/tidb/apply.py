@@ -1,7 +1,7 @@
 """Bringing silver up to bronze, table by table: what is wrong with one table stops no other.
 
 In: the tables as their DDL says, how far earlier runs came, what this run brought to bronze. Out: silver, one row of
-ops.checkpoints a table, and the counts of changes: read + carried = applied + superseded + pending + quarantined.
+ops.checkpoints a table, and the counts of changes: read + backlog = applied + superseded + pending + quarantined.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +11,8 @@ from typing import Any
 from jobs.common.errors import PinlakeError, TableError
 from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
-from jobs.ingest.row_accounting import (
-    Counts,
-    arrived_in,
-    as_failure,
-    note_failed,
-    pending_changes,
-    tallies,
-    write_checkpoints,
-    write_dropped,
-)
+from jobs.ingest.row_accounting import Counts, as_failure, assert_complete, run_stats
+from jobs.ingest.tidb.progress import arrived_in, pending_changes, write_checkpoints, write_dropped, write_failed
 from jobs.ingest.tidb.silver import ApplyWindow, create, merge, outdated
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
@@ -52,11 +44,7 @@ def apply_changes(
     marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
     counts = pending_changes(work.lake, marks, taken.batches, at)
     arrived, late = arrived_in(work.lake, taken.batches, at)
-    if taken.read != arrived + taken.quarantined:
-        raise TableError(
-            f"bronze.ledger: {taken.read} changes were read, {arrived} are there, {taken.quarantined} in quarantine. "
-            "Every change must be one or the other; silver was not touched, report this as a bug."
-        )
+    assert_complete("bronze.ledger", "changes", taken, arrived)
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}
     due = {name for name, count in counts.items() if count.due}
     results = _merge_all(work, [_result(mark, counts.get(name), name in due) for name, mark in sorted(live.items())])
@@ -64,9 +52,9 @@ def apply_changes(
     failed = [result for result in results if result.error is not None]
     lost = {result.mark.table.full_name for result in failed}
     done = [mark for name, mark in sorted(marks.items()) if mark.table.ended is None and name not in lost]
-    tally = tallies(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
-    write_checkpoints(work, done, past, newest, tally)
-    note_failed(work, [(r.mark, r.error) for r in failed], past, tally)
+    stats = run_stats(counts, {r.mark.table.full_name: r.applied for r in results}, taken)
+    write_checkpoints(work, done, past, newest, stats)
+    write_failed(work, [(r.mark, r.error) for r in failed], past, stats)
     errors = [result.error for result in failed if result.error is not None] + errors
     if errors:
         raise errors[0]
@@ -76,7 +64,7 @@ def apply_changes(
     applied = sum(result.applied for result in results)
     # rows of no table: of one that comes above the checkpoint, or under a name after the table had lost it
     unborn, strays = late - waiting, (arrived - late) - (fresh - waiting)
-    named = {"read": taken.read, "carried": total - fresh, "applied": applied}
+    named = {"read": taken.read, "backlog": total - fresh, "applied": applied}
     named |= {"superseded": due_rows - applied + strays, "pending": total - due_rows + unborn}
     return named | {"quarantined": taken.quarantined}
 

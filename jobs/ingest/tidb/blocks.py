@@ -1,42 +1,21 @@
-"""Reads a file that is too large for a task's memory in blocks of whole records: a dumped table may have any size.
+"""Where files of TiDB may be split into blocks of whole records.
 
-In: a file and its reader. Out: the reader's batches, with rows numbered through the file. A record
-ends at a line's end, outside quotes where a text may hold one. A format that cannot be split is read whole.
+A record ends at a line's end, outside quotes where a text may hold one. A format that cannot be split is read whole.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from jobs.ingest.loading.storage import open_stream
-from jobs.ingest.loading.stream import FILE, Task
+from jobs.ingest.loading.blocks import BlockSplitter
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.csv_records import Dialect as FeedDialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
 
-Reader = Callable[[Task, bytes], Iterator[pa.RecordBatch]]
 _INSERT = re.compile(rb"INSERT\s+INTO\s+`(?:[^`]|``)+`\s*(?:\([^)]*\))?\s*VALUES\s*", re.IGNORECASE)
 _NEXT_TUPLE = re.compile(rb"[,;]\r?\n")
-
-
-@dataclass
-class BlockSplitter:
-    """How one kind of file is splitter."""
-
-    end: Callable[[bytes], int]
-    """Returns where the last whole record ends, 0 where none does."""
-    lines: bool = False
-    """Whether rows are numbered by lines, else by records."""
-    header: Callable[[bytes], bytes] = field(default=lambda _: b"")
-    """Returns of the first block what each later one needs before it."""
-    close: Callable[[bytes], bytes] = field(default=lambda block: block)
-    """Returns a block that ends as a file does."""
 
 
 def splitter_for(spec: Any) -> BlockSplitter | None:
@@ -56,35 +35,6 @@ def splitter_for(spec: Any) -> BlockSplitter | None:
     # with backslashes a line's end in a text is written \n: a raw one ends the record
     end = _line_end if dialect.escape_backslash else (lambda data: _even_line_end(data, dialect.quote.encode()))
     return BlockSplitter(end, header=header)
-
-
-def read_in_blocks(task: Task, reader: Reader, splitter: BlockSplitter, size: int) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a file, `size` bytes of it in memory at a time; OSError if it cannot be read."""
-    head, waiting, before = b"", b"", 0
-    with open_stream(task.root, task.path) as stream:
-        ended = False
-        while not ended:
-            chunk = stream.read(size)
-            ended, waiting = not chunk, waiting + chunk
-            at = len(waiting) if ended else splitter.end(waiting)
-            if not waiting.strip() or not at:
-                continue
-            block, waiting = waiting[:at], waiting[at:]
-            found = 0
-            for batch in reader(task, head + (block if ended else splitter.close(block))):
-                found += _found(batch)
-                yield _numbered(batch, before)
-            before += block.count(b"\n") if splitter.lines else found
-            head = splitter.header(head + block) or head
-
-
-def _found(batch: pa.RecordBatch) -> int:
-    return batch.column("rows")[0].as_py() if batch.column("kind")[0].as_py() == FILE else 0
-
-
-def _numbered(batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
-    at = batch.schema.get_field_index("row_no")
-    return batch.set_column(at, batch.schema.field(at), pc.add(batch.column(at), before)) if before else batch
 
 
 def _line_end(data: bytes) -> int:

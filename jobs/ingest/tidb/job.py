@@ -5,7 +5,7 @@ too; `options["replay"]`, which rows of quarantine to read once more; `options["
 it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
 ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run
 it again after any failure and the tables are as if it had run once. Numbers always add up, or the run fails:
-read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
+read + backlog = applied + superseded + pending + quarantined (backlog: rows an earlier run read and did not apply).
 """
 
 from collections.abc import Iterator
@@ -34,6 +34,7 @@ from jobs.ingest.tidb.absent import (
     unreadable_files,
 )
 from jobs.ingest.tidb.apply import apply_changes
+from jobs.ingest.tidb.blocks import splitter_for
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, read_export, unblock_begun
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
@@ -63,14 +64,14 @@ def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
 
 _PATIENCE = 3.0
 """Seconds to wait for a file that an index names and that is not there yet."""
-INTAKE = BronzeTarget(LEDGER.name, LEDGER_FIELDS, _read)
+INTAKE = BronzeTarget(LEDGER.name, LEDGER_FIELDS, _read, splitter_for)
 
 
 def run(work: ActionContext) -> ActionResult:
     """Ingest what is new.
 
     Returns:
-        counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
+        counts: read, backlog, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
         missing_files, blocked_files, overwritten (files); tables, blocked, drifted (tables). detail: the reason
         by blocked table; how registered tables differ from the registry, by name; files that are awaited, and unknown.
 

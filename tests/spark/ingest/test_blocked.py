@@ -123,7 +123,7 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
     outcome = kafka.run(work(kafka=[str(root)]))
     counts = outcome.counts
     parts = ("applied", "superseded", "other_topics", "pending", "quarantined")
-    assert counts["read"] + counts["carried"] == sum(counts[name] for name in parts), counts
+    assert counts["read"] + counts["backlog"] == sum(counts[name] for name in parts), counts
     assert (set(outcome.detail["blocked"]), outcome.detail["other_topics"]) == (
         {"pin_events", "searches"},
         {"unheard_of": 1},

@@ -37,7 +37,7 @@ def ingest(work):
     def run(*uris, **brokers):
         outcome = kafka.run(work(settings=settings(**brokers), kafka=uris, work=str(ROOT / ".pinlake")))
         counts = outcome.counts
-        assert counts["read"] + counts["carried"] == sum(counts[name] for name in PARTS), counts
+        assert counts["read"] + counts["backlog"] == sum(counts[name] for name in PARTS), counts
         return counts
 
     return run
@@ -77,8 +77,8 @@ def test_messages_come_once_with_place_key_time_and_headers(lake, ingest, broker
 
     broker.send("pin_events", sent(12), sent(3), sent(13, partition=2))
     counts = ingest(uri)
-    assert [counts[name] for name in ("read", "carried", "applied", "superseded", "gaps")] == [3, 0, 2, 1, 0]
-    assert not any(ingest(uri)[name] for name in ("read", "carried", "applied")), "a third run finds nothing new"
+    assert [counts[name] for name in ("read", "backlog", "applied", "superseded", "gaps")] == [3, 0, 2, 1, 0]
+    assert not any(ingest(uri)[name] for name in ("read", "backlog", "applied")), "a third run finds nothing new"
     assert {row["event_id"] for row in lake.read("silver.pin_events").collect()} == {f"e{n}" for n in range(14)}
     assert len(bronze(lake)) == 17
     (told,) = [one for one in status(lake.root) if one.table == "kafka:pin_events"]
@@ -216,7 +216,7 @@ def test_killed_between_bronze_and_the_streams_checkpoint_each_message_comes_onc
         assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
         assert len(bronze(lake)) == 6 + 4 * (number - 1) + 2, "the first of two epochs was committed"
         counts = ingest(uri, max_offsets=2)
-        assert (counts["read"], counts["carried"], counts["other_topics"]) == (2, 2, 4)
+        assert (counts["read"], counts["backlog"], counts["other_topics"]) == (2, 2, 4)
         assert len(bronze(lake)) == 6 + 4 * number
     assert ingest(uri)["read"] == 0
     told = [one for one in status(lake.root) if one.table == "kafka:killed"]

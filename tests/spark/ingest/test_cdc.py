@@ -22,7 +22,7 @@ ADD_COLUMN = 470650142812274690
 
 def adds_up(outcome):
     counts = outcome.counts
-    assert counts["read"] + counts["carried"] == sum(counts[name] for name in SUM), counts
+    assert counts["read"] + counts["backlog"] == sum(counts[name] for name in SUM), counts
     return counts
 
 
@@ -37,7 +37,7 @@ def test_the_real_feed_at_mark_mid_ends_in_the_expected_state(lake, work, real, 
     assert pins.schema["repin_count"].metadata["comment"] == "Column repin_count of app.pins, INT UNSIGNED."
     versions = {n: lake.version(n) for n in ("bronze.ledger", "ops.source_files", "ops.checkpoints", "silver.app_pins")}
     again = adds_up(cdc.run(work(**real("mid"))))
-    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+    assert not any(again[name] for name in ("read", "backlog", "applied", "files"))
     assert {name: lake.version(name) for name in versions} == versions, "a second run commits nothing"
 
 
@@ -69,7 +69,7 @@ def test_ddl_between_two_runs_makes_silver_what_the_source_is(lake, work, real, 
     gone = {r["table"] for r in lake.read("ops.checkpoints").where("blocked_reason is not null").collect()}
     assert gone == {"app.trending"}
     again = adds_up(cdc.run(work(**real("checkpoint"))))
-    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+    assert not any(again[name] for name in ("read", "backlog", "applied", "files"))
 
 
 def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lake, work, real, shared, monkeypatch):
@@ -86,7 +86,7 @@ def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lak
             cdc.run(work(**real("checkpoint")))
     late = adds_up(cdc.run(work(**real("checkpoint"))))
     assert (late["read"], late["files"]) == (0, 0)
-    assert late["carried"] > early["pending"]
+    assert late["backlog"] > early["pending"]
     # columns renamed, widened and dropped, a table truncated, dropped, made anew and renamed
     assert_state(lake, shared, "checkpoint")
     assert late["blocked"] == 0
@@ -144,7 +144,7 @@ def test_bad_rows_are_set_aside_and_every_row_is_accounted_for(lake, work, tmp_p
     assert bad == {("app/t/5/CDC000001.json", 2, "bad_json"), ("app/odd.txt", None, "unknown_path")}
     small(tmp_path / "feed", [*lines, [line("UPDATE", 2, 15, "y", {"id": "4", "v": "x"})]], checkpoint=3000)
     counts = adds_up(cdc.run(work(ticdc=root)))
-    assert (counts["read"], counts["carried"], counts["applied"], counts["unknown_files"]) == (2, 1, 3, 0)
+    assert (counts["read"], counts["backlog"], counts["applied"], counts["unknown_files"]) == (2, 1, 3, 0)
     assert state(lake) == {(1, "x", 12, True), (2, "y", 15, False), (3, "x", 2000, False), (4, "x", 15, True)}
 
 
@@ -179,7 +179,7 @@ def test_changes_that_break_a_critical_check_stay_out_until_they_pass(lake, work
     with pytest.raises(ValidationFailedError, match=r"silver\.app_t"):
         cdc.run(work(refuses, ticdc=root))
     assert not lake.exists("silver.app_t")
-    assert adds_up(cdc.run(work(ticdc=root)))["carried"] == 2
+    assert adds_up(cdc.run(work(ticdc=root)))["backlog"] == 2
     assert len(state(lake)) == 2
 
 

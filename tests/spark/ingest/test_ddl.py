@@ -151,7 +151,7 @@ def test_what_ddl_makes_of_older_rows_over_several_runs(lake, work, tmp_path):
     counts = adds_up(cdc.run(work(ticdc=tree.at(70))))
     assert (counts["blocked"], live(lake, "long")) == (1, {}), "two dropped tables were called back"
     again = adds_up(cdc.run(work(ticdc=tree.at(70))))
-    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+    assert not any(again[name] for name in ("read", "backlog", "applied", "files"))
 
 
 def live(lake, name):
@@ -171,4 +171,4 @@ def test_a_table_dropped_in_one_run_comes_back_in_the_next(lake, work, tmp_path)
     adds_up(cdc.run(work(ticdc=tree.at(40))))
     assert live(lake, "t") == {1: "one", 2: "two"}
     again = adds_up(cdc.run(work(ticdc=tree.at(40))))
-    assert not any(again[name] for name in ("read", "carried", "applied", "files"))
+    assert not any(again[name] for name in ("read", "backlog", "applied", "files"))

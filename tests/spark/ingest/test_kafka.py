@@ -37,7 +37,7 @@ def run(lake, ctx, tmp_path):
         done = kafka.run(work)
         counts = done.counts
         ingest.detail = done.detail
-        assert counts["read"] + counts["carried"] == sum(counts[name] for name in PARTS), counts
+        assert counts["read"] + counts["backlog"] == sum(counts[name] for name in PARTS), counts
         return counts
 
     return ingest
@@ -103,7 +103,7 @@ def test_duplicates_are_removed_bad_messages_set_aside_and_late_files_picked_up(
     (search,) = lake.read("bronze.kafka").where("topic = 'searches'").collect()
     assert (search["layout"], search["offset"], search["offset_quality"]) == ("connect", 40, "inferred")
 
-    assert not any(run()[name] for name in ("read", "carried", "applied", "files")), "a second run changes nothing"
+    assert not any(run()[name] for name in ("read", "backlog", "applied", "files")), "a second run changes nothing"
     # one event is one row on whatever day, in whatever archive and run it comes again: the first stays
     connect(tmp_path, "pin_events", 0, event(1), event(4), event(4, ts=TS + 86_400_000))
     secor(tmp_path, 20, event(2, ts=TS + 9 * 86_400_000), day="dt=2026-10-16")

@@ -121,7 +121,7 @@ def test_rows_go_with_their_partition_at_the_merge_in_past_states_and_when_they_
     past = {at: {row["id"] for row in state_at(ledger, schema, at).collect()} for at in (50, 60, 61, 95, 96)}
     assert past == {50: {1, 2, 11, 13}, 60: {1, 2, 11, 13}, 61: {11, 13}, 95: {1, 11, 13}, 96: set()}
     again = adds_up(cdc.run(work(ticdc=feed(tmp_path / "feed", cut, first | later | late, 99))))
-    assert (again["read"], again["carried"]) == (0, 0)
+    assert (again["read"], again["backlog"]) == (0, 0)
 
 
 def test_a_row_lies_where_its_newest_change_says(spark):

@@ -88,10 +88,10 @@ def test_repaired_rows_stay_through_later_runs_and_can_be_told_from_bronze(lake,
     assert compared(lake, address, "app.boards").found.differences == 0
     after = live(lake, "silver.app_boards")
     again = adds_up(cdc.run(work(**options)))
-    assert (again["carried"], again["superseded"], again["applied"]) == (4, 4, 0), "the next run finds it done"
+    assert (again["backlog"], again["superseded"], again["applied"]) == (4, 4, 0), "the next run finds it done"
     assert live(lake, "silver.app_boards") == after == from_bronze(lake, "app.boards")
     idle = adds_up(cdc.run(work(**options)))
-    assert not any(idle[name] for name in ("read", "carried"))
+    assert not any(idle[name] for name in ("read", "backlog"))
     told = {
         r["path"]
         for r in lake.read("ops.source_files").where("source = 'reconcile' and status = 'committed'").collect()
@@ -129,7 +129,7 @@ def test_changes_of_the_feed_after_the_moment_win_and_late_ones_before_it_do_not
     late = [line("UPDATE", 1, 100, "old", {"v": "x"}), line("DELETE", 3, 40), line("UPDATE", 4, 60, "old", {"v": "x"})]
     small(tmp_path / "feed", [first, [line("UPDATE", 3, 150, "later", {"v": "right"})], late], checkpoint=120)
     counts = adds_up(cdc.run(work(ticdc=root)))
-    assert (counts["read"], counts["carried"], counts["applied"]) == (3, 4, 0)
+    assert (counts["read"], counts["backlog"], counts["applied"]) == (3, 4, 0)
     assert {(key, value) for key, value, _, gone in state(lake) if not gone} == {(1, "right"), (2, "x"), (3, "right")}
     files = [first, [line("UPDATE", 3, 150, "later", {"v": "right"})], late, [line("INSERT", 4, 160, "new")]]
     small(tmp_path / "feed", files, checkpoint=200)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.ingest.loading.blocks import read_in_blocks
 from jobs.ingest.loading.stream import FILE, Task
-from jobs.ingest.tidb.blocks import read_in_blocks, splitter_for
+from jobs.ingest.tidb.blocks import splitter_for
 from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.csv_records import Dialect as DumpDialect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump

@@ -5,6 +5,7 @@ import pytest
 
 from jobs.ingest.loading import batches
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, LEDGER_FIELDS, Task, arrow_schema, batch
+from jobs.ingest.tidb.blocks import splitter_for
 from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
@@ -20,6 +21,9 @@ def breaks(task, content):
     yield batch(SCHEMA, task, FILE, 1, {"rows": [2]})
 
 
+TARGET = batches.BronzeTarget("bronze.ledger", LEDGER_FIELDS, breaks, splitter_for)
+
+
 @pytest.mark.parametrize("limit", [100, 1], ids=["whole", "in blocks"])
 @pytest.mark.parametrize("personal", [False, True])
 def test_a_breakdown_costs_its_file_alone_and_says_where_it_was(tmp_path, limit, personal):
@@ -27,7 +31,7 @@ def test_a_breakdown_costs_its_file_alone_and_says_where_it_was(tmp_path, limit,
     for name in ("good", "bad", "later"):
         (tmp_path / name).write_bytes(b"{}\n{}\n")
         task = Task("ticdc", str(tmp_path), name, 6, "app.t", SPEC, personal)
-        found = list(batches._read(task, breaks, SCHEMA, limit))
+        found = list(batches._read(task, TARGET, SCHEMA, limit))
         assert all(isinstance(one, pa.RecordBatch) for one in found)
         rows += [row for one in found for row in one.to_pylist()]
     assert {row["path"] for row in rows if row["kind"] == CHANGE} == {"good", "bad", "later"}

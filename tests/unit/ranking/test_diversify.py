@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ranking.blocks import cumcount, iter_user_batches
 from jobs.ranking.diversify import Pools, mmr, positions
+from jobs.ranking.user_batches import cumcount, iter_user_batches
 from jobs.settings.ranking import Ranking
 
 

@@ -15,7 +15,7 @@ def block(rows):
         {
             "user_id": pa.array(user, pa.int64()),
             "creator_id": pa.array(creator, pa.int64()),
-            "image_signature": pa.array(image, pa.string()),
+            "image_cluster": pa.array(image, pa.string()),
             "rule": pa.array(rule, pa.string()),
         }
     )

@@ -4,7 +4,7 @@ A topic is a stream of Spark's with `availableNow`: what is there when it starts
 `ingest.brokers.max_offsets`, then it ends. How far it came is kept in the lake, below `_streams`, by ids of cluster and
 topic. Spark repeats an epoch whose end it has not noted, with the same offsets; Delta takes an epoch once (transaction
 stream:<query>, <epoch>), and the manifest tells under which batch: killed anywhere, run again. Rows that a killed run
-had committed are carried by the next one, as archives' are.
+had committed are the backlog of the next one, as archives' are.
 """
 
 from concurrent.futures import Future

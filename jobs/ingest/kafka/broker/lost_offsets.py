@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from jobs.common.errors import SourceError
 from jobs.engine.context import ActionContext
+from jobs.engine.quarantine import Quarantined, quarantine
 from jobs.ingest.kafka.archive.gaps import Gap
 from jobs.ingest.kafka.broker.cluster import Topic
 from jobs.schema.ops import QUARANTINE
@@ -91,7 +91,13 @@ def note_lost(work: ActionContext, topic: Topic, gaps: list[Gap]) -> None:
         if (f"{topic.path}/{gap.partition}", gap.first) in known:
             continue
         work.progress(str(gap))
-        row: dict[str, Any] = {"source": "kafka", "table": topic.name, "path": f"{topic.path}/{gap.partition}"}
-        row |= {"row_no": gap.first, "reason": REASON, "detail": f"{gap}: deleted by the brokers before they were read"}
-        rows.append(row | {"run_id": work.run_id, "at": datetime.now(UTC)})
-    work.lake.append_rows(QUARANTINE.name, rows)
+        row = Quarantined(
+            source="kafka",
+            table=topic.name,
+            path=f"{topic.path}/{gap.partition}",
+            row_no=gap.first,
+            reason=REASON,
+            detail=f"{gap}: deleted by the brokers before they were read",
+        )
+        rows.append(row)
+    quarantine(work.lake, work.run_id, rows)

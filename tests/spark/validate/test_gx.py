@@ -1,4 +1,4 @@
-"""Great Expectations judges: its own results, severities and Data Docs. No Spark session, but an import of seconds."""
+"""Validation by Great Expectations: results, severities and Data Docs. No Spark session, but an import of seconds."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ import pytest
 from jobs.common.errors import ConfigError, ValidationFailedError
 from jobs.settings import Settings
 from jobs.validate.checks import Validator
-from jobs.validate.judge import Judge, warm_up
+from jobs.validate.gx import ExpectationRunner, warm_up
 from jobs.validate.suites import load_suite, parse_suite, suite_names
 
 pytestmark = pytest.mark.spark
@@ -28,10 +28,10 @@ GENERATION = {
 }
 
 
-def item(figure, severity="critical", kind=MAX, notes="", **bounds):
+def item(metric, severity="critical", kind=MAX, notes="", **bounds):
     return {
         "type": kind,
-        "kwargs": {"column": figure, **bounds},
+        "kwargs": {"column": metric, **bounds},
         "severity": severity,
         "meta": {"notes": notes} if notes else {},
     }
@@ -42,20 +42,20 @@ def suite_of(*items, name="gold.x"):
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
+def runner(tmp_path_factory):
     warm_up().join()
-    return Judge(tmp_path_factory.mktemp("gx"))
+    return ExpectationRunner(tmp_path_factory.mktemp("gx"))
 
 
-def run(judge, suite, measured, **parameters):
-    # a suite's definition is made once per judge: each test has names of its own
-    return judge.judge(suite, measured, parameters=parameters)
+def run(runner, suite, measured, **parameters):
+    # a suite's definition is made once per runner: each test has names of its own
+    return runner.validate(suite, measured, parameters=parameters)
 
 
-def test_the_verdict_is_great_expectations_own(judge):
+def test_the_verdict_is_great_expectations_own(runner):
     from great_expectations.core import ExpectationSuiteValidationResult
 
-    report = run(judge, suite_of(item("row_count", min_value=3), name="gold.own"), {"row_count": 2})
+    report = run(runner, suite_of(item("row_count", min_value=3), name="gold.own"), {"row_count": 2})
     assert isinstance(report.result, ExpectationSuiteValidationResult)
     assert report.result.suite_name == "gold.own"
     assert report.worst == report.result.get_max_severity_failure().value == "critical"
@@ -69,27 +69,27 @@ JUDGED = [
     (MAX, {"min_value": 1, "strict_min": True}, 1, False),
     (VALUES, {"min_value": -1, "max_value": 1}, 1.5, False),
     (VALUES, {"min_value": -1, "max_value": 1}, -0.5, True),
-    # nothing to measure: a figure that must be there fails, one that may be absent passes
+    # nothing to measure: a metric that must be there fails, one that may be absent passes
     (MAX, {"max_value": 0}, None, False),
     (VALUES, {"max_value": 0}, None, True),
 ]
 
 
 @pytest.mark.parametrize("case", range(len(JUDGED)))
-def test_each_type_of_expectation_holds_and_fails_where_it_should(judge, case):
+def test_each_type_of_expectation_holds_and_fails_where_it_should(runner, case):
     kind, bounds, value, holds = JUDGED[case]
-    report = run(judge, suite_of(item("f.max", kind=kind, **bounds), name=f"gold.j{case}"), {"f.max": value})
+    report = run(runner, suite_of(item("f.max", kind=kind, **bounds), name=f"gold.j{case}"), {"f.max": value})
     assert [check.success for check in report.checks] == [holds]
 
 
-def test_a_critical_failure_raises_and_says_table_figure_value_bound_and_reason(judge):
+def test_a_critical_failure_raises_and_says_table_metric_value_bound_and_reason(runner):
     suite = suite_of(
         item("row_count", min_value=1),
         item("score.not_finite_count", notes="NaN sorts first.", max_value=0),
         item("pin_id.null_count", max_value=0),
         name="gold.loud",
     )
-    report = run(judge, suite, {"row_count": 9, "score.not_finite_count": 3, "pin_id.null_count": 1})
+    report = run(runner, suite, {"row_count": 9, "score.not_finite_count": 3, "pin_id.null_count": 1})
     assert [check.column for check in report.critical_failures] == ["score.not_finite_count", "pin_id.null_count"]
     with pytest.raises(ValidationFailedError) as failed:
         report.raise_if_critical()
@@ -100,20 +100,20 @@ def test_a_critical_failure_raises_and_says_table_figure_value_bound_and_reason(
 
 
 @pytest.mark.parametrize("severity", ["warning", "info"])
-def test_a_lesser_failure_is_reported_but_does_not_raise(judge, severity):
+def test_a_lesser_failure_is_reported_but_does_not_raise(runner, severity):
     suite = suite_of(item("row_count", severity, min_value=1), name=f"gold.{severity}")
-    report = run(judge, suite, {"row_count": 0})
+    report = run(runner, suite, {"row_count": 0})
     report.raise_if_critical()
     assert report.worst == severity
     assert len(report.warnings) == (severity == "warning")
     assert not report.critical_failures
 
 
-def test_rows_have_the_columns_of_ops_checks_that_the_runner_does_not_add(judge):
+def test_rows_have_the_columns_of_ops_checks_that_the_runner_does_not_add(runner):
     from jobs.schema.ops import CHECKS
 
     suite = suite_of(item("row_count", min_value={"$PARAMETER": "least"}), name="gold.rows")
-    report = run(judge, suite, {"row_count": 12_000_000_000}, least=7)
+    report = run(runner, suite, {"row_count": 12_000_000_000}, least=7)
     assert report.rows() == [
         {
             "suite": "gold.rows",
@@ -129,32 +129,32 @@ def test_rows_have_the_columns_of_ops_checks_that_the_runner_does_not_add(judge)
     assert set(report.rows()[0]) | added == {column.name for column in CHECKS.columns}
 
 
-def test_the_same_suite_is_judged_anew_with_other_figures_and_parameters(judge):
+def test_the_same_suite_is_validated_again_with_other_metrics_and_parameters(runner):
     suite = suite_of(item("row_count", min_value={"$PARAMETER": "least"}), name="gold.again")
-    verdicts = [run(judge, suite, {"row_count": 5}, least=least).worst for least in (5, 6, 5)]
+    verdicts = [run(runner, suite, {"row_count": 5}, least=least).worst for least in (5, 6, 5)]
     assert verdicts == [None, "critical", None]
 
 
-def test_jobs_that_run_at_once_are_judged_each_by_its_own_suite_and_store(tmp_path):
+def test_jobs_that_run_at_once_are_validated_each_by_its_own_suite_and_store(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
-    judges = [Judge(tmp_path / str(number)) for number in range(2)]
+    runners = [ExpectationRunner(tmp_path / str(number)) for number in range(2)]
 
     def one(number):
         suite = suite_of(item("row_count", min_value=number % 3), name=f"gold.at_once_{number}")
-        return run(judges[number % 2], suite, {"row_count": 1}).worst
+        return run(runners[number % 2], suite, {"row_count": 1}).worst
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(one, range(9))) == [None, None, "critical"] * 3
     assert [len(list((tmp_path / str(number)).glob("results/gold/*"))) for number in range(2)] == [5, 4]
 
 
-def test_a_missing_figure_or_parameter_is_named_before_anything_is_judged(judge):
+def test_a_missing_metric_or_parameter_is_named_before_anything_is_validated(runner):
     suite = suite_of(item("row_count", min_value={"$PARAMETER": "least"}), name="gold.lacking")
-    with pytest.raises(ConfigError, match=r"gold.lacking judges row_count, which was not measured; there are: x"):
-        run(judge, suite, {"x": 1}, least=1)
+    with pytest.raises(ConfigError, match="needs the metric row_count, which was not measured; there are: x"):
+        run(runner, suite, {"x": 1}, least=1)
     with pytest.raises(ConfigError, match=r"gold.lacking needs a value for least: set it in validation.parameters"):
-        run(judge, suite, {"row_count": 1})
+        run(runner, suite, {"row_count": 1})
 
 
 @pytest.mark.parametrize(
@@ -165,16 +165,16 @@ def test_a_missing_figure_or_parameter_is_named_before_anything_is_judged(judge)
         (item("f.max", max_value="much"), "max_value"),
     ],
 )
-def test_an_expectation_great_expectations_would_leave_out_silently_is_an_error(judge, wrong, said):
+def test_an_expectation_great_expectations_would_leave_out_silently_is_an_error(runner, wrong, said):
     suite = suite_of(item("f.max", max_value=2), wrong, name="gold.odd")
     with pytest.raises(ConfigError, match=f"Suite gold.odd, expectation 2: .*{said}"):
-        run(judge, suite, {"f.max": 1})
+        run(runner, suite, {"f.max": 1})
 
 
-def test_an_expectation_that_cannot_be_computed_is_a_configuration_error_not_a_pass(judge):
+def test_an_expectation_that_cannot_be_computed_is_a_configuration_error_not_a_pass(runner):
     suite = suite_of(item("f.max", "warning", kind="expect_column_values_to_match_regex", regex="("), name="gold.bad")
     with pytest.raises(ConfigError, match=r"Suite gold.bad: expect_column_values_to_match_regex on f.max cannot be"):
-        run(judge, suite, {"f.max": 1})
+        run(runner, suite, {"f.max": 1})
 
 
 def test_the_gate_passes_a_good_generation_and_stops_a_leaking_or_thin_one(tmp_path):
@@ -209,27 +209,29 @@ def test_every_suite_is_accepted_and_data_docs_have_a_page_per_table(tmp_path):
 
 def test_only_the_newest_results_are_kept_also_over_processes(tmp_path):
     suite = suite_of(item("row_count", min_value=1))
-    for day in range(5):  # a judge each, as in five processes
-        Judge(tmp_path, keep=3).judge(suite, {"row_count": day}, parameters={}, label=f"day {day}/content")
+    for day in range(5):  # a runner each, as in five processes
+        ExpectationRunner(tmp_path, keep=3).validate(
+            suite, {"row_count": day}, parameters={}, label=f"day {day}/content"
+        )
     kept = sorted(path.name for path in (tmp_path / "results/gold/x").iterdir())
     assert kept == ["day-2-content", "day-3-content", "day-4-content"]
 
 
-def test_a_warm_judge_takes_well_under_a_second_for_the_largest_suite(judge):
-    suite = max((load_suite(EXPECTATIONS, name) for name in suite_names(EXPECTATIONS)), key=lambda s: len(s.figures))
-    measured, parameters = dict.fromkeys(suite.figures, 0), dict.fromkeys(suite.parameters, 1)
-    run(judge, suite, measured, **parameters)
+def test_a_warm_runner_takes_well_under_a_second_for_the_largest_suite(runner):
+    suite = max((load_suite(EXPECTATIONS, name) for name in suite_names(EXPECTATIONS)), key=lambda s: len(s.metrics))
+    measured, parameters = dict.fromkeys(suite.metrics, 0), dict.fromkeys(suite.parameters, 1)
+    run(runner, suite, measured, **parameters)
     started = time.monotonic()
-    run(judge, suite, measured, **parameters)
+    run(runner, suite, measured, **parameters)
     assert time.monotonic() - started < 3, "0.3 s on a quiet machine"
 
 
-def test_it_is_quiet_and_sends_nothing(judge, capfd, caplog):
+def test_it_is_quiet_and_sends_nothing(runner, capfd, caplog):
     import os
 
     caplog.set_level(logging.WARNING)
-    run(judge, suite_of(item("row_count", min_value=1), name="gold.quiet"), {"row_count": 0})
-    judge.build_docs()
+    run(runner, suite_of(item("row_count", min_value=1), name="gold.quiet"), {"row_count": 0})
+    runner.build_docs()
     assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
     assert capfd.readouterr() == ("", "")
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""What could not be used, from ops.quarantine: counts by reason, a few cases; and blocked tables, from ops.checkpoints.
+"""Input that could not be used: ops.quarantine, counted by reason, with cases; blocked tables from ops.checkpoints.
 
 Bytes are shown only of tables that hold nothing a person typed: a broken row of a board carries its name, and the board
 may be secret. Of other tables place and reason are shown; the bytes stay in ops.quarantine.
@@ -54,7 +54,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class BlockedTable:
-    """A source table that is not brought up to date, and why."""
+    """A source table whose changes are not applied, and why."""
 
     table: str
     why: str

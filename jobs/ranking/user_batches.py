@@ -1,4 +1,4 @@
-"""Rows of whole users, and counting within groups, for the steps that look at a user's candidates together."""
+"""Batches of complete users, and counting within groups, for steps that need all candidates of a user together."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,30 +11,30 @@ Array = np.ndarray[Any, Any]
 
 
 def iter_user_batches(batches: Iterable[pa.RecordBatch], users: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows again in blocks that never part a user: about `users` users each.
+    """Yield the rows in batches that never split a user: about `users` users each.
 
     Args:
         batches: sorted by user_id.
-        users: how many to gather before a block is given out.
+        users: users per batch.
     """
-    held: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     begun = 0
     for batch in batches:
         if batch.num_rows == 0:
             continue
         ids = np.asarray(batch.column("user_id"))
-        if held and held[-1].column("user_id")[-1].as_py() != ids[0]:
+        if pending and pending[-1].column("user_id")[-1].as_py() != ids[0]:
             begun += 1
         starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
         if begun + len(starts) < users or len(starts) == 0:
-            held.append(batch)
+            pending.append(batch)
             begun += len(starts)
             continue
-        cut = int(starts[-1])
-        yield _joined([*held, batch.slice(0, cut)])
-        held, begun = [batch.slice(cut)], 0
-    if held:
-        yield _joined(held)
+        split = int(starts[-1])
+        yield _joined([*pending, batch.slice(0, split)])
+        pending, begun = [batch.slice(split)], 0
+    if pending:
+        yield _joined(pending)
 
 
 def cumcount(*keys: Array) -> Array:
@@ -42,9 +42,9 @@ def cumcount(*keys: Array) -> Array:
     if len(keys[0]) == 0:
         return np.zeros(0, np.int64)
     order = np.lexsort(keys)  # stable: rows of a group keep their order
-    fresh = np.ones(len(order), bool)
-    fresh[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
-    begin = np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))
+    first = np.ones(len(order), bool)
+    first[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order)) - begin
     return place

@@ -1,11 +1,11 @@
-"""Great Expectations judges measured figures. The only module that imports it, in a function: it takes 8-18 s.
+"""Validates measured metrics by Great Expectations. The only module that imports it, in a function: it takes 8-18 s.
 
-In: a suite and the figures of one table. Great Expectations sees one row of pandas, a column a figure; so every result,
+In: a suite and the metrics of one table. Great Expectations sees one row of pandas, a column a metric; so every result,
 severity and page of Data Docs is its own, while the pass over the table was Spark's.
 
-How the two expectation types used in `expectations/` treat a figure that is null (nothing to measure):
-`expect_column_max_to_be_between` fails, `expect_column_values_to_be_between` passes. The first is for figures that must
-be there; on one row the maximum is the figure. It is also 2.5 times as fast, and Data Docs show what was observed.
+How the two expectation types used in `expectations/` treat a metric that is null (nothing to measure):
+`expect_column_max_to_be_between` fails, `expect_column_values_to_be_between` passes. The first is for metrics that must
+be there; on one row the maximum is the metric. It is also 2.5 times as fast, and Data Docs show what was observed.
 """
 
 import contextlib
@@ -43,11 +43,11 @@ def warm_up() -> threading.Thread:
     return thread
 
 
-class Judge:
+class ExpectationRunner:
     """One Great Expectations context: suites and definitions in memory, results and Data Docs in a folder."""
 
     def __init__(self, folder: Path, keep: int = 8) -> None:
-        """Nothing is imported or written until something is judged.
+        """Set the folder; nothing is imported or written before the first validation.
 
         Args:
             folder: for results/ and docs/.
@@ -58,19 +58,19 @@ class Judge:
         self._context: Any = None
         self._definitions: dict[str, Any] = {}
 
-    def judge(
+    def validate(
         self, suite: Suite, measured: Mapping[str, float | None], *, parameters: Mapping[str, float], label: str = ""
     ) -> Report:
-        """Judge figures by a suite.
+        """Validate metrics by a suite.
 
         Args:
             suite: what is expected.
-            measured: figure -> number; every figure the suite names, None where there was nothing to measure.
+            measured: metric -> number; every metric the suite names, None where there was nothing to measure.
             parameters: values for the suite's $PARAMETERs; others are ignored.
-            label: what this judgement is of, such as the as-of; names the page in Data Docs.
+            label: of the result, such as the as-of; names the page in Data Docs.
 
         Raises:
-            ConfigError: a figure or parameter is missing, or Great Expectations does not know an expectation.
+            ConfigError: a metric or parameter is missing, or Great Expectations does not know an expectation.
         """
         filled = _filled(suite, measured, parameters)
         gx = _import()
@@ -99,7 +99,7 @@ class Judge:
         return self.folder / "docs" / "index.html"
 
     def add_suites(self, suites: Iterable[Suite]) -> None:
-        """Make suites known, so that Data Docs have a page of each even if it has not been judged."""
+        """Register suites, so that Data Docs have a page of each even before its first validation."""
         gx = _import()
         with _ONE_AT_A_TIME:
             for suite in suites:
@@ -133,10 +133,10 @@ class Judge:
     def _definition(self, gx: ModuleType, suite: Suite) -> Any:
         context = self._open(gx)
         if suite.name not in self._definitions:
-            known = context.suites.add(_gx_suite(gx, suite))
+            registered = context.suites.add(_gx_suite(gx, suite))
             asset = context.data_sources.get("measured").add_dataframe_asset(suite.name)
-            rows = asset.add_batch_definition_whole_dataframe("figures")
-            definition = gx.ValidationDefinition(name=suite.name, data=rows, suite=known)
+            rows = asset.add_batch_definition_whole_dataframe("metrics")
+            definition = gx.ValidationDefinition(name=suite.name, data=rows, suite=registered)
             self._definitions[suite.name] = context.validation_definitions.add(definition)
         return self._definitions[suite.name]
 
@@ -198,9 +198,9 @@ def _file_name(label: str) -> str:
 
 
 def _filled(suite: Suite, measured: Mapping[str, Any], parameters: Mapping[str, float]) -> dict[str, float]:
-    if absent := sorted(set(suite.figures) - set(measured)):
+    if absent := sorted(set(suite.metrics) - set(measured)):
         raise ConfigError(
-            f"Suite {suite.name} judges {', '.join(absent)}, which was not measured; there are: "
+            f"Suite {suite.name} needs the metric {', '.join(absent)}, which was not measured; there are: "
             f"{', '.join(sorted(measured)) or 'none'}. Hand in None where there was nothing to measure."
         )
     if absent := sorted(set(suite.parameters) - set(parameters)):
@@ -214,14 +214,16 @@ def _filled(suite: Suite, measured: Mapping[str, Any], parameters: Mapping[str, 
 def _one_row(suite: Suite, measured: Mapping[str, float | None]) -> Any:
     import pandas as pd
 
-    values = {name: measured[name] for name in suite.figures}
+    values = {name: measured[name] for name in suite.metrics}
     return pd.DataFrame([{name: float("nan") if value is None else value for name, value in values.items()}])
 
 
 def _check(suite: str, one: Any, measured: Mapping[str, float | None]) -> Check:
     config = one.expectation_config
-    if trouble := _exception(one.exception_info):
-        raise ConfigError(f"Suite {suite}: {config.type} on {config.kwargs.get('column')} cannot be judged: {trouble}")
+    if message := _exception(one.exception_info):
+        raise ConfigError(
+            f"Suite {suite}: {config.type} on {config.kwargs.get('column')} cannot be evaluated: {message}"
+        )
     column = str(config.kwargs["column"])
     bounds = {key: value for key, value in config.kwargs.items() if key not in {"column", "batch_id"}}
     observed = measured[column]

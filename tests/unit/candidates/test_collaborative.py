@@ -4,25 +4,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.candidates import search
-from jobs.candidates.search import ItemIndex, Proposer, in_blocks
+from jobs.candidates import collaborative
+from jobs.candidates.collaborative import ItemIndex, Proposer, in_blocks
 
 PINS, DIM, K, SAVES = 300, 6, 10, 4
 SEEN = {0: 250, 1: 0, 2: 295, 3: 60}
 """Pins that the first users saw, best first: they must be searched again and again, or run out."""
 
 
-def _catalogue() -> ItemIndex:
+def _item_index() -> ItemIndex:
     rng = np.random.default_rng(3)
     ids = np.sort(rng.choice(10**12, PINS, replace=False)).astype(np.int64)
     return ItemIndex(ids, rng.integers(0, 60, PINS), rng.standard_normal((PINS, DIM)).astype(np.float32))
 
 
-def _users(catalogue: ItemIndex, count: int = 40) -> pa.RecordBatch:
+def _users(index: ItemIndex, count: int = 40) -> pa.RecordBatch:
     rng = np.random.default_rng(4)
     queries = rng.standard_normal((count, DIM)).astype(np.float32)
-    best = np.argsort(-(queries @ catalogue.factors.T), axis=1)
-    seen = [catalogue.pins[best[u, : SEEN.get(u, u)]].tolist() for u in range(count)]
+    best = np.argsort(-(queries @ index.factors.T), axis=1)
+    seen = [index.pins[best[u, : SEEN.get(u, u)]].tolist() for u in range(count)]
     for pins in seen[4:]:
         pins.append(17)  # a pin that is not searched
     recent = [pins[:SAVES] if u % 5 else [] for u, pins in enumerate(seen)]
@@ -35,27 +35,27 @@ def _users(catalogue: ItemIndex, count: int = 40) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=["user_id", "factor", "seen", "recent_saves"])
 
 
-def _expected(catalogue: ItemIndex, row: dict) -> list[int]:
+def _expected(index: ItemIndex, row: dict) -> list[int]:
     query = np.frombuffer(row["factor"], "<f4")
-    scores = catalogue.factors @ query
+    scores = index.factors @ query
     banned = set(row["seen"] or [])
-    free = [i for i in range(PINS) if catalogue.pins[i] not in banned and catalogue.creators[i] != row["user_id"]]
-    return [int(catalogue.pins[i]) for i in sorted(free, key=lambda i: -scores[i])[:K]]
+    free = [i for i in range(PINS) if index.pins[i] not in banned and index.creators[i] != row["user_id"]]
+    return [int(index.pins[i]) for i in sorted(free, key=lambda i: -scores[i])[:K]]
 
 
 @pytest.fixture(scope="module")
 def world():
-    catalogue = _catalogue()
-    users = _users(catalogue)
-    rows = [row for batch in Proposer(catalogue, K, SAVES)([users]) for row in batch.to_pylist()]
-    return catalogue, users, rows
+    index = _item_index()
+    users = _users(index)
+    rows = [row for batch in Proposer(index, K, SAVES)([users]) for row in batch.to_pylist()]
+    return index, users, rows
 
 
 def test_each_user_gets_the_best_unseen_foreign_pins_whatever_was_seen(world):
-    catalogue, users, rows = world
+    index, users, rows = world
     for user in users.to_pylist():
         got = [row["pin_id"] for row in rows if row["user_id"] == user["user_id"]]
-        assert got == _expected(catalogue, user)
+        assert got == _expected(index, user)
 
 
 def test_a_user_who_saw_nearly_all_gets_the_few_that_are_left(world):
@@ -72,9 +72,9 @@ def test_ranks_are_dense_and_scores_fall(world):
 
 
 def test_evidence_is_the_save_with_the_largest_cosine(world):
-    catalogue, users, rows = world
-    unit = catalogue.factors / np.linalg.norm(catalogue.factors, axis=1, keepdims=True)
-    place = {int(pin): row for row, pin in enumerate(catalogue.pins)}
+    index, users, rows = world
+    unit = index.factors / np.linalg.norm(index.factors, axis=1, keepdims=True)
+    place = {int(pin): row for row, pin in enumerate(index.pins)}
     recent = {u["user_id"]: [p for p in u["recent_saves"] if p in place] for u in users.to_pylist()}
     for row in rows:
         saves = recent[row["user_id"]]
@@ -86,11 +86,11 @@ def test_evidence_is_the_save_with_the_largest_cosine(world):
 
 
 def test_blocks_of_any_size_give_the_same_rows(world, monkeypatch):
-    catalogue, users, rows = world
-    monkeypatch.setattr(search, "BLOCK", 7)
-    monkeypatch.setattr(search, "EXPLAINED", 3)
+    index, users, rows = world
+    monkeypatch.setattr(collaborative, "BLOCK", 7)
+    monkeypatch.setattr(collaborative, "EXPLAINED", 3)
     parts = [users.slice(0, 5), users.slice(5, 21), users.slice(26)]
-    again = [row for batch in Proposer(catalogue, K, SAVES)(parts) for row in batch.to_pylist()]
+    again = [row for batch in Proposer(index, K, SAVES)(parts) for row in batch.to_pylist()]
     assert again == rows
 
 

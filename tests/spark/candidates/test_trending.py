@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from jobs.candidates.rise import trending_pins
+from jobs.candidates.trending import trending_pins
 from jobs.engine.context import Context
 from jobs.settings import Settings
 from tests.asserts import assert_columns, assert_no_cross_join
