@@ -4,7 +4,7 @@
     features    silver -> gold.interactions, pin_stats, user_profile
     candidates  features -> gold.cf_factors, trending, candidates (one partition a source)
     ranking     candidates -> gold.ranker, ranked -> home_feed, feed_drops; evaluations a horizon later
-    visual      embeddings and co-saves -> gold.related_pins
+    neighbours, image_dedup, related   embeddings and co-saves -> gold.related_pins
     publish     home_feed, related_pins -> gate -> generation -> store, one pointer
     validate    every table, before its commit
 

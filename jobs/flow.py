@@ -72,7 +72,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         optional_reads=("gold.ann_index@yesterday", "gold.neighbour_recall@yesterday"),
         writes="gold.ann_index",
-        config_sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="neighbours.pin_neighbours",
@@ -86,7 +86,7 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_embeddings@yesterday",
         ),
         writes="gold.pin_neighbours",
-        config_sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="neighbours.recall",
@@ -94,7 +94,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
-        config_sections=("visual",),
+        config_sections=("neighbours",),
     ),
     Job(
         name="image_dedup.hash_pairs",
@@ -103,7 +103,7 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
         writes="gold.hash_pairs",
-        config_sections=("visual",),
+        config_sections=("image_dedup",),
     ),
     Job(
         name="image_dedup.image_clusters",
@@ -119,7 +119,7 @@ FLOW: tuple[Job, ...] = (
         ),
         optional_reads=("gold.image_clusters@yesterday", "gold.image_clusters@horizon"),
         writes="gold.image_clusters",
-        config_sections=("visual",),
+        config_sections=("image_dedup", "neighbours"),
     ),
     Job(
         name="candidates.cf_factors",
@@ -257,7 +257,7 @@ FLOW: tuple[Job, ...] = (
             "silver.app_pins",
         ),
         writes="gold.related_pairs",
-        config_sections=("visual", "features"),
+        config_sections=("related", "neighbours", "features"),
     ),
     Job(
         name="related.pins",
@@ -265,7 +265,7 @@ FLOW: tuple[Job, ...] = (
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
-        config_sections=("visual",),
+        config_sections=("related", "image_dedup"),
     ),
     Job(
         name="related.evaluations",
@@ -282,7 +282,7 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_events",
         ),
         writes="gold.related_evaluations",
-        config_sections=("visual", "ranking"),
+        config_sections=("related", "image_dedup", "ranking"),
     ),
     Job(
         name="publish.generation",

@@ -41,7 +41,7 @@ class Place:
             work.mkdir(parents=True)
             (work / "jars").symlink_to(ROOT / ".pinlake" / "jars")  # set up once
         places = {"PLATFORM__LAKE": self.lake, "PUBLISH__PATH": self.store, "PLATFORM__SOURCES": self.world}
-        places |= {"PLATFORM__WORK": work, "WORLD__IMAGES": "false"} | self.more
+        places |= {"PLATFORM__WORK": work, "SIMULATOR__IMAGES": "false"} | self.more
         return os.environ | {f"PINLAKE_{key}": str(value) for key, value in places.items()}
 
     def start(self, *command, out=subprocess.DEVNULL):

@@ -23,7 +23,7 @@ LIMIT = 1.15
 """Growth above this needs its reason written beside it."""
 REASONS: dict[str, str] = {
     "candidates.collaborative": "an exact search: every user by every pin, up to `candidates.collaborative.index_pins`",
-    "neighbours.pin_neighbours": "the smaller world's pins are compared each with each; above `visual.max_exact` an "
+    "neighbours.pin_neighbours": "the smaller world searches by brute force; above `neighbours.max_exact` an "
     "inverted-file index is trained and tuned first",
 }
 """Job -> why it grows faster than its input."""
@@ -90,8 +90,8 @@ class Place:
             "PINLAKE_PLATFORM__LAKE": str(self.folder / "lake"),
             "PINLAKE_PLATFORM__SOURCES": str(self.folder / "world"),
             "PINLAKE_PUBLISH__PATH": str(self.folder / "store"),
-            "PINLAKE_WORLD__IMAGES": "false",
-            "PINLAKE_WORLD__DAYS": str(self.days),
+            "PINLAKE_SIMULATOR__IMAGES": "false",
+            "PINLAKE_SIMULATOR__DAYS": str(self.days),
         }
         told = subprocess.PIPE if "--json" in command else sys.stderr
         line = [sys.executable, "-m", "jobs.cli", *command]

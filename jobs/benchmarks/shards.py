@@ -28,7 +28,7 @@ from jobs.knn.sharded.search import search as by_one_index
 from jobs.knn.sharded.train import Cells, trained
 from jobs.lake.scratch import Scratch
 from jobs.lake.vectors import encode, unit
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 
 CHANGED = 100
 """One vector in so many goes, and as many come."""
@@ -96,9 +96,9 @@ def _in_shards(
 def _change(
     work: ActionContext, folder: Path, now: DataFrame, before: Yesterday, how: tuple[Cells, SearchPlan]
 ) -> tuple[float, DataFrame]:
-    visual, scratch = Visual(neighbours=K, changed_share=1.0), Scratch(work.spark, str(folder), "shards", "now", "few")
+    neighbours, scratch = Neighbours(k=K, changed_share=1.0), Scratch(work.spark, str(folder), "shards", "now", "few")
     with cpu_seconds() as spent:
-        found = update_incrementally(now, before, how[0], visual, how[1], scratch)
+        found = update_incrementally(now, before, how[0], neighbours, how[1], scratch)
         assert found is not None  # noqa: S101 - any share may have changed
         found.write.parquet(str(folder / "brought.found"))
     return spent.seconds, work.spark.read.parquet(str(folder / "brought.found"))

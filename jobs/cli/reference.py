@@ -44,7 +44,7 @@ def input_contract() -> str:
     parts = [
         "# Input contract",
         WRITTEN,
-        "What the jobs expect of a source. Further tables and columns are welcome: ingest brings them to silver, and no "
+        "What the jobs expect of a source. Further tables and columns are welcome: ingest brings them to silver, no "
         "job reads them. `pinlake ingest` reports a table or column that is missing, and the jobs that read it are "
         "refused by name. How sources must be written (TiCDC, Dumpling, Kafka): [ingest](ingest.md).",
         "## Tables of TiDB",

@@ -29,8 +29,8 @@ def parse_day(text: str | None) -> date | None:
 
 @app.command()
 def world(
-    users: Annotated[int | None, typer.Option(help="Users. [world.users]")] = None,
-    pins: Annotated[int | None, typer.Option(help="Pins. [world.pins]")] = None,
+    users: Annotated[int | None, typer.Option(help="Users. [simulator.users]")] = None,
+    pins: Annotated[int | None, typer.Option(help="Pins. [simulator.pins]")] = None,
     from_interactions: Annotated[
         Path | None,
         typer.Option(help="A file of `user item [timestamp]` lines, ratings too, to make the sources from."),
@@ -69,7 +69,7 @@ def make_world(
     """Write a world with progress; return its summary."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    given = {"world.users": users, "world.pins": pins}
+    given = {"simulator.users": users, "simulator.pins": pins}
     STATE.also(f"{key}={value}" for key, value in given.items() if value is not None)
     settings = STATE.loaded.settings
     target = folder or Path(STATE.path(settings.platform.sources))

@@ -59,7 +59,7 @@ def _look(image: Path) -> "Look":
     shown = text_of(str(image))[0]
     limits = STATE.loaded.settings.ingest.images
     try:
-        picture = decode(image.read_bytes(), limits.most_megapixels * 1_000_000)
+        picture = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
     except OSError as error:
         raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a picture file.") from error
     except Unusable as fault:

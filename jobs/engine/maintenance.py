@@ -104,7 +104,7 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
     first = silver_names(schema, key[:1])[0] if key else None
     if first in schema.names and not _clustered(table):
         layout = layout_of(lake.files(name, first))
-        size, scattered = layout.file_bytes(), layout.spread() > settings.spread
+        size, scattered = layout.file_bytes(), layout.spread() > settings.recluster_share
     lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", str(size))
     # files below half the size are worth joining
     lake.spark.conf.set("spark.databricks.delta.optimize.minFileSize", str(size // 2))

@@ -1,7 +1,7 @@
 """gold.hash_pairs: which hashes of images are near one another, brought up from the day before.
 
 In: gold.pin_stats, silver.image_features, and yesterday's pairs. Out: one row per hash that a live pin's image has,
-at distance 0 of itself, and one per pair of hashes within visual.hash_radius bits.
+at distance 0 of itself, and one per pair of hashes within image_dedup.hash_radius bits.
 """
 
 from pyspark.sql import DataFrame
@@ -17,7 +17,7 @@ def near_hashes(tables: Tables, ctx: Context) -> DataFrame:
     Pairs follow from the hashes alone, so those of yesterday hold wherever both hashes are still there. Another radius
     begins anew.
     """
-    radius = ctx.settings.visual.hash_radius
+    radius = ctx.settings.image_dedup.hash_radius
     now = hashed(tables, carried(tables).select("image_signature").distinct()).select("hash").distinct()
     now = now.localCheckpoint()  # read twice
     known = tables["gold.hash_pairs@yesterday"].where(F.col("radius") == radius)

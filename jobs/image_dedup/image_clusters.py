@@ -3,7 +3,7 @@
 In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and its cells,
 and the clusters of the day before, or else of a horizon before. Out: one row per image that a live pin carries.
 
-    hashes within visual.hash_radius bits, confirmed by the embeddings' cosine
+    hashes within image_dedup.hash_radius bits, confirmed by the embeddings' cosine
     + pins whose embeddings are as good as equal (an image cropped hard has another hash), hidden ones among them
     -> clusters, chains cut -> ids that last
 
@@ -22,7 +22,6 @@ from jobs.image_dedup.hash_pairs import carried, hashed
 from jobs.image_dedup.join import between, representatives
 from jobs.image_dedup.private_duplicates import private_duplicates
 from jobs.knn.embeddings import model_of
-from jobs.settings.visual import Visual
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
@@ -49,24 +48,24 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
 
 def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
     """Return left, right, distance of images that are near-duplicates, by image_id, each pair once."""
-    visual = ctx.settings.visual
+    dedup = ctx.settings.image_dedup
     hashes = hashed(tables, images).select(F.col("image_id").alias("id"), "hash")
     same = representatives(hashes).where("id <> representative")
     same = same.select(F.col("representative").alias("left"), F.col("id").alias("right"), F.lit(0).alias("distance"))
     near = between(tables["gold.hash_pairs"].where("distance > 0"), hashes).unionByName(same)
     embeddings = tables["silver.pin_embeddings"].join(carried(tables).select("pin_id"), "pin_id", "left_semi")
-    model = model_of(embeddings, visual)
+    model = model_of(embeddings, ctx.settings.neighbours)
     vectors = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim)) if model else embeddings
     vectors = vectors.select(F.col("pin_id").alias("id"), "embedding")
-    alike = confirmed(near, vectors, visual.confirm_cosine).select("left", "right", "distance")
-    equal = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(visual.duplicate_cosine).cast("float"))
+    alike = confirmed(near, vectors, dedup.confirm_cosine).select("left", "right", "distance")
+    equal = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(dedup.duplicate_cosine).cast("float"))
     equal = equal.select("pin_id", "neighbour_id")
     equal = equal.unionByName(private_duplicates(tables, ctx, embeddings, model)) if model else equal
-    both = alike.unionByName(_by_embedding(tables, images, equal, visual))
+    both = alike.unionByName(_by_embedding(tables, images, equal, dedup.hash_radius + 1))
     return both.groupBy("left", "right").agg(F.min("distance").alias("distance"))
 
 
-def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, visual: Visual) -> DataFrame:
+def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, distance: int) -> DataFrame:
     """Return pairs of images whose pins are as good as equal, farther apart than any that hashes found."""
     pins = carried(tables).select("pin_id", "image_signature")
     pins = pins.join(images.select("image_signature", "image_id"), "image_signature")
@@ -74,4 +73,4 @@ def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, visual: V
     other = pins.select(F.col("pin_id").alias("neighbour_id"), F.col("image_id").alias("b"))
     pairs = equal.join(one, "pin_id").join(other, "neighbour_id").where("a <> b")
     left, right = F.least("a", "b").alias("left"), F.greatest("a", "b").alias("right")
-    return pairs.select(left, right, F.lit(visual.hash_radius + 1).alias("distance")).distinct()
+    return pairs.select(left, right, F.lit(distance).alias("distance")).distinct()

@@ -22,7 +22,7 @@ MOST = 20
 
 
 def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, model: Model) -> DataFrame:
-    """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is visual.duplicate_cosine or more.
+    """Return pin_id, neighbour_id of hidden pins and pins of any kind whose cosine is duplicate_cosine or more.
 
     Searched in the cells of gold.ann_index; where there are none, with all in one.
 
@@ -32,19 +32,19 @@ def private_duplicates(tables: Tables, ctx: Context, embeddings: DataFrame, mode
         embeddings: of live pins, hidden ones among them.
         model: whose vectors to compare.
     """
-    visual = ctx.settings.visual
+    dedup = ctx.settings.image_dedup
     hidden = tables["gold.pin_stats"].where("visibility <> 'public'").select(F.col("pin_id").alias("id"))
     vectors = vectors_of(embeddings, model)
     asking = vectors.join(hidden, "id", "left_semi").count()
     if not asking:
         return embeddings.sparkSession.createDataFrame([], "pin_id bigint, neighbour_id bigint")
-    flags = {"holds": F.lit(True), "floor": F.lit(visual.duplicate_cosine).cast("float")}
+    flags = {"holds": F.lit(True), "floor": F.lit(dedup.duplicate_cosine).cast("float")}
     asked = vectors.join(hidden.withColumn("asks", F.lit(True)), "id", "left")
     asked = asked.withColumns({"asks": F.coalesce("asks", F.lit(False)), **flags})
     index = tables["gold.ann_index"]
     cells = _one_cell(model.dim) if version_of(index) is None else cells_of(index, model.dim)
     wanted = SearchRequest(asked, model.rows, asking, MOST)
-    found = search(wanted, cells, search_plan(visual), ctx.scratch or InMemory())
+    found = search(wanted, cells, search_plan(ctx.settings.neighbours), ctx.scratch or InMemory())
     return found.select(F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id"))
 
 

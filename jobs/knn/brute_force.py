@@ -73,7 +73,7 @@ def compared(spark: SparkSession, catalogue: ItemIndex, plan: Plan) -> DataFrame
 
 
 def _catalogue(vectors: DataFrame, dim: int) -> ItemIndex:
-    table = vectors.toArrow()  # bounded: visual.max_exact rows
+    table = vectors.toArrow()  # bounded: neighbours.max_exact rows
     ids = table.column("id").to_numpy()
     order = np.argsort(ids)
     return ItemIndex(np.ascontiguousarray(ids[order]), np.ascontiguousarray(decode(table.column("vector"), dim)[order]))

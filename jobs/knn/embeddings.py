@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from jobs.common.errors import ConfigError
 from jobs.knn.exact import unusable
 from jobs.lake.vectors import decode
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,23 @@ class Model:
     """Pins that it has embedded."""
 
 
-def model_of(embeddings: DataFrame, visual: Visual) -> Model | None:
+def model_of(embeddings: DataFrame, neighbours: Neighbours) -> Model | None:
     """Return the model to use, None without embeddings.
 
     Raises:
-        ConfigError: several models, or dims, and `visual.model` names none of them.
+        ConfigError: several models, or dims, and `neighbours.model` names none of them.
     """
     counts = embeddings.groupBy("model", "dim").count().orderBy("model", "dim")
     found = [Model(r["model"], r["dim"], r["count"]) for r in counts.collect()]  # bounded: one row per model and dim
-    chosen = [one for one in found if one.name == visual.model] if visual.model else found
+    chosen = [one for one in found if one.name == neighbours.model] if neighbours.model else found
     names = ", ".join(f"{one.name} (dim {one.dim}, {one.rows} pins)" for one in found)
     if not found:
         return None
     if not chosen:
-        raise ConfigError(f"visual.model is {visual.model!r}, but public pins have embeddings of: {names}.")
+        raise ConfigError(f"neighbours.model is {neighbours.model!r}, but public pins have embeddings of: {names}.")
     if len(chosen) > 1:
         raise ConfigError(
-            f"Vectors of two models or dims must not be compared, found {names}: set visual.model to one of them, "
+            f"Vectors of two models or dims must not be compared, found {names}: set neighbours.model to one of them, "
             f"and let one model have one dim."
         )
     return chosen[0]

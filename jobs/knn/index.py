@@ -89,7 +89,7 @@ def choose(wanted: Wanted = "auto") -> Device:
         MissingDependencyError: no FAISS, two of them, or no GPU that works where one is required.
     """
     if wanted not in ("auto", "cpu", "gpu", "required_gpu"):
-        raise ConfigError(f"visual.backend must be auto, cpu, gpu or required_gpu, got {wanted!r}.")
+        raise ConfigError(f"neighbours.backend must be auto, cpu, gpu or required_gpu, got {wanted!r}.")
     library()
     if wanted == "cpu":
         return Device("cpu")
@@ -97,7 +97,7 @@ def choose(wanted: Wanted = "auto") -> Device:
     if trouble is None:
         return Device("gpu")
     if wanted != "auto":
-        raise MissingDependencyError(f"visual.backend is {wanted}, but {trouble}. Set it to auto to search on the CPU.")
+        raise MissingDependencyError(f"neighbours.backend is {wanted}, but {trouble}. Set auto to search on the CPU.")
     _say_once(trouble)
     return Device("cpu", trouble)
 

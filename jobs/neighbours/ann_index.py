@@ -2,7 +2,7 @@
 
 In: gold.pin_stats, silver.pin_embeddings, and yesterday's cells and audit. Out: one row per cell of the inverted file.
 
-Cells stay for `visual.rebuild_days`, so that a day's new pins can be put into the lists there are. They are trained
+Cells stay for `neighbours.rebuild_days`, so that a day's new pins can be put into the lists there are. They are trained
 anew before that where the embedding model has changed, where there are half or twice as many pins, or where the audit
 found too few of the true neighbours.
 """
@@ -20,7 +20,7 @@ from jobs.knn.embeddings import Model, model_of, public_embeddings, vectors_of
 from jobs.knn.sharded.train import Cells, trained
 from jobs.knn.tuning import Recall
 from jobs.lake.vectors import SINGLE, decode, encode
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
     """Return one row per cell: yesterday's while they serve, else trained anew; none where all pins can be compared.
 
     Raises:
-        ConfigError: several embedding models and `visual.model` empty.
-        ValidationFailedError: a quarter of the cells do not reach `visual.recall`.
+        ConfigError: several embedding models and `neighbours.model` empty.
+        ValidationFailedError: a quarter of the cells do not reach `neighbours.min_recall`.
     """
-    visual = ctx.settings.visual
+    neighbours = ctx.settings.neighbours
     embeddings = public_embeddings(tables)
-    model = model_of(embeddings, visual)
+    model = model_of(embeddings, neighbours)
     nothing = embeddings.sparkSession.createDataFrame([], SCHEMA)
-    if model is None or model.rows <= max(visual.max_exact, visual.neighbours + 1):
+    if model is None or model.rows <= max(neighbours.max_exact, neighbours.k + 1):
         return nothing
     before = tables["gold.ann_index@yesterday"]
     why = _unfit(before, tables["gold.neighbour_recall@yesterday"], model, ctx)
@@ -50,7 +50,7 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
     log.info("The cells of the neighbours' index are trained anew: %s.", why)
     vectors = vectors_of(embeddings, model)
     cells = trained(
-        vectors, model.rows, model.dim, visual.neighbours, visual.recall, visual.tuning_queries, visual.seed
+        vectors, model.rows, model.dim, neighbours.k, neighbours.min_recall, neighbours.tuning_queries, neighbours.seed
     )
     log.info("%d cells; %d probes find %s of the true neighbours", len(cells.centroids), cells.probes, cells.recall)
     return _frame(nothing, cells, model, ctx)
@@ -58,31 +58,32 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
 
 def _unfit(before: DataFrame, audit: DataFrame, model: Model, ctx: Context) -> str | None:
     """Return why yesterday's cells do not serve, None where they do."""
-    visual = ctx.settings.visual
+    neighbours = ctx.settings.neighbours
     first = before.select("version", "trained_on", "trained_pins").first()
     if first is None:
         return "there are none of yesterday"
-    if not first["version"].startswith(named(model, visual)):
-        return f"they are of {first['version']}, and {named(model, visual)} is wanted"
+    if not first["version"].startswith(named(model, neighbours)):
+        return f"they are of {first['version']}, and {named(model, neighbours)} is wanted"
     days = (ctx.as_of - first["trained_on"]).days
-    if days >= visual.rebuild_days:
-        return f"they are {days} days old, visual.rebuild_days is {visual.rebuild_days}"
+    if days >= neighbours.rebuild_days:
+        return f"they are {days} days old, neighbours.rebuild_days is {neighbours.rebuild_days}"
     if not 0.5 <= model.rows / first["trained_pins"] <= 2:
         return f"they were trained for {first['trained_pins']} pins, there are {model.rows}"
     judged = audit.select("recall", "upper").first()
-    if judged is not None and judged["upper"] < visual.recall:
-        return f"the audit found {judged['recall']:.4f} of the true neighbours, visual.recall is {visual.recall}"
+    if judged is not None and judged["upper"] < neighbours.min_recall:
+        found = f"the audit found {judged['recall']:.4f} of the true neighbours"
+        return f"{found}, neighbours.min_recall is {neighbours.min_recall}"
     return None
 
 
-def named(model: Model, visual: Visual) -> str:
+def named(model: Model, neighbours: Neighbours) -> str:
     """Return what an index must have been made for to be of use: lists of two of these never mix."""
-    return f"{model.name}/{model.dim}/k{visual.neighbours}/r{visual.recall}/s{visual.seed}/"
+    return f"{model.name}/{model.dim}/k{neighbours.k}/r{neighbours.min_recall}/s{neighbours.seed}/"
 
 
 def _frame(like: DataFrame, cells: Cells, model: Model, ctx: Context) -> DataFrame:
     digest = hashlib.sha256(cells.centroids.astype(SINGLE).tobytes()).hexdigest()[:12]
-    version = f"{named(model, ctx.settings.visual)}{ctx.as_of}/{digest}"
+    version = f"{named(model, ctx.settings.neighbours)}{ctx.as_of}/{digest}"
     rows = pa.table({"cell": pa.array(np.arange(len(cells.centroids), dtype=np.int32)),
                      "centroid": encode(cells.centroids, SINGLE)})  # fmt: skip
     of_all: dict[str, tuple[object, str]] = {

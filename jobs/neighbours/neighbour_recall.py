@@ -23,21 +23,21 @@ SCHEMA = (
 
 def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
     """Return one row: recall of a sample's lists against all vectors, others each day; none where there are no pins."""
-    visual = ctx.settings.visual
+    neighbours = ctx.settings.neighbours
     embeddings = public_embeddings(tables)
     spark = embeddings.sparkSession
-    model = model_of(embeddings, visual)
+    model = model_of(embeddings, neighbours)
     if model is None:
         return spark.createDataFrame([], SCHEMA)
     vectors = vectors_of(embeddings, model)
     usable = vectors.count()
-    seed = visual.seed + ctx.as_of.toordinal()
-    ids, queries = sampled(vectors, model.rows, visual.audit_pins, model.dim, seed)
-    truth = exact_neighbours(vectors, ids, queries, visual.neighbours)
+    seed = neighbours.seed + ctx.as_of.toordinal()
+    ids, queries = sampled(vectors, model.rows, neighbours.audit_pins, model.dim, seed)
+    truth = exact_neighbours(vectors, ids, queries, neighbours.k)
     lists = _lists(tables["gold.pin_neighbours"], ids)
     recall = _recall(ids, np.stack([truth.ids, truth.neighbours]), lists)
     index = tables["gold.ann_index"].select("version", "probes", "trained_on").first()
-    target = visual.recall if index else 1.0
+    target = neighbours.min_recall if index else 1.0
     row = (usable, model.rows - usable, recall.sampled, recall.mean, recall.low, recall.high, target)
     return spark.createDataFrame([(*row, *(index or (None, None, None)))], SCHEMA)
 
@@ -45,7 +45,7 @@ def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
 def _lists(neighbours: DataFrame, ids: Rows) -> Rows:
     """Return pin and neighbour [2, n] of the lists of a few pins."""
     few = neighbours.where(F.col("pin_id").isin(ids.tolist())).select("pin_id", "neighbour_id")
-    table = few.toArrow()  # bounded: visual.audit_pins lists
+    table = few.toArrow()  # bounded: neighbours.audit_pins lists
     return np.stack([table.column(name).to_numpy() for name in ("pin_id", "neighbour_id")])
 
 

@@ -3,8 +3,8 @@
 In: gold.pin_stats (who may be seen), silver.pin_embeddings (newest per pin), gold.ann_index, and all of these and
 the lists themselves as of yesterday. Out: one row per pin and neighbour.
 
-Up to `visual.max_exact` pins every vector is compared, on every executor. Above that there are cells: an inverted file
-in shards (jobs/knn/sharded), searched a block a task. While the cells are yesterday's, only pins that are new, have
+Up to `neighbours.max_exact` pins every vector is compared, on every executor. Above that there are cells: an inverted
+file in shards (jobs/knn/sharded), a block a task. While the cells are yesterday's, only pins that are new, have
 another vector or lost a neighbour are searched, and new ones are put into the lists of others; the lists are then
 those that a search of all pins in the same cells would find.
 """
@@ -22,54 +22,54 @@ from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.lake.scratch import InMemory
 from jobs.neighbours.ann_index import cells_of, named, version_of
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 
 
 def pin_neighbours(tables: Tables, ctx: Context) -> DataFrame:
-    """Return `visual.neighbours` nearest public pins of each public pin that has an embedding.
+    """Return `neighbours.k` nearest public pins of each public pin that has an embedding.
 
     Cosines are rounded to six decimals; rank is by (-score, neighbour_id). A pin is told from itself by its id, so
     an exact copy under another id is its first neighbour. Vectors that are NaN or zero have no neighbours.
 
     Raises:
-        ConfigError: several embedding models and `visual.model` empty, an absent model, or cells of another one.
+        ConfigError: several embedding models and `neighbours.model` empty, an absent model, or cells of another one.
         TableError: embeddings whose bytes do not fit their dim, parcels damaged on their way.
-        MissingDependencyError: no FAISS, or no GPU where `visual.backend` insists on one.
+        MissingDependencyError: no FAISS, or no GPU where `neighbours.backend` insists on one.
     """
-    visual = ctx.settings.visual
+    neighbours = ctx.settings.neighbours
     embeddings = public_embeddings(tables)
-    model = model_of(embeddings, visual)
+    model = model_of(embeddings, neighbours)
     if model is None:
         found = embeddings.sparkSession.createDataFrame([], SCHEMA)
     else:
-        choose(visual.backend)  # what cannot run fails here, not in every task
+        choose(neighbours.backend)  # what cannot run fails here, not in every task
         found = _found(tables, ctx, vectors_of(embeddings, model), model)
     columns = [F.col("id").alias("pin_id"), F.col("neighbour").alias("neighbour_id")]
     return found.select(*columns, "rank", "score")
 
 
 def _found(tables: Tables, ctx: Context, vectors: DataFrame, model: Model) -> DataFrame:
-    visual, cells = ctx.settings.visual, tables["gold.ann_index"]
+    neighbours, cells = ctx.settings.neighbours, tables["gold.ann_index"]
     version = version_of(cells)
     if version is None:
-        return brute_force_knn(vectors, model.dim, Plan(visual.neighbours, visual.backend, visual.block))
-    if not version.startswith(named(model, visual)):
+        return brute_force_knn(vectors, model.dim, Plan(neighbours.k, neighbours.backend, neighbours.block))
+    if not version.startswith(named(model, neighbours)):
         raise ConfigError(
-            f"gold.ann_index is an index of {version}, embeddings and settings are {named(model, visual)}: "
+            f"gold.ann_index is an index of {version}, embeddings and settings are {named(model, neighbours)}: "
             f"vectors of two models must not be compared. Run `pinlake run neighbours.ann_index --as-of {ctx.as_of}`."
         )
-    index, way, keep = cells_of(cells, model.dim), search_plan(visual), ctx.scratch or InMemory()
+    index, way, keep = cells_of(cells, model.dim), search_plan(neighbours), ctx.scratch or InMemory()
     if version_of(tables["gold.ann_index@yesterday"]) == version:
-        brought = update_incrementally(vectors, _yesterday(tables, model), index, visual, way, keep)
+        brought = update_incrementally(vectors, _yesterday(tables, model), index, neighbours, way, keep)
         if brought is not None:
             return brought
-    return search(SearchRequest.of_all(vectors, model.rows, visual.neighbours), index, way, keep)
+    return search(SearchRequest.of_all(vectors, model.rows, neighbours.k), index, way, keep)
 
 
-def search_plan(visual: Visual) -> SearchPlan:
+def search_plan(neighbours: Neighbours) -> SearchPlan:
     """Return how a search is split, by the settings."""
-    limits = Limits(visual.shard_rows, visual.shard_queries)
-    return SearchPlan(limits, visual.seed, visual.backend, visual.task_cpus, visual.task_gpus)
+    limits = Limits(neighbours.shard_rows, neighbours.shard_queries)
+    return SearchPlan(limits, neighbours.seed, neighbours.backend, neighbours.task_cpus, neighbours.task_gpus)
 
 
 def _yesterday(tables: Tables, model: Model) -> Yesterday:

@@ -142,7 +142,7 @@ def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | 
         store.commit(name, build.manifest.value())
     moved = store.promote(served, name)
     work.progress(f"serving {name}, before it {moved.previous or 'nothing'}")
-    retired = prune(store, work.context.settings.publish.keep)
+    retired = prune(store, work.context.settings.publish.keep_generations)
     journal.published(work, store.kind, build.manifest, new=not there, retired=retired)
     return ActionResult(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
 

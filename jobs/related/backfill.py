@@ -6,7 +6,7 @@ A pin without a category gets the popular ones of all. So that rare and famous p
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.settings.visual import Visual
+from jobs.settings.related import Related
 
 SCORE = 1e-4
 """Of the first that is filled in; the others have less. Below any score of a source that matters."""
@@ -18,7 +18,7 @@ ENTRY = (
 """What a pool holds of a pin."""
 
 
-def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) -> DataFrame:
+def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, related: Related) -> DataFrame:
     """Return pin_id, signature, twins, pool of every pin with a pool.
 
     A short one is followed by what a near-duplicate lends, then by popular pins of the category (of all, for a pin
@@ -28,18 +28,18 @@ def filled(pools: DataFrame, lent: DataFrame, facts: DataFrame, visual: Visual) 
         pools: pin_id, pool (array of ENTRY, best first).
         lent: pin_id, lent (such a pool): what a pin borrows.
         facts: pin_id, owner, signature, twins, fresh, category, popularity of every pin that may be shown.
-        visual: settings; a pool is short below visual.related_length.
+        related: settings; a pool is short below related.length.
     """
     kind = pools.schema["pool"].dataType
     none = F.array().cast(kind)
     whole = facts.select("pin_id", "signature", "twins", "category").join(pools, "pin_id", "left")
     whole = whole.join(lent, "pin_id", "left")
-    whole = with_popular(whole, facts, visual.related_length)
+    whole = with_popular(whole, facts, related.length)
     own, alike, more = F.coalesce("pool", none), F.coalesce("lent", none), F.coalesce(F.col("top").cast(kind), none)
     least = F.coalesce(F.try_element_at(own, F.lit(-1))["score"], F.lit(1.0).cast("float"))
     # of a pin's own score at most: a list's scores fall
     alike = F.transform(alike, lambda entry: entry.withField("score", F.least(entry["score"], least)))
-    pool = F.when(F.size(own) < visual.related_length, F.concat(own, alike, more)).otherwise(own)
+    pool = F.when(F.size(own) < related.length, F.concat(own, alike, more)).otherwise(own)
     return whole.select("pin_id", "signature", "twins", pool.alias("pool")).where(F.size("pool") > 0)
 
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.settings.visual import Visual
+from jobs.settings.related import Related
 
 VALUES = ("co_saves", "rate", "trust")
 OPENING = ("closeup", "click", "save")
 """Events by which a person shows interest in a pin."""
 
 
-def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, visual: Visual) -> DataFrame:
+def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, related: Related) -> DataFrame:
     """Return pin_id, related_pin_id, co_saves, rate, trust: both directions of each pair.
 
     co_saves counts the boards that hold both, without the cap on owners that rate and trust have (see `_counted`).
@@ -26,23 +26,23 @@ def co_saves(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, visual:
         board_pins: board_id, pin_id, saved_at.
         boards: id, owner_id, privacy; only public ones count.
         shown: pin_id of every pin that may be shown.
-        visual: settings.
+        related: settings.
     """
-    return _counted(_boards(board_pins, boards, shown, visual.board_cap), visual)
+    return _counted(_boards(board_pins, boards, shown, related.board_pin_cap), related)
 
 
-def co_opened(events: DataFrame, shown: DataFrame, visual: Visual, since: datetime) -> DataFrame:
+def co_opened(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
     """Return pin_id, related_pin_id, open_rate, open_trust: pins that people opened in one sitting.
 
-    A sitting of a person ends with visual.sitting_minutes without an event of interest.
+    A sitting of a person ends with related.session_gap_minutes without an event of interest.
 
     Args:
         events: rows of silver.pin_events.
         shown: pin_id of every pin that may be shown.
-        visual: settings.
+        related: settings.
         since: events before it do not count.
     """
-    found = _counted(_sittings(events, shown, visual, since), visual)
+    found = _counted(_sittings(events, shown, related, since), related)
     return found.select(
         "pin_id", "related_pin_id", F.col("rate").alias("open_rate"), F.col("trust").alias("open_trust")
     )
@@ -70,28 +70,28 @@ def same_link(pins: DataFrame, shown: DataFrame, cap: int) -> DataFrame:
     return pairs.where(F.col("pin_id") != F.col("related_pin_id"))
 
 
-def _counted(lists: DataFrame, visual: Visual) -> DataFrame:
+def _counted(lists: DataFrame, related: Related) -> DataFrame:
     """Return pin_id, related_pin_id, co_saves, rate, trust: both directions of each pair.
 
     Item-item cosine after Sarwar et al. (WWW 2001), with the discount for small counts of Koren (KDD 2008)::
 
-        rate = n_ij / sqrt(n_i * n_j)        trust = n_ij / (n_ij + visual.co_save_shrink)
+        rate = n_ij / sqrt(n_i * n_j)        trust = n_ij / (n_ij + related.shrinkage)
 
-    n_i counts the lists that hold pin i, n_ij those that hold both, `visual.user_cap` lists of one person at most. What
-    is popular is in many lists, and so damped.
+    n_i counts the lists that hold pin i, n_ij those that hold both, `related.user_cap` lists of one person at most.
+    What is popular is in many lists, and so damped.
 
     Args:
         lists: owner_id, pins: the pins of one list, in ascending order.
-        visual: settings.
+        related: settings.
     """
-    n = F.sum(F.least("lists", F.lit(visual.user_cap))).alias("n")
+    n = F.sum(F.least("lists", F.lit(related.user_cap))).alias("n")
     pairs = _pairs(lists).groupBy("owner_id", "a", "b").agg(F.count("*").alias("lists"))
     pairs = pairs.groupBy("a", "b").agg(n, F.sum("lists").cast("int").alias("co_saves"))
     pins = lists.select("owner_id", F.explode("pins").alias("pin"))
     pins = pins.groupBy("owner_id", "pin").agg(F.count("*").alias("lists")).groupBy("pin").agg(n)
     left, right = (pins.select(F.col("pin").alias(side), F.col("n").alias(f"n_{side}")) for side in ("a", "b"))
     rate = F.round(F.col("n") / F.sqrt(F.col("n_a") * F.col("n_b")), 6).alias("rate")
-    trust = F.round(F.col("n") / (F.col("n") + F.lit(visual.co_save_shrink)), 6).alias("trust")
+    trust = F.round(F.col("n") / (F.col("n") + F.lit(related.shrinkage)), 6).alias("trust")
     # both directions from one pass: a union of the two would compute everything below it twice
     directed = F.explode(F.array(_direction("a", "b"), _direction("b", "a"))).alias("d")
     return pairs.join(left, "a").join(right, "b").select(directed, "co_saves", rate, trust).select("d.*", *VALUES)
@@ -113,17 +113,17 @@ def _boards(board_pins: DataFrame, boards: DataFrame, shown: DataFrame, cap: int
     return lists.select("owner_id", "pins")
 
 
-def _sittings(events: DataFrame, shown: DataFrame, visual: Visual, since: datetime) -> DataFrame:
+def _sittings(events: DataFrame, shown: DataFrame, related: Related, since: datetime) -> DataFrame:
     """Return owner_id, pins: what a person opened in one sitting, the newest pins of it."""
     opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
     opened = opened.where(F.col("kind").isin(*OPENING)).join(shown, "pin_id", "left_semi")
     newest = Window.partitionBy("user_id").orderBy(F.desc("ts"), "event_id")
-    mine = opened.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= visual.sitting_events)
+    mine = opened.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= related.session_event_cap)
     gap = F.unix_micros(F.lag("ts").over(newest)) - F.unix_micros("ts")
-    begins = F.coalesce(gap > visual.sitting_minutes * 60_000_000, F.lit(True)).cast("int")
+    begins = F.coalesce(gap > related.session_gap_minutes * 60_000_000, F.lit(True)).cast("int")
     numbered = mine.withColumn("begins", begins).withColumn("sitting", F.sum("begins").over(newest))
     within = Window.partitionBy("user_id", "sitting").orderBy("place")
-    few = numbered.withColumn("at", F.row_number().over(within)).where(F.col("at") <= visual.sitting_cap)
+    few = numbered.withColumn("at", F.row_number().over(within)).where(F.col("at") <= related.session_pin_cap)
     lists = few.groupBy("user_id", "sitting").agg(F.array_sort(F.collect_set("pin_id")).alias("pins"))
     return lists.select(F.col("user_id").alias("owner_id"), "pins")
 

@@ -29,7 +29,8 @@ from jobs.related.labels import logged, next_co_saves
 from jobs.related.lists import best_pairs, chosen, pooled
 from jobs.related.metrics import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
 from jobs.related.sources import SOURCES
-from jobs.settings.visual import Visual
+from jobs.settings import Settings
+from jobs.settings.related import Related
 
 PLACES = 5
 """Places of a list that are taken together where the effect of the place is measured."""
@@ -39,19 +40,19 @@ PRIOR = 100.0
 
 def related_evaluations(tables: Tables, ctx: Context) -> DataFrame:
     """Return gold.related_evaluations; on a first day, without lists of a horizon ago, every value is null."""
-    visual, since = ctx.settings.visual, ctx.before().instant
+    related, since = ctx.settings.related, ctx.before().instant
     groups = segments(tables["gold.pin_stats@horizon"])
-    truth = next_co_saves(tables, since, visual.board_cap).join(groups, "pin_id")
+    truth = next_co_saves(tables, since, related.board_pin_cap).join(groups, "pin_id")
     shown = groups.select(F.col("pin_id").alias("related_pin_id"))
-    seen = logged(tables["silver.pin_events"], since, visual.query_hours).join(groups, "pin_id")
+    seen = logged(tables["silver.pin_events"], since, related.query_hours).join(groups, "pin_id")
     seen = seen.join(shown, "related_pin_id", "left_semi")
     kept = [frame.persist(StorageLevel.MEMORY_AND_DISK) for frame in (truth, seen)]
     truth, seen = kept
     try:
         queries = truth.select("pin_id").union(seen.select("pin_id")).distinct()
-        lists = listed(tables, queries, visual).persist(StorageLevel.MEMORY_AND_DISK)
+        lists = listed(tables, queries, ctx.settings).persist(StorageLevel.MEMORY_AND_DISK)
         kept.append(lists)
-        lines = [*recall_lines(lists, truth, visual.related_length), *_saves(lists, seen, visual.related_length)]
+        lines = [*recall_lines(lists, truth, related.length), *_saves(lists, seen, related.length)]
         return truth.sparkSession.createDataFrame(sorted(lines, key=lambda line: line[:4]), RESULT)
     finally:
         for frame in kept:
@@ -74,25 +75,25 @@ def segments(stats: DataFrame) -> DataFrame:
     return public.join(F.broadcast(groups), "saves").select("pin_id", "segment")
 
 
-def listed(tables: Tables, queries: DataFrame, visual: Visual) -> DataFrame:
+def listed(tables: Tables, queries: DataFrame, settings: Settings) -> DataFrame:
     """Return model, pin_id, related_pin_id, position: the lists a horizon ago of every model, for these query pins."""
     published = tables["gold.related_pins@horizon"].join(queries, "pin_id", "left_semi")
     blend = published.select(F.lit(BLEND).alias("model"), "pin_id", "related_pin_id", "position")
     public = tables["gold.pin_stats@horizon"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs@horizon"]
-    known = facts(public, pairs, tables["gold.image_clusters@horizon"], visual)
+    known = facts(public, pairs, tables["gold.image_clusters@horizon"], settings)
     mine = pairs.join(queries, "pin_id", "left_semi")
     asked = known.join(queries, "pin_id", "left_semi").select("pin_id", "signature", "twins", "category")
-    alone = pooled(_each(mine, visual), known, "model", "pin_id").join(asked, "pin_id")
-    famous = with_popular(asked, known, visual.related_length).where("top is not null")
+    alone = pooled(_each(mine, settings.related), known, "model", "pin_id").join(asked, "pin_id")
+    famous = with_popular(asked, known, settings.related.length).where("top is not null")
     kind = alone.schema["pool"].dataType
     famous = famous.withColumn("pool", F.col("top").cast(kind)).withColumn("model", F.lit(POPULAR))
     columns = ("model", "pin_id", "signature", "twins", "pool")
     pools = alone.select(*columns).unionByName(famous.select(*columns))
-    return blend.unionByName(chosen(pools, visual).select(*blend.columns))
+    return blend.unionByName(chosen(pools, settings.related).select(*blend.columns))
 
 
-def _each(pairs: DataFrame, visual: Visual) -> DataFrame:
+def _each(pairs: DataFrame, related: Related) -> DataFrame:
     """Return the best pairs of each pin by each source alone."""
     said = [
         F.struct(F.lit(source).alias("model"), F.col(source).alias("score"), F.lit(source).alias("reason"))
@@ -100,7 +101,7 @@ def _each(pairs: DataFrame, visual: Visual) -> DataFrame:
     ]
     values = ("pin_id", "related_pin_id", "similarity", "co_saves")
     each = pairs.select(*values, F.explode(F.array(*said)).alias("said")).select(*values, "said.*")
-    return best_pairs(each.where("score > 0"), visual.pool, "model", "pin_id")
+    return best_pairs(each.where("score > 0"), related.pool, "model", "pin_id")
 
 
 def _saves(lists: DataFrame, seen: DataFrame, length: int) -> list[Line]:

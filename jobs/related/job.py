@@ -2,10 +2,10 @@
 
 In: gold.related_pairs, gold.image_clusters, gold.pin_stats. Out: one row per pin and position.
 
-    what the sources say -> weighted mean, times how often the pin is saved when shown -> the best `visual.pool`
+    what the sources say -> weighted mean, times how often the pin is saved when shown -> the best `related.pool`
     -> where a pin has too few, those of its near-duplicate, then a few of the category
     -> near-duplicates and owners' surplus out, new pins in
-    -> positions 1..visual.related_length
+    -> positions 1..related.length
 
 Private, protected and deleted pins are never in it: both ends are joined with the public pins of the same cut.
 """
@@ -19,7 +19,7 @@ from jobs.engine.context import Context, Tables
 from jobs.related.backfill import filled, loans
 from jobs.related.lists import best_pairs, chosen, pooled
 from jobs.related.sources import configured
-from jobs.settings.visual import Visual
+from jobs.settings import Settings
 
 
 def related_pins(tables: Tables, ctx: Context) -> DataFrame:
@@ -30,32 +30,32 @@ def related_pins(tables: Tables, ctx: Context) -> DataFrame:
     collaborative; duplicate where the pin stands in the list of a near-duplicate; or popular where nothing but the
     category is common.
     """
-    visual = ctx.settings.visual
+    related = ctx.settings.related
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs"]
-    worth, known = _worth(public), facts(public, pairs, tables["gold.image_clusters"], visual)
+    worth, known = _worth(public), facts(public, pairs, tables["gold.image_clusters"], ctx.settings)
 
     def best(some: DataFrame) -> DataFrame:
-        scored = blended(some.join(worth, "related_pin_id"), configured(visual), visual.save_rate_weight)
-        return best_pairs(scored.withColumn("reason", _reason()), visual.pool, "pin_id")
+        scored = blended(some.join(worth, "related_pin_id"), configured(related), related.save_rate_weight)
+        return best_pairs(scored.withColumn("reason", _reason()), related.pool, "pin_id")
 
-    borrowed = loans(known, pairs, visual.related_length)
+    borrowed = loans(known, pairs, related.length)
     lenders = borrowed.select(F.col("lender").alias("pin_id")).distinct()
     passed_on = {"similarity": F.lit(None).cast("float"), "co_saves": F.lit(0), "reason": F.lit("duplicate")}
     lists = pooled(best(pairs.join(lenders, "pin_id", "left_semi")).withColumns(passed_on), known, "pin_id")
     lent = borrowed.join(lists.toDF("lender", "lent"), "lender").drop("lender")
-    return chosen(filled(pooled(best(pairs), known, "pin_id"), lent, known, visual), visual)
+    return chosen(filled(pooled(best(pairs), known, "pin_id"), lent, known, related), related)
 
 
-def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, visual: Visual) -> DataFrame:
+def facts(public: DataFrame, pairs: DataFrame, clusters: DataFrame, settings: Settings) -> DataFrame:
     """Return pin_id, owner, signature, twins, fresh, category, popularity: what the choice needs of each public pin.
 
     The signature is that of the cluster of its image, where it has one.
     """
     # the stored cosine is a float: compare as one, or 0.98 itself would fall below 0.98
-    alike = pairs.where(F.col("similarity") >= F.lit(visual.duplicate_cosine).cast("float"))
+    alike = pairs.where(F.col("similarity") >= F.lit(settings.image_dedup.duplicate_cosine).cast("float"))
     twins = alike.groupBy("pin_id").agg(F.array_sort(F.collect_list("related_pin_id")).alias("twins"))
-    new = F.coalesce(F.col("age_days") <= visual.fresh_days, F.lit(False)).alias("fresh")
+    new = F.coalesce(F.col("age_days") <= settings.related.fresh_days, F.lit(False)).alias("fresh")
     own = clusters.select("image_signature", F.col("cluster_id").cast("string").alias("cluster"))
     signature = F.coalesce("cluster", "image_signature").alias("signature")
     known = public.join(own, "image_signature", "left")

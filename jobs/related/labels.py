@@ -1,7 +1,7 @@
 """What happened since a cut that lists of related pins can be judged by: next co-saves, and logged impressions.
 
 The log does not say which pin a list was shown beside. It is taken to be the pin that the person opened last before
-the page request, of the last `visual.query_hours`: one opens a pin to see what is beside it.
+the page request, of the last `related.query_hours`: one opens a pin to see what is beside it.
 """
 
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def logged(events: DataFrame, since: datetime, hours: float) -> DataFrame:
     Args:
         events: rows of silver.pin_events, of now.
         since: impressions before it do not count.
-        hours: see visual.query_hours.
+        hours: see related.query_hours.
     """
     known = events.where(F.col("ds") >= F.lit(since.date())).where(F.col("ts") >= F.lit(since))
     known = known.where((F.col("surface") == SURFACE) & F.col("request_id").isNotNull())

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.related.backfill import ENTRY
 from jobs.related.choose import Pin, choose
-from jobs.settings.visual import Visual
+from jobs.settings.related import Related
 
 CHOSEN = "position int, related_pin_id bigint, score float, similarity float, co_saves int, reason string"
 """Of each place of a list, besides what names the list."""
@@ -41,21 +41,21 @@ def pooled(pairs: DataFrame, facts: DataFrame, *by: str) -> DataFrame:
     return known.groupBy(*by).agg(F.array_sort(F.collect_list(F.struct(*ENTRY))).alias("pool"))
 
 
-def chosen(pools: DataFrame, visual: Visual) -> DataFrame:
+def chosen(pools: DataFrame, related: Related) -> DataFrame:
     """Return what names a list, and a row a place of it (CHOSEN): rules and length kept, see `choose`.
 
     Args:
         pools: pin_id, and what else names a list; signature and twins of the pin; pool.
-        visual: settings.
+        related: settings.
     """
     names = [field for field in pools.schema.fields if field.name not in _NEEDED]
     schema = ", ".join([*(f"{name.name} {name.dataType.simpleString()}" for name in names), CHOSEN])
     ordered = pools.select(*[name.name for name in names], *_NEEDED)
-    return ordered.mapInArrow(_chooser(visual), schema)
+    return ordered.mapInArrow(_chooser(related), schema)
 
 
-def _chooser(visual: Visual) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
-    limits = visual.related_length, visual.owner_cap, round(visual.fresh_share * visual.related_length)
+def _chooser(related: Related) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
+    limits = related.length, related.owner_cap, round(related.fresh_share * related.length)
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         for batch in batches:

@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from jobs.engine.context import Context, Tables
 from jobs.related.co_occurrence import co_opened, co_saves, same_link
 from jobs.related.collaborative import saved_by_same
-from jobs.settings.visual import Visual
 
 
 def related_pairs(tables: Tables, ctx: Context) -> DataFrame:
@@ -25,18 +24,18 @@ def related_pairs(tables: Tables, ctx: Context) -> DataFrame:
     Raises:
         TableError, MissingDependencyError: as `saved_by_same` does.
     """
-    visual = ctx.settings.visual
+    related = ctx.settings.related
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     shown, since = public.select("pin_id"), ctx.instant - timedelta(days=ctx.settings.features.window_days)
-    saved = co_saves(tables["silver.app_board_pins"], tables["silver.app_boards"], shown, visual)
-    opened = co_opened(tables["silver.pin_events"], shown, visual, since)
+    saved = co_saves(tables["silver.app_board_pins"], tables["silver.app_boards"], shown, related)
+    opened = co_opened(tables["silver.pin_events"], shown, related, since)
     sources = (
-        _best(saved, "rate", "trust", visual.co_saves),
-        _best(opened, "open_rate", "open_trust", visual.co_saves),
-        same_link(tables["silver.app_pins"], shown, visual.link_cap),
-        saved_by_same(tables["gold.cf_factors"], public, visual),
+        _best(saved, "rate", "trust", related.pairs_per_pin),
+        _best(opened, "open_rate", "open_trust", related.pairs_per_pin),
+        same_link(tables["silver.app_pins"], shown, related.link_pin_cap),
+        saved_by_same(tables["gold.cf_factors"], public, ctx.settings),
     )
-    return _scaled(_merge(tables["gold.pin_neighbours"], *sources), visual)
+    return _scaled(_merge(tables["gold.pin_neighbours"], *sources), ctx.settings.neighbours.k)
 
 
 def _best(pairs: DataFrame, rate: str, trust: str, most: int) -> DataFrame:
@@ -55,27 +54,27 @@ def _merge(near: DataFrame, *others: DataFrame) -> DataFrame:
     return whole.groupBy("pin_id", "related_pin_id").agg(*[F.max(name).alias(name) for name in values])
 
 
-def _scaled(pairs: DataFrame, visual: Visual) -> DataFrame:
+def _scaled(pairs: DataFrame, k: int) -> DataFrame:
     """Return pin_id, related_pin_id, similarity, co_saves and each source's strength, 0 to 1.
 
     Cosines lie close together and their size differs from pin to pin, so the place among the nearest counts too:
-    cosine * (1 - (rank - 1) / visual.neighbours). A co-save rate counts as a share of the pin's best rate, then times
+    cosine * (1 - (rank - 1) / neighbours.k). A co-save rate counts as a share of the pin's best rate, then times
     its trust: discounted first, one common board would be as sure as twenty where a pin has no better. So do sittings.
     """
     strengths = {
-        "looks_alike": _near("similarity", "rank", visual),
+        "looks_alike": _near("similarity", "rank", k),
         "saved_together": _share("rate") * F.col("trust"),
         "co_viewed": _share("open_rate") * F.col("open_trust"),
         "same_link": F.col("linked").cast("double"),
-        "collaborative": _near("near_cosine", "near_rank", visual),
+        "collaborative": _near("near_cosine", "near_rank", k),
     }
     scaled = [F.round(strength, 6).cast("float").alias(source) for source, strength in strengths.items()]
     together = F.coalesce("co_saves", F.lit(0)).alias("co_saves")
     return pairs.select("pin_id", "related_pin_id", "similarity", together, *scaled)
 
 
-def _near(cosine: str, rank: str, visual: Visual) -> Column:
-    place = 1 - (F.col(rank) - 1) / F.lit(float(visual.neighbours))
+def _near(cosine: str, rank: str, k: int) -> Column:
+    place = 1 - (F.col(rank) - 1) / F.lit(float(k))
     # greatest() skips nulls: a pair that the source lacks would get a strength of 0
     return F.when(F.col(cosine).isNotNull(), F.greatest(F.col(cosine).cast("double") * place, F.lit(0.0)))
 

@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jobs.settings.visual import Visual
+from jobs.settings.related import Related
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
-        "looks_alike": "similar_weight",
-        "saved_together": "together_weight",
-        "co_viewed": "sitting_weight",
+        "looks_alike": "similarity_weight",
+        "saved_together": "co_save_weight",
+        "co_viewed": "session_weight",
         "same_link": "link_weight",
         "collaborative": "collaborative_weight",
     }
 )
-"""Source -> the setting of section `visual` that is its weight."""
+"""Source -> the setting of section `related` that is its weight."""
 
 
-def configured(visual: Visual) -> dict[str, float]:
+def configured(related: Related) -> dict[str, float]:
     """Return the weight of each source as the settings have it."""
-    return {source: getattr(visual, setting) for source, setting in SOURCES.items()}
+    return {source: getattr(related, setting) for source, setting in SOURCES.items()}

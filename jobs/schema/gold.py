@@ -103,7 +103,7 @@ CF_FACTORS = gold(
 PIN_NEIGHBOURS = gold(
     "pin_neighbours",
     "Nearest pins of each pin in embedding space; content candidates and related pins start here.",
-    "one row per pin and neighbour, visual.neighbours at most",
+    "one row per pin and neighbour, neighbours.k at most",
     "pin_id neighbour_id",
     PIN_ID,
     Column("neighbour_id", "bigint", "The pin that is near.", nullable=False),
@@ -124,7 +124,7 @@ NEIGHBOUR_CELLS = gold(
     Column("trained_on", "date", "Cut that the cells were trained for.", nullable=False),
     Column("trained_pins", "bigint", "Pins there were then."),
     Column("recall", "double", "Share of the true neighbours that so many probes found of a sample then."),
-    Column("lower", "double", "Lower end of its 95 % interval: what visual.recall asks for."),
+    Column("lower", "double", "Lower end of its 95 % interval: what neighbours.min_recall asks for."),
     Column("upper", "double", "Upper end of it."),
     Column("sampled", "int", "Pins of the sample."),
 )
@@ -144,7 +144,7 @@ NEIGHBOUR_RECALL = gold(
     Column("recall", "double", "Mean share of their true neighbours that their lists hold."),
     Column("lower", "double", "Lower end of the 95 % interval over pins."),
     Column("upper", "double", "Upper end of the 95 % interval over pins."),
-    Column("target", "double", "What is asked for: visual.recall, or 1 where all pins are compared."),
+    Column("target", "double", "What is asked for: neighbours.min_recall, or 1 where all pins are compared."),
     Column("version", "string", "Index searched; null where all pins are compared."),
     Column("probes", "int", "Cells that a pin looked into; null likewise."),
     Column("trained_on", "date", "Cut that the index was trained for; null likewise."),
@@ -161,7 +161,7 @@ HASH_PAIRS = gold(
         "high", "bigint", "The other hash, greater; the same in the row that says the hash is there.", nullable=False
     ),
     Column("distance", "int", "Bits in which they differ, 0 for a hash and itself.", nullable=False),
-    Column("radius", "int", "visual.hash_radius that was looked for: farther hashes are no pair.", nullable=False),
+    Column("radius", "int", "image_dedup.hash_radius that was looked for: farther hashes are no pair.", nullable=False),
 )
 IMAGE_CLUSTERS = gold(
     "image_clusters",

@@ -59,7 +59,7 @@ _REDIS = (
     _rule(
         "OutOfMemoryError",
         (),
-        "{at} is full: give it more maxmemory (for publish.keep + 2 generations), or lower publish.keep.",
+        "{at} is full: give it more maxmemory (for publish.keep_generations + 2 generations), or lower that setting.",
     ),
     _rule(
         "ReadOnlyError MasterDownError",
@@ -96,7 +96,7 @@ _REDIS = (
 )
 _MEMCACHED = (
     _rule("", ("too large",), "{at} takes no value that large ({said}): give it a larger -I, or shorten the lists."),
-    _rule("", ("out of memory",), "{at} is full ({said}): start it with a larger -m, or lower publish.keep."),
+    _rule("", ("out of memory",), "{at} is full ({said}): set a larger -m, or lower publish.keep_generations."),
     _rule("", ("unauthenticated",), "{at} asks for a login ({said}), which is not supported: start it without SASL."),
     _rule(
         "MemcacheUnexpectedCloseError",

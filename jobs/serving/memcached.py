@@ -76,7 +76,7 @@ class Memcached(Server):
         told = "; ".join(f"{node} {self._told(node)}" for node in holders)
         return (
             f"As memcached says, {told}. It evicts without a word when memory is short: start it with a larger -m (the "
-            f"nodes together hold publish.keep + 2 generations), or lower publish.keep."
+            f"nodes together hold publish.keep_generations + 2 generations), or lower publish.keep_generations."
         )
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:

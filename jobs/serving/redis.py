@@ -65,7 +65,7 @@ class Redis(Server):
         return (
             f"As Redis says, it has maxmemory {now['maxmemory'] >> 20} MiB ({now['maxmemory_policy']}), evicted "
             f"{now['evicted_keys']} values and has been up for {now['uptime_in_seconds']} s. Set maxmemory-policy "
-            f"noeviction, and maxmemory for publish.keep + 2 generations."
+            f"noeviction, and maxmemory for publish.keep_generations + 2 generations."
         )
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -8,9 +8,9 @@ from jobs.settings.maintenance import Maintenance
 from jobs.settings.platform import Platform
 from jobs.settings.publish import Publish
 from jobs.settings.ranking import Ranking
+from jobs.settings.related import ImageDedup, Neighbours, Related
+from jobs.settings.simulator import Simulator
 from jobs.settings.validation import Validation
-from jobs.settings.visual import Visual
-from jobs.settings.world import World
 
 
 class Settings(Section):
@@ -18,16 +18,20 @@ class Settings(Section):
 
     platform: Platform = Platform()
     """Folders and Spark."""
-    world: World = World()
-    """The made-up Pinterest."""
+    simulator: Simulator = Simulator()
+    """The simulated Pinterest that `pinlake world` writes."""
     ingest: Ingest = Ingest()
     """Outside world to bronze and silver."""
     features: Features = Features()
     """Signals and statistics."""
     candidates: Candidates = Candidates()
     """Candidate sources."""
-    visual: Visual = Visual()
-    """Embeddings, neighbours, related pins."""
+    neighbours: Neighbours = Neighbours()
+    """Nearest neighbours of pins."""
+    image_dedup: ImageDedup = ImageDedup()
+    """Clusters of near-duplicate images."""
+    related: Related = Related()
+    """Related pins."""
     ranking: Ranking = Ranking()
     """Feeds."""
     validation: Validation = Validation()

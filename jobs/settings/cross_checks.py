@@ -15,20 +15,20 @@ def misfits(settings: "Settings") -> Iterator[str]:
 
 
 def _pools(settings: "Settings") -> Iterator[str]:
-    ranking, visual = settings.ranking, settings.visual
+    ranking, related = settings.ranking, settings.related
     if ranking.mmr_pool < ranking.feed_length:
         yield (
             f"ranking.mmr_pool = {ranking.mmr_pool} is below ranking.feed_length = {ranking.feed_length}: a feed is "
             "chosen from the pool and would have no more pins; raise mmr_pool or lower feed_length"
         )
-    if visual.pool < visual.related_length:
+    if related.pool < related.length:
         yield (
-            f"visual.pool = {visual.pool} is below visual.related_length = {visual.related_length}: a list is chosen "
-            "from the pool and would have no more pins; raise pool or lower related_length"
+            f"related.pool = {related.pool} is below related.length = {related.length}: a list is chosen "
+            "from the pool and would have no more pins; raise pool or lower length"
         )
-    weights = [name for name in type(visual).model_fields if name.endswith("_weight") and name != "save_rate_weight"]
-    if not any(getattr(visual, name) for name in weights):
-        names = ", ".join(f"visual.{name}" for name in weights)
+    weights = [name for name in type(related).model_fields if name.endswith("_weight") and name != "save_rate_weight"]
+    if not any(getattr(related, name) for name in weights):
+        names = ", ".join(f"related.{name}" for name in weights)
         yield f"all of {names} are 0, so that nothing is related to anything; raise one"
 
 
@@ -49,10 +49,10 @@ def _sources(settings: "Settings") -> Iterator[str]:
                 f"candidates.{name}.per_user = {source.per_user} is above candidates.{name}.per_category = "
                 f"{source.per_category}: who likes one category would get no more than that; raise per_category"
             )
-    if candidates.content.neighbours > settings.visual.neighbours:
+    if candidates.content.neighbours > settings.neighbours.k:
         yield (
-            f"candidates.content.neighbours = {candidates.content.neighbours} is above visual.neighbours = "
-            f"{settings.visual.neighbours}: no more are kept per pin; lower the one or raise the other"
+            f"candidates.content.neighbours = {candidates.content.neighbours} is above neighbours.k = "
+            f"{settings.neighbours.k}: no more are kept per pin; lower the one or raise the other"
         )
 
 
@@ -73,8 +73,9 @@ def _rest(settings: "Settings") -> Iterator[str]:
             f"publish.lease_seconds = {publish.lease_seconds} is below three times publish.timeout_seconds = "
             f"{publish.timeout_seconds:g}: the lease could run out while a server is waited for; raise lease_seconds"
         )
-    if settings.world.stream_days > settings.world.days:
+    simulator = settings.simulator
+    if simulator.stream_days > simulator.days:
         yield (
-            f"world.stream_days = {settings.world.stream_days} is above world.days = {settings.world.days}: the "
+            f"simulator.stream_days = {simulator.stream_days} is above simulator.days = {simulator.days}: the "
             "snapshot would be older than the world; lower stream_days"
         )

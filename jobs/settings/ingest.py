@@ -65,8 +65,8 @@ class Brokers(Section):
 
     max_offsets: int = Field(1_000_000, ge=1)
     """Messages of a topic that come in by one commit."""
-    lost: Literal["fail", "report"] = "fail"
-    """What to do when brokers have deleted messages that were not read yet: stop, or write them down and go on."""
+    fail_on_data_loss: bool = True
+    """Fail when the brokers deleted messages before they were read; false records the gap in ops.quarantine."""
     timeout: int = Field(30, ge=1)
     """Seconds to wait for the brokers' first answer."""
     properties: dict[str, str] = Field(default_factory=dict)
@@ -75,7 +75,7 @@ class Brokers(Section):
     """Secret consumer properties, such as sasl.jaas.config, as a JSON object; from the environment only."""
 
 
-class Inserted(Section):
+class InsertField(Section):
     """Fields that Kafka Connect's InsertField put into each message, where the connector was told to."""
 
     offset: str | None = None
@@ -103,7 +103,7 @@ class TopicRules(Section):
     """Types that are known; messages of another one go to quarantine. Empty: all."""
     ts_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     """What a number in ts counts since 1970: auto tells by its magnitude, from 2001-09-09 on; else named here."""
-    inserted: Inserted = Inserted()
+    insert_field: InsertField = InsertField()
     """Fields that Kafka Connect put into the messages."""
 
     @model_validator(mode="after")
@@ -125,11 +125,11 @@ class Images(Section):
 
     path: str = "images/{start}/{signature}.jpg"
     """Path of an image below platform.sources: {signature} is the pin's image_signature, {start} its first two."""
-    most: int = Field(2_000_000, ge=1)
+    max_images: int = Field(2_000_000, ge=1)
     """Images read in one run; the others wait for the next."""
-    most_mb: int = Field(32, ge=1)
+    max_file_mb: int = Field(32, ge=1)
     """Bytes of a file; a larger one goes to quarantine."""
-    most_megapixels: int = Field(50, ge=1)
+    max_megapixels: int = Field(50, ge=1)
     """Pixels of an image; a larger one goes to quarantine. A pixel takes some eight bytes while it is decoded."""
     retry_hours: int = Field(20, ge=0)
     """Hours before an image whose file was missing is looked for again."""
@@ -184,7 +184,7 @@ class Embeddings(Section):
     """Images that the model is given at once."""
     threads: int = Field(1, ge=1)
     """Cores that the model uses in one task of Spark."""
-    most: int = Field(1_000_000, ge=1)
+    max_images: int = Field(1_000_000, ge=1)
     """Images embedded in one run; the others wait for the next."""
 
     @field_validator("mean", "std", mode="before")

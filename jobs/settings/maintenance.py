@@ -14,5 +14,5 @@ class Maintenance(Section):
     """Days after which rows that were deleted at the source leave silver; bronze keeps them."""
     target_mb: int = Field(128, ge=1)
     """Size in MiB that small files are joined to; files of silver have a size by the table's rows."""
-    spread: float = Field(0.25, gt=0, le=1)
+    recluster_share: float = Field(0.25, gt=0, le=1)
     """Share of a silver table that a change of one key opens, above which it is written anew in its key's order."""

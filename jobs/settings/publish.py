@@ -32,7 +32,7 @@ class Publish(Section):
     """How long after a publisher's death the next one may start; servers only, the embedded store knows at once."""
     grace_seconds: float = Field(60.0, ge=0)
     """How long a retired generation stays readable on servers, for requests that began with it."""
-    keep: int = Field(3, ge=2)
+    keep_generations: int = Field(3, ge=2)
     """Generations kept for rollback, the served and the one before it among them."""
     fallback_length: int = Field(100, ge=1)
     """Pins in the feed of users without one of their own."""

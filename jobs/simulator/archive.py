@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.settings.ranking import Ranking
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.arms import arm_of
 from jobs.simulator.clock import Clock, day_name
 from jobs.simulator.events import Events, Searches, embedding_lines, event_lines, search_lines
@@ -27,7 +27,7 @@ _UNDATED = "1970-01-01"
 class Archive:
     """Archives of one world below `root`."""
 
-    def __init__(self, root: Path, world: World, ranking: Ranking) -> None:
+    def __init__(self, root: Path, world: Simulator, ranking: Ranking) -> None:
         """Begin all topics at offset 0."""
         self.world, self._arms = world, tuple(ranking.arms)
         self._arm = arm_of(world.users, ranking)

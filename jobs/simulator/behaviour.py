@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.clock import HISTORY_DAYS, Clock
 from jobs.simulator.entities import Entities
 from jobs.simulator.events import BOARD, HOME, SAVE, SEARCH, Events, Searches
@@ -39,7 +39,7 @@ class Visits:
 class Behaviour:
     """The simulation. `history` first, then `days`; saves gather in `ledger`."""
 
-    def __init__(self, world: World, when: Clock, cast: Entities) -> None:
+    def __init__(self, world: Simulator, when: Clock, cast: Entities) -> None:
         """Prepare the orders that drawing needs."""
         self._world, self._when, self._cast = world, when, cast
         self._store = Store(cast.people, cast.boards, cast.pins, cast.user_follows)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from jobs.common.errors import ConfigError
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.rng import DAY, MINUTE, SECOND
 
 HISTORY_DAYS = 150
@@ -53,15 +53,17 @@ class Clock:
         return self.snapshot + int((self.end - self.snapshot) * share)
 
 
-def clock(world: World) -> Clock:
+def clock(world: Simulator) -> Clock:
     """Return the instants the settings ask for; ConfigError if `end` is no midnight or the stream is too long."""
     end = world.end if world.end.tzinfo else world.end.replace(tzinfo=UTC)
     end = end.astimezone(UTC)
     if end != end.replace(hour=0, minute=0, second=0, microsecond=0):
-        raise ConfigError(f"world.end must be 00:00 UTC of a day; it is {end.isoformat()}; set it to such an instant.")
+        raise ConfigError(
+            f"simulator.end must be 00:00 UTC of a day; it is {end.isoformat()}; set it to such an instant."
+        )
     if world.stream_days > world.days:
         given = f"stream_days {world.stream_days} of {world.days} days"
-        raise ConfigError(f"world.stream_days must not exceed world.days; it is {given}; lower it.")
+        raise ConfigError(f"simulator.stream_days must not exceed simulator.days; it is {given}; lower it.")
     ms = int(end.timestamp()) * SECOND
     start = int((end - timedelta(days=world.days)).timestamp()) * SECOND
     return Clock(start - HISTORY_DAYS * DAY, start, ms - world.stream_days * DAY, ms, ms + AFTER)

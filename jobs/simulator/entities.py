@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.clock import Clock
 from jobs.simulator.links import Links, make_links
 from jobs.simulator.people import Boards, People, make_boards, make_people
@@ -21,7 +21,7 @@ class Entities:
     blocks: Links
 
 
-def make_cast(world: World, when: Clock) -> Entities:
+def make_cast(world: Simulator, when: Clock) -> Entities:
     """Return users, boards, pins and links of the world that the settings ask for."""
     people = make_people(world, when)
     boards = make_boards(world, when, people)

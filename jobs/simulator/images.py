@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.names import COLORS, STYLES
 from jobs.simulator.pins import Pins
 from jobs.simulator.rng import Array, unit
@@ -29,7 +29,7 @@ _GROUNDS = 3
 """Directions of the ground's gradient."""
 
 
-def write_images(folder: Path, world: World, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
+def write_images(folder: Path, world: Simulator, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
     """Write `<first two digits>/<signature>.jpg` for each image; return how many."""
     own = np.flatnonzero(~pins.same_image)
     painter = Painter(world.image_size)

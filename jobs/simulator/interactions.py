@@ -55,12 +55,12 @@ def write_interactions(
 ) -> WorldSummary:
     """Write the saves of `file` as source files below `out`; a folder with the same file's world is left as it is.
 
-    Without times each user's saves are spread evenly over `world.days`, in the order of the file. A repeated pair is
-    one save, the first. What was understood of the file is in the summary.
+    Without times each user's saves are spread evenly over `simulator.days`, in the order of the file. A repeated pair
+    is one save, the first. What was understood of the file is in the summary.
 
     Args:
         file: of interactions, as `read_interactions` reads it.
-        settings: world.days.
+        settings: simulator.days.
         out: folder.
         progress: told of each step.
         layout: pairs, lists or auto.
@@ -73,7 +73,7 @@ def write_interactions(
     show, asked = progress or _silent, asked or Asked()
     if not file.is_file():
         raise SourceError(f"{file} is no file; name a file of `user item [timestamp]` lines.")
-    world = settings.world
+    world = settings.simulator
     parameters = {"interactions": _digest(file), "layout": layout, "days": world.days, "end": clock(world).end}
     parameters |= {"reader": _READER, "columns": asked.columns, "min_rating": asked.min_rating}
     output = Output(out, parameters)
@@ -119,7 +119,7 @@ def _told(read: Interactions, pairs: "_Pairs") -> tuple[str, ...]:
     repeated = len(read.user) - len(pairs.at)
     more = (f"{repeated:,} pairs stand more than once: each is one save, the first",) if repeated else ()
     if not _timed(read):
-        return (*read.told, saves, *more, "no times: each user's saves are spread evenly over world.days")
+        return (*read.told, saves, *more, "no times: each user's saves are spread evenly over simulator.days")
     first, last = (np.datetime64(int(at), "ms").astype("datetime64[s]") for at in (pairs.at.min(), pairs.at.max()))
     return (*read.told, saves, *more, f"from {first} to {last} UTC")
 
@@ -136,7 +136,7 @@ def _digest(file: Path) -> str:
 def _times(read: Interactions, settings: Settings) -> tuple[Clock, Array]:
     """Return the clock and each pair's time, in ms: the file's, or spread where the file has none."""
     if not _timed(read):
-        when = clock(settings.world)
+        when = clock(settings.simulator)
         return when, when.start + _spread(read.user, when.end - when.start)
     at = read.ts
     end = int(at.max() // DAY + 1) * DAY

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.clock import Clock
 from jobs.simulator.people import TASTES, Boards, People
 from jobs.simulator.pins import Pins
@@ -30,7 +30,7 @@ class Links:
         return offsets(self.who, users)
 
 
-def make_links(world: World, when: Clock, people: People, boards: Boards, pins: Pins) -> tuple[Links, Links, Links]:
+def make_links(world: Simulator, when: Clock, people: People, boards: Boards, pins: Pins) -> tuple[Links, Links, Links]:
     """Return board follows (user, board), user follows (user, user) and blocks (user, user)."""
     source = rng(world.seed, "links")
     n = people.count
@@ -64,7 +64,7 @@ def _of_topic(topics: Array, wanted: Array, source: np.random.Generator) -> Arra
     return order[np.minimum(place, len(order) - 1)]
 
 
-def _links(world: World, when: Clock, name: str, who: Array, whom: Array, people: People, since: Array) -> Links:
+def _links(world: Simulator, when: Clock, name: str, who: Array, whom: Array, people: People, since: Array) -> Links:
     key, keep = np.unique(who.astype(np.int64) << 32 | whom, return_index=True)
     source = rng(world.seed, name)
     count = len(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.clock import Clock
 from jobs.simulator.names import COUNTRIES, TOPIC_CATEGORY, TOPIC_NAMES
 from jobs.simulator.rng import DAY, HOUR, MINUTE, NEVER, Array, offsets, ranges, rng
@@ -91,7 +91,7 @@ def some_times(seed: int, name: str, count: int, share: float, within: tuple[int
     return np.where(source.random(count) < share, times, NEVER)
 
 
-def make_people(world: World, when: Clock) -> People:
+def make_people(world: Simulator, when: Clock) -> People:
     """Return the users of the world."""
     n, source = world.users, rng(world.seed, "people")
     created = _joined(world, when)
@@ -119,7 +119,7 @@ def make_people(world: World, when: Clock) -> People:
     )
 
 
-def _joined(world: World, when: Clock) -> Array:
+def _joined(world: Simulator, when: Clock) -> Array:
     n, source = world.users, rng(world.seed, "joined")
     new = max(1, round(n * world.new_share))
     week = max(when.end - 7 * DAY, when.start)
@@ -129,7 +129,7 @@ def _joined(world: World, when: Clock) -> Array:
     return np.sort(np.concatenate([old, recent, source.integers(week, when.end - HOUR, new)]))
 
 
-def _later(world: World, when: Clock, name: str, share: float, created: Array) -> Array:
+def _later(world: Simulator, when: Clock, name: str, share: float, created: Array) -> Array:
     times = some_times(world.seed, name, len(created), share, (when.start, when.last))
     return np.where(times > created + HOUR, times, NEVER)
 
@@ -153,7 +153,7 @@ def _tastes(n: int, source: np.random.Generator) -> tuple[Array, Array]:
     return np.where(kept, tastes, -1).astype(np.int16), weights.astype(np.float32)
 
 
-def make_boards(world: World, when: Clock, people: People) -> Boards:
+def make_boards(world: Simulator, when: Clock, people: People) -> Boards:
     """Return the boards of the users: mostly one for each taste."""
     source = rng(world.seed, "boards")
     liked = (people.tastes >= 0).sum(axis=1)
@@ -182,7 +182,7 @@ def make_boards(world: World, when: Clock, people: People) -> Boards:
     )
 
 
-def _collaborators(world: World, when: Clock, people: People, owner: Array) -> Array:
+def _collaborators(world: Simulator, when: Clock, people: People, owner: Array) -> Array:
     """Return two other users, old enough to have been there always, for about one board in ten."""
     source = rng(world.seed, "collaborators")
     old = int(np.searchsorted(people.created, when.era))

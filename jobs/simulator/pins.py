@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.clock import Clock
 from jobs.simulator.names import CATEGORIES, COLOR_NAMES, STYLES, TOPIC_CATEGORY, TOPIC_NAMES
 from jobs.simulator.people import ASPECTS, Boards, People
@@ -61,7 +61,7 @@ class Pins:
         return mix(image, 71), mix(image, 72)
 
 
-def make_pins(world: World, when: Clock, people: People, boards: Boards) -> Pins:
+def make_pins(world: Simulator, when: Clock, people: People, boards: Boards) -> Pins:
     """Return the pins of the world."""
     n, source = world.pins, rng(world.seed, "pins")
     created = _created(world, when)
@@ -100,7 +100,7 @@ def make_pins(world: World, when: Clock, people: People, boards: Boards) -> Pins
     return _copied(world, pins, boards)
 
 
-def _created(world: World, when: Clock) -> Array:
+def _created(world: Simulator, when: Clock) -> Array:
     """Return creation times: some old, most rising towards the window, two fifths within it."""
     n, source = world.pins, rng(world.seed, "pins created")
     window = int(n * 0.4)
@@ -113,7 +113,7 @@ def _created(world: World, when: Clock) -> Array:
     return np.sort(np.concatenate(parts))
 
 
-def _home(world: World, when: Clock, people: People, boards: Boards) -> Array:
+def _home(world: Simulator, when: Clock, people: People, boards: Boards) -> Array:
     """Return the board each pin is made on: boards of old users, few of them with most of the pins."""
     source = rng(world.seed, "pin boards")
     old_user = people.created < when.era - 70 * DAY
@@ -125,7 +125,7 @@ def _home(world: World, when: Clock, people: People, boards: Boards) -> Array:
     return old[np.searchsorted(cumulative, source.random(world.pins) * cumulative[-1])].astype(np.int32)
 
 
-def _looks(world: World, topic: Array, aspects: Array) -> tuple[Array, Array]:
+def _looks(world: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array]:
     """Return colour and style: what the topic is usually like, bent by the pin's aspects."""
     source = rng(world.seed, "looks")
     out = []
@@ -141,7 +141,7 @@ def _looks(world: World, topic: Array, aspects: Array) -> tuple[Array, Array]:
     return out[0], out[1]
 
 
-def _copied(world: World, pins: Pins, boards: Boards) -> Pins:
+def _copied(world: Simulator, pins: Pins, boards: Boards) -> Pins:
     """Return the pins with some turned into copies of earlier public pins of other creators."""
     source = rng(world.seed, "copies")
     share = world.near_duplicate_share + world.same_image_share
@@ -166,7 +166,7 @@ def _copied(world: World, pins: Pins, boards: Boards) -> Pins:
 class Space:
     """The embedding space: where topics lie and what the aspects do."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Simulator) -> None:
         """Draw the centres: topics of one category lie together."""
         source = rng(world.seed, "space")
         category = _units(source.standard_normal((len(CATEGORIES), world.dim)))

@@ -19,12 +19,12 @@ Progress = Callable[[str, int, int], None]
 
 
 def write_world(settings: Settings, out: Path, progress: Progress | None = None) -> WorldSummary:
-    """Write the world of `settings.world` below `out`: dumpling/, ticdc/, kafka/, images/, truth/, world.json.
+    """Write the world of `settings.simulator` below `out`: dumpling/, ticdc/, kafka/, images/, truth/, world.json.
 
     The same settings give the same bytes. A whole world with the same settings is left as it is (`found` says so); one
     with others, or left half-written by a killed run, is replaced. ConfigError if `out` holds something else.
     """
-    world, show = settings.world, progress or _silent
+    world, show = settings.simulator, progress or _silent
     when = clock(world)
     ranking = settings.ranking
     chosen = world.model_dump(mode="json", exclude={"end"}) | {"end": when.end}
@@ -93,8 +93,8 @@ def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) ->
 
 
 def _images(settings: Settings, cast: Entities, out: Path, show: Progress) -> int:
-    if not settings.world.images:
+    if not settings.simulator.images:
         return 0
     from jobs.simulator.images import write_images
 
-    return write_images(out / "images", settings.world, cast.pins, show)
+    return write_images(out / "images", settings.simulator, cast.pins, show)

@@ -98,6 +98,6 @@ def known(settings: Settings) -> dict[str, float]:
         "per_user": max(source.per_user for source in sources),
         "trending_per_category": candidates.trending.per_category,
         "recent_saves": settings.features.recent_saves,
-        "neighbours": settings.visual.neighbours,
-        "related_length": settings.visual.related_length,
+        "neighbours": settings.neighbours.k,
+        "related_length": settings.related.length,
     }

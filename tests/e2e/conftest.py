@@ -56,7 +56,7 @@ def flowed(spark, as_users_run_it, tmp_path_factory):
 
     work = tmp_path_factory.mktemp("flow")
     settings = Settings()
-    settings = settings.model_copy(update={"world": settings.world.model_copy(update={"images": False})})
+    settings = settings.model_copy(update={"simulator": settings.simulator.model_copy(update={"images": False})})
     write_world(settings, work / "world")
     sources = work / "world"
     options = {

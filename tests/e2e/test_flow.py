@@ -126,12 +126,12 @@ def test_related_pins_beat_each_source_alone_in_true_relevance(flowed):
     job = next(job for job in FLOW if job.name == "related.pins")
     context = Context(flowed.settings, flowed.cut)
     tables = {name: read_as_of(flowed.lake, name, context.as_of) for name in job.reads}
-    weights = ("similar_weight", "together_weight", "sitting_weight", "collaborative_weight")
+    weights = ("similarity_weight", "co_save_weight", "session_weight", "collaborative_weight")
     alone = {}
     for name in weights:
         chosen = dict.fromkeys((*weights, "link_weight", "save_rate_weight"), 0.0) | {name: 1.0}
-        visual = flowed.settings.visual.model_copy(update=chosen)
-        one = Context(flowed.settings.model_copy(update={"visual": visual}), flowed.cut)
+        related = flowed.settings.related.model_copy(update=chosen)
+        one = Context(flowed.settings.model_copy(update={"related": related}), flowed.cut)
         alone[name] = relevance(related_pins(tables, one))
     assert relevance(flowed.gold("related_pins")) > max(alone.values()), alone
 

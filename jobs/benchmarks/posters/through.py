@@ -85,7 +85,7 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
     put_pins(work, data)
     with timed(seconds, "learn"):
         model = root / "look.onnx"
-        model.write_bytes(learn(_pixels(data, root), work.context.settings.visual.seed))
+        model.write_bytes(learn(_pixels(data, root), work.context.settings.neighbours.seed))
     work = replace(work, options={"images": str(root), "model": str(model), "work": str(root)})
     with timed(seconds, "measure"):
         measured = pictures.run(work).counts
@@ -120,8 +120,8 @@ def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context:
 
 def settings_for(settings: Settings) -> Settings:
     """Return settings under which films without makers, times or shows are related by looks and people alone."""
-    plain = {"board_cap": BOARD, "save_rate_weight": 0.0, "fresh_share": 0.0, "related_length": 12, "owner_cap": 1_000}
-    return settings.model_copy(update={"visual": settings.visual.model_copy(update=plain)})
+    plain = {"board_pin_cap": BOARD, "save_rate_weight": 0.0, "fresh_share": 0.0, "length": 12, "owner_cap": 1_000}
+    return settings.model_copy(update={"related": settings.related.model_copy(update=plain)})
 
 
 def frame(spark: SparkSession, name: str, columns: Mapping[str, Any]) -> DataFrame:
@@ -176,7 +176,7 @@ def _stats(work: ActionContext, data: Given) -> DataFrame:
 
 def _near(vectors: DataFrame, settings: Settings) -> Neighbours:
     found = vectors.select("pin_id", "embedding").toArrow()  # bounded: the data set's films
-    return knn_join(decode(found["embedding"]), found["pin_id"].to_numpy(), settings.visual.neighbours, metric="cosine")
+    return knn_join(decode(found["embedding"]), found["pin_id"].to_numpy(), settings.neighbours.k, metric="cosine")
 
 
 def _as_table(spark: SparkSession, near: Neighbours) -> DataFrame:
@@ -190,7 +190,7 @@ def _as_table(spark: SparkSession, near: Neighbours) -> DataFrame:
 def _boards(work: ActionContext, data: Given) -> dict[str, DataFrame]:
     """Return the tables of boards: one of each person, saved in an order by lot, since the ratings have no times."""
     people = np.unique(data.users)
-    lot = np.random.default_rng(work.context.settings.visual.seed).permutation(len(data.users))
+    lot = np.random.default_rng(work.context.settings.neighbours.seed).permutation(len(data.users))
     at = np.datetime64("2020-01-01", "us") + lot.astype("timedelta64[s]")
     saves = {"board_id": data.users, "pin_id": data.films, "user_id": data.users, "saved_at": pa.array(at)}
     saves["saved_at"] = saves["saved_at"].cast(pa.timestamp("us", "UTC"))

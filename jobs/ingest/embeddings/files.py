@@ -87,7 +87,7 @@ def embed_files(source: Path, model: Model, out: Path, limits: Images, threads: 
         SourceError: neither folder nor tar, one without files, or a tar that ends early.
         ConfigError: the model fails.
     """
-    listing = _listed(source, limits.most_mb << 20)
+    listing = _listed(source, limits.max_file_mb << 20)
     if not listing.total:
         shown = text_of(str(source))[0]
         hidden = f" but {listing.hidden:,} whose name begins with a dot" if listing.hidden else ""

@@ -59,7 +59,7 @@ def embedded(reads: Iterable[Read], model: Model, limits: Images, each: Mapper =
     Raises:
         ConfigError: the model fails.
     """
-    frame, most = model.recipe.frame, limits.most_megapixels * 1_000_000
+    frame, most = model.recipe.frame, limits.max_megapixels * 1_000_000
     shaped = list(each(lambda read: _shaped(read, frame, most), reads))
     there = [one.pixels for one in shaped if one.pixels is not None]
     vectors, faults = stored(model.embed(np.stack(there))) if there else (np.empty((0, model.dim), np.float16), [])

@@ -76,7 +76,7 @@ def run(work: ActionContext) -> ActionResult:
     work.lake.ensure(IMAGE_EMBEDDINGS.name)
     known = work.lake.scan(IMAGE_EMBEDDINGS.name).where(F.col("model") == sent.version)
     left = wanted(work, known, settings.images).persist(StorageLevel.DISK_ONLY)
-    counts, most = dict.fromkeys(COUNTS, 0), settings.embeddings.most
+    counts, most = dict.fromkeys(COUNTS, 0), settings.embeddings.max_images
     try:
         total = left.count()
         work.progress(f"{total:,} pictures to embed by {sent.version}")
@@ -154,7 +154,7 @@ def embedded_rows(root: str, signatures: list[str], limits: Images, model: Model
         model: opened.
     """
     objects = [object_of(limits, signature) for signature in signatures]
-    most = limits.most_mb << 20
+    most = limits.max_file_mb << 20
     reads: list[Callable[[], bytes]] = [partial(image_bytes, root, name, most) for name in objects]
     rows: list[dict[str, Any]] = []
     for signature, name, one in zip(signatures, objects, embedded(reads, model, limits), strict=True):

@@ -67,10 +67,10 @@ def run(work: ActionContext) -> ActionResult:
         if not left:
             return ActionResult(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
         work.progress(f"{left:,} pictures to measure")
-        counts = _measure(work, missing.limit(settings.most), str(root), settings)
+        counts = _measure(work, missing.limit(settings.max_images), str(root), settings)
     finally:
         missing.unpersist()
-    counts["waiting"] = max(0, left - settings.most)
+    counts["waiting"] = max(0, left - settings.max_images)
     return ActionResult(counts["measured"], counts)
 
 
@@ -116,8 +116,8 @@ def measured(root: str, signatures: list[str], settings: Images) -> pa.RecordBat
         row: dict[str, Any] = {"image_signature": signature, "object": object_of(settings, signature)}
         raw = b""
         try:
-            raw = image_bytes(root, row["object"], settings.most_mb << 20)
-            good.append((row, decode(raw, settings.most_megapixels * 1_000_000)))
+            raw = image_bytes(root, row["object"], settings.max_file_mb << 20)
+            good.append((row, decode(raw, settings.max_megapixels * 1_000_000)))
         except Unusable as fault:
             row |= fault_of(fault, raw)
         rows.append(row)

@@ -20,7 +20,7 @@ from jobs.knn.sharded.run import ANY, SearchPlan, SearchRequest, buckets_for, pr
 from jobs.knn.sharded.shuffle import together
 from jobs.knn.sharded.train import Cells
 from jobs.lake.scratch import ScratchSpace
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Yesterday:
 
 
 def update_incrementally(
-    vectors: DataFrame, before: Yesterday, cells: Cells, visual: Visual, way: SearchPlan, keep: ScratchSpace
+    vectors: DataFrame, before: Yesterday, cells: Cells, neighbours: Neighbours, way: SearchPlan, keep: ScratchSpace
 ) -> DataFrame | None:
     """Return id, neighbour, rank, score as `searched` would, or None where so much changed that it is to be called.
 
@@ -47,15 +47,15 @@ def update_incrementally(
         vectors: id, vector of today.
         before: yesterday's.
         cells: those that yesterday's lists were found in.
-        visual: neighbours wanted, and the share of pins that may need a search.
+        neighbours: neighbours wanted, and the share of pins that may need a search.
         way: how a search is split.
         keep: where finished work is kept.
     """
-    k = visual.neighbours
+    k = neighbours.k
     state = keep.unit("changes", lambda: _state(vectors, before, k))
     counts = state.agg(*[F.count_if(F.col(name)).alias(name) for name in ("here", "asks", "fresh")]).first()
     here, asks, fresh = (int(counts[name]) for name in ("here", "asks", "fresh")) if counts else (0, 0, 0)
-    if not here or asks > visual.changed_share * here:
+    if not here or asks > neighbours.changed_share * here:
         log.info("%d of %d pins need a search: all are searched", asks, here)
         return None
     log.info("%d of %d pins need a search, %d of them new or changed", asks, here, fresh)

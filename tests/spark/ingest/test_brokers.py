@@ -116,10 +116,10 @@ def test_lost_offsets_stop_a_run_and_are_written_down_where_that_is_wanted(lake,
     assert ingest(uri)["read"] == 4
     broker.send("lossy", *[{"value": b"%d" % n, "partition": 1} for n in range(6)])
     broker.forget("lossy", 1, 7)
-    with pytest.raises(SourceError, match=r"lossy, partition 1: offsets 4 to 6 are missing.*lost=report"):
+    with pytest.raises(SourceError, match=r"lossy, partition 1: offsets 4 to 6 are missing.*fail_on_data_loss=false"):
         ingest(uri)
     assert len(bronze(lake)) == 4
-    counts = ingest(uri, lost="report")
+    counts = ingest(uri, fail_on_data_loss=False)
     assert (counts["read"], counts["gaps"]) == (3, 1)
     (told,) = lake.read("ops.quarantine").collect()
     assert (told["reason"], told["table"], told["row_no"]) == ("lost_offsets", "lossy", 4)

@@ -143,9 +143,9 @@ def test_killed_anywhere_nothing_stands_twice(lake, embed):
 
 
 def test_the_surplus_waits(embed):
-    first = embed(shares(), most=3)
+    first = embed(shares(), max_images=3)
     assert first.counts["waiting"] == 2
-    assert embed(shares(), most=3).counts["waiting"] == 0
+    assert embed(shares(), max_images=3).counts["waiting"] == 0
 
 
 def test_what_cannot_be_is_said_before_any_image_is_read(lake, work, embed, sources):

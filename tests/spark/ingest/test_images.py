@@ -66,7 +66,7 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
 
 
 def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
-    few = Settings.model_validate({"ingest": {"images": {"most": 3}}})
+    few = Settings.model_validate({"ingest": {"images": {"max_images": 3}}})
     first = pictures.run(work(settings=few, pictures=str(pins))).counts
     assert first["waiting"] == 1
     second = pictures.run(work(settings=few, pictures=str(pins))).counts

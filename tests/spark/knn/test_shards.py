@@ -17,7 +17,7 @@ from jobs.knn.sharded.train import Cells, trained
 from jobs.knn.tuning import Recall
 from jobs.lake.scratch import InMemory, Scratch
 from jobs.lake.vectors import encode, unit
-from jobs.settings.visual import Visual
+from jobs.settings.related import Neighbours
 from tests.asserts import assert_no_cross_join
 
 pytestmark = pytest.mark.spark
@@ -148,32 +148,32 @@ def next_day(given):
 
 
 def test_a_day_later_lists_are_those_that_a_search_of_all_finds(spark, given, cells, next_day, tmp_path):
-    visual = Visual(neighbours=K, changed_share=1.0)
+    neighbours = Neighbours(k=K, changed_share=1.0)
     old = search(SearchRequest(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
     now = frame(spark, *next_day)
     n = len(next_day[0])
     expected = sorted_rows(search(SearchRequest(asking(now), n, n, K), cells, WAY, InMemory()))
     before = Yesterday(frame(spark, *given), old)
     brought = update_incrementally(
-        now, before, cells, visual, WAY, Scratch(spark, str(tmp_path), "near", "2026-11-02", "a")
+        now, before, cells, neighbours, WAY, Scratch(spark, str(tmp_path), "near", "2026-11-02", "a")
     )
     assert sorted_rows(brought) == expected
     asked = spark.read.parquet(str(tmp_path / "_scratch/near/2026-11-02/a/changes"))
     searched_again = asked.where("asks").count()
     assert 60 <= searched_again < n / 2, "those that are new or lost a neighbour, and no others"
     assert asked.where("fresh").count() == 60
-    few = visual.model_copy(update={"changed_share": searched_again / n - 0.01})
+    few = neighbours.model_copy(update={"changed_share": searched_again / n - 0.01})
     assert update_incrementally(now, before, cells, few, WAY, InMemory()) is None, "too much has changed"
-    same = update_incrementally(frame(spark, *given), before, cells, visual, WAY, InMemory())
+    same = update_incrementally(frame(spark, *given), before, cells, neighbours, WAY, InMemory())
     assert sorted_rows(same) == sorted_rows(old), "nothing has changed"
 
 
 def test_vectors_that_only_went_leave_no_trace(spark, given, cells):
-    visual = Visual(neighbours=K, changed_share=1.0)
+    neighbours = Neighbours(k=K, changed_share=1.0)
     old = search(SearchRequest(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
     ids, vectors = given[0][100:], given[1][100:]
     now = frame(spark, ids, vectors)
-    brought = update_incrementally(now, Yesterday(frame(spark, *given), old), cells, visual, WAY, InMemory())
+    brought = update_incrementally(now, Yesterday(frame(spark, *given), old), cells, neighbours, WAY, InMemory())
     rows = sorted_rows(brought)
     assert rows == sorted_rows(search(SearchRequest(asking(now), len(ids), len(ids), K), cells, WAY, InMemory()))
     gone = set(given[0][:100].tolist())

@@ -41,8 +41,8 @@ def with_cells(spark, ctx, given, before=None):
 
 
 def context(ctx, **changes):
-    visual = ctx.settings.visual.model_copy(update=changes)
-    return Context(ctx.settings.model_copy(update={"visual": visual}), ctx.as_of)
+    neighbours = ctx.settings.neighbours.model_copy(update=changes)
+    return Context(ctx.settings.model_copy(update={"neighbours": neighbours}), ctx.as_of)
 
 
 def lists(df):
@@ -66,7 +66,7 @@ def test_nearest_first_equal_cosines_by_id_self_and_private_pins_never(spark, ct
         40: [0, 0, 0, 1],
         50: [0, 0, 0, 0],  # says nothing: has no neighbours and is nobody's
     }
-    near = pin_neighbours(tables(spark, around, hidden={7}), context(ctx, neighbours=3))
+    near = pin_neighbours(tables(spark, around, hidden={7}), context(ctx, k=3))
     found = lists(near)
     assert found[30] == [(10, 1.0), (5, pytest.approx(0.8)), (20, pytest.approx(0.8))]
     assert [i for i, _ in found[40]] == [5, 10, 20]
@@ -89,18 +89,18 @@ def test_agrees_with_numpy_however_rows_and_queries_are_parted(spark, ctx):
     np.fill_diagonal(cosine, -np.inf)
     order = np.argsort(-cosine, axis=1, kind="stable")[:, :20]
     inputs = tables(spark, vectors)
-    whole = pin_neighbours(inputs, context(ctx, neighbours=20))
+    whole = pin_neighbours(inputs, context(ctx, k=20))
     assert ids(whole) == dict(zip(pins.tolist(), pins[order].tolist(), strict=True))
     parted = {name: df.repartition(5) for name, df in inputs.items()}
-    again = pin_neighbours(parted, context(ctx, neighbours=20, block=1024 // 8))
+    again = pin_neighbours(parted, context(ctx, k=20, block=1024 // 8))
     assert sorted(again.collect()) == sorted(whole.collect())
 
 
 SHARDED = {
-    "neighbours": 10,
+    "k": 10,
     "max_exact": 0,
     "tuning_queries": 600,
-    "recall": 0.9,
+    "min_recall": 0.9,
     "shard_rows": 300,
     "shard_queries": 500,
 }
@@ -112,7 +112,7 @@ def test_many_pins_are_searched_in_shards_and_the_audit_says_how_well(spark, ctx
     sharded = context(ctx, **SHARDED, audit_pins=600)
     known = with_cells(spark, sharded, inputs)
     near = pin_neighbours(known, sharded)
-    found, exact = ids(near), ids(pin_neighbours(inputs, context(ctx, neighbours=10)))
+    found, exact = ids(near), ids(pin_neighbours(inputs, context(ctx, k=10)))
     hits = [len(set(exact[p]) & set(found.get(p, []))) / 10 for p in exact]
     assert np.mean(hits) >= 0.9
     assert sorted(exact) == sorted(p for p in vectors if p < 9000)
@@ -123,8 +123,8 @@ def test_many_pins_are_searched_in_shards_and_the_audit_says_how_well(spark, ctx
     assert (row["pins"], row["left_out"], row["target"]) == (600, 2, 0.9)
     assert row["version"].startswith("w1/16/k10/")
     (all_compared,) = neighbour_recall(
-        inputs | {"gold.pin_neighbours": pin_neighbours(inputs, context(ctx, neighbours=10))},
-        context(ctx, neighbours=10),
+        inputs | {"gold.pin_neighbours": pin_neighbours(inputs, context(ctx, k=10))},
+        context(ctx, k=10),
     ).collect()
     assert (all_compared["recall"], all_compared["target"], all_compared["version"]) == (1.0, 1.0, None)
 
@@ -151,7 +151,7 @@ def test_cells_stay_a_week_and_are_trained_anew_where_they_do_not_serve(spark, c
     assert "the audit found 0.8000" in caplog.text
     assert not later(1, given=tables(spark, cloud(n=1300)))
     assert "trained for 600 pins, there are 1300" in caplog.text
-    assert not later(1, ctx=context(ctx, **SHARDED | {"neighbours": 11}))
+    assert not later(1, ctx=context(ctx, **SHARDED | {"k": 11}))
     assert not later(1, given=tables(spark, cloud(n=600), model="w2"))
     assert "w2/16/k10" in caplog.text
 
@@ -184,10 +184,10 @@ def test_an_index_of_another_model_is_refused(spark, ctx):
 def test_models_never_mix_and_the_message_says_what_to_set(spark, ctx):
     old, new = tables(spark, {1: [1, 0], 2: [1, 1]}), tables(spark, {3: [1, 0], 4: [1, 1], 5: [0, 1]}, model="w2")
     both = {name: old[name].union(new[name]) for name in old}
-    with pytest.raises(ConfigError, match=r"w1 \(dim 2, 2 pins\), w2 \(dim 2, 3 pins\): set visual.model"):
+    with pytest.raises(ConfigError, match=r"w1 \(dim 2, 2 pins\), w2 \(dim 2, 3 pins\): set neighbours.model"):
         pin_neighbours(both, ctx)
     assert ids(pin_neighbours(both, context(ctx, model="w1"))) == {1: [2], 2: [1]}
-    with pytest.raises(ConfigError, match=r"visual.model is 'w3'"):
+    with pytest.raises(ConfigError, match=r"neighbours.model is 'w3'"):
         pin_neighbours(both, context(ctx, model="w3"))
 
 

@@ -19,8 +19,11 @@ pytestmark = pytest.mark.spark
 
 
 def context(ctx, **changes):
-    visual = ctx.settings.visual.model_copy(update=changes)
-    return Context(ctx.settings.model_copy(update={"visual": visual}), ctx.as_of)
+    """Return the context with settings of `related` changed; `k` is one of `neighbours`."""
+    settings = ctx.settings
+    neighbours = settings.neighbours.model_copy(update={"k": changes.pop("k", settings.neighbours.k)})
+    related = settings.related.model_copy(update=changes)
+    return Context(settings.model_copy(update={"neighbours": neighbours, "related": related}), ctx.as_of)
 
 
 def boards_of(spark, boards):
@@ -89,8 +92,8 @@ def test_co_saves_count_public_boards_of_shown_pins_with_caps(spark, ctx):
         },
     )
     pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
-    visual = context(ctx, user_cap=2, board_cap=3, co_save_shrink=2.0).settings.visual
-    found = co_saves(board_pins, boards, pins, visual)
+    settings = context(ctx, user_cap=2, board_pin_cap=3, shrinkage=2.0).settings.related
+    found = co_saves(board_pins, boards, pins, settings)
     # capped boards that hold: 1 -> 2 + 1 + 1 = 4, 2 -> 2 + 1 = 3, 3 -> 1 + 1 = 2, 4 -> 1, 5 -> 1
     assert_no_cross_join(found)
     known = {
@@ -117,7 +120,7 @@ def test_the_blend_its_reasons_and_what_is_left_out(spark, ctx):
     boards = {1: (10, "public", [1, 3, 6, 7, 8]), 2: (20, "public", [1, 3]), 3: (30, "secret", [1, 2])}
     got = listed(
         tables(spark, pins, near, boards),
-        context(ctx, neighbours=10, sitting_weight=0, link_weight=0, save_rate_weight=0, collaborative_weight=0),
+        context(ctx, k=10, session_weight=0, link_weight=0, save_rate_weight=0, collaborative_weight=0),
     )
     assert_no_cross_join(got)
     rows = got.collect()
@@ -163,7 +166,7 @@ def random_case(seed=11, n=60):
 def test_no_list_breaks_a_rule_and_another_partitioning_gives_the_same_rows(spark, ctx):
     pins, near, boards = random_case()
     inputs = tables(spark, pins, near, boards)
-    short = context(ctx, related_length=8, owner_cap=2, pool=20)
+    short = context(ctx, length=8, owner_cap=2, pool=20)
     rows = sorted(listed(inputs, short).collect())
     alike = {frozenset((a, b)) for a, b, s in near if s >= 0.98}
     lists = {}
@@ -210,8 +213,8 @@ def test_pins_opened_in_one_sitting_go_together(spark, ctx):
     ]  # fmt: skip
     shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
     frame = build(spark, "silver.pin_events", events)
-    visual = context(ctx, sitting_minutes=30, co_save_shrink=2.0).settings.visual
-    got = co_opened(frame, shown_pins, visual, ctx.instant - timedelta(days=2))
+    settings = context(ctx, session_gap_minutes=30, shrinkage=2.0).settings.related
+    got = co_opened(frame, shown_pins, settings, ctx.instant - timedelta(days=2))
     assert_no_cross_join(got)
     found = {(r["pin_id"], r["related_pin_id"]): (r["open_rate"], r["open_trust"]) for r in got.collect()}
     # sittings that hold: 1 -> 3, 2 -> 2, 3 -> 1, 4 -> 1
@@ -221,8 +224,8 @@ def test_pins_opened_in_one_sitting_go_together(spark, ctx):
     assert set(found) == set(known)
     for pair, value in known.items():
         assert found[pair] == pytest.approx(value, abs=1e-6)
-    assert not co_opened(frame, shown_pins, visual, ctx.instant).count(), "too long ago"
-    few = context(ctx, sitting_cap=2).settings.visual
+    assert not co_opened(frame, shown_pins, settings, ctx.instant).count(), "too long ago"
+    few = context(ctx, session_pin_cap=2).settings.related
     left = co_opened(frame, shown_pins, few, ctx.instant - timedelta(days=2)).where("pin_id < related_pin_id")
     assert {(r["pin_id"], r["related_pin_id"]) for r in left.collect()} == {(2, 3), (1, 4), (1, 2)}
 
@@ -244,9 +247,9 @@ def test_other_sources_have_their_weight_and_reason(spark, ctx):
     events = [opened(1, 0, 1), opened(1, 1, 2)]
     links = [(1, "https://a.org/x"), (3, "https://a.org/x")]
     weights = {
-        "similar_weight": 0.4,
-        "together_weight": 0.3,
-        "sitting_weight": 0.2,
+        "similarity_weight": 0.4,
+        "co_save_weight": 0.3,
+        "session_weight": 0.2,
         "link_weight": 0.1,
         "collaborative_weight": 0,
         "save_rate_weight": 0,
@@ -264,7 +267,7 @@ def test_pins_saved_by_the_same_people_are_found_by_their_factors(spark, ctx):
     pins[5] = {"saves": 9, "visibility": "secret"}
     factors = {1: [1, 0], 2: [3, 4], 3: [2, 0], 4: [1, 0], 5: [1, 0], 6: [-1, 0], 9: [1, 0]}  # 9 is gone, 7 has none
     inputs = tables(spark, pins, boards={1: (10, "public", [1, 7])}, factors=factors)
-    changes = {"collaborative_saves": 3, "neighbours": 4, "save_rate_weight": 0}
+    changes = {"collaborative_min_saves": 3, "k": 4, "save_rate_weight": 0}
     pairs = related_pairs(inputs, context(ctx, **changes))
     assert_no_cross_join(pairs)
     # cosines 1, 3/5 and -1, times the place among the nearest: 1, 3/4, 2/4
@@ -272,7 +275,13 @@ def test_pins_saved_by_the_same_people_are_found_by_their_factors(spark, ctx):
     known = {(1, 3): 1.0, (1, 2): 0.6 * 3 / 4, (1, 6): 0.0}
     assert {pair: value for pair, value in got.items() if value is not None} == pytest.approx(known)
     assert got[1, 7] is None, "saved together, but without a factor"
-    only = {"similar_weight": 0, "together_weight": 0, "sitting_weight": 0, "link_weight": 0, "collaborative_weight": 1}
+    only = {
+        "similarity_weight": 0,
+        "co_save_weight": 0,
+        "session_weight": 0,
+        "link_weight": 0,
+        "collaborative_weight": 1,
+    }
     rows = shown(listed(inputs, context(ctx, **changes | only)).collect(), 1)
     assert [(row[0], row[1], row[-1]) for row in rows] == [
         (3, pytest.approx(1.0), "collaborative"), (2, pytest.approx(0.45), "collaborative")
@@ -290,7 +299,7 @@ def test_the_collaborative_source_decides_between_pins_that_look_alike_as_much(s
 def test_only_the_most_saved_pins_are_compared_by_their_factors(spark, ctx):
     pins = {p: {"saves": 10 + p} for p in range(1, 6)}
     inputs = tables(spark, pins, factors={p: [1, p] for p in pins})
-    pairs = related_pairs(inputs, context(ctx, collaborative_pins=3)).collect()
+    pairs = related_pairs(inputs, context(ctx, collaborative_max_pins=3)).collect()
     assert {(r["pin_id"], r["related_pin_id"]) for r in pairs} == {
         (a, b) for a in (3, 4, 5) for b in (3, 4, 5) if a != b
     }
@@ -300,7 +309,7 @@ def test_a_pin_that_little_is_known_of_gets_popular_pins_of_its_category(spark, 
     pins = {p: {"popularity": float(p), "category": "art" if p < 7 else "food"} for p in range(1, 9)}
     pins[3]["visibility"] = "secret"
     near = [(1, 8, 0.9)]
-    rows = listed(tables(spark, pins, near), context(ctx, related_length=4, neighbours=10)).collect()
+    rows = listed(tables(spark, pins, near), context(ctx, length=4, k=10)).collect()
     assert [(row[0], row[-1]) for row in shown(rows, 1)] == [
         (8, "looks_alike"), (6, "popular"), (5, "popular"), (4, "popular")
     ]  # fmt: skip
@@ -318,7 +327,7 @@ def test_a_pin_that_little_is_known_of_takes_the_list_of_its_duplicate_first(spa
     clusters = [{"image_signature": f"s{pin}", "image_id": pin, "cluster_id": c} for pin, c in of.items()]
     pins[3] |= {"visibility": "secret"}
     inputs = tables(spark, pins, near, clusters=clusters)
-    got = listed(inputs, context(ctx, related_length=4, neighbours=10, save_rate_weight=0, similar_weight=1))
+    got = listed(inputs, context(ctx, length=4, k=10, save_rate_weight=0, similarity_weight=1))
     assert_no_cross_join(got)
     rows = got.collect()
     # 1 has most pairs, so that it lends: its cosines times their place, of a pin's own at most
@@ -340,7 +349,7 @@ def test_new_pins_have_their_share(spark, ctx):
     pins[10], pins[11] = {"age_days": 2.0}, {"age_days": 7.5}
     near = [(1, p, 0.95 - p / 100) for p in range(2, 12)]
     for share, wanted in ((0.0, [2, 3, 4, 5]), (0.25, [2, 3, 4, 10]), (0.5, [2, 3, 4, 10])):
-        got = listed(tables(spark, pins, near), context(ctx, related_length=4, fresh_share=share))
+        got = listed(tables(spark, pins, near), context(ctx, length=4, fresh_share=share))
         assert [row[0] for row in shown(got.collect(), 1)] == wanted
 
 

@@ -18,8 +18,11 @@ WEEK = 7.0
 
 
 def context(ctx, **changes):
-    visual = ctx.settings.visual.model_copy(update=changes)
-    return Context(ctx.settings.model_copy(update={"visual": visual}), ctx.as_of)
+    """Return the context with settings of `related` changed; `k` is one of `neighbours`."""
+    settings = ctx.settings
+    neighbours = settings.neighbours.model_copy(update={"k": changes.pop("k", settings.neighbours.k)})
+    related = settings.related.model_copy(update=changes)
+    return Context(settings.model_copy(update={"neighbours": neighbours, "related": related}), ctx.as_of)
 
 
 def stats(spark, pins):
@@ -196,8 +199,8 @@ def test_a_source_alone_keeps_the_rules_and_is_filled_with_nothing(spark, ctx):
     tables = inputs(spark, pins, pairs, [{"pin_id": 1, "position": 1, "related_pin_id": 6}], {})
     asked = tables["gold.pin_stats"].where("pin_id = 1").select("pin_id")
     # five pins of one owner at most: all of these are one's
-    visual = context(ctx, owner_cap=2, fresh_share=0).settings.visual
-    got = found(listed(tables, asked, visual).select("model", "position", "pin_id", "related_pin_id"))
+    settings = context(ctx, owner_cap=2, fresh_share=0).settings
+    got = found(listed(tables, asked, settings).select("model", "position", "pin_id", "related_pin_id"))
     assert got == [
         ("looks_alike", 1, 1, 3), ("looks_alike", 2, 1, 4),
         ("popular", 1, 1, 3), ("popular", 2, 1, 4),  # 2 would be first, were it no near-duplicate

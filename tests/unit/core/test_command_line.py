@@ -60,7 +60,7 @@ def said(env):
 
 
 def test_help_keeps_what_stands_in_brackets(said):
-    assert "[world.users]" in said["world"]
+    assert "[simulator.users]" in said["world"]
     assert "[platform.sources]" in said["world"]
     assert "[all]" in said["embed"]
 

@@ -78,9 +78,12 @@ def test_a_secret_in_a_file_or_an_option_is_refused(conf):
 
 
 def test_a_value_that_does_not_parse_is_named(conf, monkeypatch):
-    folder = conf("base/publish.yaml", "keep: 2\n")
-    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP", "[x")
-    with pytest.raises(ConfigError, match=r"PINLAKE_PUBLISH__KEEP: the value of publish[.]keep is not valid YAML"):
+    folder = conf("base/publish.yaml", "keep_generations: 2\n")
+    monkeypatch.setenv("PINLAKE_PUBLISH__KEEP_GENERATIONS", "[x")
+    with pytest.raises(
+        ConfigError,
+        match=r"PINLAKE_PUBLISH__KEEP_GENERATIONS: the value .*keep_generations is not valid YAML",
+    ):
         load(folder)
 
 
@@ -141,9 +144,9 @@ def test_a_fingerprint_follows_its_sections_only():
         ("rankin.feed_length=3", ["Did you mean ranking?"]),
         ("ranking.fallback_length=3", ["Did you mean publish.fallback_length?"]),
         ("ranking.mmr_pool=10", ["ranking.mmr_pool = 10", "ranking.feed_length = 100"]),
-        ("visual.pool=10", ["visual.pool = 10", "visual.related_length = 30"]),
+        ("related.pool=10", ["related.pool = 10", "related.length = 30"]),
         ("ranking.feed_length=500", ["ranking.feed_length = 500"]),
-        ("candidates.content.neighbours=90", ["visual.neighbours = 50"]),
+        ("candidates.content.neighbours=90", ["neighbours.k = 50"]),
         ("features.trend_days=40", ["features.window_days = 28"]),
     ],
 )

@@ -103,10 +103,10 @@ def test_a_second_run_replaces_all_of_the_first(folder, model, tmp_path):
 
 def test_a_file_too_large_is_not_read(folder, model, tmp_path):
     (folder / "b.jpg").write_bytes(bytes((1 << 20) + 1))
-    made, _ = embed(folder, model, tmp_path / "v.npy", most_mb=1)
+    made, _ = embed(folder, model, tmp_path / "v.npy", max_file_mb=1)
     assert made.quarantined["file_too_large"] == 1
     packed = tarred(tmp_path / "p.tar", {"big.png": bytes((1 << 20) + 1), "red.png": FILES["a/red.png"]})
-    assert embed(packed, model, tmp_path / "w.npy", most_mb=1)[0].quarantined == {"file_too_large": 1}
+    assert embed(packed, model, tmp_path / "w.npy", max_file_mb=1)[0].quarantined == {"file_too_large": 1}
 
 
 def test_a_tar_that_ends_early_and_an_empty_folder_leave_nothing(model, tmp_path):

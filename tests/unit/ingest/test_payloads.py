@@ -13,7 +13,7 @@ from jobs.ingest.kafka.archive.message import Message
 from jobs.ingest.kafka.archive.messages import read_messages
 from jobs.ingest.kafka.archive.payloads import Unreadable, decoder
 from jobs.ingest.loading.stream import Task
-from jobs.settings.ingest import Inserted, TopicRules
+from jobs.settings.ingest import InsertField, TopicRules
 
 FIRST = {"type": "record", "name": "Event", "fields": [{"name": "event_id", "type": "string"}]}
 SECOND = {**FIRST, "fields": [*FIRST["fields"], {"name": "app", "type": ["null", "string"], "default": None}]}
@@ -78,14 +78,14 @@ def test_a_format_without_its_schema_is_refused():
 
 
 def test_inserted_fields_give_offset_partition_and_time():
-    fields = Inserted(offset="_o", partition="_p", timestamp="_t")
+    fields = InsertField(offset="_o", partition="_p", timestamp="_t")
     bodies = [b'{"_o": 41, "_p": 3, "_t": 5}', b'{"_o": "41", "_p": true, "_t": -1}', b"no JSON", None, b"[1]"]
     found = list(placed((Message(body, n) for n, body in enumerate(bodies, 1)), fields))
     assert [(m.offset, m.partition, m.ts) for m in found] == [(41, 3, 5), *[(None, None, None)] * 4]
 
 
 def test_offsets_of_a_file_of_a_field_partitioner_are_exact_where_the_message_has_them():
-    archived = Archived("connect", "t", 2, None, inserted=Inserted(offset="_o"))
+    archived = Archived("connect", "t", 2, None, inserted=InsertField(offset="_o"))
     task = Task("kafka", "root", "t/kind=save/t+2+0000000000.json", 1, "t", archived)
     rows = [row for batch in read_messages(task, b'{"_o": 0}\n{"_o": 3}\n{}\n') for row in batch.to_pylist()]
     told = [(row["partition"], row["offset"], row["offset_quality"]) for row in rows if row["kind"] == 0]

@@ -117,7 +117,7 @@ def test_the_cpu_is_taken_where_there_is_no_gpu_and_gpu_insists():
     if hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus():
         pytest.skip("this machine has a GPU")
     assert backend("auto") == backend("cpu") == "cpu"
-    with pytest.raises(MissingDependencyError, match=r"visual.backend is gpu, but .*(CPU alone|no GPU)"):
+    with pytest.raises(MissingDependencyError, match=r"neighbours.backend is gpu, but .*(CPU alone|no GPU)"):
         backend("gpu")
     with pytest.raises(ConfigError, match="got 'tpu'"):
         backend("tpu")

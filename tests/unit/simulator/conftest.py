@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.settings import Settings
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.output import WorldSummary
 from jobs.simulator.write import write_world
 
-TINY = World(users=60, pins=400, days=10, stream_days=8, images=False, sessions_per_day=0.8)
+TINY = Simulator(users=60, pins=400, days=10, stream_days=8, images=False, sessions_per_day=0.8)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Written:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    return Written(folder, write_world(Settings(world=TINY), folder))
+    return Written(folder, write_world(Settings(simulator=TINY), folder))
 
 
 def csv_rows(path):

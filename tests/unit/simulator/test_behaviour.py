@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.common.errors import ConfigError
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.behaviour import Behaviour
 from jobs.simulator.clock import clock
 from jobs.simulator.entities import make_cast
@@ -14,7 +14,7 @@ from jobs.simulator.events import BOARD, IMPRESSION, SAVE, Events
 from jobs.simulator.pins import BURST_DAYS, Space
 from jobs.simulator.rng import DAY
 
-WORLD = World(users=400, pins=3_000, images=False)
+WORLD = Simulator(users=400, pins=3_000, images=False)
 
 
 class Happened:
@@ -169,9 +169,9 @@ def test_every_save_event_is_a_save(happened):
     ("given", "said"),
     [
         ({"end": datetime(2026, 11, 1, 5, tzinfo=UTC)}, "must be 00:00 UTC of a day; it is 2026-11-01T05:00"),
-        ({"days": 10, "stream_days": 20}, "must not exceed world.days; it is stream_days 20 of 10 days"),
+        ({"days": 10, "stream_days": 20}, "must not exceed simulator.days; it is stream_days 20 of 10 days"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(given, said):
     with pytest.raises(ConfigError, match=said):
-        clock(World(**given))
+        clock(Simulator(**given))

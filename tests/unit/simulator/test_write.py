@@ -6,10 +6,10 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.settings import Settings
-from jobs.settings.world import World
+from jobs.settings.simulator import Simulator
 from jobs.simulator.write import write_world
 
-SMALL = World(users=50, pins=200, days=4, stream_days=3, image_size=16)
+SMALL = Simulator(users=50, pins=200, days=4, stream_days=3, image_size=16)
 
 
 def digests(folder):
@@ -20,25 +20,25 @@ def digests(folder):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    write_world(Settings(world=SMALL), folder)
+    write_world(Settings(simulator=SMALL), folder)
     return folder, digests(folder)
 
 
 def test_the_same_settings_give_the_same_bytes(written, tmp_path):
-    write_world(Settings(world=SMALL), tmp_path / "again")
+    write_world(Settings(simulator=SMALL), tmp_path / "again")
     assert digests(tmp_path / "again") == written[1]
     assert len(written[1]) > 200
 
 
 def test_another_seed_gives_another_world(written, tmp_path):
-    write_world(Settings(world=SMALL.model_copy(update={"seed": 7, "images": False})), tmp_path)
+    write_world(Settings(simulator=SMALL.model_copy(update={"seed": 7, "images": False})), tmp_path)
     assert digests(tmp_path)["truth/users.parquet"] != written[1]["truth/users.parquet"]
 
 
 def test_a_whole_world_is_found_and_left_as_it_is(written):
     folder, before = written
     times = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
-    summary = write_world(Settings(world=SMALL), folder)
+    summary = write_world(Settings(simulator=SMALL), folder)
     assert summary.found
     assert summary.as_of.isoformat() == "2026-11-01"
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == times
@@ -54,10 +54,10 @@ def test_a_killed_run_is_cleaned_up_and_redone(written, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        write_world(Settings(world=SMALL), tmp_path, kill)
+        write_world(Settings(simulator=SMALL), tmp_path, kill)
     (tmp_path / "ticdc/app/pins/stale.json").write_text("left over")
     assert not (tmp_path / "world.json").exists()
-    assert not write_world(Settings(world=SMALL), tmp_path).found
+    assert not write_world(Settings(simulator=SMALL), tmp_path).found
     assert digests(tmp_path) == written[1]
 
 
@@ -65,7 +65,7 @@ def test_a_folder_that_no_world_wrote_is_left_alone(tmp_path):
     (tmp_path / "ticdc").mkdir()
     (tmp_path / "ticdc/metadata").write_text("mine")
     with pytest.raises(ConfigError, match="ticdc is there but was not written by `world`"):
-        write_world(Settings(world=SMALL), tmp_path)
+        write_world(Settings(simulator=SMALL), tmp_path)
     assert (tmp_path / "ticdc/metadata").read_text() == "mine"
 
 
@@ -79,7 +79,7 @@ def test_near_duplicates_look_alike_and_others_do_not():
     from jobs.simulator.entities import make_cast
     from jobs.simulator.images import Painter, _choices
 
-    world = World(users=200, pins=1_500)
+    world = Simulator(users=200, pins=1_500)
     pins = make_cast(world, clock(world)).pins
     copies = np.flatnonzero((pins.original >= 0) & ~pins.same_image)[:20]
     painter = Painter(48)

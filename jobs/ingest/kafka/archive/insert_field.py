@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 
 from jobs.ingest.kafka.archive.message import Message
-from jobs.settings.ingest import Inserted
+from jobs.settings.ingest import InsertField
 
 _LARGEST = {"partition": (1 << 31) - 1, "offset": (1 << 63) - 1, "ts": (1 << 63) - 1}
 
 
-def placed(messages: Iterator[Message], fields: Inserted) -> Iterator[Message]:
+def placed(messages: Iterator[Message], fields: InsertField) -> Iterator[Message]:
     """Yield the messages with what their own fields say; one that is no JSON object, or lacks them, as it came."""
     names = {"offset": fields.offset, "partition": fields.partition, "ts": fields.timestamp}
     for message in messages:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from jobs.ingest.loading.codecs import UNREAD, plain_name
-from jobs.settings.ingest import Inserted
+from jobs.settings.ingest import InsertField
 
 _SIDE = re.compile(r"(^|/)(_SUCCESS|offset\.wm|\.[^/]+\.crc|[^/]*\.tmp(\.[^/]*)?|[^/]+\.(keys|headers)\.[^/]+)$")
 _SEGMENT_SIDE = re.compile(r"\d{20}\.(index|timeindex|txnindex|snapshot)|leader-epoch-checkpoint|partition\.metadata")
@@ -63,7 +63,7 @@ class Archived:
     """Path of the side file that has the messages' keys, in the same order."""
     headers: str | None = None
     """Path of the side file that has their headers."""
-    inserted: Inserted | None = None
+    inserted: InsertField | None = None
     """Fields of the messages that have their offset, partition and time."""
 
 

@@ -74,5 +74,5 @@ def _beside(what: Archived | Refused | None, path: str, paths: set[str], setting
     if not isinstance(what, Archived) or what.layout != "connect":
         return what
     keys, headers = (side if side in paths else None for side in side_files(path))
-    inserted = settings.topics.get(what.topic, TopicRules()).inserted
+    inserted = settings.topics.get(what.topic, TopicRules()).insert_field
     return replace(what, keys=keys, headers=headers, inserted=inserted if any(vars(inserted).values()) else None)

@@ -70,7 +70,7 @@ class _Stream:
         """Read all there is now."""
         checkpoint = f"{self.work.lake.root}/_streams/{self.topic.stream}"
         at = reached(self.work, checkpoint, self.topic.name)
-        if self._settings.lost == "fail":
+        if self._settings.fail_on_data_loss:
             refuse_lost(self.topic, at)
         note_lost(self.work, self.topic, at.lost(self.topic))
         self.work.lake.ensure(KAFKA.name)
@@ -122,7 +122,7 @@ class _Stream:
         options |= {"subscribe": self.topic.name, "startingOffsets": "earliest", "includeHeaders": "true"}
         options |= {"maxOffsetsPerTrigger": str(self._settings.max_offsets), "groupIdPrefix": "pinlake"}
         # what is lost was said, or refused, before: see lost.py
-        options["failOnDataLoss"] = str(self._settings.lost == "fail").lower()
+        options["failOnDataLoss"] = str(self._settings.fail_on_data_loss).lower()
         return self.work.spark.readStream.format("kafka").options(**options).load()
 
     def _epoch(self, messages: DataFrame, query_id: str, number: int) -> None:
@@ -164,7 +164,7 @@ class _Stream:
         return SourceError(
             f"{self.topic.object} on {self.properties['bootstrap.servers']} could not be read to its end: "
             f"{' '.join(said)[:600]} What was committed stays; run again. If messages were deleted meanwhile, "
-            "ingest.brokers.lost: report goes on without them."
+            "ingest.brokers.fail_on_data_loss: false goes on without them."
         )
 
 

@@ -75,7 +75,8 @@ def refuse_lost(topic: Topic, at: Reached) -> None:
         raise SourceError(
             f"{topic.object}: the brokers no longer have messages that were not read yet: {'; '.join(places)}. Nothing "
             "was read. If an archive has them, ingest it. Then go on without them, which writes them down as lost: "
-            "`pinlake --set ingest.brokers.lost=report ingest …`. Let retention be longer than the worst lag of ingest."
+            "`pinlake --set ingest.brokers.fail_on_data_loss=false ingest …`. Let retention be longer than "
+            "the worst lag of ingest."
         )
 
 

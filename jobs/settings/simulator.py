@@ -7,7 +7,7 @@ from pydantic import Field
 from jobs.settings.base import Section
 
 
-class World(Section):
+class Simulator(Section):
     """The made-up Pinterest."""
 
     users: int = Field(2_000, ge=10)
