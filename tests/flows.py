@@ -18,7 +18,13 @@ def opened(spark, settings, root, options, work):
 
     show = Progress(Console(quiet=True))
     validator = Validator(ROOT / "expectations", settings, work)
-    runner = Runner(Lake(spark, str(root), settings.platform.cache_mb), settings, validator, options, show.say)
+    runner = Runner(
+        Lake(spark, str(root), settings.platform.cache_mb, settings.platform.collect_mb),
+        settings,
+        validator,
+        options,
+        show.say,
+    )
     yield Engine(runner, show)
 
 

@@ -219,7 +219,8 @@ def engine(
             validator.warm_up()
         session = start_spark()
     show = Progress(out)
-    lake = Lake(session, root or STATE.path(settings.platform.lake), settings.platform.cache_mb)
+    platform = settings.platform
+    lake = Lake(session, root or STATE.path(platform.lake), platform.cache_mb, platform.collect_mb)
     given = {"store": STATE.path(settings.publish.path), "work": STATE.path(settings.platform.work)} | dict(
         options or {}
     )

@@ -39,6 +39,8 @@ class Platform(Section):
     """Jobs of the flow that run at once where neither needs the other: small jobs wait more than they work."""
     cache_mb: int = Field(256, ge=0)
     """Largest table or result, in MiB of its files, that a session reads once and keeps in Spark's blocks; 0: none."""
+    collect_mb: int = Field(64, ge=0)
+    """Largest result, in MiB as Spark holds it, that the driver writes into gold without a Spark job; 0: none."""
     spark: Spark = Spark()
     """The Spark session."""
 

@@ -64,7 +64,7 @@ def run(work: ActionContext) -> ActionResult:
     taken = load_to_bronze(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
     held = _unreadable(work, manifest, items)
-    counts, others = apply_messages(work, manifest.last, taken, held)
+    counts, others = apply_messages(work, manifest, taken, held)
     missing, some = gaps(work.lake, taken.batches)
     counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
     refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
@@ -106,7 +106,7 @@ def _say(work: ActionContext, detail: dict[str, Any]) -> None:
 
 
 def apply_messages(
-    work: ActionContext, newest: int, taken: LoadResult, held: dict[str, str] | None = None
+    work: ActionContext, manifest: Manifest, taken: LoadResult, held: dict[str, str] | None = None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Bring to silver what bronze holds and silver does not, topic by topic.
 
@@ -115,20 +115,25 @@ def apply_messages(
 
     Args:
         work: lake and progress.
-        newest: newest batch of bronze.
+        manifest: the files known, this run's included.
         taken: what this run brought to bronze.
         held: why topics are held; topics are added whose messages cannot be used.
     """
     held = {} if held is None else held
     past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
-    waiting = _waiting(work.lake, past, taken.batches)
+    done_to = min(past.values(), default=-1)
+    waiting = (
+        {}
+        if not taken.batches and manifest.newest_batch(from_kafka=True) <= done_to
+        else _waiting(work.lake, past, taken.batches)
+    )
     fresh = sum(count for count, _ in waiting.values())
     if taken.read != fresh + taken.quarantined:
         raise TableError(
             f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
             "Every message must be one or the other; silver was not touched, report this as a bug."
         )
-    step = _Step(work, newest, taken, held, newest_checkpoints(work.lake))
+    step = _Step(work, manifest.last, taken, held, newest_checkpoints(work.lake))
     done, failed = [], []
     for topic in sorted((set(waiting) | set(held)) & set(tables)):
         try:

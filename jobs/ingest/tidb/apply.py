@@ -18,6 +18,7 @@ from jobs.ingest.row_accounting import (
     note_failed,
     pending_changes,
     tallies,
+    unchanged_counts,
     write_checkpoints,
     write_dropped,
 )
@@ -37,7 +38,7 @@ class _Result:
 
 
 def apply_changes(
-    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int
+    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int, earlier: int
 ) -> dict[str, int]:
     """Merge what bronze holds and silver does not, table by table; return the counts.
 
@@ -47,10 +48,12 @@ def apply_changes(
         past: newest row of ops.checkpoints by table.
         taken: what this run brought to bronze.
         newest: newest batch of bronze.
+        earlier: newest batch of bronze.ledger before this run.
     """
     at = sources.checkpoint
     marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
-    counts = pending_changes(work.lake, marks, taken.batches, at)
+    counts = unchanged_counts(work.lake, marks, past, taken, earlier)
+    counts |= pending_changes(work.lake, {n: m for n, m in marks.items() if n not in counts}, taken.batches, at)
     arrived, late = arrived_in(work.lake, taken.batches, at)
     if taken.read != arrived + taken.quarantined:
         raise TableError(
