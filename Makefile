@@ -98,7 +98,7 @@ proto: $(VENV)/.done ## Generate the value format's Python from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. jobs/serving/format.proto
 
 .PHONY: docs
-docs: $(VENV)/.done ## Write the pages of docs/ that come from the code
+docs: $(VENV)/.done ## Write what comes from the code: pages of docs/, conf/base/
 	@$(BIN)/python -m jobs.cli.reference docs
 
 .PHONY: lock

@@ -1,15 +1,18 @@
-"""Pages of docs/ that are written from the code: commands, jobs, tables, and the columns expected of sources.
+"""Files written from the code: commands, jobs, tables, settings, columns expected of sources, and conf/base.
 
 `make docs` writes them; a test fails where one is out of date.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobs.flow import FLOW, WRITERS
 from jobs.schema.table import AsOf, Table
 from jobs.schema.tables import TABLES
+from jobs.settings import Settings
+from jobs.settings.defaults import base_file, settings_of
 
 WRITTEN = "<!-- Written by `make docs` from the code: change it there. -->"
 
@@ -56,7 +59,27 @@ def input_contract() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "input-contract.md": input_contract}
+def settings() -> str:
+    """Return the page of all settings."""
+    parts = [
+        "# Settings",
+        WRITTEN,
+        "Later wins: default, `conf/base/*.yaml` (the defaults, written from the models), `conf/<env>/*.yaml`, "
+        "variables `PINLAKE_<SECTION>__<KEY>` (two underscores per level), `--set section.key=value`. How values are "
+        "read and checked: [operations](operations.md#settings). A changed setting re-runs the jobs listed for its "
+        "section, and jobs downstream whose inputs changed with them.",
+        *(text for name in Settings.model_fields for text in _section(name)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference.md": reference,
+    "input-contract.md": input_contract,
+    "settings.md": settings,
+    **{f"../conf/base/{name}.yaml": partial(base_file, name) for name in Settings.model_fields},
+}
+"""File, relative to docs/, and the function that returns its text."""
 
 
 def write(folder: Path) -> list[Path]:
@@ -64,6 +87,14 @@ def write(folder: Path) -> list[Path]:
     for name, make in PAGES.items():
         (folder / name).write_text(make())
     return [folder / name for name in PAGES]
+
+
+def _section(name: str) -> Iterator[str]:
+    yield f"## `{name}`"
+    jobs = ", ".join(f"`{job.name}`" for job in FLOW if name in job.config_sections)
+    yield f"{Settings.model_fields[name].description} {f'Re-runs {jobs}.' if jobs else 'Re-runs no job.'}"
+    rows = ((f"`{s.key}`", s.kind, f"`{s.default}`" if s.default else "", s.sentence) for s in settings_of(name))
+    yield _table(("setting", "type", "default", "what it does"), rows)
 
 
 def _contract(table: Table) -> Iterator[str]:

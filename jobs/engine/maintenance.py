@@ -15,7 +15,7 @@ from jobs.lake.layout import layout_of
 from jobs.schema.names import quoted, silver_table
 from jobs.schema.table import Table
 from jobs.schema.tables import TABLES
-from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Maintenance
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable

@@ -1,42 +1,40 @@
-"""Every setting there is. `conf/` holds the values; `jobs.settings.load` merges and checks them."""
+"""All settings: type, bounds, default and sentence. `jobs.settings.load` merges conf/ over the defaults."""
 
 from jobs.settings.base import Section
 from jobs.settings.candidates import Candidates
 from jobs.settings.features import Features
 from jobs.settings.ingest import Ingest
-from jobs.settings.maintenance import Maintenance
-from jobs.settings.platform import Platform
+from jobs.settings.platform import Maintenance, Platform, Validation
 from jobs.settings.publish import Publish
 from jobs.settings.ranking import Ranking
 from jobs.settings.related import ImageDedup, Neighbours, Related
 from jobs.settings.simulator import Simulator
-from jobs.settings.validation import Validation
 
 
 class Settings(Section):
-    """All settings, by section. A section's values stand in conf/base/<section>.yaml."""
+    """All settings, by section. conf/base/<section>.yaml is written from these models."""
 
     platform: Platform = Platform()
-    """Folders and Spark."""
+    """Folders and the Spark session; relative paths start at the project's root."""
     simulator: Simulator = Simulator()
     """The simulated Pinterest that `pinlake world` writes."""
     ingest: Ingest = Ingest()
-    """Outside world to bronze and silver."""
+    """Sources, and how their files are read into bronze and silver."""
     features: Features = Features()
-    """Signals and statistics."""
+    """Weights, windows and smoothing of user behaviour."""
     candidates: Candidates = Candidates()
     """Candidate sources."""
     neighbours: Neighbours = Neighbours()
-    """Nearest neighbours of pins."""
+    """Nearest neighbours of pins in embedding space."""
     image_dedup: ImageDedup = ImageDedup()
     """Clusters of near-duplicate images."""
     related: Related = Related()
-    """Related pins."""
+    """Related pins: sources, blend and lists."""
     ranking: Ranking = Ranking()
-    """Feeds."""
+    """Learned ranker, rules, diversification, experiment arms."""
     validation: Validation = Validation()
-    """Checks."""
+    """Checks of tables."""
     publish: Publish = Publish()
     """Gate, generations, stores."""
     maintenance: Maintenance = Maintenance()
-    """Old versions, small files."""
+    """`pinlake maintain`: old versions, deleted rows, file sizes."""

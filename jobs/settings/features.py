@@ -1,4 +1,4 @@
-"""How behaviour becomes numbers."""
+"""Settings of the feature jobs: weights, windows and smoothing of user behaviour."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from jobs.settings.base import Section
 
 
 class Weights(Section):
-    """What one event is worth as a signal of interest."""
+    """Weight of one event as a signal of interest."""
 
     save: float = Field(1.0, ge=0)
     """A save to any board."""
@@ -20,20 +20,20 @@ class Features(Section):
     """Signals and statistics."""
 
     half_life_days: float = Field(30.0, gt=0)
-    """Days after which an event counts half."""
+    """Half-life in days of an event's weight."""
     window_days: int = Field(28, ge=1)
-    """Days of events that statistics look at."""
+    """Days of events that statistics cover."""
     trend_days: int = Field(3, ge=1)
-    """Days that count as now, for trends."""
+    """Most recent days that trends compare with the rest of the window."""
     active_days: int = Field(28, ge=1)
-    """A user with an event in as many days gets a feed of their own."""
+    """Users with an event in this many days are active and get a feed of their own."""
     recent_saves: int = Field(50, ge=1)
-    """Newest saves kept in a profile."""
+    """Newest saves kept in a user profile."""
     max_pins_per_user: int = Field(5_000, ge=1)
-    """Pins kept per user in gold.interactions, saved and hidden ones first, then the newest: no user outweighs all."""
+    """Pins kept per user in gold.interactions: saved and hidden pins first, then the newest."""
     max_weight: float = Field(3.0, gt=0)
-    """Largest weight of a user and pin, however often the user opened it."""
+    """Largest weight of a user-pin pair, however many events it has."""
     prior_impressions: float = Field(50.0, gt=0)
-    """Weight of the category's mean rate in a pin's smoothed rate, in impressions."""
+    """Weight, in impressions, of the category's mean rate in a pin's smoothed rate."""
     weights: Weights = Weights()
-    """What one event is worth."""
+    """Weight of one event."""

@@ -1,9 +1,8 @@
-"""`conf/` merged once into frozen models.
+"""Merges conf/, environment variables and options into the settings, and records where each value came from.
 
-Later wins: defaults in the model, conf/base/*.yaml, conf/<env>/*.yaml, variables PINLAKE_<SECTION>__<KEY>, and
---set section.key=value.
-The environment is chosen by PINLAKE_ENV (local unless set). A key that no model knows is an error naming file and key,
-and so is a name in a map that names nothing (jobs/settings/names.py).
+Later wins: defaults in the models, conf/base/*.yaml, conf/<env>/*.yaml, variables PINLAKE_<SECTION>__<KEY>, and
+--set section.key=value. PINLAKE_ENV chooses the environment (local by default). Errors name the file, variable or
+option and the key; names in maps are checked too (jobs/settings/names.py).
 """
 
 import hashlib
@@ -19,52 +18,59 @@ import yaml
 from pydantic import SecretStr, ValidationError
 
 from jobs.common.errors import ConfigError
-from jobs.settings import Settings, names
-from jobs.settings import cross_checks as pairs
-from jobs.settings import values as given
+from jobs.settings import Settings, cross_checks, names, values
 
 ENV_VARIABLE = "PINLAKE_ENV"
-PREFIX = given.PREFIX
+PREFIX = values.PREFIX
 T = TypeVar("T")
 RESERVED = frozenset(
     (ENV_VARIABLE, "PINLAKE_CONF", "PINLAKE_SOURCE_PASSWORD", "PINLAKE_AGAINST_PASSWORD", "PINLAKE_SHARED")
 )
-"""Variables that are no settings: what commands and tests take from the environment."""
+"""Variables with the prefix that are not settings: commands and tests read them."""
+_MAPS_OF_DATA = {
+    "ranking.arms",
+    "ranking.arm_settings",
+    "platform.spark.conf",
+    "ingest.tables",
+    "ingest.topics",
+    "ingest.brokers.properties",
+}
+"""Maps whose keys are data, not names of settings: a later file replaces them as a whole."""
 
 
 @dataclass
 class Loaded:
-    """Settings and where each value came from."""
+    """Settings and the origin of each value."""
 
     settings: Settings
     root: Path
-    """Folder that relative paths start at: the one conf/ lies in."""
+    """Folder that contains conf/; relative paths start here."""
     env: str
     origin: dict[str, str] = field(default_factory=dict)
     """`section.key` -> file, variable or option that set it; defaults are absent."""
 
     def where(self, key: str) -> str:
-        """Return what set a key, or something below it: file, variable or option; "default" if nothing did."""
-        below = [place for name, place in self.origin.items() if name.startswith(f"{key}.")]
+        """Return the file, variable or option that set a key or something below it, else "default"."""
+        below = [source for name, source in self.origin.items() if name.startswith(f"{key}.")]
         return self.origin.get(key) or (below[-1] if below else "default")
 
     def by(self, key: str) -> str:
-        """Return what gave a key, or the map it stands in."""
-        return _giver(key, self.origin) or "the settings"
+        """Return the file, variable or option that set a key or the map that contains it."""
+        return _source_of(key, self.origin) or "the settings"
 
     def path(self, value: str) -> str:
-        """Return `value` as given if it is a URI or absolute, else below the project's root."""
+        """Return `value` unchanged if it is a URI or an absolute path, else below the project's root."""
         return value if "://" in value or Path(value).is_absolute() else str(self.root / value)
 
 
 def conf_dir() -> Path:
-    """Return the conf folder: PINLAKE_CONF, else ./conf, else the one beside the package."""
-    named = os.environ.get("PINLAKE_CONF")
+    """Return the conf folder: PINLAKE_CONF, else ./conf, else the one next to the package."""
+    configured = os.environ.get("PINLAKE_CONF")
     here = Path.cwd() / "conf"
-    found = Path(named) if named else here if here.is_dir() else Path(__file__).resolve().parents[2] / "conf"
-    if not found.is_dir():
-        raise ConfigError(f"No configuration folder at {found}: set PINLAKE_CONF to the project's conf/.")
-    return found
+    folder = Path(configured) if configured else here if here.is_dir() else Path(__file__).resolve().parents[2] / "conf"
+    if not folder.is_dir():
+        raise ConfigError(f"No configuration folder at {folder}: set PINLAKE_CONF to the project's conf/.")
+    return folder
 
 
 def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] = ()) -> Loaded:
@@ -82,20 +88,19 @@ def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] =
     origin: dict[str, str] = {}
     for part in ("base", env):
         for file in sorted((folder / part).glob("*.yaml")):
-            section = {file.stem: _read(file)}
-            _merge(merged, section, f"conf/{part}/{file.name}", origin)
-    for name, keys in _mistakes(lambda: given.variables(os.environ, RESERVED)).items():
-        _give(merged, keys, os.environ[name], name, origin)
+            _merge(merged, {file.stem: _read(file)}, f"conf/{part}/{file.name}", origin)
+    for name, keys in _or_config_error(lambda: values.variables(os.environ, RESERVED)).items():
+        _merge_text(merged, keys, os.environ[name], name, origin)
     for option in sets:
         key, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"--set takes section.key=value, got {option!r}.")
-        _give(merged, key.strip().split("."), value, "--set", origin)
-    settings = _check(merged, origin)
+        _merge_text(merged, key.strip().split("."), value, "--set", origin)
+    settings = _validated(merged, origin)
     _refuse_shown_secrets(settings, origin)
     loaded = Loaded(settings, folder.resolve().parent, env, origin)
-    for said in pairs.misfits(settings):
-        raise ConfigError(f"{_givers(said, origin) or 'the settings'}: {said}.")
+    for message in cross_checks.misfits(settings):
+        raise ConfigError(f"{_sources_named_in(message, origin) or 'the settings'}: {message}.")
     names.check(settings, loaded.root / "expectations", loaded.by)
     return loaded
 
@@ -109,32 +114,32 @@ def fingerprint(settings: Settings, sections: Iterable[str]) -> str:
 
 
 def flat(model: Any, prefix: str = "") -> dict[str, Any]:
-    """Return `section.key` -> value for every setting, in the order the models state."""
-    values: dict[str, Any] = {}
+    """Return `section.key` -> value for every setting, in the order of the models."""
+    flattened: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
         if hasattr(type(value), "model_fields"):
-            values |= flat(value, f"{prefix}{name}.")
+            flattened |= flat(value, f"{prefix}{name}.")
         else:
-            values[prefix + name] = value
-    return values
+            flattened[prefix + name] = value
+    return flattened
 
 
 def sentences(model: Any, prefix: str = "") -> dict[str, str]:
-    """Return `section.key` -> the sentence that explains it."""
-    found: dict[str, str] = {}
+    """Return `section.key` -> the sentence that documents it."""
+    texts: dict[str, str] = {}
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
         if hasattr(type(value), "model_fields"):
-            found |= sentences(value, f"{prefix}{name}.")
+            texts |= sentences(value, f"{prefix}{name}.")
         else:
-            found[prefix + name] = info.description or ""
-    return found
+            texts[prefix + name] = info.description or ""
+    return texts
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = given.read(file.read_text(), given.section(file.stem))
+        content = values.read(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid YAML: {error}") from error
     if content is None:
@@ -144,20 +149,20 @@ def _read(file: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _give(merged: dict[str, Any], keys: list[str], value: str, where: str, origin: dict[str, str]) -> None:
-    """Merge one value given as text; what is given below a name of a map leaves the map's other names."""
+def _merge_text(merged: dict[str, Any], keys: list[str], value: str, source: str, origin: dict[str, str]) -> None:
+    """Merge one value given as text; an entry of a map leaves the map's other entries."""
     try:
-        nested = given.parse(value, keys)
-    except given.Mistaken as mistake:
-        raise ConfigError(f"{where}: the value of {'.'.join(keys)} {mistake}, got {value!r}.") from None
-    _merge(merged, nested, where, origin, below=".".join(keys))
+        nested = values.parse(value, keys)
+    except values.InvalidValueError as error:
+        raise ConfigError(f"{source}: the value of {'.'.join(keys)} {error}, got {value!r}.") from None
+    _merge(merged, nested, source, origin, below=".".join(keys))
 
 
-def _mistakes(read: Callable[[], T]) -> T:
+def _or_config_error(read: Callable[[], T]) -> T:
     try:
         return read()
-    except given.Mistaken as mistake:
-        raise ConfigError(f"{mistake} `pinlake config` lists the settings there are.") from None
+    except values.InvalidValueError as error:
+        raise ConfigError(f"{error} `pinlake config` lists all settings.") from None
 
 
 @cache
@@ -167,78 +172,66 @@ def _secrets() -> frozenset[str]:
 
 
 def _refuse_shown_secrets(settings: Settings, origin: Mapping[str, str]) -> None:
-    values = flat(settings)
+    by_key = flat(settings)
     for key in sorted(_secrets()):
-        where = origin.get(key, PREFIX)
-        if values[key].get_secret_value() and not where.startswith(PREFIX):
+        source = origin.get(key, PREFIX)
+        if by_key[key].get_secret_value() and not source.startswith(PREFIX):
             raise ConfigError(
-                f"{where} gives {key}, a secret, which files and process lists show to others: give it as "
+                f"{source} gives {key}, a secret, which files and process lists show to others: give it as "
                 f"{PREFIX}{key.upper().replace('.', '__')} in the environment, and change it where it was seen."
             )
 
 
-# Maps whose keys are data, not names of settings: a later file replaces them whole.
-_WHOLE = {
-    "ranking.arms",
-    "ranking.arm_settings",
-    "platform.spark.conf",
-    "ingest.tables",
-    "ingest.topics",
-    "ingest.brokers.properties",
-}
-
-
 def _merge(
-    into: dict[str, Any], new: Mapping[str, Any], where: str, origin: dict[str, str], path: str = "", below: str = ""
+    into: dict[str, Any], new: Mapping[str, Any], source: str, origin: dict[str, str], path: str = "", below: str = ""
 ) -> None:
     for key, value in new.items():
         full = f"{path}{key}"
-        if isinstance(value, Mapping) and (full not in _WHOLE or below.startswith(f"{full}.")):
+        if isinstance(value, Mapping) and (full not in _MAPS_OF_DATA or below.startswith(f"{full}.")):
             inner = into.setdefault(key, {})
             if isinstance(inner, dict):
-                _merge(inner, value, where, origin, f"{full}.", below)
+                _merge(inner, value, source, origin, f"{full}.", below)
                 continue
         into[key] = value
-        origin[full] = where
+        origin[full] = source
 
 
-def _giver(key: str, origin: dict[str, str]) -> str | None:
-    """Return what gave a key, or something below it, or the map it stands in."""
-    below = [place for name, place in origin.items() if name == key or name.startswith(f"{key}.")]
+def _source_of(key: str, origin: dict[str, str]) -> str | None:
+    """Return the source of a key, of something below it, or of the map that contains it."""
+    below = [source for name, source in origin.items() if name == key or name.startswith(f"{key}.")]
     parts = key.split(".")
-    above = (".".join(parts[:upto]) for upto in range(len(parts) - 1, 0, -1))
-    return below[-1] if below else next((origin[one] for one in above if one in origin), None)
+    above = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    return below[-1] if below else next((origin[name] for name in above if name in origin), None)
 
 
-def _meant(place: tuple[int | str, ...]) -> str:
-    """Return what a key that is unknown may be a slip of: one of another section, or one beside it."""
-    *above, last = map(str, place)
+def _suggestion(path: tuple[int | str, ...]) -> str:
+    """Return a suggestion for an unknown key: the same name in another section, or a similar one in its own."""
+    *above, last = map(str, path)
     elsewhere = [key for key in flat(Settings()) if key.rpartition(".")[2] == last]
     if elsewhere:
         return f" Did you mean {' or '.join(elsewhere[:3])}?"
-    beside = [".".join([*above, name]) for name in names.near(last, given.names_below(above))]
-    return f" Did you mean {' or '.join(beside)}?" if beside else ""
+    similar = [".".join([*above, name]) for name in names.near(last, values.names_below(above))]
+    return f" Did you mean {' or '.join(similar)}?" if similar else ""
 
 
-def _givers(said: str, origin: dict[str, str]) -> str:
-    """Return what gave the settings that a sentence names."""
-    words = {word for word in re.findall(r"[\w.]*\w", said) if "." in word}
-    found = [place for name, place in origin.items() if any(f"{name}.".startswith(f"{word}.") for word in words)]
-    return " and ".join(dict.fromkeys(found))
+def _sources_named_in(message: str, origin: dict[str, str]) -> str:
+    """Return the sources of the settings that a message names."""
+    words = {word for word in re.findall(r"[\w.]*\w", message) if "." in word}
+    sources = [source for name, source in origin.items() if any(f"{name}.".startswith(f"{word}.") for word in words)]
+    return " and ".join(dict.fromkeys(sources))
 
 
-def _check(merged: dict[str, Any], origin: dict[str, str]) -> Settings:
+def _validated(merged: dict[str, Any], origin: dict[str, str]) -> Settings:
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        where = _giver(key, origin) or "the settings"
+        source = _source_of(key, origin) or "the settings"
         if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"{where}: no setting is called {key!r}.{_meant(first['loc'])} `pinlake config` lists those there are."
-            ) from None
-        if first["type"] == "value_error":  # a sentence of our own, about several values
-            said = str(first["msg"]).removeprefix("Value error, ")
-            raise ConfigError(f"{_givers(said, origin) or where}: {said}.") from None
-        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}.") from None
+            hint = _suggestion(first["loc"])
+            raise ConfigError(f"{source}: no setting is called {key!r}.{hint} `pinlake config` lists all.") from None
+        if first["type"] == "value_error":  # a validator of ours, about several values
+            message = str(first["msg"]).removeprefix("Value error, ")
+            raise ConfigError(f"{_sources_named_in(message, origin) or source}: {message}.") from None
+        raise ConfigError(f"{source}: {key} = {first.get('input')!r}: {first['msg']}.") from None

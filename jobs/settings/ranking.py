@@ -1,4 +1,4 @@
-"""How candidates become a feed."""
+"""Settings of ranking: learned ranker, rules, diversification, experiment arms."""
 
 from typing import Self
 
@@ -7,16 +7,16 @@ from pydantic import Field, model_validator
 from jobs.settings.base import Section
 
 ARM_SETTINGS = ("mmr_lambda",)
-"""Settings of ranking that an arm may change."""
+"""Settings of ranking that an arm may override."""
 
 
 class Labels(Section):
-    """What a proposal taught, by what the user did with the pin; the largest counts, a hide or report makes it 0."""
+    """Training label of a candidate by the user's action; the largest counts, a hide or report makes it 0."""
 
     save: float = Field(1.0, ge=0, le=1)
     """The pin was saved."""
     click: float = Field(0.4, ge=0, le=1)
-    """The pin's link was followed."""
+    """The pin's link was clicked."""
     closeup: float = Field(0.2, ge=0, le=1)
     """The pin was opened."""
 
@@ -27,58 +27,58 @@ class Ranker(Section):
     trees: int = Field(120, ge=1)
     """Boosting rounds."""
     depth: int = Field(4, ge=1)
-    """Depth of a tree."""
+    """Maximum depth of a tree."""
     learning_rate: float = Field(0.1, gt=0, le=1)
-    """Shrinkage of each tree's vote."""
+    """Shrinkage of each tree's contribution."""
     min_child_weight: float = Field(20.0, ge=0)
-    """Evidence a leaf must rest on, in rows times p (1 - p): acts are rare among proposals."""
+    """Least Hessian sum of a leaf (rows times p (1 - p)); actions are rare among candidates."""
     min_rows: int = Field(200, ge=1)
-    """With fewer labelled proposals there is no model: candidates are scored by their ranks in the sources."""
+    """Fewest labelled candidates to train on; below it candidates are scored by their ranks in the sources."""
     max_rows: int = Field(50_000_000, ge=1)
-    """Labelled proposals learned from at most; above it a sample by hash."""
+    """Most labelled candidates to train on; above it a sample by hash."""
     unseen_negative_rate: float = Field(0.2, ge=0, le=1)
-    """Share, by hash, of the proposals the user never met that count as refused; 0 learns from those met alone."""
+    """Share, by hash, of candidates never shown that are used as negatives; 0 trains on shown ones only."""
     node_rows: int = Field(2_000_000, ge=0)
-    """Up to as many rows xgboost trains on one node; above it xgboost.spark trains on the cluster."""
+    """Most rows to train on one node by xgboost; above it xgboost.spark trains on the cluster."""
     threads: int = Field(2, ge=1)
-    """Threads of training on one node; fixed, as another number may change the last digits of a model."""
+    """Training threads on one node; another number may change the last digits of a model."""
     workers: int = Field(0, ge=0)
-    """Training tasks on the cluster; 0 takes every task slot there is."""
+    """Training tasks on the cluster; 0 uses every task slot."""
     holdout: float = Field(0.1, gt=0, lt=1)
-    """Share of users, by hash, whose proposals judge the model and do not train it."""
+    """Share of users, by hash, whose candidates evaluate the model and are not trained on."""
     labels: Labels = Labels()
-    """What a proposal taught."""
+    """Training label by action."""
     seed: int = Field(20261101, ge=0)
-    """Of sampling and training."""
+    """Random seed of sampling and training."""
 
 
 class Ranking(Section):
-    """Score, rules, diversity, arms."""
+    """Scores, rules, diversification, experiment arms."""
 
     feed_length: int = Field(100, ge=1)
     """Pins in a feed."""
     owner_cap: int = Field(5, ge=1)
     """Pins of one creator in a feed."""
     blend: float = Field(0.3, ge=0)
-    """Weight of the candidate sources' ranks beside the learned score; 0 ranks by the model alone."""
+    """Weight of the candidate sources' reciprocal ranks relative to the learned score; 0 uses the model alone."""
     blend_k: int = Field(20, ge=0)
-    """Ranks count as 1 / (blend_k + rank): the larger, the less the first places stand out."""
+    """Constant of reciprocal rank fusion, 1 / (blend_k + rank): the larger, the less top ranks stand out."""
     mmr_lambda: float = Field(0.8, ge=0, le=1)
-    """1 ranks by score alone, 0 by difference alone."""
+    """Trade-off of maximal marginal relevance: 1 ranks by score alone, 0 by dissimilarity alone."""
     mmr_pool: int = Field(200, ge=1)
-    """Best-scored pins of a user that diversification chooses from."""
+    """Best-scored pins per user that diversification chooses from."""
     mmr_window: int = Field(10, ge=1)
-    """A pin is compared with as many places before it: about what a screen shows."""
+    """Preceding positions a pin is compared with; about one screen."""
     drops_per_user: int = Field(200, ge=0)
     """Dropped candidates kept per user, best first."""
     horizon_days: int = Field(7, ge=1)
-    """Days between a cut and the day its lists are judged; also the days of events the ranker learns from."""
+    """Days between an as-of date and the evaluation of its lists; also the days of events the ranker trains on."""
     arms: dict[str, float] = Field({"control": 0.9, "diverse": 0.1})
-    """Share of users by arm; sums to 1. An arm's settings stand under arm_settings."""
+    """Share of users per experiment arm; the shares sum to 1. arm_settings holds what an arm changes."""
     arm_settings: dict[str, dict[str, float]] = Field({"diverse": {"mmr_lambda": 0.6}})
-    """Settings of ranking that an arm changes; mmr_lambda is the one there is."""
+    """Settings of ranking that an arm overrides; only mmr_lambda can be."""
     arm_salt: str = "2026-11"
-    """Changing it draws the arms anew."""
+    """Salt of the hash that assigns users to arms; changing it reassigns all."""
     ranker: Ranker = Ranker()
     """The learned ranker."""
 

@@ -1,4 +1,4 @@
-"""The made-up Pinterest that `pinlake world` writes as source files."""
+"""Settings of the simulator: the size and behaviour of the Pinterest that `pinlake world` writes as source files."""
 
 from datetime import UTC, datetime
 
@@ -8,43 +8,43 @@ from jobs.settings.base import Section
 
 
 class Simulator(Section):
-    """The made-up Pinterest."""
+    """The simulated Pinterest that `pinlake world` writes as source files."""
 
     users: int = Field(2_000, ge=10)
-    """Accounts."""
+    """User accounts."""
     pins: int = Field(20_000, ge=50)
-    """Pins ever made, those deleted later included."""
+    """Pins created, including those deleted later."""
     days: int = Field(30, ge=2)
     """Days of events before `end`."""
     stream_days: int = Field(20, ge=1)
-    """Days before `end` at which the snapshot was taken; later changes are in the change feed."""
+    """Days from the snapshot to `end`; later changes are in the change feed."""
     end: datetime = datetime(2026, 11, 1, tzinfo=UTC)
-    """Instant the world is written up to; the checkpoint of the change feed, at 00:00 UTC of a day."""
+    """End of the simulation, at 00:00 UTC of a day; also the checkpoint of the change feed."""
     seed: int = Field(20261101, ge=0)
-    """Where all randomness starts; the same seed gives the same bytes."""
+    """Random seed; the same seed and settings write the same bytes."""
     images: bool = True
-    """Whether to draw an image for each pin."""
+    """Draw an image per pin."""
     image_size: int = Field(96, ge=16)
-    """Width and height of an image, in pixels."""
+    """Width and height of an image in pixels."""
     dim: int = Field(256, ge=16, multiple_of=2)
-    """Values in an embedding."""
+    """Dimensions of an embedding."""
     model: str = "w1"
-    """Name of the embedding model, as the messages carry it."""
+    """Name of the embedding model, as written in the messages."""
     bad_rows: int = Field(3, ge=0)
-    """Broken lines put into the change feed, and as many into the archive of pin_events."""
+    """Malformed lines in the change feed, and as many in the pin_events archive."""
     sessions_per_day: float = Field(0.32, gt=0)
-    """Visits of a mean user per day; single users differ widely."""
+    """Mean sessions per user and day; users differ widely."""
     history_saves: float = Field(14.0, ge=0)
-    """Saves of a mean user before the days of events."""
+    """Mean saves per user before the days of events."""
     new_share: float = Field(0.03, ge=0, le=0.5)
-    """Users who joined in the last seven days."""
+    """Share of users who joined in the last seven days."""
     inactive_share: float = Field(0.12, ge=0, lt=1)
-    """Users who never come within the days of events."""
+    """Share of users without a session in the days of events."""
     bot_share: float = Field(0.003, ge=0, le=0.2)
-    """Users who save very many pins, at random, within hours."""
+    """Share of users who save many random pins within hours."""
     near_duplicate_share: float = Field(0.03, ge=0, le=0.3)
-    """Pins that show an earlier pin's image, slightly changed."""
+    """Share of pins whose image is a slightly changed copy of an earlier pin's."""
     same_image_share: float = Field(0.01, ge=0, le=0.3)
-    """Pins that carry the very image of an earlier pin."""
+    """Share of pins with exactly the image of an earlier pin."""
     kafka_partitions: int = Field(3, ge=1, le=64)
-    """Kafka partitions of topic pin_events."""
+    """Kafka partitions of the topic pin_events."""

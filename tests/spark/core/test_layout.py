@@ -18,7 +18,7 @@ from jobs.lake import layout
 from jobs.lake.bloom import maybe_among
 from jobs.lake.layout import Layout, by_key, extent, files_for, layout_of
 from jobs.schema.ops import CHECKPOINTS
-from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Maintenance
 
 pytestmark = pytest.mark.spark
 

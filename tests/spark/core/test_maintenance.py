@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from jobs.engine.maintenance import maintain
 from jobs.lake.table_frames import conform
 from jobs.schema.tables import table
-from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Maintenance
 from tests.builders import build
 
 pytestmark = pytest.mark.spark

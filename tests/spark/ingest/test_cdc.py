@@ -11,7 +11,7 @@ from jobs.engine.maintenance import maintain
 from jobs.history.ledger import newest, state_at
 from jobs.ingest.loading import batches
 from jobs.ingest.tidb import job as cdc
-from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Maintenance
 from tests.realfeed import assert_state, expected
 
 pytestmark = pytest.mark.spark

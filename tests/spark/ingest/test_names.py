@@ -14,7 +14,7 @@ from jobs.ingest.status import status
 from jobs.ingest.tidb import job as cdc
 from jobs.ingest.tidb.ticdc.schemafile import checksum
 from jobs.schema.bronze_silver import LEDGER
-from jobs.settings.maintenance import Maintenance
+from jobs.settings.platform import Maintenance
 
 pytestmark = pytest.mark.spark
 
