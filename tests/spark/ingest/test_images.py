@@ -47,7 +47,7 @@ def rows(lake):
 
 
 def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, pins):
-    done = pictures.run(work(pictures=str(pins)))
+    done = pictures.run(work(images=str(pins)))
     assert done.counts == {"measured": 2, "missing": 1, "quarantined": 1, "waiting": 0}
     found = rows(lake)
     assert {name: row["fault"] for name, row in found.items()} == {
@@ -62,23 +62,38 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
         "source": "images", "table": "app.pins", "object": "images/bc/bc03.jpg", "reason": "truncated_image",
         "raw": drawn()[:900],
     }  # fmt: skip
-    assert pictures.run(work(pictures=str(pins))).counts == dict.fromkeys(done.counts, 0)
+    assert pictures.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
+
+
+def test_with_every_image_measured_and_the_same_pins_no_query_runs(lake, work, pins, spark):
+    gone = pins / "images" / GONE[:2] / f"{GONE}.jpg"
+    gone.parent.mkdir(parents=True, exist_ok=True)
+    gone.write_bytes(drawn(4))
+    first = pictures.run(work(images=str(pins))).counts
+    assert first == {"measured": 3, "missing": 0, "quarantined": 1, "waiting": 0}
+    jobs = spark._jsc.sc().dagScheduler()
+    before = jobs.numTotalJobs()
+    assert pictures.run(work(images=str(pins))).counts == dict.fromkeys(first, 0)
+    assert jobs.numTotalJobs() == before
+    more = build(lake.spark, PINS.name, [{"id": 7, "image_signature": "be05"}])
+    lake.append(PINS.name, more.withColumns({"_deleted": F.lit(False), "_op_rank": F.lit(1)}))
+    assert pictures.run(work(images=str(pins))).counts["missing"] == 1, "other pins are looked through"
 
 
 def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
     few = Settings.model_validate({"ingest": {"images": {"max_images": 3}}})
-    first = pictures.run(work(settings=few, pictures=str(pins))).counts
+    first = pictures.run(work(settings=few, images=str(pins))).counts
     assert first["waiting"] == 1
-    second = pictures.run(work(settings=few, pictures=str(pins))).counts
+    second = pictures.run(work(settings=few, images=str(pins))).counts
     assert sum(first.values()) - 1 + sum(second.values()) == 4
     late = pins / "images" / GONE[:2] / f"{GONE}.jpg"
     late.parent.mkdir()
     late.write_bytes(drawn(9))
-    assert not pictures.run(work(pictures=str(pins))).counts["measured"], "looked for an hour ago"
+    assert not pictures.run(work(images=str(pins))).counts["measured"], "looked for an hour ago"
     path = lake.path(IMAGE_FEATURES.name)
     ago = F.lit(datetime.now(UTC) - timedelta(days=1))
     lake.delta(IMAGE_FEATURES.name).update(F.col("fault") == "missing_image", {"at": ago})
-    assert pictures.run(work(pictures=str(pins))).counts["measured"] == 1
+    assert pictures.run(work(images=str(pins))).counts["measured"] == 1
     good = lake.spark.read.format("delta").load(path).where("fault is null")
     assert good.count() == good.select("image_signature").distinct().count() == 3
 
@@ -91,9 +106,9 @@ def test_killed_after_the_quarantine_nothing_is_set_aside_twice(lake, work, pins
         raise Killed
 
     with pytest.raises(Killed):
-        pictures.run(work(judge=killed, pictures=str(pins)))
+        pictures.run(work(judge=killed, images=str(pins)))
     assert not lake.scan(IMAGE_FEATURES.name).count()
-    pictures.run(work(pictures=str(pins)))
+    pictures.run(work(images=str(pins)))
     assert len(lake.rows(QUARANTINE.name, "object")) == 1
     assert len(rows(lake)) == 4
 
