@@ -104,6 +104,7 @@ class Lake:
     def files(self, name: str, column: str) -> DataFrame:
         """Return a table's files as its log tells of them: bytes, rows, least and greatest value of a column, typed."""
         field = self.schema(name)[column]
+        self._log(name).version()  # looks the newest version up, whose files are then told
         found = self._log(name).files((field.metadata or {}).get(PHYSICAL, column))
         return found.withColumns({end: F.col(end).try_cast(field.dataType) for end in ("least", "greatest")})
 
