@@ -12,8 +12,8 @@ DOC = """Takes in change logs, snapshots and Kafka archives: bronze, then silver
 Runs every hour; running it again takes in only what is new. When the checkpoint passes the end of a day, the asset
 `pinlake.day` is updated and `pinlake_recommend` starts for that day.
 
-Its last task, `all_taken_in`, fails where a table or topic is held, a file is missing or one is of no known kind, and
-says which: everything else is in, and `pinlake_recommend` starts all the same.
+Its last task, `all_taken_in`, fails where a table or topic is blocked, a file is missing or one is of no known kind,
+and says which: everything else is in, and `pinlake_recommend` starts all the same.
 
 By hand: `pinlake ingest --ticdc URI --dumpling URI --kafka URI`. Where the sources lie is in `conf/`:
 `platform.sources`.
@@ -33,7 +33,7 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
         context["outlet_events"][DAY].extra = {"as_of": day}
         return day
 
-    @task(doc_md="Fails, and is not tried again, where something of the sources is held, missing or unknown.")
+    @task(doc_md="Fails, and is not tried again, where something of the sources is blocked, missing or unknown.")
     def all_taken_in(ingested: list[dict]) -> None:
         """Say what a person must look at; what is good was taken in by the tasks before."""
         amiss = [sentence for one in ingested for sentence in one.get("amiss", ())]

@@ -92,7 +92,7 @@ def ledger_of(sources):
     good, bad = {}, {}
     for item in sources.items:
         task = item.task
-        for batch in _read(task, read(task.root, task.object)):
+        for batch in _read(task, read(task.root, task.path)):
             for row in batch.to_pylist():
                 if row["kind"] in (CHANGE, BAD):
                     (good if row["kind"] == CHANGE else bad).setdefault(task.table, []).append(row)

@@ -104,7 +104,7 @@ def _ours(spark: SparkSession, paths: list[Path], spec: Any, reader: Any) -> Dat
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 task = tasks[number]
-                yield from reader(task, (Path(task.root) / task.object).read_bytes())
+                yield from reader(task, (Path(task.root) / task.path).read_bytes())
 
     return spark.range(0, len(tasks), 1, len(tasks)).mapInArrow(run, spark_schema(LEDGER_FIELDS))
 

@@ -115,7 +115,7 @@ def _changes(work: ActionContext, key: Column, count: int, batch: int, ts: int) 
         "table": F.lit("bench.pins"), "op": F.lit("U"), "_commit_ts": F.lit(ts).cast("bigint"),
         "_op_rank": F.lit(1), "key": F.concat(F.lit('["'), F.col("k"), F.lit('"]')), "after": after,
         "before": F.lit(None).cast("map<string,string>"), "table_version": F.lit(1).cast("bigint"),
-        "object": F.lit("bench"), "row_no": F.col("k").cast("bigint"), "batch": F.lit(batch).cast("bigint"),
+        "path": F.lit("bench"), "row_no": F.col("k").cast("bigint"), "batch": F.lit(batch).cast("bigint"),
         "run_id": F.lit("bench"),
     }  # fmt: skip
     return rows.select(*[told[column.name].alias(column.name) for column in LEDGER.columns])

@@ -70,8 +70,8 @@ class Progress:
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def say_all(self, found: Attention) -> None:
-        """Show what a person must look at, what is held first."""
-        for sentence in (*found.held, *found.waiting, *found.notes):
+        """Show what a person must look at, what is blocked first."""
+        for sentence in (*found.blocked, *found.waiting, *found.notes):
             self.warn(sentence)
 
     def warn(self, sentence: str) -> None:

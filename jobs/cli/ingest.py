@@ -95,7 +95,7 @@ def ingest(
 ) -> None:
     """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
 
-    Ends with code 10 where a table or topic is held: the others are taken in.
+    Ends with code 10 where a table or topic is blocked: the others are taken in.
 
     `pinlake ingest --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001 --lake /data/lake`
 
@@ -124,7 +124,7 @@ def resnapshot(
     snapshot_ts: SnapshotTs = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
-    """Begin one table anew with a later snapshot, while the feed runs: it was held, or differs from its source.
+    """Begin one table anew with a later snapshot, while the feed runs: it was blocked, or differs from its source.
 
     `dumpling --filetype csv -T app.pins -o s3://dumps/pins`, then `pinlake resnapshot app.pins s3://dumps/pins`
     """
@@ -135,8 +135,8 @@ def resnapshot(
     options |= changefeed_option(changefeed) | ({"snapshot_ts": snapshot_ts} if snapshot_ts else {})
     with engine(options, root=lake) as on:
         found = on.ingest("ingest.cdc")
-    if any(sentence.startswith(f"{table} is held") for sentence in found.held):
-        raise Blocked(f"{table} is still held, see above.")
+    if any(sentence.startswith(f"{table} is blocked") for sentence in found.blocked):
+        raise Blocked(f"{table} is still blocked, see above.")
     out.print(f"   {escaped(table)} goes on from its new snapshot. `pinlake ingest --status` says how far it is.")
 
 
@@ -161,11 +161,11 @@ def show_status(lake: str | None, as_json: bool) -> None:
     for one in found:
         at = f"{one.checkpoint:%m-%d %H:%M}" if one.checkpoint else ""
         counts = [f"{getattr(one, name):,}" for name in numbers]
-        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.held else None)
+        grid.add_row(as_is(one.table), at, _duration(one.lag), *counts, style="yellow" if one.blocked_reason else None)
     print_whole(out, grid)
     for one in found:
-        if one.held:
-            reason = one.held if one.table in one.held else f"{one.table} {one.held}"
+        if one.blocked_reason:
+            reason = one.blocked_reason if one.table in one.blocked_reason else f"{one.table} {one.blocked_reason}"
             out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         for path in one.awaited:
             out.print(f"   {one.table} waits for {path}: an index names it, and it is not there.", **_PLAIN)

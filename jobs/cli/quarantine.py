@@ -31,7 +31,7 @@ def list_(table: Table = None, reason: Reason = None, as_json: Json = False) -> 
     `pinlake quarantine list` · `pinlake quarantine list --table app.pins`
     """
     rows = _ask(
-        "select source, coalesce(\"table\", '') as tbl, reason, count(*) as n, count(distinct object) as files, "
+        "select source, coalesce(\"table\", '') as tbl, reason, count(*) as n, count(distinct path) as files, "
         "min(at) as first, max(at) as last from rows group by source, tbl, reason order by source, tbl, reason",
         table,
         reason,
@@ -73,8 +73,8 @@ def show(
     `pinlake quarantine show --table app.pins --reason bad_value --limit 3`
     """
     rows = _ask(
-        'select source, "table", object, row_no, reason, detail, raw, run_id, at from rows '  # noqa: S608 - a number
-        f"order by object, row_no limit {int(limit)}",
+        'select source, "table", path, row_no, reason, detail, raw, run_id, at from rows '  # noqa: S608 - a number
+        f"order by path, row_no limit {int(limit)}",
         table,
         reason,
     )
@@ -82,7 +82,7 @@ def show(
         print_json([row | {"raw": _hex(row["raw"])} for row in rows])
         return
     for row in rows:
-        place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+        place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
         out.print(f"[bold]{escaped(row['reason'])}[/] {escaped(row['table'] or '')} ", highlight=False, end="")
         out.print(place, markup=False, highlight=False, soft_wrap=True)
         out.print(f"   {row['detail'] or ''}", markup=False, highlight=False, soft_wrap=True)

@@ -59,6 +59,6 @@ class TableError(PinlakeError):
 
 
 class Blocked(PinlakeError):
-    """A table or topic was held back while ingest took in the others; with --strict also anything else amiss."""
+    """A table or topic was blocked back while ingest took in the others; with --strict also anything else amiss."""
 
     exit_code = 10

@@ -1,7 +1,7 @@
-"""What of an ingest run a person must see: what is held, and what was set aside, is unknown or not there.
+"""Sentences about an ingest run that need a person: blocked tables, quarantined rows, unknown and missing files.
 
-In: counts and detail of the jobs' outcomes. Out: sentences. What is held ends `pinlake ingest` with exit code 10; what
-is awaited or unknown does with --strict, as the scheduler asks for.
+In: counts and detail of the jobs' results. Out: sentences. A blocked table or topic ends `pinlake ingest` with exit
+code 10. With --strict, which the scheduler sets, missing and unknown files do too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,26 +18,26 @@ _SHOWN = 5
 class Attention:
     """Sentences of one run."""
 
-    held: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
     """A table or topic each."""
     waiting: tuple[str, ...] = ()
-    """What is not there, or of no known kind: with --strict a run ends with the code of held tables."""
+    """What is not there, or of no known kind: with --strict a run ends with the code of blocked tables."""
     notes: tuple[str, ...] = ()
     """What is within the bounds that settings and expectations draw."""
 
     def __add__(self, other: "Attention") -> "Attention":
         """Return both together."""
-        return Attention(self.held + other.held, self.waiting + other.waiting, self.notes + other.notes)
+        return Attention(self.blocked + other.blocked, self.waiting + other.waiting, self.notes + other.notes)
 
     def amiss(self, strict: bool) -> tuple[str, ...]:
         """Return the sentences that a run fails for."""
-        return self.held + self.waiting if strict else self.held
+        return self.blocked + self.waiting if strict else self.blocked
 
     def error(self, strict: bool) -> Blocked | None:
         """Return the error that a command ends with; None where nothing is amiss."""
         if not self.amiss(strict):
             return None
-        what = f"{_number(self.held)} held" if self.held else "not all of the sources could be used"
+        what = f"{_number(self.blocked)} blocked" if self.blocked else "not all of the sources could be used"
         return Blocked(
             f"{what}, see above; everything else was taken in. `pinlake ingest --status` and `pinlake quarantine list` "
             "say what waits."
@@ -49,14 +49,14 @@ def attention(counts: Mapping[str, int] | None, detail: Any) -> Attention:
 
     Args:
         counts: its counts.
-        detail: its detail: `held`, `awaited`, `unknown_paths`, `other_topics`, `without_topic`, `drifted`.
+        detail: its detail: `blocked`, `awaited`, `unknown_paths`, `other_topics`, `without_topic`, `drifted`.
     """
     counts, told = counts or {}, detail if isinstance(detail, Mapping) else {}
     waiting, notes = [], []
     if told.get("awaited"):
         waiting.append(
-            f"{_some(told['awaited'], 'file')} not there although an index names it, or not whole. Tables are held for "
-            "it once the checkpoint has moved on without it."
+            f"{_some(told['awaited'], 'file')} not there although an index names it, or not whole. Tables are blocked "
+            "for it once the checkpoint has moved on without it."
         )
     if counts.get("unknown_files"):
         waiting.append(f"{_some(told.get('unknown_paths', ()), 'file')} of no known kind: `pinlake quarantine list`.")
@@ -72,11 +72,11 @@ def attention(counts: Mapping[str, int] | None, detail: Any) -> Attention:
     if counts.get("quarantined"):
         notes.append(f"{counts['quarantined']:,} rows could not be used: `pinlake quarantine list`.")
     notes += [f"{name} is not as the registry says: {'; '.join(c)}." for name, c in told.get("drifted", {}).items()]
-    return Attention(tuple(told.get("held", {}).values()), tuple(waiting), tuple(notes))
+    return Attention(tuple(told.get("blocked", {}).values()), tuple(waiting), tuple(notes))
 
 
-def _number(held: tuple[str, ...]) -> str:
-    return "1 table or topic is" if len(held) == 1 else f"{len(held)} tables or topics are"
+def _number(blocked: tuple[str, ...]) -> str:
+    return "1 table or topic is" if len(blocked) == 1 else f"{len(blocked)} tables or topics are"
 
 
 def _some(found: Iterable[str], what: str) -> str:

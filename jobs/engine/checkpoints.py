@@ -9,22 +9,22 @@ from jobs.schema.ops import CHECKPOINTS
 GONE = "is gone"
 NO_SILVER = "has no silver table of its own"
 FAILED = "failed:"
-"""What `held` begins with (GONE, FAILED), or says (NO_SILVER), of a table in such a state."""
+"""What `blocked_reason` begins with (GONE, FAILED), or says (NO_SILVER), of a table in such a state."""
 
 
 def is_gone(row: Mapping[str, Any]) -> bool:
     """Return whether a table's row of ops.checkpoints says that the source has it no more."""
-    return (row["held"] or "").startswith(GONE)
+    return (row["blocked_reason"] or "").startswith(GONE)
 
 
 def lacks_silver(row: Mapping[str, Any]) -> bool:
     """Return whether a table's row of ops.checkpoints says that the silver table of its name is another's."""
-    return NO_SILVER in (row["held"] or "")
+    return NO_SILVER in (row["blocked_reason"] or "")
 
 
 def has_failed(row: Mapping[str, Any]) -> bool:
     """Return whether a table's row of ops.checkpoints says that its newest merge failed: it is as far as it was."""
-    return (row["held"] or "").startswith(FAILED)
+    return (row["blocked_reason"] or "").startswith(FAILED)
 
 
 def newest_checkpoints(lake: Lake, *more: str) -> dict[str, dict[str, Any]]:
@@ -34,6 +34,6 @@ def newest_checkpoints(lake: Lake, *more: str) -> dict[str, dict[str, Any]]:
         lake: where they are noted.
         more: further columns that are wanted.
     """
-    columns = ("table", "checkpoint_ts", "batch", "start_ts", "keys", "held", "at", *more)
+    columns = ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason", "at", *more)
     rows = sorted(lake.rows(CHECKPOINTS.name, *columns), key=lambda row: row["at"])  # one row a table and run
     return {row["table"]: row for row in rows}

@@ -49,7 +49,7 @@ class RunHistory:
             raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
         tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
         # a table that failed for once is behind, and cuts wait for it; one that never came so far holds up nothing
-        fit = [row for row in tables if row["held"] is None or (has_failed(row) and row["checkpoint_ts"])]
+        fit = [row for row in tables if row["blocked_reason"] is None or (has_failed(row) and row["checkpoint_ts"])]
         if not fit:
             raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")
         return max(row["start_ts"] or 0 for row in fit), min(row["checkpoint_ts"] for row in fit)

@@ -108,7 +108,7 @@ def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
         newest = str(on.runner.resolve_as_of(None)[1])
     except ConfigError:  # no whole day has been ingested yet
         newest = None
-    # what is held is no failure of this task: the tables that are good are made, the DAG's last task fails for it
+    # what is blocked is no failure of this task: the tables that are good are made, the DAG's last task fails for it
     return {"as_of": newest, "tables": tables, "amiss": list(found.amiss(strict=True))}
 
 

@@ -32,10 +32,10 @@ def newest(changes: DataFrame) -> DataFrame:
         changes: rows of bronze.ledger, of one source table.
     """
     # ties are repetitions of one change; the place decides so that the choice is always the same
-    last = [F.col(name).desc() for name in ("_commit_ts", "_op_rank", "object", "row_no")]
+    last = [F.col(name).desc() for name in ("_commit_ts", "_op_rank", "path", "row_no")]
     # a window, not max_by: nearly every key has one row, and an aggregate that keeps maps copies each several times
     places = changes.withColumn("_place", F.row_number().over(Window.partitionBy("key").orderBy(*last)))
-    return places.where(F.col("_place") == 1).drop("_place", "table", "object", "row_no", "run_id", "table_version")
+    return places.where(F.col("_place") == 1).drop("_place", "table", "path", "row_no", "run_id", "table_version")
 
 
 def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> DataFrame:

@@ -121,9 +121,13 @@ def unchanged_counts(
     counts = {}
     for name, mark in marks.items():
         table, before = mark.table, past.get(mark.table.full_name)
-        if before is None or before["pending"] is None or before["held"] or before["batch"] < earlier:
+        if before is None or before["pending"] is None or before["blocked_reason"] or before["batch"] < earlier:
             continue
-        if table.held or table.ended is not None or any(taken.files_of[segment.table] for segment in table.segments):
+        if (
+            table.blocked_reason
+            or table.ended is not None
+            or any(taken.files_of[segment.table] for segment in table.segments)
+        ):
             continue
         same_limit = mark.limit == mark.checkpoint
         if (same_limit or not before["pending"]) and lake.exists(table.silver) and not outdated(lake, table):
@@ -170,7 +174,7 @@ def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], n
                 continue
             work.progress(f"{name} is gone: dropped or renamed")
         row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}
-        rows.append(row | {"checkpoint_ts": sources.checkpoint, "held": f"{GONE}, dropped or renamed"})
+        rows.append(row | {"checkpoint_ts": sources.checkpoint, "blocked_reason": f"{GONE}, dropped or renamed"})
     _append(work, rows, past)
     return errors
 
@@ -204,7 +208,7 @@ def note_failed(
             continue
         done = tally.get(name, TableRunStats())
         row: dict[str, Any] = {"table": name, "start_ts": _start(mark.table, before)}
-        row |= {"keys": list(mark.table.key), "held": f"{FAILED} {error}"}
+        row |= {"keys": list(mark.table.key), "blocked_reason": f"{FAILED} {error}"}
         row |= {"checkpoint_ts": mark.checkpoint, "batch": mark.batch}
         waits = done.applied + done.superseded + done.pending
         rows.append(row | asdict(TableRunStats(done.files, pending=waits, quarantined=done.quarantined)))
@@ -219,8 +223,8 @@ def write_checkpoints(
     for mark in marks:
         table, before = mark.table, past.get(mark.table.full_name)
         row: dict[str, Any] = {"table": table.full_name, "start_ts": _start(table, before)}
-        row |= {"keys": list(table.key), "held": table.held}
-        # a table held at an earlier version keeps what it has: what is in silver is not taken back
+        row |= {"keys": list(table.key), "blocked_reason": table.blocked_reason}
+        # a table blocked at an earlier version keeps what it has: what is in silver is not taken back
         row["checkpoint_ts"] = max(mark.limit, mark.checkpoint)
         complete = table.complete_to(row["checkpoint_ts"])
         row["complete_ts"] = complete if complete < row["checkpoint_ts"] else None

@@ -11,7 +11,7 @@ from jobs.schema.ops import AWAITED
 from jobs.schema.table import AsOf
 from jobs.settings.ingest import Ingest
 
-_LAST = ("checkpoint_ts", "complete_ts", "pending", "held")
+_LAST = ("checkpoint_ts", "complete_ts", "pending", "blocked_reason")
 """What the newest row of ops.checkpoints says of a table."""
 
 
@@ -29,8 +29,8 @@ class Status:
     superseded: int
     pending: int
     quarantined: int
-    held: str | None
-    """Why the table is held back, or that it is gone."""
+    blocked_reason: str | None
+    """Why the table is blocked back, or that it is gone."""
     awaited: tuple[str, ...] = ()
     """Files of it that an index names and that are not there."""
 
@@ -59,8 +59,8 @@ def status(root: str, now: datetime | None = None) -> list[Status]:
 def awaited(root: str) -> list[str]:
     """Return the files of a feed that an index names and that have not come yet."""
     rest = f"max(case when status = '{AWAITED}' then 0 else 1 end) = 0"
-    query = f"select object from objects where source = 'ticdc' group by object having {rest} order by object"  # noqa: S608
-    return [row["object"] for row in Tables(root).ask(query, {"ops.objects": None})]
+    query = f"select path from source_files where source = 'ticdc' group by path having {rest} order by path"  # noqa: S608
+    return [row["path"] for row in Tables(root).ask(query, {"ops.source_files": None})]
 
 
 def without_table(found: Iterable[Status], settings: Ingest) -> list[str]:
@@ -82,4 +82,6 @@ def _status(row: dict[str, Any], missing: Iterable[str], now: datetime) -> Statu
     at = datetime.fromtimestamp((tso >> 18) / 1000, UTC) if tso else None
     counts = {name: row[name] or 0 for name in ("files", "applied", "superseded", "pending", "quarantined")}
     mine = tuple(path for path in missing if path.startswith(f"{row['name'].replace('.', '/', 1)}/"))
-    return Status(row["name"], at, None if at is None else now - at, held=row["held"], awaited=mine, **counts)
+    return Status(
+        row["name"], at, None if at is None else now - at, blocked_reason=row["blocked_reason"], awaited=mine, **counts
+    )

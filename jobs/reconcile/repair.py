@@ -22,7 +22,7 @@ from jobs.engine.checkpoints import newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.history.ledger import newest, silver_names, source_fields, source_name, source_rows, typed
 from jobs.history.table_lineage import TableLineage, lineage_of
-from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
@@ -50,7 +50,7 @@ JOB = Job(
     config_sections=("ingest",),
 )
 RECONCILE = "reconcile"
-"""Source of such rows in ops.objects, and the beginning of their place."""
+"""Source of such rows in ops.source_files, and the beginning of their place."""
 _RANK = 2
 """The least rank of a row taken from the source: at its commit_ts it stands above what the feed said."""
 
@@ -171,7 +171,7 @@ def _changes(
     top = mine.where(F.col("_commit_ts") == moment).agg(F.max("_op_rank")).first()
     rank = max(_RANK, 1 + int(top[0] or 0) if top else 0)
     segment = next(s.table for s in life.segments if s.start <= moment and (s.end is None or s.end > moment))
-    common = {"table": segment, "_commit_ts": moment, "_op_rank": rank, "object": f"{RECONCILE}:{work.run_id}"}
+    common = {"table": segment, "_commit_ts": moment, "_op_rank": rank, "path": f"{RECONCILE}:{work.run_id}"}
     covered = _covered(work.context.settings.ingest, plan.asked.table, keys, list(wanted.values()))
     found = [{"op": "I", "key": key, "after": row} for key, row in zip(wanted, covered, strict=True)]
     # the key under its names of now: its newest row may have been written under others
@@ -235,16 +235,19 @@ def _require_same(rows: Rows, made: Silver, fields: list[Field], silver: str) ->
 def _write(work: ActionContext, changes: list[dict[str, Any]], frame: DataFrame) -> None:
     """Write the changes into the ledger in one commit, under a batch that the manifest keeps free for them."""
     first = changes[0]
-    place, batch = first["object"], first["batch"]
+    place, batch = first["path"], first["batch"]
     item = Item(StoredFile(place, 0, ""), Task(RECONCILE, "", place, 0, first["table"]))
     counts = {place: Count(len(changes), 0)}
     note(work, [item], counts, PLANNED, work.run_id, batch)
     work.lake.append(LEDGER.name, frame, txn=(f"ingest:{work.run_id}", batch), note={"batch": batch})
-    note(work, [item], counts, TAKEN, work.run_id, batch)
+    note(work, [item], counts, COMMITTED, work.run_id, batch)
 
 
 def _note(work: ActionContext, past: Mapping[str, Any], read: int, applied: int) -> None:
     """Add what was done to the table's books. How far it is stays: the next ingest finds these changes applied."""
-    row = {name: past[name] for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "held", "pending")}
+    row = {
+        name: past[name]
+        for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason", "pending")
+    }
     row |= {"files": 0, "applied": applied, "superseded": read - applied, "quarantined": 0}
     work.lake.append_rows(CHECKPOINTS.name, [row | {"run_id": work.run_id, "at": datetime.now(UTC)}])

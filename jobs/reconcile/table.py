@@ -94,7 +94,7 @@ def against_lake(
     if past is None:
         raise TableError(f"{table} has not been ingested: `pinlake ingest --status` lists what has.")
     if lacks_silver(past):
-        raise TableError(f"{table} cannot be compared: {past['held']}")
+        raise TableError(f"{table} cannot be compared: {past['blocked_reason']}")
     moment, silver = asked.at or past["checkpoint_ts"], source_table(table).silver
     if moment > past["checkpoint_ts"]:
         raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.report.formatting import count, day, percent, size
-from jobs.report.intake import Fault, Held
+from jobs.report.intake import BlockedTable, Fault
 from jobs.report.quality import FEED, POPULARITY, Figure, K, Quality
 from jobs.report.run_snapshot import Generation, JobRun, Row, RunSnapshot
 
@@ -31,10 +31,12 @@ class Headline:
     verdicts: tuple[Verdict, ...]
 
 
-def headline(moment: RunSnapshot, quality: Quality | None, faults: Sequence[Fault], held: Sequence[Held]) -> Headline:
+def headline(
+    moment: RunSnapshot, quality: Quality | None, faults: Sequence[Fault], blocked: Sequence[BlockedTable]
+) -> Headline:
     """Return the first screen's sentences."""
     tone, title, lead = _outcome(moment, quality)
-    verdicts = (_published(moment), _quality(moment, quality), _checks(moment), _input(moment, faults, held))
+    verdicts = (_published(moment), _quality(moment, quality), _checks(moment), _input(moment, faults, blocked))
     return Headline(tone, title, lead, verdicts)
 
 
@@ -160,24 +162,24 @@ def _named(checks: Sequence[Row]) -> str:
     return "; ".join(rows) + more + "."
 
 
-def _input(moment: RunSnapshot, faults: Sequence[Fault], held: Sequence[Held]) -> Verdict:
+def _input(moment: RunSnapshot, faults: Sequence[Fault], blocked: Sequence[BlockedTable]) -> Verdict:
     rows = ingest_counts(moment)
     read, bad = rows.get("read", 0), sum(fault.new for fault in faults)
-    if held:
-        names = ", ".join(one.table for one in held[:3])
-        return Verdict("warn", f"{count(len(held), 'source table')} held back", f"{names}: see why.", "input")
+    if blocked:
+        names = ", ".join(one.table for one in blocked[:3])
+        return Verdict("warn", f"{count(len(blocked), 'source table')} blocked", f"{names}: see why.", "input")
     if bad:
         share = f" ({percent(bad / read)} of {read:,})" if read else ""
         return Verdict(
             "note",
             f"{count(bad, 'row')} quarantined",
-            f"Not usable{share}, kept with place and reason. No table is held.",
+            f"Not usable{share}, kept with place and reason. No table is blocked.",
             "input",
         )
     if not any(run.row for run in _ingest(moment)):
         return Verdict("none", "Nothing was ingested", "No run of ingest is known.", "input")
     return Verdict(
-        "good", "All input was used", f"{count(read, 'row')} read, none quarantined, no table held.", "input"
+        "good", "All input was used", f"{count(read, 'row')} read, none quarantined, no table blocked.", "input"
     )
 
 

@@ -1,4 +1,4 @@
-"""What could not be used, from ops.quarantine: counts by reason, a few cases; and what is held, from ops.checkpoints.
+"""What could not be used, from ops.quarantine: counts by reason, a few cases; and blocked tables, from ops.checkpoints.
 
 Bytes are shown only of tables that hold nothing a person typed: a broken row of a board carries its name, and the board
 may be secret. Of other tables place and reason are shown; the bytes stay in ops.quarantine.
@@ -53,7 +53,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Held:
+class BlockedTable:
     """A source table that is not brought up to date, and why."""
 
     table: str
@@ -85,15 +85,15 @@ def read_faults(tables: Tables, run_ids: Sequence[str], until: datetime | None) 
     ]  # fmt: skip
 
 
-def read_held(tables: Tables, until: datetime | None) -> list[Held]:
-    """Return the tables held back, by the newest checkpoint of each; one row a source table."""
+def read_blocked(tables: Tables, until: datetime | None) -> list[BlockedTable]:
+    """Return the tables blocked, by the newest checkpoint of each; one row a source table."""
     known = f"where at <= timestamp '{until:%Y-%m-%dT%H:%M:%S.%f}Z'" if until else ""
     rows = tables.ask(
-        'select "table", last_value(held order by at) as held '  # noqa: S608 - a timestamp
+        'select "table", last_value(blocked_reason order by at) as blocked_reason '  # noqa: S608 - a timestamp
         f'from checkpoints {known} group by "table" order by "table"',
         {"ops.checkpoints": None},
     )
-    return [Held(row["table"], row["held"]) for row in rows if row["held"]]
+    return [BlockedTable(row["table"], row["blocked_reason"]) for row in rows if row["blocked_reason"]]
 
 
 def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tuple[Case, ...]:
@@ -101,8 +101,8 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
     table = fault["table"]
     where += f' and "table" = {_quoted(table)}' if table is not None else ' and "table" is null'
     rows: Rows = tables.ask(
-        f"select object, row_no, detail, raw from quarantine where {where} "  # noqa: S608 - quoted
-        f"order by run_id in ({mine}) desc, object, row_no limit {_CASES}",
+        f"select path, row_no, detail, raw from quarantine where {where} "  # noqa: S608 - quoted
+        f"order by run_id in ({mine}) desc, path, row_no limit {_CASES}",
         {"ops.quarantine": None},
     )
     return tuple(_case(row, table in OPEN) for row in rows)
@@ -110,7 +110,7 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
 
 def _case(row: dict[str, Any], plain: bool) -> Case:
     raw: bytes = row["raw"] or b""
-    place = row["object"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+    place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
     text = readable(raw) if plain and raw else None
     return Case(place, (row["detail"] or "") if plain else "", text, len(raw))
 

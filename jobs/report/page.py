@@ -13,7 +13,7 @@ from jobs.report import plots
 from jobs.report.flow_diagram import link, steps, summary
 from jobs.report.funnel import Funnel, read_funnel
 from jobs.report.headline import headline, ingest_counts, interval
-from jobs.report.intake import read_faults, read_held
+from jobs.report.intake import read_blocked, read_faults
 from jobs.report.neighbours import Audit, read_audit
 from jobs.report.quality import Quality, read_quality
 from jobs.report.related import Related, read_related
@@ -78,11 +78,11 @@ def _render(tables: Tables, moment: RunSnapshot, reader: "Reader | None", places
     funnel, no_funnel = _or_why(lambda: _funnel(tables, moment))
     audit, no_audit = _or_why(lambda: _audit(tables, moment))
     related, no_related = _or_why(lambda: _related(tables, moment))
-    faults, held = read_faults(tables, runs, moment.until), read_held(tables, moment.until)
+    faults, blocked = read_faults(tables, runs, moment.until), read_blocked(tables, moment.until)
     docs = places.docs if places.docs and (places.docs / "index.html").is_file() else None
     shown: Context = {
         "moment": moment,
-        "head": headline(moment, quality, faults, held),
+        "head": headline(moment, quality, faults, blocked),
         "steps": steps(moment, docs, path),
         "summary": summary(moment),
         "quality": quality,
@@ -94,7 +94,7 @@ def _render(tables: Tables, moment: RunSnapshot, reader: "Reader | None", places
         "gate": [check for run in moment.runs for check in run.checks if check["suite"] == "generation"],
         "samples": _samples(tables, moment, reader, album),
         "faults": faults,
-        "held": held,
+        "blocked": blocked,
         "intake": {name: number for name, number in ingest_counts(moment).items() if number},
         "docs": link(docs / "index.html", path) if docs else None,
         "now": datetime.now(UTC),

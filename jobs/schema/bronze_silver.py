@@ -20,8 +20,8 @@ from jobs.schema.columns import (
 from jobs.schema.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.schema.table import AsOf, Table
 
-OBJECT = Column(
-    "object",
+PATH = Column(
+    "path",
     "string",
     "Path of the file below the source's root; of brokers, kafka://cluster/topic/partition.",
     nullable=False,
@@ -29,13 +29,13 @@ OBJECT = Column(
 ROW_NO = Column(
     "row_no", "bigint", "Place of the row in its file, from 1; of a broker's message, its offset.", nullable=False
 )
-BATCH = Column("batch", "bigint", "Number of the commit that brought the row; joins ops.objects.", nullable=False)
+BATCH = Column("batch", "bigint", "Number of the commit that brought the row; joins ops.source_files.", nullable=False)
 
 LEDGER = Table(
     name="bronze.ledger",
     comment="Every change TiDB sent, as it arrived, with its place. Append-only; silver can be rebuilt from it.",
     grain="one row per row of a source file; an update that changes the key is two: its delete and its insert",
-    keys=("table", "object", "row_no", "op"),
+    keys=("table", "path", "row_no", "op"),
     partition=("table",),
     time=AsOf.LOG,
     columns=(
@@ -51,7 +51,7 @@ LEDGER = Table(
         ),
         Column("after", "map<string,string>", "Row after the change, values as text; null for a delete."),
         Column("table_version", "bigint", "Version (TSO) of the schema the row was written under."),
-        OBJECT,
+        PATH,
         ROW_NO,
         BATCH,
         RUN_ID,
@@ -61,7 +61,7 @@ KAFKA = Table(
     name="bronze.kafka",
     comment="Every Kafka message found in an archive or read from brokers, as it arrived, with its place. Append-only.",
     grain="one row per message and place it was found at",
-    keys=("topic", "object", "row_no"),
+    keys=("topic", "path", "row_no"),
     partition=("topic",),
     time=AsOf.LOG,
     columns=(
@@ -79,7 +79,7 @@ KAFKA = Table(
         Column("key", "binary", "Kafka key, where the archive keeps it."),
         Column("ts", "bigint", "Kafka timestamp in milliseconds since 1970, where the archive keeps it."),
         Column("headers", "string", "Kafka headers as JSON, where the archive keeps them."),
-        OBJECT,
+        PATH,
         ROW_NO,
         BATCH,
         RUN_ID,

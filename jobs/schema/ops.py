@@ -18,7 +18,7 @@ def _ops(name: str, comment: str, grain: str, keys: str, *columns: Column) -> Ta
 AWAITED = "awaited"
 """Status of a source file that an index names and that is not there."""
 _AT = Column("at", "timestamp", "When the row was written, UTC.", nullable=False)
-_OBJECT = Column("object", "string", "Path of the file below the source's root.", nullable=False)
+_PATH = Column("path", "string", "Path of the file below the source's root.", nullable=False)
 
 RUNS = _ops(
     "runs",
@@ -66,10 +66,10 @@ QUARANTINE = _ops(
     "quarantine",
     "Input that could not be used, with its bytes, place and reason. Nothing is dropped silently.",
     "one row per bad row or file",
-    "source object row_no reason",
+    "source path row_no reason",
     Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
     Column("table", "string", "Source table or topic, where it could be told."),
-    _OBJECT,
+    _PATH,
     Column("row_no", "bigint", "Place of the row in its file, from 1; null for a whole file."),
     Column("reason", "string", "Class of the fault, such as bad_json or unknown_column.", nullable=False),
     Column("detail", "string", "What exactly was wrong."),
@@ -77,14 +77,14 @@ QUARANTINE = _ops(
     RUN_ID,
     _AT,
 )
-OBJECTS = _ops(
-    "objects",
+SOURCE_FILES = _ops(
+    "source_files",
     "Files taken in, and epochs of topics on brokers: each is read once. Same path with another size is an alarm. "
     "Newest row per file counts.",
     "one row per source file, batch and status",
-    "source object batch status",
+    "source path batch status",
     Column("source", "string", "ticdc, dumpling or kafka.", nullable=False),
-    _OBJECT,
+    _PATH,
     Column("size", "bigint", "Bytes."),
     Column("etag", "string", "Etag or modification time, where the store has one; of brokers, stream and epoch."),
     Column("rows", "bigint", "Rows found, bad ones included."),
@@ -92,7 +92,7 @@ OBJECTS = _ops(
     Column(
         "status",
         "string",
-        "planned before its rows are committed, taken after; awaited: an index names the file, which is not there; "
+        "planned before its rows are committed, committed after; awaited: an index names the file, which is not there; "
         "covered: a later snapshot stands in for a file that is lost.",
         nullable=False,
     ),
@@ -120,11 +120,11 @@ CHECKPOINTS = _ops(
     Column("batch", "bigint", "Newest bronze batch that is in silver."),
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
-    Column("held", "string", "Why the table is held back, or that it is gone; null where it goes on."),
+    Column("blocked_reason", "string", "Why the table is blocked, or that it is gone; null where it goes on."),
     Column("files", "bigint", "Files read by this run."),
     Column("applied", "bigint", "Rows of silver that this run changed."),
     Column("superseded", "bigint", "Changes that this run found older than what silver has, or repeated."),
-    Column("pending", "bigint", "Changes in bronze that wait: above the checkpoint, or the table is held."),
+    Column("pending", "bigint", "Changes in bronze that wait: above the checkpoint, or the table is blocked."),
     Column("quarantined", "bigint", "Rows that this run could not use."),
     RUN_ID,
     _AT,
@@ -157,4 +157,4 @@ SNAPSHOTS = _ops(
     _AT,
 )
 
-OPS = (RUNS, CHECKS, QUARANTINE, OBJECTS, CHECKPOINTS, GENERATIONS, SNAPSHOTS)
+OPS = (RUNS, CHECKS, QUARANTINE, SOURCE_FILES, CHECKPOINTS, GENERATIONS, SNAPSHOTS)

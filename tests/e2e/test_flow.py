@@ -168,9 +168,11 @@ def test_what_came_in_is_applied_superseded_pending_or_quarantined(flowed):
         parts = ("applied", "superseded", "pending", "quarantined")
         assert counts["read"] == sum(counts.get(part, 0) for part in parts), (run.job, counts)
         assert counts["quarantined"] > 0, "the world plants bad rows"
-    assert flowed.lake.read("ops.checkpoints").where("held is not null").isEmpty(), "what is planted holds nothing"
+    assert flowed.lake.read("ops.checkpoints").where("blocked_reason is not null").isEmpty(), (
+        "what is planted holds nothing"
+    )
     bad = flowed.lake.read("ops.quarantine")
-    assert bad.where("raw is null or reason is null or object is null").count() == 0
+    assert bad.where("raw is null or reason is null or path is null").count() == 0
 
 
 def test_silver_is_the_state_at_the_checkpoint(flowed):

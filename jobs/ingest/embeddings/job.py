@@ -46,10 +46,10 @@ log = logging.getLogger(__name__)
 
 COUNTS = ("embedded", "missing", "quarantined", "on_gpu", "pins")
 _FOUND = pa.schema(
-    [("image_signature", pa.string()), ("object", pa.string()), ("embedding", pa.binary()), ("device", pa.string()),
+    [("image_signature", pa.string()), ("path", pa.string()), ("embedding", pa.binary()), ("device", pa.string()),
      *FAULTS]
 )  # fmt: skip
-_DDL = f"image_signature string, object string, embedding binary, device string, {FAULTS_DDL}"
+_DDL = f"image_signature string, path string, embedding binary, device string, {FAULTS_DDL}"
 _SUSPECT = 10
 """Images from which on a model that makes no vector of any, or one of all, is itself at fault."""
 _COMPARED = 256
@@ -158,7 +158,7 @@ def embedded_rows(root: str, signatures: list[str], limits: Images, model: Model
     reads: list[Callable[[], bytes]] = [partial(image_bytes, root, name, most) for name in objects]
     rows: list[dict[str, Any]] = []
     for signature, name, one in zip(signatures, objects, embedded(reads, model, limits), strict=True):
-        row: dict[str, Any] = {"image_signature": signature, "object": name}
+        row: dict[str, Any] = {"image_signature": signature, "path": name}
         if one.vector is not None:
             row |= {"embedding": one.vector.astype("<f2").tobytes(), "device": model.device.name}
         if one.fault is not None:

@@ -42,13 +42,13 @@ _TOGETHER = 256
 """Images measured at once: some 4 MB of small arrays."""
 _FOUND = pa.schema(
     [
-        ("image_signature", pa.string()), ("object", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
+        ("image_signature", pa.string()), ("path", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
         ("phash", pa.int64()), ("histogram", pa.binary()), ("colours", pa.list_(pa.string())), ("style", pa.string()),
         *FAULTS,
     ]
 )  # fmt: skip
 _DDL = (
-    "image_signature string, object string, width int, height int, phash bigint, histogram binary, "
+    "image_signature string, path string, width int, height int, phash bigint, histogram binary, "
     f"colours array<string>, style string, {FAULTS_DDL}"
 )
 
@@ -88,7 +88,7 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, complete_to:
         counts = {row["fault"]: row["count"] for row in kinds}
         bad = sum(count for fault, count in counts.items() if fault not in {None, MISSING})
         rows = found.withColumns({"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC))})
-        rows = rows.select(*[column.name for column in IMAGE_FEATURES.columns], "detail", "raw", "object")
+        rows = rows.select(*[column.name for column in IMAGE_FEATURES.columns], "detail", "raw", "path")
         if bad:
             set_aside(work, rows)
         kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
@@ -121,10 +121,10 @@ def measured(root: str, signatures: list[str], settings: Images) -> pa.RecordBat
     good: list[tuple[dict[str, Any], DecodedImage]] = []
     rows: list[dict[str, Any]] = []
     for signature in signatures:
-        row: dict[str, Any] = {"image_signature": signature, "object": object_of(settings, signature)}
+        row: dict[str, Any] = {"image_signature": signature, "path": object_of(settings, signature)}
         raw = b""
         try:
-            raw = image_bytes(root, row["object"], settings.max_file_mb << 20)
+            raw = image_bytes(root, row["path"], settings.max_file_mb << 20)
             good.append((row, decode(raw, settings.max_megapixels * 1_000_000)))
         except Unusable as fault:
             row |= fault_of(fault, raw)

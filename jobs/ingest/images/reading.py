@@ -87,6 +87,6 @@ def set_aside(work: ActionContext, bad: DataFrame) -> None:
     constants |= {"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC)), "reason": F.col("fault")}
     rows = bad.where(F.col("fault") != MISSING).withColumns(constants)
     if work.lake.exists(QUARANTINE.name):
-        there = work.lake.scan(QUARANTINE.name).where(F.col("source") == SOURCE).select("object", "reason")
-        rows = rows.join(there, ["object", "reason"], "left_anti")
+        there = work.lake.scan(QUARANTINE.name).where(F.col("source") == SOURCE).select("path", "reason")
+        rows = rows.join(there, ["path", "reason"], "left_anti")
     work.lake.append(QUARANTINE.name, rows.select(*[c.name for c in QUARANTINE.columns]).coalesce(1))

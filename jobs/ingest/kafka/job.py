@@ -1,7 +1,7 @@
 """The action that brings Kafka archives and topics on brokers to bronze and silver.
 
 In: `options["kafka"]`, URIs of archive roots (Secor's or Kafka Connect's topics folder) and of brokers. Out:
-bronze.kafka, the silver table of each topic the registry knows, ops.objects, ops.quarantine, ops.checkpoints. Every
+bronze.kafka, the silver table of each topic in the registry, ops.source_files, ops.quarantine, ops.checkpoints. Every
 step may be repeated. Numbers always add up, or the run fails:
 read + carried = applied + superseded + other_topics + pending + quarantined.
 """
@@ -41,9 +41,9 @@ def run(work: ActionContext) -> ActionResult:
 
     Returns:
         counts: read, carried, applied, superseded, other_topics, pending, quarantined (messages); files, unknown_files,
-        overwritten; held, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; held, why
-        topics are; other_topics, messages by topic without a table; unknown_paths, the first of the files that are
-        refused and why; without_topic, sources in which no topic has a table.
+        overwritten; blocked, topics; gaps, ranges of exact offsets that are missing. detail: the first gaps; blocked,
+        the reason by topic; other_topics, messages by topic without a table; unknown_paths, the first of the refused
+        files and why; without_topic, sources in which no topic has a table.
 
     Raises:
         SourceError: a folder is missing, two archives hold a file of the same path, brokers cannot be read or have lost
@@ -63,26 +63,28 @@ def run(work: ActionContext) -> ActionResult:
     unknown = refuse(work, manifest, "kafka", found.refused) if found.refused else 0
     taken = load_to_bronze(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
-    held = _unreadable(work, manifest, items)
-    counts, others = apply_messages(work, manifest, taken, held)
+    blocked = _unreadable(work, manifest, items)
+    counts, others = apply_messages(work, manifest, taken, blocked)
     missing, some = gaps(work.lake, taken.batches)
     counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
     refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
     if refused and not items and not brokers:
         first = next(iter(refused.items()))
-        held["kafka"] = f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
-    detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "held": held, "other_topics": others}
+        blocked["kafka"] = (
+            f"no file of {', '.join(named)} can be read: {len(found.refused)}, such as {': '.join(first)}"
+        )
+    detail: dict[str, Any] = {"gaps": [str(gap) for gap in some], "blocked": blocked, "other_topics": others}
     detail["unknown_paths"] = refused
     detail["without_topic"] = [*found.without_topic, *_without_topic(brokers, tables)]
     _say(work, detail)
-    return ActionResult(counts["applied"], counts | {"held": len(held)}, detail=detail)
+    return ActionResult(counts["applied"], counts | {"blocked": len(blocked)}, detail=detail)
 
 
 def _unreadable(work: ActionContext, manifest: Manifest, items: Iterable[Item]) -> dict[str, str]:
-    """Return why topics are held of which too much could not be read as files."""
+    """Return why topics are blocked of which too much could not be read as files."""
     settings = work.context.settings.ingest
     known = topic_tables(settings)
-    tables = {(item.task.source, item.task.object): item.task.table for item in items}
+    tables = {(item.task.source, item.task.path): item.task.table for item in items}
     for (source, path), entry in manifest.entries.items():
         gone = source == "kafka" and entry.bad and entry.rows and (source, path) not in tables
         topic = topic_of(path, settings, known) if gone else None
@@ -90,7 +92,7 @@ def _unreadable(work: ActionContext, manifest: Manifest, items: Iterable[Item]) 
             tables[source, path] = topic
     found = excesses(settings, tables, manifest.entries)
     reasons = reasons_in(work.lake, found)
-    return {t: f"kafka:{t} is held: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
+    return {t: f"kafka:{t} is blocked: {one.clause(reasons[t])}. {one.remedy}" for t, one in found.items()}
 
 
 def _say(work: ActionContext, detail: dict[str, Any]) -> None:
@@ -106,7 +108,7 @@ def _say(work: ActionContext, detail: dict[str, Any]) -> None:
 
 
 def apply_messages(
-    work: ActionContext, manifest: Manifest, taken: LoadResult, held: dict[str, str] | None = None
+    work: ActionContext, manifest: Manifest, taken: LoadResult, blocked: dict[str, str] | None = None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Bring to silver what bronze holds and silver does not, topic by topic.
 
@@ -117,25 +119,22 @@ def apply_messages(
         work: lake and progress.
         manifest: the files known, this run's included.
         taken: what this run brought to bronze.
-        held: why topics are held; topics are added whose messages cannot be used.
+        blocked: why topics are blocked; topics are added whose messages cannot be used.
     """
-    held = {} if held is None else held
+    blocked = {} if blocked is None else blocked
     past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
-    done_to = min(past.values(), default=-1)
-    waiting = (
-        {}
-        if not taken.batches and manifest.newest_batch(from_kafka=True) <= done_to
-        else _waiting(work.lake, past, taken.batches)
-    )
+    # where every batch is in the silver of every topic, there is nothing to look for
+    none_new = not taken.batches and manifest.newest_batch(from_kafka=True) <= min(past.values(), default=-1)
+    waiting = {} if none_new else _waiting(work.lake, past, taken.batches)
     fresh = sum(count for count, _ in waiting.values())
     if taken.read != fresh + taken.quarantined:
         raise TableError(
             f"bronze.kafka: {taken.read} messages were read, {fresh} are there, {taken.quarantined} are in quarantine. "
             "Every message must be one or the other; silver was not touched, report this as a bug."
         )
-    step = _Step(work, manifest.last, taken, held, newest_checkpoints(work.lake))
+    step = _Step(work, manifest.last, taken, blocked, newest_checkpoints(work.lake))
     done, failed = [], []
-    for topic in sorted((set(waiting) | set(held)) & set(tables)):
+    for topic in sorted((set(waiting) | set(blocked)) & set(tables)):
         try:
             done.append(step.apply(topic, past.get(topic, 0), waiting.get(topic, (0, 0))[1]))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one topic, the other topics go on
@@ -166,50 +165,52 @@ class _Step:
     work: ActionContext
     newest: int
     taken: LoadResult
-    held: dict[str, str]
+    blocked: dict[str, str]
     before: Mapping[str, Mapping[str, Any]]
     """Newest rows of ops.checkpoints."""
 
     def apply(self, topic: str, after: int, left: int) -> Done:
-        """Bring a topic to silver, unless it is held or must be."""
+        """Bring a topic to silver, unless it is blocked or must be."""
         row = self._before(topic)
-        one = Done(left, 0, 0, None, self.held.get(topic))
-        if one.held is None:
-            one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("held")))
+        one = Done(left, 0, 0, None, self.blocked.get(topic))
+        if one.blocked_reason is None:
+            one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("blocked_reason")))
         files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
-        if one.held is not None:
-            self.held[topic] = one.held
-            self._note_held(topic, one.held, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad))
+        if one.blocked_reason is not None:
+            self.blocked[topic] = one.blocked_reason
+            self._note_blocked(
+                topic, one.blocked_reason, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad)
+            )
             return one
         tally = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
         _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
         return one
 
     def note_others(self, waiting: set[str], others: Mapping[str, int]) -> None:
-        """Note topics that have no table, and those that are not held any more though nothing came."""
+        """Note topics that have no table, and those that are not blocked any more though nothing came."""
         tables = topic_tables(self.work.context.settings.ingest)
         for topic, messages in others.items():
             tally = TableRunStats(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
             _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, tally)
-        for topic in sorted(set(self.held) - set(tables) - waiting):
+        for topic in sorted(set(self.blocked) - set(tables) - waiting):
             tally = TableRunStats(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
-            self._note_held(topic, self.held[topic], tally)
+            self._note_blocked(topic, self.blocked[topic], tally)
         for name, row in sorted(self.before.items()):
             topic = name.removeprefix("kafka:")
-            if topic != name and row["held"] and topic not in waiting and topic not in self.held:
-                self._note_held(topic, None, TableRunStats())
+            if topic != name and row["blocked_reason"] and topic not in waiting and topic not in self.blocked:
+                self._note_blocked(topic, None, TableRunStats())
 
     def _before(self, topic: str) -> Mapping[str, Any]:
         return self.before.get(f"kafka:{topic}", {})
 
-    def _note_held(self, topic: str, why: str | None, tally: TableRunStats) -> None:
-        """Note that a topic is held, or is not any more, where that is anything new: silver stays where it was."""
+    def _note_blocked(self, topic: str, why: str | None, tally: TableRunStats) -> None:
+        """Note that a topic is blocked, or is not any more, where that is anything new: silver stays where it was."""
         before = self._before(topic)
-        if before.get("held") == why and not (tally.files or tally.quarantined):
+        if before.get("blocked_reason") == why and not (tally.files or tally.quarantined):
             return
         table = topic_tables(self.work.context.settings.ingest).get(topic)
         row: dict[str, Any] = {"table": f"kafka:{topic}", "checkpoint_ts": before.get("checkpoint_ts") or 0}
-        row |= {"held": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
+        row |= {"blocked_reason": why, "batch": before.get("batch") or 0, "keys": list(table.keys) if table else []}
         row |= {"run_id": self.work.run_id, "at": datetime.now(UTC)}
         self.work.lake.append_rows(CHECKPOINTS.name, [row | asdict(tally)])
 

@@ -36,18 +36,20 @@ class Done:
     bad: int
     newest: int | None
     """`ts` of the newest good message, milliseconds since 1970."""
-    held: str | None = None
-    """Why the topic is held: nothing was applied, the good messages wait in bronze."""
+    blocked_reason: str | None = None
+    """Why the topic is blocked: nothing was applied, the good messages wait in bronze."""
     aside: int = 0
     """Those of the bad that were not in quarantine before."""
 
     @property
     def pending(self) -> int:
-        """Return the messages that wait in bronze since the topic is held."""
-        return 0 if self.held is None else self.total - self.bad
+        """Return the messages that wait in bronze since the topic is blocked."""
+        return 0 if self.blocked_reason is None else self.total - self.bad
 
 
-def apply_topic(work: ActionContext, topic: str, after: int, newest: int, total: int, held: bool = False) -> Done:
+def apply_topic(
+    work: ActionContext, topic: str, after: int, newest: int, total: int, was_blocked: bool = False
+) -> Done:
     """Bring the messages of a topic to silver that came with the batches after `after`, up to `newest`.
 
     Args:
@@ -56,7 +58,7 @@ def apply_topic(work: ActionContext, topic: str, after: int, newest: int, total:
         after: newest batch that silver has.
         newest: newest batch of bronze.
         total: messages there are of these batches.
-        held: whether an earlier run held it: good messages may be in quarantine since.
+        was_blocked: whether an earlier run blocked it: good messages may be in quarantine since.
 
     Raises:
         ValidationFailedError: they break a critical expectation.
@@ -80,7 +82,7 @@ def apply_topic(work: ActionContext, topic: str, after: int, newest: int, total:
         why = _excess(work, topic, parsed, found["bad"], total, after) if found["bad"] else None
         if why is not None:
             return Done(total, 0, found["bad"], None, why, aside)
-        if held:
+        if was_blocked:
             _release(work, topic, parsed)
         applied = _append(work, parsed, Reach(found["good"], found["days"], found["first"], found["last"]))
     finally:
@@ -106,9 +108,9 @@ def _append(work: ActionContext, parsed: Parsed, reach: Reach) -> int:
 
 
 def _excess(work: ActionContext, topic: str, parsed: Parsed, bad: int, total: int, after: int) -> str | None:
-    """Return why the topic must be held; None where what cannot be used is within bounds.
+    """Return why the topic must be blocked; None where what cannot be used is within bounds.
 
-    A topic of which nothing was ever used is held when nothing of it can be; later on single messages may be bad.
+    A topic of which nothing was ever used is blocked when nothing of it can be; later on single messages may be bad.
     """
     allowed = tolerance(work.context.settings.ingest, topic)
     if allowed.ratio >= 1:
@@ -119,26 +121,26 @@ def _excess(work: ActionContext, topic: str, parsed: Parsed, bad: int, total: in
     if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(parsed)):
         return None
     excess = Excess(topic, allowed, bad, total)
-    return f"kafka:{topic} is held: {excess.clause(reasons)}. {excess.remedy}"
+    return f"kafka:{topic} is blocked: {excess.clause(reasons)}. {excess.remedy}"
 
 
 def _has_unread_file(parsed: Parsed) -> bool:
     """Return whether no message of some file of an archive can be read."""
     unread = F.count_if(F.col("reason").isin(*_UNREAD))
     files = (
-        parsed.rows.where(~F.col("object").startswith(SCHEME))
-        .groupBy("object")
+        parsed.rows.where(~F.col("path").startswith(SCHEME))
+        .groupBy("path")
         .agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
     )
     return not files.where(F.col("bad") == F.col("all")).isEmpty()
 
 
 def _release(work: ActionContext, topic: str, parsed: Parsed) -> None:
-    """Take messages out of quarantine that can be used now: they were set aside while the topic was held."""
+    """Take messages out of quarantine that can be used now: they were set aside while the topic was blocked."""
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
-        good = parsed.rows.where(F.col("reason").isNull()).select("object", "row_no")
-        forget(work, kept.join(good, ["object", "row_no"], "left_semi").select("source", "object", "row_no", "run_id"))
+        good = parsed.rows.where(F.col("reason").isNull()).select("path", "row_no")
+        forget(work, kept.join(good, ["path", "row_no"], "left_semi").select("source", "path", "row_no", "run_id"))
 
 
 def _quarantine(work: ActionContext, topic: str, parsed: Parsed) -> int:
@@ -146,7 +148,7 @@ def _quarantine(work: ActionContext, topic: str, parsed: Parsed) -> int:
     bad: DataFrame = parsed.bad()
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
-        bad = bad.join(kept.select("object", "row_no"), ["object", "row_no"], "left_anti")
+        bad = bad.join(kept.select("path", "row_no"), ["path", "row_no"], "left_anti")
     constants = {"source": F.lit("kafka"), "table": F.lit(topic), "run_id": F.lit(work.run_id)}
     constants |= {"at": F.lit(datetime.now(UTC)), "raw": F.substring("value", 1, _KEEP)}
     rows = bad.withColumns(constants).select(*[column.name for column in QUARANTINE.columns])

@@ -1,7 +1,7 @@
 """Taking source files into bronze exactly once: manifest, batches, one commit a batch.
 
-A batch is read, written into the manifest (`ops.objects`, status planned), and again (status taken) after its rows are
-committed. A run that finds planned batches reads exactly those files again under the same transaction
+A batch is read, written into the manifest (`ops.source_files`, status planned), and again (status committed) after its
+rows are committed. A run that finds planned batches reads exactly those files again under the same transaction
 number: what had been committed is skipped by Delta, what had not is written. A crash between two commits is harmless.
 Transaction numbers carry the run's id and are never used for other content.
 """
@@ -22,7 +22,7 @@ from pyspark.storagelevel import StorageLevel
 
 from jobs.common.errors import TableError
 from jobs.engine.context import ActionContext
-from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note, vanished
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note, vanished
 from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema
@@ -77,7 +77,7 @@ def load_to_bronze(
 
     """
     taken = LoadResult()
-    listed = {(item.task.source, item.task.object): item for item in items}
+    listed = {(item.task.source, item.task.path): item for item in items}
     settle_vanished(work, intake, manifest, items)
     for (run_id, number), keys in sorted(manifest.unfinished().items()):
         again = [listed[key] for key in keys if key in listed]
@@ -96,7 +96,7 @@ def load_to_bronze(
             work.progress(f"{taken.files} of {len(new) + len(once_more)} files in {intake.bronze}, {taken.read:,} rows")
     if replay:
         replay.done(work)
-    forget_files(work, [key for item in new if (key := (item.task.source, item.task.object)) in flawed])
+    forget_files(work, [key for item in new if (key := (item.task.source, item.task.path)) in flawed])
     return taken
 
 
@@ -107,12 +107,12 @@ def _mended(work: ActionContext, intake: BronzeTarget, manifest: Manifest, items
     """
     settings = work.context.settings.ingest
     stuck = [item for item in items if manifest.is_unreadable(item) and tolerance(settings, item.task.table).ratio < 1]
-    stuck.sort(key=lambda item: (item.task.table, item.file.size, item.task.object))
+    stuck.sort(key=lambda item: (item.task.table, item.file.size, item.task.path))
     some = [item for _, mine in groupby(stuck, key=lambda item: item.task.table) for item in islice(mine, _PROBED)]
     if not some:
         return []
     counts = _counts(_stream(work, intake, [item.task for item in some]))
-    better = {item.task.table for item in some if (count := counts.get(item.task.object)) and count.bad < count.found}
+    better = {item.task.table for item in some if (count := counts.get(item.task.path)) and count.bad < count.found}
     return [item for item in stuck if item.task.table in better]
 
 
@@ -125,7 +125,7 @@ def settle_vanished(work: ActionContext, intake: BronzeTarget, manifest: Manifes
         manifest: the files known.
         items: every file of this kind that is there.
     """
-    listed = {(item.task.source, item.task.object) for item in items}
+    listed = {(item.task.source, item.task.path) for item in items}
     sources = {item.task.source for item in items}
     for (_, number), keys in sorted(manifest.unfinished().items()):
         gone = [key for key in keys if key not in listed and key[0] in sources]
@@ -170,12 +170,12 @@ def _take(work: ActionContext, intake: BronzeTarget, batch: _Batch, taken: LoadR
         if not batch.planned:
             note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
         _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
-        note(work, batch.items, counts, TAKEN, batch.run_id, batch.number)
+        note(work, batch.items, counts, COMMITTED, batch.run_id, batch.number)
         manifest.taken(batch.items, counts, batch.run_id, batch.number)
     finally:
         stream.unpersist()
     for item in batch.items:
-        count = kept.get(item.task.object, Count(0, 0))
+        count = kept.get(item.task.path, Count(0, 0))
         taken.read += count.found
         taken.quarantined += count.bad
         taken.bad_of[item.task.table] += count.bad
@@ -213,7 +213,7 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
     """Return the files grouped by table, each group near `limit` bytes; large files first, so that groups are even."""
     groups: list[list[Task]] = []
     for table in sorted({task.table for task in tasks}):
-        mine = sorted((t for t in tasks if t.table == table), key=lambda t: (-t.size, t.object))
+        mine = sorted((t for t in tasks if t.table == table), key=lambda t: (-t.size, t.path))
         bins: list[list[Task]] = [[] for _ in range(max(1, math.ceil(sum(t.size for t in mine) / limit)))]
         loads = [0] * len(bins)
         for task in mine:
@@ -232,7 +232,7 @@ def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator
         if cut is not None:
             yield from read_in_blocks(task, reader, cut, limit)
             return
-        content = read(task.root, task.object)
+        content = read(task.root, task.path)
     except OSError as error:  # of a file read in blocks, what came before is good
         bad.add(None, "unreadable_file", str(error), None)
     except Exception as error:  # noqa: BLE001 - a reader that breaks down on one file does not end the others' batch
@@ -257,7 +257,7 @@ def _without_broken(stream: DataFrame, counts: Mapping[str, Count]) -> DataFrame
     broken = [name for name, count in counts.items() if count.broken]
     if not broken:
         return stream
-    return stream.where(~F.col("object").isin(broken) | (F.col("reason") == READER_ERROR))
+    return stream.where(~F.col("path").isin(broken) | (F.col("reason") == READER_ERROR))
 
 
 def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
@@ -272,17 +272,17 @@ def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
     sums.append(F.count_if(F.col("reason") == READER_ERROR).alias("broken"))
     told = F.sum(F.when(kind == FILE, F.col("rows"))).alias("told")
     counts: dict[str, Count] = {}
-    for row in stream.groupBy("object").agg(*sums, told).collect():  # bounded: a row a file of the batch
+    for row in stream.groupBy("path").agg(*sums, told).collect():  # bounded: a row a file of the batch
         found = row["good"] + row["bad"]
         if row["broken"]:  # the file counts as one row, whatever came of it
-            counts[row["object"]] = Count(1, 1, broken=True)
+            counts[row["path"]] = Count(1, 1, broken=True)
             continue
         if whole and row["told"] != found:
             raise TableError(
                 f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "
                 "Every row must be one or the other: nothing was committed, report this as a bug."
             )
-        counts[row["object"]] = Count(found, row["bad"])
+        counts[row["path"]] = Count(found, row["bad"])
     return counts
 
 

@@ -1,4 +1,4 @@
-"""The manifest: which source files the lake has taken in, and which it could not read. Kept in ops.objects.
+"""The manifest: which source files the lake has taken in, and which it could not read. Kept in ops.source_files.
 
 A file is taken once. The same path with another size is an alarm, and is read again: merging is by sequence, so that
 repetitions change nothing.
@@ -13,14 +13,14 @@ from jobs.engine.context import ActionContext
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.lake.delta import Lake
-from jobs.schema.ops import AWAITED, OBJECTS, QUARANTINE
+from jobs.schema.ops import AWAITED, QUARANTINE, SOURCE_FILES
 
-PLANNED, TAKEN = "planned", "taken"
+PLANNED, COMMITTED = "planned", "committed"
 COVERED = "covered"
 """A later snapshot stands in for a file that is lost or cannot be read."""
 KAFKA_SOURCES = frozenset({"kafka", "broker"})
 """Sources whose batches go to bronze.kafka; those of all others go to bronze.ledger."""
-_ORDER = {PLANNED: 0, AWAITED: 1, TAKEN: 2, COVERED: 3}
+_ORDER = {PLANNED: 0, AWAITED: 1, COMMITTED: 2, COVERED: 3}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Entry:
     @property
     def is_unreadable(self) -> bool:
         """Return whether it was read, and no row of it can be used."""
-        return self.status == TAKEN and 0 < self.rows == self.bad
+        return self.status == COMMITTED and 0 < self.rows == self.bad
 
 
 class Manifest:
@@ -72,13 +72,13 @@ class Manifest:
         self._load()
 
     def _load(self) -> None:
-        names = ("source", "object", "size", "status", "batch", "run_id", "etag", "rows", "quarantined")
-        rows = self._lake.rows(OBJECTS.name, *names)
+        names = ("source", "path", "size", "status", "batch", "run_id", "etag", "rows", "quarantined")
+        rows = self._lake.rows(SOURCE_FILES.name, *names)
         rows.sort(key=lambda row: (row["batch"], _ORDER[row["status"]]))  # a row a file, as the listing is
         for row in rows:
             rows_bad = (row["rows"] or 0, row["quarantined"] or 0)
             entry = Entry(row["size"], row["status"], row["batch"], row["run_id"], row["etag"], *rows_bad)
-            self.entries[row["source"], row["object"]] = entry
+            self.entries[row["source"], row["path"]] = entry
             self.last = max(self.last, entry.batch)
 
     def new(self, items: Iterable[Item]) -> list[Item]:
@@ -90,8 +90,8 @@ class Manifest:
 
     def overwritten(self, item: Item) -> bool:
         """Return whether the file was taken before, with another size."""
-        entry = self.entries.get((item.task.source, item.task.object))
-        return entry is not None and entry.status == TAKEN and entry.size != item.file.size
+        entry = self.entries.get((item.task.source, item.task.path))
+        return entry is not None and entry.status == COMMITTED and entry.size != item.file.size
 
     def marked(self, source: str, path: str, mark: str) -> Entry | None:
         """Return what is known of the part of a source that carries `mark`; None if another, or none, came last."""
@@ -112,22 +112,22 @@ class Manifest:
         return found
 
     def _has(self, item: Item) -> bool:
-        entry = self.entries.get((item.task.source, item.task.object))
+        entry = self.entries.get((item.task.source, item.task.path))
         if entry is None or entry.size != item.file.size:
             return False
         return not (entry.is_unreadable and entry.etag != item.file.etag)
 
     def is_unreadable(self, item: Item) -> bool:
         """Return whether the file was taken in as it is, and nothing of it could be read."""
-        entry = self.entries.get((item.task.source, item.task.object))
+        entry = self.entries.get((item.task.source, item.task.path))
         return entry is not None and entry.is_unreadable and self._has(item)
 
     def taken(self, items: Iterable[Item], counts: Mapping[str, Count], run_id: str, number: int) -> None:
         """Know of files that a batch has brought in."""
         for item in items:
-            count, file = counts.get(item.task.object, Count(0, 0)), item.file
-            entry = Entry(file.size, TAKEN, number, run_id, file.etag, count.found, count.bad)
-            self.entries[item.task.source, item.task.object] = entry
+            count, file = counts.get(item.task.path, Count(0, 0)), item.file
+            entry = Entry(file.size, COMMITTED, number, run_id, file.etag, count.found, count.bad)
+            self.entries[item.task.source, item.task.path] = entry
 
 
 def refuse(work: ActionContext, manifest: Manifest, source: str, refused: Mapping[str, tuple[int, str, str]]) -> int:
@@ -142,10 +142,10 @@ def refuse(work: ActionContext, manifest: Manifest, source: str, refused: Mappin
     new = {path: why for path, why in sorted(refused.items()) if (source, path) not in manifest.entries}
     now = datetime.now(UTC)
     common = {"source": source, "run_id": work.run_id, "at": now}
-    bad = [common | {"object": p, "reason": reason, "detail": detail} for p, (_, reason, detail) in new.items()]
-    known = {"rows": 0, "quarantined": 1, "status": TAKEN, "batch": 0}
+    bad = [common | {"path": p, "reason": reason, "detail": detail} for p, (_, reason, detail) in new.items()]
+    known = {"rows": 0, "quarantined": 1, "status": COMMITTED, "batch": 0}
     work.lake.append_rows(QUARANTINE.name, bad)
-    work.lake.append_rows(OBJECTS.name, [common | known | {"object": p, "size": why[0]} for p, why in new.items()])
+    work.lake.append_rows(SOURCE_FILES.name, [common | known | {"path": p, "size": why[0]} for p, why in new.items()])
     return len(new)
 
 
@@ -164,11 +164,11 @@ def vanished(work: ActionContext, manifest: Manifest, bronze: str, keys: list[tu
         "bronze has its rows" if arrived else "and its rows had not come to bronze"
     )
     at = datetime.now(UTC)
-    rows = [{"source": source, "object": path, "run_id": work.run_id, "at": at} for source, path in keys]
+    rows = [{"source": source, "path": path, "run_id": work.run_id, "at": at} for source, path in keys]
     work.lake.append_rows(QUARANTINE.name, [row | {"reason": "vanished", "detail": detail} for row in rows])
     for source, path in keys:
         # awaited from the beginning on: a feed's table stops before it now
-        note_status(work, manifest, source, [path], TAKEN if arrived else AWAITED, None if arrived else "0")
+        note_status(work, manifest, source, [path], COMMITTED if arrived else AWAITED, None if arrived else "0")
 
 
 def note(
@@ -178,12 +178,12 @@ def note(
     rows: list[dict[str, Any]] = []
     now = datetime.now(UTC)
     for item in items:
-        count = counts.get(item.task.object)
-        row = {"source": item.task.source, "object": item.task.object, "size": item.file.size, "etag": item.file.etag}
+        count = counts.get(item.task.path)
+        row = {"source": item.task.source, "path": item.task.path, "size": item.file.size, "etag": item.file.etag}
         row |= {"status": status, "batch": number, "run_id": run_id, "at": now}
         row |= {"rows": count.found if count else None, "quarantined": count.bad if count else None}
         rows.append(row)
-    work.lake.append_rows(OBJECTS.name, rows)
+    work.lake.append_rows(SOURCE_FILES.name, rows)
 
 
 def note_status(
@@ -195,6 +195,6 @@ def note_status(
         before = manifest.entries.get((source, path), Entry(0, status, 0, work.run_id))
         entry = Entry(before.size, status, before.batch, work.run_id, etag)
         manifest.entries[source, path] = entry
-        row = {"source": source, "object": path, "size": entry.size, "etag": etag, "status": status}
+        row = {"source": source, "path": path, "size": entry.size, "etag": etag, "status": status}
         rows.append(row | {"batch": entry.batch, "run_id": work.run_id, "at": datetime.now(UTC)})
-    work.lake.append_rows(OBJECTS.name, rows)
+    work.lake.append_rows(SOURCE_FILES.name, rows)

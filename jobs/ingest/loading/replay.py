@@ -15,7 +15,7 @@ from jobs.ingest.loading.manifest import Item
 from jobs.lake.delta import Lake
 from jobs.schema.ops import QUARANTINE
 
-_PLACE = ("source", "object", "row_no", "run_id")
+_PLACE = ("source", "path", "row_no", "run_id")
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Replay:
 
     def among(self, items: Iterable[Item], besides: Iterable[Item]) -> list[Item]:
         """Return those of `items` whose rows are wanted, without those that are read in any case."""
-        done = {(item.task.source, item.task.object) for item in besides}
+        done = {(item.task.source, item.task.path) for item in besides}
         wanted = self.files - done
-        return [item for item in items if (item.task.source, item.task.object) in wanted]
+        return [item for item in items if (item.task.source, item.task.path) in wanted]
 
     def rows(self, stream: DataFrame) -> DataFrame:
         """Return the wanted rows of a stream: a quarantined row itself, every row of a quarantined file."""
-        places = F.broadcast(self.places.select("object", F.col("row_no").alias("place")).distinct())
+        places = F.broadcast(self.places.select("path", F.col("row_no").alias("place")).distinct())
         whole = F.col("p.place").isNull()
-        same = (F.col("s.object") == F.col("p.object")) & (whole | (F.col("s.row_no") == F.col("p.place")))
+        same = (F.col("s.path") == F.col("p.path")) & (whole | (F.col("s.row_no") == F.col("p.place")))
         return stream.alias("s").join(places.alias("p"), same, "left_semi")
 
     def done(self, work: ActionContext) -> None:
@@ -65,17 +65,17 @@ def replay_of(work: ActionContext, sources: Iterable[str], listed: Iterable[Item
     if asked is None or not work.lake.exists(QUARANTINE.name):
         return None
     rows = chosen(work.lake.scan(QUARANTINE.name), asked).where(F.col("source").isin(list(sources)))
-    files = rows.select("source", "object").distinct().collect()  # bounded: files, as the listing is
-    found = {(row["source"], row["object"]) for row in files}
-    there = {(item.task.source, item.task.object) for item in listed}
+    files = rows.select("source", "path").distinct().collect()  # bounded: files, as the listing is
+    found = {(row["source"], row["path"]) for row in files}
+    there = {(item.task.source, item.task.path) for item in listed}
     gone = sorted(path for _, path in found - there)
     if gone:
         work.progress(f"{len(gone)} files stay in quarantine, they are gone or no rule fits them: {gone[0]} …")
     readable = found & there
     if not readable:
         return None
-    mine = work.spark.createDataFrame(sorted(readable), "source string, object string")
-    places = rows.select(*_PLACE).join(F.broadcast(mine), ["source", "object"], "left_semi").localCheckpoint()
+    mine = work.spark.createDataFrame(sorted(readable), "source string, path string")
+    places = rows.select(*_PLACE).join(F.broadcast(mine), ["source", "path"], "left_semi").localCheckpoint()
     return Replay(places, frozenset(readable))
 
 
@@ -115,6 +115,6 @@ def forget_files(work: ActionContext, files: list[tuple[str, str]]) -> None:
     """
     if not files or not work.lake.exists(QUARANTINE.name):
         return
-    mine = F.broadcast(work.spark.createDataFrame(files, "source string, object string"))
+    mine = F.broadcast(work.spark.createDataFrame(files, "source string, path string"))
     earlier = work.lake.scan(QUARANTINE.name).where(F.col("run_id") != work.run_id)
-    forget(work, earlier.join(mine, ["source", "object"], "left_semi").select(*_PLACE))
+    forget(work, earlier.join(mine, ["source", "path"], "left_semi").select(*_PLACE))

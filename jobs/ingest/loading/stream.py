@@ -27,7 +27,7 @@ class Task:
     source: str
     """ticdc, dumpling or kafka."""
     root: str
-    object: str
+    path: str
     size: int
     table: str
     """Source table, or topic."""
@@ -58,7 +58,7 @@ class RejectedRows:
 
 
 _COMMON = {
-    "kind": pa.int32(), "source": pa.string(), "table": pa.string(), "object": pa.string(), "row_no": pa.int64(),
+    "kind": pa.int32(), "source": pa.string(), "table": pa.string(), "path": pa.string(), "row_no": pa.int64(),
     "reason": pa.string(), "detail": pa.string(), "raw": pa.binary(), "rows": pa.int64(),
 }  # fmt: skip
 LEDGER_FIELDS = {
@@ -86,7 +86,7 @@ def spark_schema(fields: Mapping[str, pa.DataType]) -> str:
 
 def batch(schema: pa.Schema, task: Task, kind: int, rows: int, columns: Mapping[str, Any]) -> pa.RecordBatch:
     """Return one batch of `rows` rows; columns not given are constants of the task, or null."""
-    constants = {"kind": kind, "source": task.source, "table": task.table, "object": task.object}
+    constants = {"kind": kind, "source": task.source, "table": task.table, "path": task.path}
     arrays = []
     for item in schema:
         if item.name in columns:

@@ -1,15 +1,15 @@
-"""When so much of a table cannot be read that it must be held: something is wrong with the source, or with us.
+"""Blocks a table or topic when more of its rows are unreadable than `ingest.quarantine` allows.
 
-In: what the manifest knows of each file. Out: the tables that are held for it, each with the files concerned. Rows that
-cannot be read are in quarantine by then, what can be read is in bronze and waits. A table is held until its files are
-read again with a better end, or the settings let the rows go.
+In: the manifest's entry of each file. Out: the blocked tables, each with the files concerned. Unreadable rows are in
+quarantine by then; readable rows wait in bronze. A table stays blocked until its files are read again with fewer
+faults, or the settings allow the rows to be lost.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from jobs.ingest.loading.manifest import TAKEN, Entry
+from jobs.ingest.loading.manifest import COMMITTED, Entry
 from jobs.settings.ingest import ErrorThreshold, Ingest, TableRules
 
 _AT_MOST = 1_000_000_000
@@ -86,7 +86,7 @@ def excesses(
     counts = [
         (table, FileCount(*key, entries[key]))
         for key, table in tables.items()
-        if key in entries and entries[key].status == TAKEN and entries[key].rows
+        if key in entries and entries[key].status == COMMITTED and entries[key].rows
     ]
     counts.sort(key=lambda pair: pair[0])
     found = {}

@@ -1,9 +1,9 @@
 """Tables stop before a file whose rows cannot be had: it is missing, empty, named by no index, or cannot be read.
 
-In: the feed's folders, the tables, the manifest. Out: tables that are held at the least commit_ts that the file may
+In: the feed's folders, the tables, the manifest. Out: tables that are blocked at the least commit_ts that the file may
 hold, with a sentence that names it. Rows of a folder are written in the order of their commit_ts: what a file holds is
 not older than the end of the file before it. A file that the index names and that comes after all others may be on its
-way: it is awaited, and its table is held once the checkpoint has moved and it still is not there.
+way: it is awaited, and its table is blocked once the checkpoint has moved and it still is not there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,10 +43,10 @@ class Stop:
 
     @property
     def reason(self) -> str:
-        """Return what the table is held for."""
+        """Return what the table is blocked for."""
         return (
-            f"{self.name} is held at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table anew: "
-            f"`pinlake resnapshot {self.name} EXPORT`."
+            f"{self.name} is blocked at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table "
+            f"anew: `pinlake resnapshot {self.name} EXPORT`."
         )
 
 
@@ -131,7 +131,7 @@ def tables_of(sources: Sources, entries: Mapping[tuple[str, str], Entry]) -> dic
                 (folder.schema, folder.table) if folder else table_of(path) if source.startswith("dumpling") else None
             )
             found[source, path] = ".".join(name or ())
-    return found | {(item.task.source, item.task.object): item.task.table for item in sources.items}
+    return found | {(item.task.source, item.task.path): item.task.table for item in sources.items}
 
 
 def unreadable_files(sources: Sources, feed: SinkListing | None, excess: Excess, why: str) -> list[Stop]:
@@ -168,10 +168,10 @@ def _of_snapshot(sources: Sources, source: str, path: str) -> Iterator[tuple[Sou
             yield table, at
 
 
-def hold(sources: Sources, stops: Iterable[Stop]) -> None:
+def block(sources: Sources, stops: Iterable[Stop]) -> None:
     """Hold the tables, each at the earliest of its stops."""
     for stop in stops:
-        sources.tables[stop.name] = sources.tables[stop.name].hold(stop.at, stop.reason)
+        sources.tables[stop.name] = sources.tables[stop.name].block(stop.at, stop.reason)
 
 
 def leave_open(sources: Sources, absent: Absent) -> None:
@@ -199,7 +199,7 @@ def cover(work: ActionContext, manifest: Manifest, stops: Iterable[Stop], name: 
         detail = f"{stop.why}; the snapshot of {name} at {tso} stands in for it"
         common = {"source": stop.source, "table": name, "reason": "missing_file", "detail": detail}
         at = datetime.now(UTC)
-        rows = [common | {"object": path, "run_id": work.run_id, "at": at} for path in missing]
+        rows = [common | {"path": path, "run_id": work.run_id, "at": at} for path in missing]
         work.lake.append_rows(QUARANTINE.name, rows)
         note_status(work, manifest, stop.source, stop.paths, COVERED, None)
 

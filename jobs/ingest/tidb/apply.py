@@ -114,7 +114,7 @@ def _bring_up(work: ActionContext, result: _Result) -> None:
     """Make one table's silver what it is to be, by its changes or, where none are due, by its DDL alone."""
     table = result.mark.table
     if not (result.merges or outdated(work.lake, table)):
-        if not table.held:  # a table of which nothing may be shown yet is not an empty one
+        if not table.blocked_reason:  # a table of which nothing may be shown yet is not an empty one
             create(work, table)
         return
     result.merges = True

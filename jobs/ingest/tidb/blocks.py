@@ -61,7 +61,7 @@ def as_of_for(spec: Any) -> Cut | None:
 def read_in_blocks(task: Task, reader: Reader, cut: Cut, size: int) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a file, `size` bytes of it in memory at a time; OSError if it cannot be read."""
     head, waiting, before = b"", b"", 0
-    with open_stream(task.root, task.object) as stream:
+    with open_stream(task.root, task.path) as stream:
         ended = False
         while not ended:
             chunk = stream.read(size)

@@ -2,9 +2,9 @@
 
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
 too; `options["replay"]`, which rows of quarantine to read once more; `options["resnapshot"]`, a table and the export
-it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.objects, ops.quarantine, ops.checkpoints,
-ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run it again after any
-failure and the tables are as if it had run once. Numbers always add up, or the run fails:
+it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
+ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run
+it again after any failure and the tables are as if it had run once. Numbers always add up, or the run fails:
 read + carried = applied + superseded + pending + quarantined (carried: rows an earlier run read and did not apply).
 """
 
@@ -26,8 +26,8 @@ from jobs.ingest.tidb.absent import (
     Absent,
     Stop,
     absent_files,
+    block,
     cover,
-    hold,
     leave_open,
     note_awaited,
     tables_of,
@@ -58,7 +58,7 @@ _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     batches = _READERS[type(task.spec)](task, content)
     rows = task.spec if isinstance(task.spec, RowSpec) else task.spec.rows
-    return identified(batches, task.object) if rows.append else batches
+    return identified(batches, task.path) if rows.append else batches
 
 
 _PATIENCE = 3.0
@@ -71,8 +71,8 @@ def run(work: ActionContext) -> ActionResult:
 
     Returns:
         counts: read, carried, applied, superseded, pending, quarantined (changes); files, unknown_files, waiting_files,
-        missing_files, held_files, overwritten (files); tables, held, drifted (tables). detail: why each held table is
-        held, and how registered tables differ from the registry, by name; files that are awaited, and unknown ones.
+        missing_files, blocked_files, overwritten (files); tables, blocked, drifted (tables). detail: the reason
+        by blocked table; how registered tables differ from the registry, by name; files that are awaited, and unknown.
 
     Raises:
         SourceError: a source is missing, incomplete, or of a kind that cannot be ingested safely.
@@ -97,7 +97,7 @@ def run(work: ActionContext) -> ActionResult:
     unknown = _refuse_unknown(work, manifest, feed, export)
     settle_vanished(work, INTAKE, manifest, sources.items)
     absent = _absent(work, manifest, sources, feed)
-    hold(sources, absent.stops)
+    block(sources, absent.stops)
     again = replay_of(work, ("ticdc", "dumpling"), sources.items)
     taken = load_to_bronze(work, INTAKE, manifest, sources.items, again)
     resnapshots.loaded(work, later)
@@ -105,9 +105,9 @@ def run(work: ActionContext) -> ActionResult:
     if unfit:  # what a table is then depends on its values: only bronze has them
         sources = join(feed, export, work.context.settings.ingest, later, unfit, past)
         _keep_first_snapshot(sources, past)
-        hold(sources, absent.stops)
+        block(sources, absent.stops)
     leave_open(sources, absent)
-    hold(sources, _unreadable(work, manifest, sources, feed))
+    block(sources, _unreadable(work, manifest, sources, feed))
     counts = apply_changes(work, sources, past, taken, manifest.last, earlier)
     counts |= {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
     return _outcome(sources, feed, export, absent, counts)
@@ -139,7 +139,7 @@ def _absent(work: ActionContext, manifest: Manifest, sources: Sources, feed: Sin
 def _outcome(
     sources: Sources, feed: SinkListing | None, export: Export | None, absent: Absent, counts: dict[str, int]
 ) -> ActionResult:
-    held = {name: table.held for name, table in sorted(sources.tables.items()) if table.held}
+    blocked = {name: table.blocked_reason for name, table in sorted(sources.tables.items()) if table.blocked_reason}
     drifted = _drifted(sources)
     unknown = {
         path: f"{why[1]}: {why[2]}"
@@ -148,11 +148,11 @@ def _outcome(
         for path, why in sorted(found.unknown.items())
     }
     missing = {path for stop in absent.stops for path in stop.paths} | set(absent.awaited)
-    counts |= {"waiting_files": len(feed.waiting) if feed else 0, "held_files": len(sources.held_files)}
+    counts |= {"waiting_files": len(feed.waiting) if feed else 0, "blocked_files": len(sources.blocked_files)}
     counts |= {"missing_files": len(missing), "tables": len(sources.tables)}
-    counts |= {"held": len(held), "drifted": len(drifted)}
+    counts |= {"blocked": len(blocked), "drifted": len(drifted)}
     detail = {
-        "held": held,
+        "blocked": blocked,
         "awaited": absent.awaited,
         "drifted": drifted,
         "unknown_paths": dict(sorted(unknown.items())),
@@ -215,24 +215,24 @@ def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
         if begun is None or table.ended is not None:
             continue
         if table.snapshot is None:
-            waits = bool(begun["held"]) and not has_failed(begun)
+            waits = bool(begun["blocked_reason"]) and not has_failed(begun)
             if waits and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
                 reason = (
-                    f"{name} is held: its snapshot at {begun['start_ts']} has not come in yet. Name the export again: "
-                    "--dumpling."
+                    f"{name} is blocked: its snapshot at {begun['start_ts']} has not come in yet. Name the export "
+                    "again: --dumpling."
                 )
-                sources.tables[name] = table.hold(0, reason)
+                sources.tables[name] = table.block(0, reason)
             continue
         if begun["start_ts"] == table.snapshot.tso:
             continue
-        if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was held from its beginning on
+        if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was blocked from its beginning on
             continue
         if table.snapshot.tso in table.truncated_at:  # taken later, and told to
             continue
         reason = (
-            f"{name} is held: it began with snapshot {begun['start_ts']} and {table.snapshot.tso} is another one. "
+            f"{name} is blocked: it began with snapshot {begun['start_ts']} and {table.snapshot.tso} is another one. "
             "Name the export it began with, or ingest into a new lake."
         )
-        sources.tables[name] = table.hold(0, reason)
+        sources.tables[name] = table.block(0, reason)
         names = {segment.table for segment in table.segments}
         sources.items = [i for i in sources.items if i.task.source != "dumpling" or i.task.table not in names]

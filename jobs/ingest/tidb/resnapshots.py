@@ -1,4 +1,4 @@
-"""Snapshots taken of single tables while the feed runs: what was held, or was found to differ, begins anew with them.
+"""Later snapshots of single tables: a table that was blocked, or differs from its source, begins again with one.
 
 Kept in ops.snapshots. A snapshot at TSO S holds every commit up to S: from then on a table's rows are those of the
 snapshot and the changes after S. Rows of before stay in bronze; a cut before S is still told from them.

@@ -23,7 +23,7 @@ from jobs.ingest.tidb.rows.masks import covered_table, masks_of
 from jobs.ingest.tidb.rows.rows import RowSpec
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.named import check_names
-from jobs.ingest.tidb.tables.owners import Past, hold_unwritable, unnameable
+from jobs.ingest.tidb.tables.owners import Past, block_unwritable, unnameable
 from jobs.ingest.tidb.tables.shapes import dialect_of_feed, shapes_of
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
@@ -48,7 +48,7 @@ class Sources:
     versions: dict[TableName, dict[int, Version]] = field(default_factory=dict)
     """How rows are read, by name and version."""
     items: list[Item] = field(default_factory=list)
-    held_files: list[str] = field(default_factory=list)
+    blocked_files: list[str] = field(default_factory=list)
     """Files that cannot be decoded for now."""
     named_ids: set[int] = field(default_factory=set)
     """Tables that have ids for paths, and names."""
@@ -106,13 +106,13 @@ def join(
         if found is not None:
             _export_items(sources, found, settings, resnapshot.source)
             _hold_blocked(sources, found)
-    hold_unwritable(sources.tables, past or {})
+    block_unwritable(sources.tables, past or {})
     return sources
 
 
 def _add_feed(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
     """Add the feed's files, and hold the tables that it cannot be followed for."""
-    sources.held_files += feed.unnamed
+    sources.blocked_files += feed.unnamed
     _show_nameless(sources, feed)
     _hold_slashed(sources, feed)
     _hold_exchanged(sources, feed)
@@ -123,7 +123,7 @@ def _add_feed(sources: Sources, feed: SinkListing, settings: Ingest, past: Past)
 def _set_aside(
     sources: Sources, feed: SinkListing | None, export: Export | None
 ) -> tuple[SinkListing | None, Export | None, dict[str, SourceTable]]:
-    """Return feed and export without the tables that bronze cannot have by their names, and those tables, held."""
+    """Return feed and export without the tables that bronze cannot have by their names, and those tables, blocked."""
     names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
     names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
     why = unnameable(names)
@@ -131,14 +131,14 @@ def _set_aside(
         return feed, export, {}
     if feed is not None:
         lost = [file.path for file, data in feed.data if (data.folder.schema, data.folder.table) in why]
-        sources.held_files += lost
+        sources.blocked_files += lost
         kept = [one for one in feed.data if (one[1].folder.schema, one[1].folder.table) not in why]
         feed = replace(feed, data=kept, schemas={n: files for n, files in feed.schemas.items() if n not in why})
     if export is not None:
-        sources.held_files += [file.path for file, name in export.data if name in why]
+        sources.blocked_files += [file.path for file, name in export.data if name in why]
         creates = {name: create for name, create in export.creates.items() if name not in why}
         export = replace(export, creates=creates, data=[one for one in export.data if one[1] not in why])
-    return feed, export, {".".join(name): SourceTable(*name).hold(0, said) for name, said in why.items()}
+    return feed, export, {".".join(name): SourceTable(*name).block(0, said) for name, said in why.items()}
 
 
 def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> dict[TableName, list[Version]]:
@@ -150,7 +150,7 @@ def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> d
 
 
 def _show_nameless(sources: Sources, feed: SinkListing) -> None:
-    """Show an id below which no schema file can be read as a table that is held: its rows wait, under no name yet."""
+    """Show an id below which no schema file can be read as a blocked table: its rows wait, under no name yet."""
     sources.named_ids = {file.table_id for files in feed.schemas.values() for file in files if file.table_id}
     found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
     for path in feed.unnamed:
@@ -159,8 +159,8 @@ def _show_nameless(sources: Sources, feed: SinkListing) -> None:
     for number, version, reason in found:
         if number.isdigit() and int(number) not in sources.named_ids and version <= sources.checkpoint:
             table = sources.tables.get(f"{NAMELESS}.{number}") or SourceTable(NAMELESS, number)
-            said = f"the table with the id {number} is held at {version}: {reason}"
-            sources.tables[table.full_name] = table.hold(version, said)
+            said = f"the table with the id {number} is blocked at {version}: {reason}"
+            sources.tables[table.full_name] = table.block(version, said)
 
 
 def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
@@ -172,11 +172,11 @@ def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
             continue
         table = sources.tables.get(".".join(name)) or SourceTable(*name)
         said = (
-            f"{table.full_name} is held: a name with a slash cannot be told from folders, its files are in quarantine "
-            "(unknown_path). Rename it at the source, or leave it out of the changefeed."
+            f"{table.full_name} is blocked: a name with a slash cannot be told from folders, its files are in "
+            "quarantine (unknown_path). Rename it at the source, or leave it out of the changefeed."
         )
         # what a snapshot has of it stays
-        sources.tables[table.full_name] = table.hold(table.snapshot.tso + 1 if table.snapshot else 0, said)
+        sources.tables[table.full_name] = table.block(table.snapshot.tso + 1 if table.snapshot else 0, said)
 
 
 def _hold_exchanged(sources: Sources, feed: SinkListing) -> None:
@@ -187,9 +187,9 @@ def _hold_exchanged(sources: Sources, feed: SinkListing) -> None:
             if table.ended is None and version in table.versions and floor < version <= sources.checkpoint:
                 reason = "a partition was exchanged with another table"
                 message = (
-                    f"{name} is held at {version}: {reason}. Later changes wait; take a new snapshot of the table."
+                    f"{name} is blocked at {version}: {reason}. Later changes wait; take a new snapshot of the table."
                 )
-                sources.tables[name] = table.hold(version, message)
+                sources.tables[name] = table.block(version, message)
 
 
 def _hold_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
@@ -203,12 +203,12 @@ def _hold_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past
         # the changes of the very next timestamp: people give the snapshot's position plus one
         if known and start > known + 1:
             message = (
-                f"{name} is held at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
+                f"{name} is blocked at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
                 f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a "
                 f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
                 f"created with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
             )
-            sources.tables[name] = table.hold(known + 1, message)
+            sources.tables[name] = table.block(known + 1, message)
 
 
 def _feed_items(sources: Sources, feed: SinkListing, settings: Ingest) -> None:
@@ -224,7 +224,7 @@ def _feed_items(sources: Sources, feed: SinkListing, settings: Ingest) -> None:
         known = sources.versions.get((folder.schema, folder.table), {})
         if folder.version not in known and folder.version > sources.checkpoint:
             # its schema file may still come; once the checkpoint has passed the version, there is none
-            sources.held_files.append(file.path)
+            sources.blocked_files.append(file.path)
             continue
         version = _version(known, folder.version, unreadable.get((folder.schema, folder.table), ()))
         spec = _row_spec(folder.schema, folder.table, version, zone, settings) if version else None
@@ -272,13 +272,13 @@ def _wait(
     sources: Sources, name: str, schema: str, table: str, number: int, path: str, version: Version | None = None
 ) -> None:
     """Leave a file for later and hold its table: rows are there that cannot be read."""
-    sources.held_files.append(path)
+    sources.blocked_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
     reason = f"no schema file says how {path} is to be read. Restore schema_{number}_*.json."
     if version is not None:
         conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
         reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
-    sources.tables[name] = known.hold(number, f"{name} is held at {number}: {reason}")
+    sources.tables[name] = known.block(number, f"{name} is blocked at {number}: {reason}")
 
 
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
@@ -290,7 +290,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
         if settings.tables.get(full, TableRules()).exclude:
             continue
         if name in export.blocked:
-            sources.held_files.append(file.path)
+            sources.blocked_files.append(file.path)
             continue
         if name not in known:
             snapshot = Snapshot(export.tso, export.creates[name])
@@ -299,7 +299,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
             _hold_exported(sources, full, snapshot, settings)
         spec, found = known[name]
         if spec is None:
-            sources.held_files.append(file.path)
+            sources.blocked_files.append(file.path)
             continue
         dump = DumpSpec(spec, export.tso, dialect, format_of(file.path), found)
         task = Task(source, export.root, file.path, file.size, full, dump, bool(spec.masks.columns))
@@ -337,11 +337,11 @@ def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: In
         reason = f"in the export {_lacking(version)}. Name its key columns in conf: ingest.tables.{full}.keys"
     for key, table in list(sources.tables.items()) if reason else ():
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
-            sources.tables[key] = table.hold(snapshot.tso, f"{full} is held at {snapshot.tso}: {reason}.")
+            sources.tables[key] = table.block(snapshot.tso, f"{full} is blocked at {snapshot.tso}: {reason}.")
 
 
 def _hold_blocked(sources: Sources, export: Export) -> None:
     """Hold the tables that cannot be begun with the export, from their beginning on."""
     for name, reason in export.blocked.items():
         table = sources.tables.get(".".join(name)) or SourceTable(*name)
-        sources.tables[table.full_name] = table.hold(0, reason)
+        sources.tables[table.full_name] = table.block(0, reason)

@@ -1,7 +1,7 @@
 """Whether the values of a table fit the types that its DDL gives them: asked of bronze before silver is made anew.
 
 In: the tables as their DDL says, and bronze. Out: for each statement whose conversion loses or refuses a value, the
-columns and how many values; the table is then held before that statement, and its silver stays as it is.
+columns and how many values; the table is then blocked before that statement, and its silver stays as it is.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -37,7 +37,7 @@ def change(op, key, at, rank, **values):
         "before": before,
         "after": after,
         "table_version": 1,
-        "object": "f",
+        "path": "f",
         "row_no": at % 1000,
         "batch": 1,
         "run_id": "r",

@@ -33,7 +33,7 @@ def test_files_in_any_order_and_portions_end_in_the_expected_state(lake, work, s
     copy(whole / "metadata", arrived / "metadata")
     counts = adds_up(cdc.run(work(ticdc=str(arrived), dumpling=dumpling, **told)))
     assert_state(lake, shared, "checkpoint")
-    assert (counts["held"], counts["quarantined"]) == (0, 0)
+    assert (counts["blocked"], counts["quarantined"]) == (0, 0)
 
 
 def copy(source: Path, target: Path) -> None:

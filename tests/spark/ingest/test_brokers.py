@@ -65,15 +65,15 @@ def test_messages_come_once_with_place_key_time_and_headers(lake, ingest, broker
     for row in bronze(lake):
         key = bytes(row["key"]).decode() if row["key"] else None
         rows[f"{key} tombstone" if row["value"] is None else key] = row
-    cluster = rows["u4"]["object"].split("/")[2]
+    cluster = rows["u4"]["path"].split("/")[2]
     assert (rows["u4"]["partition"], rows["u4"]["offset"], rows["u4"]["row_no"], rows["u4"]["ts"]) == (1, 1, 1, TS + 4)
-    assert (rows["u4"]["object"], rows["u4"]["layout"]) == (f"kafka://{cluster}/pin_events/1", "broker")
+    assert (rows["u4"]["path"], rows["u4"]["layout"]) == (f"kafka://{cluster}/pin_events/1", "broker")
     assert bytes(rows["u4"]["value"]) == first[4]["value"]
     assert json.loads(rows["u4"]["headers"]) == [["trace", "base64:/w=="], ["by", "é"]]
     assert {row["offset_quality"] for row in rows.values()} == {"exact"}
     assert rows["u3 tombstone"]["headers"] is None
     (bad,) = lake.read("ops.quarantine").collect()
-    assert (bad["reason"], bad["object"], bad["row_no"]) == ("tombstone", f"kafka://{cluster}/pin_events/0", 4)
+    assert (bad["reason"], bad["path"], bad["row_no"]) == ("tombstone", f"kafka://{cluster}/pin_events/0", 4)
 
     broker.send("pin_events", sent(12), sent(3), sent(13, partition=2))
     counts = ingest(uri)
@@ -83,7 +83,9 @@ def test_messages_come_once_with_place_key_time_and_headers(lake, ingest, broker
     assert len(bronze(lake)) == 17
     (told,) = [one for one in status(lake.root) if one.table == "kafka:pin_events"]
     assert (told.applied, told.superseded, told.quarantined) == (14, 1, 1)
-    taken = [row for row in lake.rows("ops.objects", "object", "status", "rows", "batch") if row["status"] == "taken"]
+    taken = [
+        row for row in lake.rows("ops.source_files", "path", "status", "rows", "batch") if row["status"] == "committed"
+    ]
     assert sum(row["rows"] for row in taken) == 17
     assert len({row["batch"] for row in taken}) == len(taken) > 3
 
@@ -179,13 +181,13 @@ def test_brokers_that_refuse_or_are_not_there_are_one_sentence_without_the_passw
 KILLER = """
 import os, signal, sys
 from jobs.ingest.kafka.broker import intake
-from jobs.ingest.loading.manifest import TAKEN
+from jobs.ingest.loading.manifest import COMMITTED
 real, when = intake.note, sys.argv.pop(1)
 def note(work, items, counts, status, *rest):
-    if status == TAKEN and when == "before":
+    if status == COMMITTED and when == "before":
         os.killpg(0, signal.SIGKILL)
     real(work, items, counts, status, *rest)
-    if status == TAKEN and when == "after":
+    if status == COMMITTED and when == "after":
         os.killpg(0, signal.SIGKILL)
 intake.note = note
 from jobs.cli import main

@@ -30,12 +30,12 @@ def test_the_real_feed_at_mark_mid_ends_in_the_expected_state(lake, work, real, 
     judged = {}
     counts = adds_up(cdc.run(work(lambda name, df: judged.setdefault(name, df.count()), **real("mid"))))
     assert_state(lake, shared, "mid")
-    assert (counts["quarantined"], counts["pending"], counts["held"], counts["tables"]) == (0, 0, 0, 5)
+    assert (counts["quarantined"], counts["pending"], counts["blocked"], counts["tables"]) == (0, 0, 0, 5)
     assert set(judged) == {f"silver.{name}" for name in expected(shared, "mid")}
     pins = lake.read("silver.app_pins")
     assert pins.schema["repin_count"].dataType.simpleString() == "bigint"
     assert pins.schema["repin_count"].metadata["comment"] == "Column repin_count of app.pins, INT UNSIGNED."
-    versions = {n: lake.version(n) for n in ("bronze.ledger", "ops.objects", "ops.checkpoints", "silver.app_pins")}
+    versions = {n: lake.version(n) for n in ("bronze.ledger", "ops.source_files", "ops.checkpoints", "silver.app_pins")}
     again = adds_up(cdc.run(work(**real("mid"))))
     assert not any(again[name] for name in ("read", "carried", "applied", "files"))
     assert {name: lake.version(name) for name in versions} == versions, "a second run commits nothing"
@@ -55,7 +55,7 @@ def test_every_writer_and_protocol_ends_in_the_expected_state(lake, work, real, 
     options = real(mark, feed=feed) | {"changefeed": str(shared / f"fixtures/ticdc-real/{feed}.changefeed.toml")}
     counts = adds_up(cdc.run(work(**options)))
     assert_state(lake, shared, mark)
-    assert (counts["quarantined"], counts["held"]) == (0, 0)
+    assert (counts["quarantined"], counts["blocked"]) == (0, 0)
 
 
 def test_ddl_between_two_runs_makes_silver_what_the_source_is(lake, work, real, shared):
@@ -63,10 +63,10 @@ def test_ddl_between_two_runs_makes_silver_what_the_source_is(lake, work, real, 
     before = lake.version("silver.app_trending")
     counts = adds_up(cdc.run(work(**real("checkpoint"))))
     assert_state(lake, shared, "checkpoint")
-    assert (counts["held"], counts["quarantined"]) == (0, 0)
+    assert (counts["blocked"], counts["quarantined"]) == (0, 0)
     assert lake.read("silver.app_trending").isEmpty(), "renamed away"
     assert not lake.read("silver.app_trending", before).isEmpty(), "its history stays"
-    gone = {r["table"] for r in lake.read("ops.checkpoints").where("held is not null").collect()}
+    gone = {r["table"] for r in lake.read("ops.checkpoints").where("blocked_reason is not null").collect()}
     assert gone == {"app.trending"}
     again = adds_up(cdc.run(work(**real("checkpoint"))))
     assert not any(again[name] for name in ("read", "carried", "applied", "files"))
@@ -89,7 +89,7 @@ def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lak
     assert late["carried"] > early["pending"]
     # columns renamed, widened and dropped, a table truncated, dropped, made anew and renamed
     assert_state(lake, shared, "checkpoint")
-    assert late["held"] == 0
+    assert late["blocked"] == 0
     assert not lake.exists("silver.app_trending"), "made and renamed away between the two runs"
     assert lake.read("silver.app_pins").where("repin_count is null").count() == 0
     past = state_at(lake.read("bronze.ledger").where("table = 'app.pins'"), pins.schema, ADD_COLUMN)
@@ -140,7 +140,7 @@ def test_bad_rows_are_set_aside_and_every_row_is_accounted_for(lake, work, tmp_p
     }  # fmt: skip
     assert counts["unknown_files"] == 1
     assert state(lake) == {(1, "x", 12, True), (2, "x", 11, False)}
-    bad = {(r["object"], r["row_no"], r["reason"]) for r in lake.read("ops.quarantine").collect()}
+    bad = {(r["path"], r["row_no"], r["reason"]) for r in lake.read("ops.quarantine").collect()}
     assert bad == {("app/t/5/CDC000001.json", 2, "bad_json"), ("app/odd.txt", None, "unknown_path")}
     small(tmp_path / "feed", [*lines, [line("UPDATE", 2, 15, "y", {"id": "4", "v": "x"})]], checkpoint=3000)
     counts = adds_up(cdc.run(work(ticdc=root)))
@@ -154,7 +154,7 @@ def test_a_crash_between_any_two_commits_leaves_no_trace(lake, work, tmp_path, m
 
     def dies(*args):
         tried.append(args[3])
-        if args[3] == batches.TAKEN and len(tried) == 2:
+        if args[3] == batches.COMMITTED and len(tried) == 2:
             raise KeyboardInterrupt  # the ledger and the quarantine are committed, the manifest is not
         note(*args)
 
@@ -211,7 +211,7 @@ def test_the_newest_change_per_key_is_the_same_in_any_order_and_any_repetition(s
             op, ts = changes[at]
             rows.append(("app.t", op, ts, int(op != "D"), f"k{number}", None, {"v": f"{op}{ts}"}, f"f{place}", number))
     names = "table string, op string, _commit_ts bigint, _op_rank int, key string, before map<string,string>, "
-    frame = spark.createDataFrame(rows, names + "after map<string,string>, object string, row_no bigint")
+    frame = spark.createDataFrame(rows, names + "after map<string,string>, path string, row_no bigint")
     found = {row["key"]: (row["op"], row["_commit_ts"]) for row in newest(frame).collect()}
     assert found == wanted
 

@@ -134,9 +134,12 @@ def test_what_ddl_makes_of_older_rows_over_several_runs(lake, work, tmp_path):
              TEXT, ("b", "BINARY", 2), ("c", "DECIMAL", 5, {"ColumnScale": "2", "ColumnDefault": "7.00"}))  # fmt: skip
     version = lake.version("silver.app_long")
     counts = adds_up(cdc.run(work(ticdc=tree.at(50))))
-    held = {r["table"]: r["held"] for r in lake.read("ops.checkpoints").where("held like '%held at%'").collect()}
-    assert (counts["held"], set(held)) == (1, {"app.long"})
-    assert "column v a type (VARCHAR) that 1 of its values do not fit" in held["app.long"]
+    blocked = {
+        r["table"]: r["blocked_reason"]
+        for r in lake.read("ops.checkpoints").where("blocked_reason like '%blocked at%'").collect()
+    }
+    assert (counts["blocked"], set(blocked)) == (1, {"app.long"})
+    assert "column v a type (VARCHAR) that 1 of its values do not fit" in blocked["app.long"]
     assert (live(lake, "long"), lake.version("silver.app_long")) == ({1: "abc", 2: "abcdef"}, version)
     assert (live(lake, "fits"), live(lake, "was")) == ({1: "abc", 2: "17"}, {1: "abc", 2: "18"})
     assert live(lake, "less") == {2: 5}, "what was deleted before needs to fit nothing"
@@ -146,7 +149,7 @@ def test_what_ddl_makes_of_older_rows_over_several_runs(lake, work, tmp_path):
     tree.did("back", 60, "RECOVER TABLE BY JOB 9", 25, TEXT)
     tree.did("long", 60, "TRUNCATE TABLE long", 11, ("v", "VARCHAR", 5))
     counts = adds_up(cdc.run(work(ticdc=tree.at(70))))
-    assert (counts["held"], live(lake, "long")) == (1, {}), "two dropped tables were called back"
+    assert (counts["blocked"], live(lake, "long")) == (1, {}), "two dropped tables were called back"
     again = adds_up(cdc.run(work(ticdc=tree.at(70))))
     assert not any(again[name] for name in ("read", "carried", "applied", "files"))
 

@@ -96,8 +96,8 @@ def test_each_image_is_embedded_once_and_each_pin_gets_its_images_vector(lake, e
     np.testing.assert_allclose(found[1][0][1], [1, 0, 0], atol=1e-3)
     np.testing.assert_allclose(found[2][0][1], [0, 1, 0], atol=1e-3)
     assert {one[0][0] for one in found.values()} == {CHANGED}, "known as soon as the pin carried its image"
-    kept = lake.rows(QUARANTINE.name, "source", "object", "reason", "raw")
-    assert sorted((row["object"], row["reason"], row["raw"]) for row in kept) == [
+    kept = lake.rows(QUARANTINE.name, "source", "path", "reason", "raw")
+    assert sorted((row["path"], row["reason"], row["raw"]) for row in kept) == [
         ("images/bb/bb03.jpg", "nan_embedding", FILES[BLACK]), ("images/bc/bc04.jpg", "truncated_image", FILES[BAD])
     ]  # fmt: skip
     again = embed(shares())

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.spark
 
 FEEDS, IN_ONE_FEED = 20, 25
 LISTS = st.lists(STEPS, min_size=IN_ONE_FEED, max_size=IN_ONE_FEED)
-COLUMNS = ("table", "op", "_commit_ts", "_op_rank", "key", "before", "after", "table_version", "object", "row_no")
+COLUMNS = ("table", "op", "_commit_ts", "_op_rank", "key", "before", "after", "table_version", "path", "row_no")
 OWN = {"_commit_ts", "_op_rank", "_deleted"}
 UNHURRIED = settings(
     max_examples=FEEDS, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True
@@ -41,7 +41,7 @@ def made(steps):
 def ledger(spark, items):
     """Return the ledger rows of a feed's files, read as a task reads them."""
     found = pa.Table.from_batches(
-        [batch for item in items for batch in read_canal(item.task, read(item.task.root, item.task.object))]
+        [batch for item in items for batch in read_canal(item.task, read(item.task.root, item.task.path))]
     )
     assert set(found["kind"].to_pylist()) <= {CHANGE, FILE}, "no row of a history is bad"
     rows = found.filter(pc.equal(found["kind"], CHANGE)).select(COLUMNS)
@@ -69,7 +69,7 @@ def test_five_hundred_histories_end_in_the_state_of_a_plain_model(spark, tmp_pat
         there = {t.name: t for t in sources.tables.values() if t.schema == history.schema and t.exists_at(at)}
         assert set(there) == set(wanted), history.schema
         for name, table in there.items():
-            assert table.held is None
+            assert table.blocked_reason is None
             mine = changes.where(table.life.rows() & (F.col("_commit_ts") <= at))
             assert rows_of(typed(newest(mine), silver_schema(table))) == wanted[name], (history.schema, name)
 

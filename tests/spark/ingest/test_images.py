@@ -57,9 +57,9 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
     assert (found[GOOD]["phash"] ^ found[SAME]["phash"]).bit_count() <= 6
     shares = np.frombuffer(found[GOOD]["histogram"], "<f2")
     assert shares.sum() == pytest.approx(1, abs=0.01)
-    (bad,) = lake.rows(QUARANTINE.name, "source", "table", "object", "reason", "raw")
+    (bad,) = lake.rows(QUARANTINE.name, "source", "table", "path", "reason", "raw")
     assert bad == {
-        "source": "images", "table": "app.pins", "object": "images/bc/bc03.jpg", "reason": "truncated_image",
+        "source": "images", "table": "app.pins", "path": "images/bc/bc03.jpg", "reason": "truncated_image",
         "raw": drawn()[:900],
     }  # fmt: skip
     assert pictures.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
@@ -109,7 +109,7 @@ def test_killed_after_the_quarantine_nothing_is_set_aside_twice(lake, work, pins
         pictures.run(work(judge=killed, images=str(pins)))
     assert not lake.scan(IMAGE_FEATURES.name).count()
     pictures.run(work(images=str(pins)))
-    assert len(lake.rows(QUARANTINE.name, "object")) == 1
+    assert len(lake.rows(QUARANTINE.name, "path")) == 1
     assert len(rows(lake)) == 4
 
 

@@ -163,7 +163,7 @@ def test_a_damaged_file_and_a_format_that_cannot_be_read_are_reported(lake, run,
     (tmp_path / "topics/part-0-0.json").write_bytes(event(80))
     counts = run()
     assert (counts["pending"], counts["quarantined"], counts["unknown_files"]) == (3, 1, 2)
-    assert set(run.detail["held"]) == {"pin_events"}, "how many messages the file has nobody knows"
+    assert set(run.detail["blocked"]) == {"pin_events"}, "how many messages the file has nobody knows"
     bad = {(r["reason"], r["table"]) for r in lake.read("ops.quarantine").collect()}
     assert bad == {("unreadable_file", "pin_events"), ("unsupported_format", None), ("unknown_topic", None)}
     assert run.detail["without_topic"] == [str(tmp_path / "topics")]

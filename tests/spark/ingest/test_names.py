@@ -19,7 +19,17 @@ from jobs.settings.platform import Maintenance
 pytestmark = pytest.mark.spark
 
 ODD = ("a.b", "x(y);=,", "tab\there", "it's", 'q"q', "名前", "s", "t")
-TAKEN = ("_commit_ts", "_op_rank", "_deleted", "_change_type", "_metadata", "a`b", "_row_id_", "source_deleted", "_id")
+COMMITTED = (
+    "_commit_ts",
+    "_op_rank",
+    "_deleted",
+    "_change_type",
+    "_metadata",
+    "a`b",
+    "_row_id_",
+    "source_deleted",
+    "_id",
+)
 
 
 class Sink:
@@ -73,7 +83,7 @@ def live(lake, silver):
 
 
 def told(root):
-    return {one.table: one.held for one in status(str(root)) if one.held}
+    return {one.table: one.blocked_reason for one in status(str(root)) if one.blocked_reason}
 
 
 @pytest.fixture
@@ -84,7 +94,7 @@ def sink(tmp_path):
 SPACES, OWN, MAP, FIRST, LATER, FINE = (
     ("my-db", "spaces"), ("my-db", "own"), ("my-db", "tag map's"), ("a_b", "c"), ("a", "b_c"), ("ok", "fine"),
 )  # fmt: skip
-SPACED, TAKING = ("first name", *ODD), ("_KEY_", *TAKEN)
+SPACED, TAKING = ("first name", *ODD), ("_KEY_", *COMMITTED)
 
 
 def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, tmp_path):
@@ -93,7 +103,7 @@ def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, 
         sink.rows(name, [(10, "INSERT", row(columns, key, "x")) for key in ("k1", "k2", "k3")])
     sink.checkpoint(100)
     counts = cdc.run(work(ticdc=str(sink.root))).counts
-    assert (counts["read"], counts["applied"], counts["held"]) == (12, 12, 0)
+    assert (counts["read"], counts["applied"], counts["blocked"]) == (12, 12, 0)
     (first, *_) = sorted(live(lake, "silver.my-db_own"), key=lambda r: r["source_KEY_"])
     assert [first[name] for name in ("source_commit_ts", "source_op_rank", "source_deleted_", "source_deleted")] == [
         "x1", "x2", "x3", "x8",
@@ -112,7 +122,7 @@ def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, 
     sink.rows(OWN, [(140, "UPDATE", row(TAKING, "k1", "y")), (141, "DELETE", row(TAKING, "k2", "x"))])
     sink.checkpoint(200)
     counts = cdc.run(work(ticdc=str(sink.root))).counts
-    assert (counts["read"], counts["applied"], counts["pending"], counts["held"]) == (7, 6, 1, 1)
+    assert (counts["read"], counts["applied"], counts["pending"], counts["blocked"]) == (7, 6, 1, 1)
     assert list(told(lake.root)) == ["a.b_c"]
     assert "silver.a_b_c is that of a_b.c" in told(lake.root)["a.b_c"]
     maintain(lake, Maintenance())
@@ -167,13 +177,13 @@ def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monk
         with pytest.raises(TableError, match=r"silver\.ok_broken was not brought up to date"):
             cdc.run(work(ticdc=str(sink.root)))
     assert [r["id"] for r in live(lake, "silver.ok_fine")] == ["k1", "k2"]
-    assert not lake.exists("silver.ok_unread"), "held, and not shown as if it were empty"
+    assert not lake.exists("silver.ok_unread"), "blocked, and not shown as if it were empty"
     (bad,) = lake.read("ops.quarantine").collect()
     assert (bad["table"], bad["row_no"], bad["reason"]) == ("ok.unread", None, "reader_error")
     assert "KeyError" in bad["detail"]
     rows = {one.table: one for one in status(str(lake.root))}
     assert (rows["ok.fine"].applied, rows["ok.broken"].pending, rows["ok.unread"].quarantined) == (2, 2, 1)
-    assert rows["ok.broken"].held.startswith("failed: silver.ok_broken")
+    assert rows["ok.broken"].blocked_reason.startswith("failed: silver.ok_broken")
     in_the_way.unlink()
     counts = cdc.run(work(ticdc=str(sink.root))).counts
     assert (counts["carried"], counts["read"], counts["applied"]) == (2, 2, 4), "the file is read again"

@@ -113,7 +113,7 @@ def test_rows_go_with_their_partition_at_the_merge_in_past_states_and_when_they_
     later = {(60, 1): [line("INSERT", 1, 80), line("UPDATE", 11, 81, "y", {"v": "x"})]}
     late = {(5, 2): [line("INSERT", 2, 9), line("INSERT", 13, 9)]}
     found = adds_up(cdc.run(work(ticdc=feed(tmp_path / "feed", drop, first | later | late, 90))))
-    assert (found["held"], live(lake)) == (0, {1, 11, 13}), "2 went with p0 before it was read; the new 1 lies in p1"
+    assert (found["blocked"], live(lake)) == (0, {1, 11, 13}), "2 went with p0 before it was read; the new 1 lies in p1"
     cut = [*drop, (95, 23, "ALTER TABLE `app`.`t` TRUNCATE PARTITION `p1`")]
     adds_up(cdc.run(work(ticdc=feed(tmp_path / "feed", cut, first | later | late, 99))))
     assert live(lake) == set()
@@ -129,7 +129,7 @@ def test_a_row_lies_where_its_newest_change_says(spark):
     rows = [("app.t", "I", ts, 1, key, {"a": a}, "f", n) for n, (key, ts, a) in enumerate(changes)]
     rows.append(("app.t", "I", 11, 1, "k4", {"a": "2"}, "f", 9))
     names = "table string, op string, _commit_ts bigint, _op_rank int, key string, after map<string,string>, "
-    frame = spark.createDataFrame(rows, names + "object string, row_no bigint")
+    frame = spark.createDataFrame(rows, names + "path string, row_no bigint")
     whole = TableLineage((Segment("app.t", 0, None),), (), (PartitionDrop(10, (("a", "int"),), ((None, ("10",)),)),))
     kept = newest(frame.withColumn("run_id", F.lit("")).withColumn("table_version", F.lit(1))).where(~whole.gone())
     assert {row["key"] for row in kept.collect()} == {"k1", "k3", "k4"}, "k2 had moved into the partition"
@@ -145,6 +145,6 @@ def test_a_cut_before_rows_went_still_has_them(lake, ctx, how):
     fields += [StructField("created_at", TimestampType()), *own, StructField("_deleted", BooleanType())]
     lake.create("silver.app_blocks", StructType(fields), comment="")
     row = {"table": "app.blocks", "op": "I", "_commit_ts": ctx.tso - 1, "_op_rank": 1, "key": '["1","2"]', "row_no": 1}
-    row |= {"after": {"user_id": "1", "blocked_id": "2"}, "object": "f", "batch": 1, "run_id": "r"}
+    row |= {"after": {"user_id": "1", "blocked_id": "2"}, "path": "f", "batch": 1, "run_id": "r"}
     lake.append_rows("bronze.ledger", [row])
     assert [row["blocked_id"] for row in read_as_of(lake, "silver.app_blocks", ctx.as_of).collect()] == [2]

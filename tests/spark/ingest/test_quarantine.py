@@ -20,21 +20,21 @@ def strict(settings):
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": tables})})
 
 
-def test_a_table_of_which_too_much_cannot_be_read_is_held_until_that_is_let_go(lake, work, strict, tmp_path):
+def test_a_table_of_which_too_much_cannot_be_read_is_blocked_until_that_is_let_go(lake, work, strict, tmp_path):
     lines = [[line("INSERT", 1, 10), "{broken"], [line("INSERT", 2, 11), line("INSERT", 3, 12), "{again"]]
     root = small(tmp_path / "feed", lines)
     outcome = cdc.run(work(ticdc=root, settings=strict))
     counts = adds_up(outcome)
-    assert {name: counts[name] for name in ("pending", "quarantined", "held")} == {
-        "pending": 3, "quarantined": 2, "held": 1,
+    assert {name: counts[name] for name in ("pending", "quarantined", "blocked")} == {
+        "pending": 3, "quarantined": 2, "blocked": 1,
     }  # fmt: skip
-    assert "2 of 5 rows (40%) cannot be read: bad_json 2" in outcome.detail["held"]["app.t"]
+    assert "2 of 5 rows (40%) cannot be read: bad_json 2" in outcome.detail["blocked"]["app.t"]
     assert not lake.exists("silver.app_t"), "never served as if it were empty"
     assert lake.read("ops.quarantine").where("raw is not null").count() == 2
     again = adds_up(cdc.run(work(ticdc=root, settings=strict)))
-    assert (again["held"], again["pending"], again["files"]) == (1, 3, 0)
+    assert (again["blocked"], again["pending"], again["files"]) == (1, 3, 0)
     assert adds_up(cdc.run(work(ticdc=root)))["applied"] == 3
-    assert [table.held for table in status(lake.root)] == [None]
+    assert [table.blocked_reason for table in status(lake.root)] == [None]
 
 
 def test_rows_read_again_after_a_mend_leave_quarantine_and_reach_silver(lake, work, tmp_path):
@@ -74,7 +74,7 @@ def test_each_table_says_how_far_it_is_and_what_was_done_for_it(lake, work, tmp_
     cdc.run(work(ticdc=root))
     [table] = status(lake.root)
     assert (table.table, table.files, table.applied, table.superseded) == ("app.t", 2, 1, 1)
-    assert (table.pending, table.quarantined, table.held) == (1, 1, None)
+    assert (table.pending, table.quarantined, table.blocked_reason) == (1, 1, None)
     small(tmp_path / "feed", lines, checkpoint=2000 << 18)
     cdc.run(work(ticdc=root))
     cdc.run(work(ticdc=root))

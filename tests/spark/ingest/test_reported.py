@@ -75,7 +75,7 @@ def options(folder):
 
 
 def blocked(lake):
-    return {name: row["held"] for name, row in newest_checkpoints(lake).items() if row["held"]}
+    return {name: row["blocked_reason"] for name, row in newest_checkpoints(lake).items() if row["blocked_reason"]}
 
 
 @pytest.mark.parametrize("case", sorted(RIGHT))
@@ -86,11 +86,11 @@ def test_a_reported_input_is_read_right(lake, work, shared, case):
     if isinstance(tables, tuple):
         columns, sizes = tables
         tables = {PARCELS: (columns, [(str(i), size) for i, size in enumerate(sizes, 1)])}
-    held = {f"silver.{name.replace('.', '_')}" for name in blocked(lake)}
-    assert not held or case in MAY_BE_BLOCKED, blocked(lake)
+    blocked_silver = {f"silver.{name.replace('.', '_')}" for name in blocked(lake)}
+    assert not blocked_silver or case in MAY_BE_BLOCKED, blocked(lake)
     assert counts["quarantined"] == 0
     for table, (columns, rows) in tables.items():
-        if table in held:
+        if table in blocked_silver:
             continue
         found = (
             lake.read(table)
@@ -126,11 +126,11 @@ def test_exports_of_every_kind_are_read_or_say_what_is_wrong(lake, work, shared)
     geo = {"app.geo": TableRules(exclude=True)}
     excluded = Settings(ingest=Ingest(tables=geo))
     counts = cdc.run(work(settings=excluded, **options(reported / "dump-unknown-type-excluded"))).counts
-    assert (counts["held"], lake.read("silver.app_t").isEmpty()) == (0, False)
+    assert (counts["blocked"], lake.read("silver.app_t").isEmpty()) == (0, False)
 
 
 @pytest.mark.parametrize(
-    ("case", "live", "held"),
+    ("case", "live", "may_be_blocked"),
     [
         ("dump-view-placeholder", {"app_t": None}, set()),
         ("dump-parquet", {"app_t": 2}, set()),
@@ -142,17 +142,17 @@ def test_exports_of_every_kind_are_read_or_say_what_is_wrong(lake, work, shared)
         ("unique-key-on-generated", {}, set()),
     ],
 )
-def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, live, held):
+def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, live, may_be_blocked):
     cdc.run(work(**options(shared / "fixtures/reported" / case)))
     found = blocked(lake)
-    assert set(found) <= held, found
+    assert set(found) <= may_be_blocked, found
     for table, rows in live.items():
         count = lake.read(f"silver.{table}").where("NOT _deleted").count()
         assert count == rows or (rows is None and count), table
 
 
 @pytest.mark.parametrize(
-    ("case", "applied", "aside", "held"),
+    ("case", "applied", "aside", "blocked_topics"),
     [
         ("kafka-two-objects-in-a-message", 2, 3, 0),
         ("kafka-nan", 5, 15, 0),
@@ -164,6 +164,6 @@ def test_no_table_of_a_reported_input_stops_another(lake, work, shared, case, li
         ("secor-split-by-field", 2, 0, 0),
     ],
 )
-def test_reported_messages(lake, work, shared, case, applied, aside, held):
+def test_reported_messages(lake, work, shared, case, applied, aside, blocked_topics):
     counts = kafka.run(work(kafka=[str(shared / "fixtures/reported" / case / "kafka")])).counts
-    assert (counts["applied"], counts["quarantined"], counts["held"]) == (applied, aside, held)
+    assert (counts["applied"], counts["quarantined"], counts["blocked"]) == (applied, aside, blocked_topics)

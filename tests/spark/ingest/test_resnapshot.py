@@ -39,16 +39,16 @@ def live(lake):
     return {(key, value, ts) for key, value, ts, gone in state(lake) if not gone}
 
 
-def test_a_held_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
+def test_a_blocked_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
     first = dump(tmp_path / "first", 4, (1, "old"), (2, "old"))
     lines = [[line("INSERT", 3, 10)], [line("UPDATE", 3, 40, "late", {"v": "x"}), line("DELETE", 5, 41, "new")]]
     root = small(tmp_path / "feed", lines, checkpoint=100)
     narrowed(tmp_path / "feed", 20)
-    held = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
-    assert (held["held"], live(lake)) == (1, {(1, "old", 4), (2, "old", 4), (3, "x", 10)})
+    first_run = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
+    assert (first_run["blocked"], live(lake)) == (1, {(1, "old", 4), (2, "old", 4), (3, "x", 10)})
     later = dump(tmp_path / "later", 30, (3, "snap"), (4, "snap"), (5, "snap"))
     counts = adds_up(cdc.run(work(ticdc=root, dumpling=first, resnapshot=("app.t", later))))
-    assert (counts["held"], counts["files"]) == (0, 1)
+    assert (counts["blocked"], counts["files"]) == (0, 1)
     assert live(lake) == {(3, "late", 40), (4, "snap", 30)}, "1 and 2 are gone, 5 was deleted since"
     assert not lake.exists("bronze.other")
     assert lake.read("bronze.ledger").where("table = 'app.other' and _commit_ts = 30").isEmpty()
@@ -56,7 +56,9 @@ def test_a_held_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
         file.unlink()
     version = lake.version("silver.app_t")
     again = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
-    assert (again["read"], again["held"], lake.version("silver.app_t")) == (0, 0, version), "the export is not needed"
+    assert (again["read"], again["blocked"], lake.version("silver.app_t")) == (0, 0, version), (
+        "the export is not needed"
+    )
     past = state_at(lake.read("bronze.ledger"), lake.read("silver.app_t").schema, 15)
     assert {row["id"] for row in past.collect()} == {1, 2, 3}, "a cut before the new snapshot is told from before it"
 

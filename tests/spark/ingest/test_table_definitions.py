@@ -48,9 +48,9 @@ def test_definitions_decide_what_silver_has(lake, work, ctx, tmp_path):
     assert rows(lake, "silver.app_gen") == [(1, 2, 7), (2, 3, 4)]
     assert rows(lake, "silver.app_uni2") == [(1, 2)]
     assert rows(lake, "silver.app_uni") == [(1, 2)], "as it was before its key went"
-    assert "changes the key from a to b" in first.detail["held"]["app.uni"]
+    assert "changes the key from a to b" in first.detail["blocked"]["app.uni"]
     assert rows(lake, "silver.app_log") == [("x",), ("x",), ("y",)]
-    assert (first.counts["quarantined"], list(first.detail["held"])) == (1, ["app.uni"])
+    assert (first.counts["quarantined"], list(first.detail["blocked"])) == (1, ["app.uni"])
     feed.rows(1, "app.log", [("I", 3, {"m": "y"}), ("I", 5, {"m": "x"})], number=2)
     assert run().counts["applied"] == 1, "the other is a repetition"
     assert rows(lake, "silver.app_log") == [("x",), ("x",), ("x",), ("y",)]

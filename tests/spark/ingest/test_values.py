@@ -93,7 +93,7 @@ def test_a_key_is_one_row_and_a_text_leaves_as_it_came(lake, work, tmp_path):
     options = {"ticdc": str(feed), "dumpling": dump(tmp_path / "dump"), "changefeed": str(told), "snapshot_ts": TSO}
     outcome = cdc.run(work(**options))
     counts = adds_up(outcome)
-    assert list(outcome.detail["held"]) == ["app.geo"], "and the others go on"
+    assert list(outcome.detail["blocked"]) == ["app.geo"], "and the others go on"
     assert {table: [value for _, value in live(lake, table)] for table in KEYS} == {table: ["new"] for table in KEYS}
     assert counts["quarantined"] == 4, "keys that silver cannot tell apart"
     assert live(lake, "y") == [(date(2026, 2, 28), "2026-02-28")]

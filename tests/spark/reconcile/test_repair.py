@@ -92,9 +92,12 @@ def test_repaired_rows_stay_through_later_runs_and_can_be_told_from_bronze(lake,
     assert live(lake, "silver.app_boards") == after == from_bronze(lake, "app.boards")
     idle = adds_up(cdc.run(work(**options)))
     assert not any(idle[name] for name in ("read", "carried"))
-    told = {r["object"] for r in lake.read("ops.objects").where("source = 'reconcile' and status = 'taken'").collect()}
-    marked = lake.read("bronze.ledger").where("object like 'reconcile:%'").select("object", "op", "_op_rank").collect()
-    assert {row["object"] for row in marked} == told
+    told = {
+        r["path"]
+        for r in lake.read("ops.source_files").where("source = 'reconcile' and status = 'committed'").collect()
+    }
+    marked = lake.read("bronze.ledger").where("path like 'reconcile:%'").select("path", "op", "_op_rank").collect()
+    assert {row["path"] for row in marked} == told
     assert sorted(row["op"] for row in marked) == ["D", "D", "I", "I"]
     assert {row["_op_rank"] for row in marked} == {2}
     link.query(f"DELETE FROM app.boards WHERE id = {three}")

@@ -81,15 +81,16 @@ def fill_ops(lake, manifest):
         {"table": "app.boards", "row_no": 3, "detail": f"near {SECRET_BOARD}", "raw": raw},
         {"table": "app.blocks", "row_no": 4, "detail": "cut short", "raw": b'{"user_id":7,<script>'},
     ]
-    common = {"source": "ticdc", "reason": "bad_json", "object": "app/x/CDC1.json", "run_id": f"ingest.cdc-{GOOD}"}
+    common = {"source": "ticdc", "reason": "bad_json", "path": "app/x/CDC1.json", "run_id": f"ingest.cdc-{GOOD}"}
     lake.append_rows("ops.quarantine", [common | fault | {"at": START} for fault in faults])
     seen = {"checkpoint_ts": 1, "batch": 1, "start_ts": 1, "keys": ["id"], "run_id": "r"}
     lake.append_rows(
         "ops.checkpoints",
         [
-            seen | {"table": "app.pins", "held": "app.pins was held", "at": START},
-            seen | {"table": "app.pins", "held": None, "at": START + timedelta(minutes=1)},
-            seen | {"table": "app.boards", "held": "app.boards is held at 7: its key changed", "at": START},
+            seen | {"table": "app.pins", "blocked_reason": "app.pins was blocked", "at": START},
+            seen | {"table": "app.pins", "blocked_reason": None, "at": START + timedelta(minutes=1)},
+            seen
+            | {"table": "app.boards", "blocked_reason": "app.boards is blocked at 7: its key changed", "at": START},
         ],
     )
 
@@ -171,13 +172,13 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
         "fewer are found than asked for, beyond chance",
         "read 1,000, applied 990, quarantined 1, files 12",
         "active users with a feed 0.75 at least 0.5",
-        "1 source table held back",
-        "app.boards is held at 7: its key changed",
+        "1 source table blocked",
+        "app.boards is blocked at 7: its key changed",
         "Because you saved “A saved pin”",
         "someone with many saves",
     ):
         assert words in parsed.text, words
-    assert "app.pins was held" not in parsed.text, "it is held no more"
+    assert "app.pins was blocked" not in parsed.text, "it is blocked no more"
 
 
 def test_the_funnel_by_source_and_rule_is_that_of_the_rows(page):

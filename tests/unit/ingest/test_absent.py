@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.ingest.loading.manifest import COVERED, PLANNED, TAKEN, Entry
+from jobs.ingest.loading.manifest import COMMITTED, COVERED, PLANNED, Entry
 from jobs.ingest.loading.tolerance import excesses
-from jobs.ingest.tidb.absent import absent_files, hold, tables_of, unreadable_files
+from jobs.ingest.tidb.absent import absent_files, block, tables_of, unreadable_files
 from jobs.ingest.tidb.dumpling.export import read_export
 from jobs.ingest.tidb.sources import join
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
@@ -59,9 +59,9 @@ def seen(root, entries=None, export=None):
     feed = read_feed(str(root))
     sources = join(feed, export, Ingest())
     found = absent_files(sources, feed, entries or {})
-    hold(sources, found.stops)
-    assert sources.tables["app.other"].held is None
-    return sources.tables["app.t"].blocked_from_ts, sources.tables["app.t"].held or "", found.awaited
+    block(sources, found.stops)
+    assert sources.tables["app.other"].blocked_reason is None
+    return sources.tables["app.t"].blocked_from_ts, sources.tables["app.t"].blocked_reason or "", found.awaited
 
 
 PATH = f"app/t/{V}/CDC00000{{}}.json"
@@ -93,12 +93,12 @@ def test_a_csv_feed_stops_in_the_same_place(tmp_path):
     write(tmp_path, "metadata", f'{{"checkpoint-ts":{2 * 10**15}}}')
     feed = read_feed(str(tmp_path))
     sources = join(feed, None, Ingest())
-    hold(sources, absent_files(sources, feed, {}).stops)
+    block(sources, absent_files(sources, feed, {}).stops)
     assert sources.tables["app.t"].blocked_from_ts == 10**15 + 50
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_the_newest_file_is_awaited_once_and_then_holds_its_table(root, content):
+def test_the_newest_file_is_awaited_once_and_then_blocks_its_table(root, content):
     files(root, "t", {1: [110]}, 2)
     if content is not None:
         write(root, PATH.format(2), content)
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_of_an_unnamed_file_is_awaited_first(root):
 
 def test_files_that_were_taken_in_may_be_gone(root):
     files(root, "t", {3: [300]}, 3)
-    known = {("ticdc", PATH.format(n)): Entry(9, status, 1, "r") for n, status in ((1, TAKEN), (2, COVERED))}
+    known = {("ticdc", PATH.format(n)): Entry(9, status, 1, "r") for n, status in ((1, COMMITTED), (2, COVERED))}
     assert seen(root, known)[0] is None
     assert seen(root, {("ticdc", PATH.format(1)): Entry(9, PLANNED, 1, "r")})[1].count(PATH.format(2)) == 1
 
@@ -171,12 +171,12 @@ def test_a_snapshot_that_is_newer_than_the_gap_covers_it(root, tmp_path_factory)
         assert seen(root, export=read_export(str(dump)))[0] == blocked_from_ts
 
 
-def test_a_gap_under_an_old_name_holds_the_table_as_it_is_called_now(root):
+def test_a_gap_under_an_old_name_blocks_the_table_as_it_is_called_now(root):
     files(root, "t", {1: [110], 3: [300]}, 3)
     schema(root, "now", 500, "RENAME TABLE `app`.`t` TO `app`.`now`", 14)
     feed = read_feed(str(root))
     sources = join(feed, None, Ingest())
-    hold(sources, absent_files(sources, feed, {}).stops)
+    block(sources, absent_files(sources, feed, {}).stops)
     assert (sources.tables["app.now"].blocked_from_ts, sources.tables["app.other"].blocked_from_ts) == (110, None)
 
 
@@ -194,8 +194,8 @@ def test_the_genuine_feeds_stop_nowhere(shared, tmp_path, feed, mark):
     options = feed_at(shared, tmp_path / "feed", mark, feed=feed)
     found = read_feed(options["ticdc"])
     sources = join(found, read_export(options["dumpling"]), Ingest())
-    hold(sources, absent_files(sources, found, {}).stops)
-    assert not any(table.held for table in sources.tables.values())
+    block(sources, absent_files(sources, found, {}).stops)
+    assert not any(table.blocked_reason for table in sources.tables.values())
 
 
 def export_at(folder, tso, *tables, data=True):
@@ -207,21 +207,21 @@ def export_at(folder, tso, *tables, data=True):
     return read_export(str(folder))
 
 
-@pytest.mark.parametrize(("tso", "is_held"), [(V - 2, True), (V - 1, False), (V, False), (V + 1, False)])
-def test_a_feed_that_begins_after_its_snapshot_holds_all_tables_of_it(root, tmp_path_factory, tso, is_held):
+@pytest.mark.parametrize(("tso", "is_blocked"), [(V - 2, True), (V - 1, False), (V, False), (V + 1, False)])
+def test_a_feed_that_begins_after_its_snapshot_blocks_all_tables_of_it(root, tmp_path_factory, tso, is_blocked):
     sources = join(read_feed(str(root)), export_at(tmp_path_factory.mktemp("d"), tso, "t", "quiet"), Ingest())
-    assert {bool(sources.tables[f"app.{name}"].held) for name in ("t", "quiet")} == {is_held}
-    if is_held:
+    assert {bool(sources.tables[f"app.{name}"].blocked_reason) for name in ("t", "quiet")} == {is_blocked}
+    if is_blocked:
         assert sources.tables["app.t"].blocked_from_ts == tso + 1
-        assert f"--start-ts={tso}" in sources.tables["app.t"].held
+        assert f"--start-ts={tso}" in sources.tables["app.t"].blocked_reason
 
 
 def reached(ts):
     """Return the row of ops.checkpoints of a table that an earlier run brought to a commit_ts."""
-    return {"checkpoint_ts": ts, "held": None, "start_ts": None}
+    return {"checkpoint_ts": ts, "blocked_reason": None, "start_ts": None}
 
 
-def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tmp_path_factory):
+def test_a_feed_that_begins_after_an_earlier_one_ended_blocks_its_tables(root, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     for given in (export, None):
         feed = read_feed(str(root))
@@ -231,43 +231,47 @@ def test_a_feed_that_begins_after_an_earlier_one_ended_holds_its_tables(root, tm
         )
     schema(root, "made", 60, "CREATE TABLE `made` (`id` BIGINT PRIMARY KEY)", 3)
     told = Ingest(feed_start=V)
-    assert join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].held is None
+    assert (
+        join(read_feed(str(root)), None, told, past={"app.made": reached(5)}).tables["app.made"].blocked_reason is None
+    )
 
 
-def test_what_a_feed_does_not_tell_of_its_start_holds_nothing(tmp_path, tmp_path_factory):
+def test_what_a_feed_does_not_tell_of_its_start_blocks_nothing(tmp_path, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
     write(tmp_path, "metadata", f'{{"checkpoint-ts":{C}}}')
     schema(tmp_path, "new", 60, "CREATE TABLE `new` (`id` BIGINT PRIMARY KEY)", 3)
     schema(tmp_path, "t", 70)
-    assert join(read_feed(str(tmp_path)), export, Ingest()).tables["app.t"].held is None, "taken up again at 70"
+    assert join(read_feed(str(tmp_path)), export, Ingest()).tables["app.t"].blocked_reason is None, (
+        "taken up again at 70"
+    )
     told = Ingest(feed_start=70)
-    assert join(read_feed(str(tmp_path)), export, told).tables["app.t"].held
+    assert join(read_feed(str(tmp_path)), export, told).tables["app.t"].blocked_reason
 
 
 def test_a_feed_that_was_taken_up_again_can_be_told_where_it_began(root, tmp_path_factory):
     export = export_at(tmp_path_factory.mktemp("d"), 50, "t")
-    assert join(read_feed(str(root)), export, Ingest()).tables["app.t"].held
-    assert join(read_feed(str(root)), export, Ingest(feed_start=50)).tables["app.t"].held is None
+    assert join(read_feed(str(root)), export, Ingest()).tables["app.t"].blocked_reason
+    assert join(read_feed(str(root)), export, Ingest(feed_start=50)).tables["app.t"].blocked_reason is None
 
 
-def test_an_export_whose_files_of_data_have_other_names_holds_its_tables(tmp_path):
+def test_an_export_whose_files_of_data_have_other_names_blocks_its_tables(tmp_path):
     export = export_at(tmp_path, 50, "t", "empty", data=False)
-    assert join(None, export, Ingest()).tables["app.t"].held is None, "a table may be empty"
+    assert join(None, export, Ingest()).tables["app.t"].blocked_reason is None, "a table may be empty"
     write(tmp_path, "app-t-000000000.csv.gz", "?")
     write(tmp_path, "app.full-schema.sql", "CREATE TABLE `full` (`id` BIGINT PRIMARY KEY)")
     write(tmp_path, "app.full.000000000.csv", '"id"\r\n1\r\n')
     tables = join(None, read_export(str(tmp_path)), Ingest()).tables
-    assert {name: bool(table.held) for name, table in tables.items()} == {
+    assert {name: bool(table.blocked_reason) for name, table in tables.items()} == {
         "app.t": True, "app.empty": True, "app.full": False,
     }  # fmt: skip
-    assert "app-t-000000000.csv.gz" in tables["app.t"].held
+    assert "app-t-000000000.csv.gz" in tables["app.t"].blocked_reason
     assert not tables["app.t"].exists_at(50)
 
 
 def counted(*files, table="app.t", source="ticdc", start=0):
     """Return entries of files (batch, rows, bad), in the order of their numbers."""
     return {
-        (source, f"app/t/{V}/CDC{number:06d}.json"): Entry(100, TAKEN, batch, "r", "e", rows, bad)
+        (source, f"app/t/{V}/CDC{number:06d}.json"): Entry(100, COMMITTED, batch, "r", "e", rows, bad)
         for number, (batch, rows, bad) in enumerate(files, 1)
     }
 
@@ -277,7 +281,7 @@ def judged(settings, entries):
     return found["app.t"] if found else None
 
 
-def test_a_file_of_which_nothing_can_be_read_holds_its_table_however_small():
+def test_a_file_of_which_nothing_can_be_read_blocks_its_table_however_small():
     assert judged(Ingest(), counted((1, 40, 4), (1, 1, 0))) is None
     one = judged(Ingest(), counted((1, 400, 0), (1, 1, 1)))
     assert [path for _, path in one.files] == [f"app/t/{V}/CDC000002.json"]
@@ -304,14 +308,14 @@ def test_a_table_stops_before_the_file_that_cannot_be_read(root, tmp_path_factor
     sources = join(feed, None, Ingest())
     entries = counted((1, 2, 0), (1, 1, 1), (1, 1, 0))
     excess = excesses(Ingest(), tables_of(sources, entries), entries)["app.t"]
-    hold(sources, unreadable_files(sources, feed, excess, excess.clause({})))
+    block(sources, unreadable_files(sources, feed, excess, excess.clause({})))
     assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.other"].blocked_from_ts) == (150, None)
     for number in (1, 2):  # TiCDC's own clean-up: what was not read is still not read
         (root / PATH.format(number)).unlink()
     feed = read_feed(str(root))
     sources = join(feed, None, Ingest())
     excess = excesses(Ingest(), tables_of(sources, entries), entries)["app.t"]
-    hold(sources, unreadable_files(sources, feed, excess, excess.clause({})))
+    block(sources, unreadable_files(sources, feed, excess, excess.clause({})))
     assert sources.tables["app.t"].blocked_from_ts == V + 1
 
 
@@ -319,11 +323,11 @@ def test_a_snapshot_with_a_file_that_cannot_be_read_shows_nothing_of_its_table(t
     export = export_at(tmp_path, 50, "t", "other")
     sources = join(None, export, Ingest())
     entries = {
-        ("dumpling", f"app.{name}.000000000.csv"): Entry(9, TAKEN, 1, "r", "e", 1, name == "t")
+        ("dumpling", f"app.{name}.000000000.csv"): Entry(9, COMMITTED, 1, "r", "e", 1, name == "t")
         for name in ("t", "other")
     }
     excess = excesses(Ingest(), tables_of(sources, entries), entries)
-    hold(sources, unreadable_files(sources, None, excess["app.t"], "?"))
+    block(sources, unreadable_files(sources, None, excess["app.t"], "?"))
     assert {name: table.exists_at(50) for name, table in sources.tables.items()} == {"app.t": False, "app.other": True}
 
 

@@ -5,36 +5,36 @@ import pytest
 from jobs.cli.engine import is_asked
 from jobs.engine.attention import Attention, attention
 
-HELD = {"app.t": "app.t is held at 5: a reason"}
+BLOCKED = {"app.t": "app.t is blocked at 5: a reason"}
 
 
 @pytest.mark.parametrize(
     ("counts", "detail", "code", "strict"),
     [
         ({}, None, None, None),
-        ({"quarantined": 7}, {"held": {}}, None, None),
+        ({"quarantined": 7}, {"blocked": {}}, None, None),
         ({}, {"drifted": {"app.pins": ["title is missing"]}}, None, None),
-        ({}, {"held": HELD}, 10, 10),
+        ({}, {"blocked": BLOCKED}, 10, 10),
         ({}, {"awaited": ["app/t/7/CDC000002.json"]}, None, 10),
         ({"unknown_files": 1}, {"unknown_paths": {"app/notes.txt": "unknown_path: ?"}}, None, 10),
         ({"unknown_files": 0}, {"unknown_paths": {"app/notes.txt": "unknown_path: ?"}}, None, None),
         ({}, {"other_topics": ["clicks"]}, None, 10),
     ],
 )
-def test_what_is_held_ends_a_run_with_its_own_code_and_the_rest_a_strict_one(counts, detail, code, strict):
+def test_what_is_blocked_ends_a_run_with_its_own_code_and_the_rest_a_strict_one(counts, detail, code, strict):
     found = attention(counts, detail)
     ended = [error.exit_code if error else None for error in (found.error(False), found.error(True))]
     assert ended == [code, strict]
 
 
 def test_sentences_name_what_they_are_of_and_long_lists_are_cut():
-    found = attention({"unknown_files": 9}, {"held": HELD, "unknown_paths": {f"f{n}": "?" for n in range(9)}})
-    assert found.held == (HELD["app.t"],)
+    found = attention({"unknown_files": 9}, {"blocked": BLOCKED, "unknown_paths": {f"f{n}": "?" for n in range(9)}})
+    assert found.blocked == (BLOCKED["app.t"],)
     assert found.waiting == ("f0, f1, f2, f3, f4 and 4 more: 9 files are of no known kind: `pinlake quarantine list`.",)
     assert attention({}, {"awaited": ["a"]}).waiting[0].startswith("a: 1 file is not there")
-    both = found + Attention(held=("x",), notes=("y",))
-    assert (both.held, both.notes) == ((HELD["app.t"], "x"), ("y",))
-    assert "2 tables or topics are held" in str(both.error(False))
+    both = found + Attention(blocked=("x",), notes=("y",))
+    assert (both.blocked, both.notes) == ((BLOCKED["app.t"], "x"), ("y",))
+    assert "2 tables or topics are blocked" in str(both.error(False))
 
 
 def test_only_what_was_asked_for_has_a_line():

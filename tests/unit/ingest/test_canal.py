@@ -136,7 +136,7 @@ def test_a_line_that_cannot_be_used_is_kept_with_its_bytes_and_reason(line, reas
     good, bad = read(line + b"\r\n" + json.dumps(message()).encode())
     assert len(good) == 1, "the line after it is not harmed"
     (row,) = bad
-    assert (row["reason"], row["raw"], row["row_no"], row["object"]) == (reason, line, 1, "f")
+    assert (row["reason"], row["raw"], row["row_no"], row["path"]) == (reason, line, 1, "f")
     assert row["detail"]
 
 

@@ -106,7 +106,7 @@ def test_messages_of_a_text_file_by_hadoops_snappy_are_read():
     task = Task(
         "kafka", "/", "t/dt=2026-05-28/1_0_00000000000000000000.snappy", 1, "t", Archived("secor", "t", 0, None)
     )
-    content = decompress(task.object, hadoop(snappy, LINES))
+    content = decompress(task.path, hadoop(snappy, LINES))
     found = [row for batch in read_messages(task, content) for row in batch.to_pylist() if row["kind"] == CHANGE]
     assert b"\n".join(row["value"] for row in found) + b"\n" == LINES
 

@@ -42,13 +42,13 @@ def after(*files):
 def test_which_column_is_which_after_a_statement(query, columns, told, ids):
     made = [column(text, number if ids else "") for text, number in (one.split("@") for one in columns)]
     table, found = after(schema(20, query, ID, *made))
-    assert (found, table.held) == (told, None)
+    assert (found, table.blocked_reason) == (told, None)
 
 
 def test_ids_alone_tell_a_renamed_column_from_a_new_one():
     columns = [column(one, number) for one, number in (("c INT", 2), ("b VARCHAR(20)", 3), ("a INT", 4))]
     table, found = after(schema(20, "", ID, *columns))
-    assert (found, table.held) == ([("c", "a", None, []), ("b", "b", None, []), ("a", "a", 20, [])], None)
+    assert (found, table.blocked_reason) == ([("c", "a", None, []), ("b", "b", None, []), ("a", "a", 20, [])], None)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_ids_alone_tell_a_renamed_column_from_a_new_one():
         ("ALTER TABLE t RENAME COLUMN x TO c", ["a INT@2", "b VARCHAR(20)@3", "c INT@4"], "which is not known"),
     ],
 )
-def test_what_no_statement_explains_holds_the_table(query, columns, says):
+def test_what_no_statement_explains_blocks_the_table(query, columns, says):
     made = [column(*one.split("@")) for one in columns]
     table, _ = after(schema(20, query, ID, *made))
     assert table.blocked_from_ts == 20
-    assert says in table.held
+    assert says in table.blocked_reason
 
 
 def test_a_column_rewritten_again_and_again_stays_itself():
@@ -76,7 +76,7 @@ def test_a_column_rewritten_again_and_again_stays_itself():
         schema(40, "ALTER TABLE t MODIFY c BIGINT", ID, column("c BIGINT", 6), column("b VARCHAR(20)", 3)),
     ]
     table, found = after(*files)
-    assert (found[0], table.held) == (("c", "a", None, [20, 30, 40]), None)
+    assert (found[0], table.blocked_reason) == (("c", "a", None, [20, 30, 40]), None)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -92,10 +92,10 @@ def test_the_first_file_with_ids_after_a_snapshot_may_be_the_statement_itself():
     start = {("app", "t"): Snapshot(5, parse_create(CREATED, "f"))}
     file = schema(20, "ALTER TABLE t MODIFY a BIGINT", ID, column("a BIGINT", 4), column("b VARCHAR(20)", 3))
     table = replayed(file, snapshots=start)["app.t"]
-    assert ([c.since for c in table.columns], table.held) == ([None, None, None], None)
+    assert ([c.since for c in table.columns], table.blocked_reason) == ([None, None, None], None)
 
 
 def test_the_hidden_column_of_an_index_is_no_column():
     more = schema(20, "ALTER TABLE t ADD INDEX i ((a + 1))", *START.columns, column("`_V$_i_0` BIGINT", 9), action=7)
     table, found = after(more)
-    assert ([name for name, *_ in found], table.held) == (["a", "b"], None)
+    assert ([name for name, *_ in found], table.blocked_reason) == (["a", "b"], None)

@@ -1,4 +1,4 @@
-"""Every way Dumpling writes CSV is found out from the files and read, or the tables are held; never a wrong value."""
+"""Every way Dumpling writes CSV is inferred from the files and read, or the tables are blocked; never a wrong value."""
 
 import pytest
 from hypothesis import given, settings
@@ -144,19 +144,19 @@ def test_the_separators_that_pingcap_names_are_read_from_an_export(tmp_path):
     assert (good, bad) == ([("1", "a|+|b", "2", None), ("2", "\\N", None, None)], [])
 
 
-def test_a_table_that_no_dialect_fits_is_held_and_the_others_go_on(tmp_path):
+def test_a_table_that_no_dialect_fits_is_blocked_and_the_others_go_on(tmp_path):
     files = {
         "app.t.000000000.csv": written([(str(n), "x", "1", None) for n in range(9)], Dialect()),
         "app.u-schema.sql": CREATE.replace("`t`", "`u`"), "app.u.000000000.csv": b"1~2~3\r\n4~5~6\r\n",
     }  # fmt: skip
     sources = join(None, read_export(write(tmp_path, files)), Ingest())
     assert [item.task.table for item in sources.items] == ["app.t"]
-    assert sources.held_files == ["app.u.000000000.csv"]
-    assert "records of its files do not have its 4 columns" in sources.tables["app.u"].held
+    assert sources.blocked_files == ["app.u.000000000.csv"]
+    assert "records of its files do not have its 4 columns" in sources.tables["app.u"].blocked_reason
     (tmp_path / "app.t.000000000.csv").unlink()
     sources = join(None, read_export(str(tmp_path)), Ingest())
     assert sources.items == []
-    assert "fit no dialect" in sources.tables["app.u"].held
+    assert "fit no dialect" in sources.tables["app.u"].blocked_reason
 
 
 def test_a_file_of_another_dialect_is_set_aside_whole():

@@ -1,4 +1,4 @@
-"""Exports that are not whole, or hold what is no table: said or held by table, never an empty table without a word."""
+"""Exports that are not whole, or hold what is no table: reported or blocked by table, never silently empty."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_every_form_of_metadata_says_the_first_position(tmp_path, position):
         read_export(root, TSO + 1)
 
 
-def test_a_table_of_an_unknown_type_is_held_alone_and_not_read_where_it_is_left_out(tmp_path):
+def test_a_table_of_an_unknown_type_is_blocked_alone_and_not_read_where_it_is_left_out(tmp_path):
     geo = "CREATE TABLE `geo` (`id` bigint NOT NULL, `p` point NOT NULL, PRIMARY KEY (`id`))"
     files = {
         "app.geo-schema.sql": geo,
@@ -72,15 +72,21 @@ def test_a_table_of_an_unknown_type_is_held_alone_and_not_read_where_it_is_left_
     }
     root = write(tmp_path, files)
     sources = join(None, read_export(root), Ingest())
-    assert {name: bool(table.held) for name, table in sources.tables.items()} == {"app.geo": True, "app.t": False}
-    assert "type 'point" in sources.tables["app.geo"].held.lower()
-    assert ([item.task.table for item in sources.items], sources.held_files) == (["app.t"], ["app.geo.000000000.csv"])
+    assert {name: bool(table.blocked_reason) for name, table in sources.tables.items()} == {
+        "app.geo": True,
+        "app.t": False,
+    }
+    assert "type 'point" in sources.tables["app.geo"].blocked_reason.lower()
+    assert ([item.task.table for item in sources.items], sources.blocked_files) == (
+        ["app.t"],
+        ["app.geo.000000000.csv"],
+    )
     settings = Ingest(tables={"app.geo": {"exclude": True}})
     export = read_export(
         root, None, lambda name: settings.tables[".".join(name)].exclude if ".".join(name) in settings.tables else False
     )
     sources = join(None, export, settings)
-    assert (list(sources.tables), sources.held_files, export.unknown) == (["app.t"], [], {})
+    assert (list(sources.tables), sources.blocked_files, export.unknown) == (["app.t"], [], {})
 
 
 def test_a_view_and_what_else_is_no_table_is_left_out(tmp_path):
@@ -97,7 +103,7 @@ def test_a_view_and_what_else_is_no_table_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     "name", ["app-t-000000000.csv", "t.app.000000000.csv", "t.csv", "app.t.x.sql.gz", "part/t.000000000.parquet"]
 )
-def test_a_table_without_rows_beside_files_of_unknown_tables_is_held(tmp_path, name):
+def test_a_table_without_rows_beside_files_of_unknown_tables_is_blocked(tmp_path, name):
     (tmp_path / "part").mkdir()
     full = {"app.u-schema.sql": CREATE.replace("`t`", "`u`"), "app.u.000000000.csv": DATA}
     root = write(tmp_path, {"app.t-schema.sql": CREATE, name: DATA} | full)
@@ -118,8 +124,8 @@ def test_an_empty_table_is_no_fault_and_a_number_that_is_missing_is_said(tmp_pat
     assert "lacks number 2" in note
 
 
-def test_a_definition_that_cannot_be_read_holds_its_table(tmp_path):
+def test_a_definition_that_cannot_be_read_blocks_its_table(tmp_path):
     files = {"app.t-schema.sql": "", "app.u-schema.sql.gz": "no gzip", "app.u.000000000.csv": DATA}
     sources = join(None, read_export(write(tmp_path, files)), Ingest())
-    assert all(table.held for table in sources.tables.values())
+    assert all(table.blocked_reason for table in sources.tables.values())
     assert sorted(sources.tables) == ["app.t", "app.u"]

@@ -21,7 +21,7 @@ def names(sources, table="app.t"):
 
 def good(sources, table="app.t"):
     assert ledger_of(sources)[1] == {}
-    assert sources.tables[table].held is None
+    assert sources.tables[table].blocked_reason is None
     return silver_of(sources, table)
 
 
@@ -89,10 +89,10 @@ def test_a_generated_column_is_forgotten_followed_and_redefined(feed):
     assert [len(rows) for rows in ledger_of(found)[0].values()] == [4]
 
 
-def test_a_stored_column_that_older_rows_lack_holds_the_table(feed):
+def test_a_stored_column_that_older_rows_lack_blocks_the_table(feed):
     feed.ddl(1, "app.t", "CREATE TABLE `app`.`t` (`id` INT PRIMARY KEY,`a` INT)", ["id INT pk", "a INT"])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` MODIFY `a` INT AS (`id`) STORED", ["id INT pk", "a INT"], 12)
-    assert "computes the STORED column a of older rows" in sources_of(feed).tables["app.t"].held
+    assert "computes the STORED column a of older rows" in sources_of(feed).tables["app.t"].blocked_reason
 
 
 def test_a_stored_column_that_computes_what_it_did_is_the_same(feed):
@@ -145,17 +145,17 @@ def test_rows_that_have_a_virtual_column_after_all_are_believed(feed):
     if feed.protocol == "json":
         assert good(found) == [("1", "4")]
     else:
-        assert "have 2 fields" in found.tables["app.t"].held
+        assert "have 2 fields" in found.tables["app.t"].blocked_reason
 
 
-def test_a_number_of_fields_tells_no_names_and_holds_the_table(tmp_path):
+def test_a_number_of_fields_tells_no_names_and_blocks_the_table(tmp_path):
     feed = TableFeed(tmp_path / "csv", "csv")
     feed.ddl(5, "app.t", "", ["id INT pk", "a INT", "g INT"], 0)
     feed.rows(5, "app.t", [("I", 6, {"id": 1, "a": 1})])
     found = sources_of(feed)
-    assert "have 2 fields" in found.tables["app.t"].held
-    assert "ingest.tables.app.t.generated" in found.tables["app.t"].held
-    assert (found.items, len(found.held_files)) == ([], 1)
+    assert "have 2 fields" in found.tables["app.t"].blocked_reason
+    assert "ingest.tables.app.t.generated" in found.tables["app.t"].blocked_reason
+    assert (found.items, len(found.blocked_files)) == ([], 1)
     told = sources_of(feed, tables={"app.t": TableRules(generated=("G",))})
     assert good(told) == [("1", "1")]
 
@@ -182,7 +182,7 @@ def test_rows_of_an_export_lack_a_stored_column_that_silver_needs(tmp_path):
     export = write_export(tmp_path / "dump", 1, {"app.t": (create, '"id","w","note"', ['1,5,"a"'])})
     feed = TableFeed(tmp_path / "feed")
     found = sources_of(feed, export)
-    assert "those of h cannot be computed" in found.tables["app.t"].held
+    assert "those of h cannot be computed" in found.tables["app.t"].blocked_reason
     assert not found.tables["app.t"].exists_at(BASE + 10_000)
     told = sources_of(feed, export, tables={"app.t": TableRules(generated=("h",))})
     assert good(told) == [("1", "5", "6", "a")], "a sum of integers is what TiDB computed"

@@ -35,7 +35,7 @@ def ingest(root):
     sources = join(read_feed(str(root)), None, Ingest())
     rows = {CHANGE: [], BAD: [], FILE: []}
     for item in sources.items:
-        for batch in _read(item.task, read(item.task.root, item.task.object)):
+        for batch in _read(item.task, read(item.task.root, item.task.path)):
             for row in batch.to_pylist():
                 rows[row["kind"]].append(row)
     return sources, rows
@@ -66,11 +66,11 @@ def check(steps, part, csv, ids, twice):
     assert accounted(sources, rows, at) == made.changes
     for name, table in there.items():
         # rows cannot be told by another key than they were written with: that table waits, and says why
-        assert table.held is None or "changes the key" in table.held
+        assert table.blocked_reason is None or "changes the key" in table.blocked_reason
         limit = table.limit(at)
-        known = made.state_at(limit).get(name) if table.held else wanted[name]
+        known = made.state_at(limit).get(name) if table.blocked_reason else wanted[name]
         assert known is None or counted(rows_of(table, rows[CHANGE], at).values()) == counted(known), name
-    return sum(table.held is not None for table in there.values()), len(there)
+    return sum(table.blocked_reason is not None for table in there.values()), len(there)
 
 
 def accounted(sources, rows, checkpoint):

@@ -1,4 +1,4 @@
-"""Tables without any key: held, or taken append-only where conf says so."""
+"""Tables without any key: blocked, or taken append-only where conf says so."""
 
 import pytest
 
@@ -23,11 +23,11 @@ def row(a, v):
     return {"a": a, "v": v}
 
 
-def test_a_table_without_a_key_is_held_unless_told(feed):
+def test_a_table_without_a_key_is_blocked_unless_told(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
-    held = sources_of(feed).tables["app.t"].held
-    assert "ingest.tables.app.t.keys" in held
-    assert "ingest.tables.app.t.keyless: append" in held
+    blocked = sources_of(feed).tables["app.t"].blocked_reason
+    assert "ingest.tables.app.t.keys" in blocked
+    assert "ingest.tables.app.t.keyless: append" in blocked
 
 
 def test_equal_rows_are_rows_of_their_own_and_a_repetition_is_none(feed, tmp_path):
@@ -36,7 +36,7 @@ def test_equal_rows_are_rows_of_their_own_and_a_repetition_is_none(feed, tmp_pat
     feed.rows(1, "app.t", inserts[1:], number=2)  # TiCDC begins again where it had been
     export = write_export(tmp_path / "dump", 1, {"app.t": (CREATE.replace("`app`.", ""), '"a","v"', ['1,"x"'] * 2)})
     found = sources_of(feed, export, tables=APPEND)
-    assert (found.tables["app.t"].held, found.tables["app.t"].key) == (None, (ROW_ID,))
+    assert (found.tables["app.t"].blocked_reason, found.tables["app.t"].key) == (None, (ROW_ID,))
     assert [c.name for c in found.tables["app.t"].columns] == ["a", "v", ROW_ID]
     rows = silver_of(found, "app.t")
     assert len({row_id for *_, row_id in rows}) == len(rows) == 6
@@ -70,11 +70,11 @@ def test_many_lines_at_once_give_the_same(tmp_path):
     assert len(silver_of(sources_of(feed, tables=APPEND), "app.t")) == 600
 
 
-def test_a_key_that_comes_later_holds_the_table_and_one_that_is_there_counts(feed):
+def test_a_key_that_comes_later_blocks_the_table_and_one_that_is_there_counts(feed):
     feed.rows(1, "app.t", [("I", 2, row(1, "x"))])
     feed.ddl(5, "app.t", "ALTER TABLE `app`.`t` ADD UNIQUE (`a`)", ["a INT !", "v VARCHAR"], 61)
-    held = sources_of(feed, tables=APPEND).tables["app.t"]
-    assert (held.blocked_from_ts, "changes the key from _row_id to a" in held.held) == (BASE + 5, True)
+    blocked = sources_of(feed, tables=APPEND).tables["app.t"]
+    assert (blocked.blocked_from_ts, "changes the key from _row_id to a" in blocked.blocked_reason) == (BASE + 5, True)
     feed.ddl(
         7, "app.u", CREATE.replace("`t`", "`u`").replace("`a` INT", "`a` INT PRIMARY KEY"), ["a INT pk", "v VARCHAR"]
     )

@@ -54,7 +54,7 @@ def test_the_key_is_the_index_that_ticdc_takes(sql, key):
         ("ALTER TABLE `app`.`t` DROP INDEX `unheard_of`", COLUMNS, "leaves no key after email"),
     ],
 )  # fmt: skip
-def test_a_key_that_is_gone_holds_the_table_at_the_statement(feed, statement, columns, says):
+def test_a_key_that_is_gone_blocks_the_table_at_the_statement(feed, statement, columns, says):
     feed.ddl(1, "app.t", CREATE.format(keys=BOTH), COLUMNS)
     feed.rows(1, "app.t", [("I", 2, row("a@x", 1))])
     feed.ddl(10, "app.t", statement, columns, 8)
@@ -64,13 +64,13 @@ def test_a_key_that_is_gone_holds_the_table_at_the_statement(feed, statement, co
     found = sources_of(feed)
     table = found.tables["app.t"]
     assert table.blocked_from_ts == BASE + 10
-    assert says in table.held
+    assert says in table.blocked_reason
     assert silver_of(found, "app.t")[0] == ("a@x", "1", "p")
     if "no key" not in says:
         assert len(ledger_of(found)[0]["app.t"]) == 3, "rows wait in bronze by their new key"
     else:
-        assert len(found.held_files) == 1
-    assert "no schema file" not in table.held
+        assert len(found.blocked_files) == 1
+    assert "no schema file" not in table.blocked_reason
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_key_stays_as_long_as_an_index_upholds_it(feed, statements):
         feed.ddl(number, "app.t", statement, COLUMNS, 61)
     feed.rows(len(statements) + 1, "app.t", [("I", 11, row("a@x", 1)), ("U", 12, row("a@x", 1, "q"), row("a@x", 1))])
     found = sources_of(feed)
-    assert found.tables["app.t"].held is None
+    assert found.tables["app.t"].blocked_reason is None
     assert silver_of(found, "app.t") == [("a@x", "1", "q")]
 
 
@@ -101,9 +101,9 @@ def test_renamed_columns_and_indexes_keep_the_key(feed):
     feed.ddl(3, "app.t", "ALTER TABLE `app`.`t` RENAME INDEX `uk_email` TO `i`, DROP INDEX `uk_slot`", renamed, 61)
     feed.rows(3, "app.t", [("I", 11, {"mail": "a", "slot": 1, "v": "p"})])
     found = sources_of(feed)
-    assert (found.tables["app.t"].held, found.tables["app.t"].key) == (None, ("mail",))
+    assert (found.tables["app.t"].blocked_reason, found.tables["app.t"].key) == (None, ("mail",))
     feed.ddl(4, "app.t", "DROP INDEX `i` ON `app`.`t`", renamed, 8)
-    assert "leaves no key after mail" in sources_of(feed).tables["app.t"].held
+    assert "leaves no key after mail" in sources_of(feed).tables["app.t"].blocked_reason
 
 
 def test_statements_before_the_snapshot_are_in_it(feed, tmp_path):
@@ -115,15 +115,15 @@ def test_statements_before_the_snapshot_are_in_it(feed, tmp_path):
     dump = {"app.t": (create, '"email","slot","v"', ['"a@x",1,"p"'])}
     export = write_export(tmp_path / "dump", 10, dump)
     found = sources_of(feed, export)
-    assert (found.tables["app.t"].held, found.tables["app.t"].key) == (None, ("email",))
+    assert (found.tables["app.t"].blocked_reason, found.tables["app.t"].key) == (None, ("email",))
     assert silver_of(found, "app.t") == [("a@x", "1", "p"), ("b@x", "2", "p")]
 
 
-def test_an_export_without_the_primary_key_holds_its_table(tmp_path):
+def test_an_export_without_the_primary_key_blocks_its_table(tmp_path):
     sql = "CREATE TABLE `t` (`a` VARCHAR(50),`s` INT AS (CRC32(`a`)) STORED NOT NULL,PRIMARY KEY (`s`))"
     export = write_export(tmp_path / "dump", 1, {"app.t": (sql, '"a"', ['"x"'])})
     found = sources_of(TableFeed(tmp_path / "feed"), export)
-    assert "in the export rows lack s of the key" in found.tables["app.t"].held
+    assert "in the export rows lack s of the key" in found.tables["app.t"].blocked_reason
 
 
 def test_one_statement_in_two_schema_files_is_gone_through_once(feed):
@@ -148,7 +148,7 @@ def test_a_key_of_a_stored_column_is_one_unless_an_export_lacks_it(feed, tmp_pat
 
 
 @pytest.mark.parametrize("keys", [("e",), ("gone",)])
-def test_conf_that_names_no_column_of_rows_holds_one_table_and_says_so(feed, keys):
+def test_conf_that_names_no_column_of_rows_blocks_one_table_and_says_so(feed, keys):
     columns = ["a INT !", "e INT !", "v VARCHAR"]
     create = (
         "CREATE TABLE `app`.`t` (`a` INT NOT NULL,`e` INT AS (`a`+1) VIRTUAL NOT NULL,`v` VARCHAR(50),UNIQUE (`a`))"
@@ -157,7 +157,7 @@ def test_conf_that_names_no_column_of_rows_holds_one_table_and_says_so(feed, key
         feed.ddl(1, table, create.replace("`t`", f"`{table[-1]}`"), columns)
         feed.rows(1, table, [("I", 2, {"a": 1, "v": "x"})])
     found = sources_of(feed, tables={"app.t": TableRules(keys=keys)})
-    assert f"rows lack {keys[0]} of the key" in found.tables["app.t"].held
+    assert f"rows lack {keys[0]} of the key" in found.tables["app.t"].blocked_reason
     assert silver_of(found, "app.u") == [("1", "x")]
 
 

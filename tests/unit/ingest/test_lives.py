@@ -1,4 +1,4 @@
-"""Which DDL a table lives through, under which names, and where it is held."""
+"""Which DDL a table lives through, under which names, and where it is blocked."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def test_a_table_that_never_changed_lives_by_its_snapshot():
 def test_an_added_column_brings_the_default_its_older_rows_have():
     added = SourceColumn("n", "INT", True, nullable=False, default="7")
     table = life(schema(10), schema(20, ID, NAME, added, action=5, query="ALTER TABLE t ADD COLUMN n INT DEFAULT 7"))
-    assert (table.columns[2].since, table.columns[2].default, table.held) == (20, "7", None)
+    assert (table.columns[2].since, table.columns[2].default, table.blocked_reason) == (20, "7", None)
     assert [c.name for c in table.columns] == ["id", "name", "n"]
 
 
@@ -72,16 +72,20 @@ def test_a_column_added_above_the_checkpoint_is_not_there_yet():
          "computes the default of at"),
     ],
 )  # fmt: skip
-def test_ddl_that_changes_cannot_tell_holds_the_table_and_says_what_to_do(file, says):
+def test_ddl_that_changes_cannot_tell_blocks_the_table_and_says_what_to_do(file, says):
     table = life(schema(10), file, schema(30))
     assert table.blocked_from_ts == 20
     assert table.limit(100) == 19
-    assert "app.t is held at 20" in table.held
-    assert says in table.held
-    assert "take a new snapshot" in table.held
-    assert life(schema(10), file, checkpoint=19).held is None, "what lies above the checkpoint has not happened"
+    assert "app.t is blocked at 20" in table.blocked_reason
+    assert says in table.blocked_reason
+    assert "take a new snapshot" in table.blocked_reason
+    assert life(schema(10), file, checkpoint=19).blocked_reason is None, (
+        "what lies above the checkpoint has not happened"
+    )
     again = life(schema(10), file, schema(40, action=11))
-    assert (again.held, again.truncated_at) == (None, (40,)), "a truncation leaves nothing that could not be told"
+    assert (again.blocked_reason, again.truncated_at) == (None, (40,)), (
+        "a truncation leaves nothing that could not be told"
+    )
 
 
 def test_a_renamed_column_is_the_same_column_under_each_name():
@@ -126,19 +130,19 @@ def test_a_narrower_type_is_followed_unless_values_do_not_fit():
     assert life(narrower).columns[1].casts == ((20, (("chars", 5),)),)
     unfit = {(("app", "t"), 20): "gives column name a type that 3 of its values do not fit"}
     start = {("app", "t"): Snapshot(10, CREATE)}
-    held = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
-    assert (held.blocked_from_ts, held.columns[1].now.length, held.columns[1].casts) == (20, 20, ())
-    assert "3 of its values do not fit" in held.held
+    blocked = DdlReplay(start, lambda _: TableRules(), unfit).replay([narrower, schema(30)], 100)["app.t"]
+    assert (blocked.blocked_from_ts, blocked.columns[1].now.length, blocked.columns[1].casts) == (20, 20, ())
+    assert "3 of its values do not fit" in blocked.blocked_reason
 
 
 def test_a_column_of_hashes_or_of_the_key_is_not_converted():
     narrower = schema(20, ID, SourceColumn("name", "VARCHAR", length=5), action=12)
     rules = TableRules(mask={"name": "hash"})
-    assert "cannot be told from their hashes" in life(schema(10), narrower, rules=rules).held
+    assert "cannot be told from their hashes" in life(schema(10), narrower, rules=rules).blocked_reason
     wider = schema(20, ID, SourceColumn("name", "VARCHAR", length=50), action=12)
-    assert life(schema(10), wider, rules=rules).held is None
+    assert life(schema(10), wider, rules=rules).blocked_reason is None
     key = schema(20, SourceColumn("id", "INT", nullable=False), NAME, action=12)
-    assert life(schema(10), key).held is None, "the text of a key that fits stays the same"
+    assert life(schema(10), key).blocked_reason is None, "the text of a key that fits stays the same"
 
 
 def test_a_truncation_is_a_floor_and_a_drop_an_end():
@@ -148,7 +152,7 @@ def test_a_truncation_is_a_floor_and_a_drop_an_end():
     assert (ended.ended, spans(ended)) == (20, [("app.t", 0, 20)])
 
 
-def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_held_for():
+def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_blocked_for():
     narrower = schema(20, ID, SourceColumn("name", "JSON"), action=12)
     after = schema(
         40, ID, SourceColumn("n", "INT"), action=61, query="ALTER TABLE t DROP COLUMN name, ADD COLUMN n INT"
@@ -162,7 +166,7 @@ def test_a_later_snapshot_begins_a_table_anew_whatever_it_was_held_for():
 
     assert at(25).blocked_from_ts == 20, "above the checkpoint it has not been taken yet"
     retaken = at(35)
-    assert (retaken.held, retaken.truncated_at, retaken.snapshot.tso) == (None, (30,), 30)
+    assert (retaken.blocked_reason, retaken.truncated_at, retaken.snapshot.tso) == (None, (30,), 30)
     assert [(c.name, c.now.type) for c in retaken.columns] == [("id", "BIGINT"), ("name", "JSON")]
     assert [(c.name, c.since) for c in at(45).columns] == [("id", None), ("n", 40)], "DDL goes on from it"
 
@@ -196,9 +200,9 @@ def test_tables_swap_their_names_in_one_statement():
     assert spans(found["app.u"])[0] == ("app.t", 0, 20)
 
 
-def test_a_table_renamed_from_nowhere_is_held():
+def test_a_table_renamed_from_nowhere_is_blocked():
     found = lives(schema(20, table="u", action=14, query="RENAME TABLE other.x TO app.u"))
-    assert "does not know" in found["app.u"].held
+    assert "does not know" in found["app.u"].blocked_reason
 
 
 @pytest.mark.parametrize(
@@ -212,11 +216,11 @@ def test_a_table_renamed_from_nowhere_is_held():
     ],
 )
 def test_ddl_that_changes_no_row_is_lived_through(file):
-    assert life(schema(10), file).held is None
+    assert life(schema(10), file).blocked_reason is None
 
 
 def test_ddl_before_the_snapshot_is_in_the_snapshot():
-    assert life(schema(5, action=11), schema(8, ID, action=6), schema(10)).held is None
+    assert life(schema(5, action=11), schema(8, ID, action=6), schema(10)).blocked_reason is None
 
 
 def test_a_table_that_comes_in_the_stream_starts_with_its_create():
@@ -226,7 +230,7 @@ def test_a_table_that_comes_in_the_stream_starts_with_its_create():
     assert table.key == ("id",), "the unique key is in the DDL alone"
     assert table.columns[1].now.members == ("a", "b"), "the classic writer leaves members out of the schema file"
     assert [c.name for c in table.columns] == ["id", "k"], "rows never carry a virtual generated column"
-    assert table.held is None
+    assert table.blocked_reason is None
 
 
 def test_a_table_is_there_from_its_first_version_until_its_end():
@@ -236,8 +240,8 @@ def test_a_table_is_there_from_its_first_version_until_its_end():
     assert not lives(schema(10), schema(20, action=4))["app.t@20"].exists_at(100)
 
 
-def test_a_table_without_a_key_is_held_until_conf_names_one():
-    assert "ingest.tables.app.t.keys" in life(schema(20, key=()), snapshot=False).held
+def test_a_table_without_a_key_is_blocked_until_conf_names_one():
+    assert "ingest.tables.app.t.keys" in life(schema(20, key=()), snapshot=False).blocked_reason
     assert life(schema(20, key=()), snapshot=False, rules=TableRules(keys=("name",))).key == ("name",)
 
 
@@ -267,40 +271,40 @@ def test_a_file_is_read_by_the_newest_schema_that_is_not_newer():
 def test_a_file_whose_schema_file_may_still_come_waits_and_its_table_goes_on():
     late = Data(Folder("app", "t", 150), 1, "json")
     sources = join(_feed(schema(10), data=[("app/t/150/CDC000001.json", late)]), None, Ingest())
-    assert (sources.items, sources.held_files) == ([], ["app/t/150/CDC000001.json"])
-    assert sources.tables["app.t"].held is None
+    assert (sources.items, sources.blocked_files) == ([], ["app/t/150/CDC000001.json"])
+    assert sources.tables["app.t"].blocked_reason is None
 
 
-def test_a_schema_file_that_cannot_be_trusted_holds_its_table_and_leaves_its_files():
+def test_a_schema_file_that_cannot_be_trusted_blocks_its_table_and_leaves_its_files():
     bad = (SchemaPath("app", "t", 20, 1), SourceError("app/t/meta/schema_20.json: altered"))
     old, new = (Data(Folder("app", "t", v), 1, "json") for v in (10, 20))
     feed = _feed(schema(10), schema(10, table="u"), data=[("old", old), ("new", new)], broken=[bad])
     sources = join(feed, None, Ingest())
-    assert [item.task.object for item in sources.items] == ["old"]
-    assert sources.held_files == ["new"]
-    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].held) == (20, None)
-    assert "altered" in sources.tables["app.t"].held
+    assert [item.task.path for item in sources.items] == ["old"]
+    assert sources.blocked_files == ["new"]
+    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].blocked_reason) == (20, None)
+    assert "altered" in sources.tables["app.t"].blocked_reason
 
 
 def test_what_ends_a_hold_ends_that_of_a_schema_file_too():
     bad = (SchemaPath("app", "t", 20, 1), SourceError("altered"))
     folders = [(f"f{v}", Data(Folder("app", "t", v), 1, "json")) for v in (10, 20, 25, 30)]
     sources = join(_feed(schema(10), schema(30, ID, action=11), data=folders, broken=[bad]), None, Ingest())
-    assert [item.task.object for item in sources.items] == ["f10", "f30"]
-    assert sources.held_files == ["f20", "f25"], "25 has no schema file of its own, 20 may have changed the columns"
+    assert [item.task.path for item in sources.items] == ["f10", "f30"]
+    assert sources.blocked_files == ["f20", "f25"], "25 has no schema file of its own, 20 may have changed the columns"
     assert sources.tables["app.t"].blocked_from_ts == 20, "files wait that may have rows from before the truncation"
     feed = _feed(schema(10), schema(30, ID, action=11), broken=[bad])
     table = join(feed, None, Ingest()).tables["app.t"]
-    assert (table.held, table.truncated_at) == (None, (30,)), "whatever it was, nothing is left of it"
+    assert (table.blocked_reason, table.truncated_at) == (None, (30,)), "whatever it was, nothing is left of it"
 
 
-def test_a_table_of_which_nothing_can_be_read_is_held_from_its_start():
+def test_a_table_of_which_nothing_can_be_read_is_blocked_from_its_start():
     bad = (SchemaPath("app", "new", 20, 1), SourceError("altered"))
     later = schema(30, table="new", action=5)
     assert join(_feed(schema(10), broken=[bad]), None, Ingest()).tables["app.new"].blocked_from_ts == 20
     assert join(_feed(schema(10), later, broken=[bad]), None, Ingest()).tables["app.new"].blocked_from_ts == 20
     made = schema(30, table="new", action=3, query="CREATE TABLE new (id BIGINT PRIMARY KEY, name VARCHAR(20))")
-    assert join(_feed(schema(10), made, broken=[bad]), None, Ingest()).tables["app.new"].held is None
+    assert join(_feed(schema(10), made, broken=[bad]), None, Ingest()).tables["app.new"].blocked_reason is None
     gone = schema(30, table="new", action=4)
     assert "app.new" not in join(_feed(schema(10), gone, broken=[bad]), None, Ingest()).tables
 

@@ -23,7 +23,7 @@ UNHURRIED = settings(
 
 def ledger(sources):
     """Return all rows of a feed's files."""
-    batches = [b for item in sources.items for b in read_canal(item.task, read(item.task.root, item.task.object))]
+    batches = [b for item in sources.items for b in read_canal(item.task, read(item.task.root, item.task.path))]
     found = [row for batch in batches for row in batch.to_pylist()]
     assert {row["kind"] for row in found} <= {CHANGE, FILE}, [row for row in found if row["kind"] not in {CHANGE, FILE}]
     return [row for row in found if row["kind"] == CHANGE]
@@ -41,7 +41,7 @@ def assert_model(root, history, at):
     sources = join(read_feed(str(root)), None, Ingest())
     rows, wanted = ledger(sources), history.state_at(at) or {}
     there = {table.name: table for table in sources.tables.values() if table.exists_at(at)}
-    assert {name: table.held for name, table in there.items()} == dict.fromkeys(wanted)
+    assert {name: table.blocked_reason for name, table in there.items()} == dict.fromkeys(wanted)
     for name, table in there.items():
         assert rows_of(table, rows, at) == texts(wanted[name]), name
 

@@ -1,4 +1,4 @@
-"""Names that silver, bronze, Delta or a file system cannot have: mapped, or of one table that is held."""
+"""Names that silver, bronze, Delta or a file system cannot have: mapped, or of one table that is blocked."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.tidb.ddl.evolution import Column
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.owners import hold_unwritable
+from jobs.ingest.tidb.tables.owners import block_unwritable
 from jobs.ingest.tidb.tables.source_table import SourceTable, named
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
 from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
@@ -28,11 +28,11 @@ def table(full_name, *columns, before=(), ended=None):
     return SourceTable(schema, name, columns=tuple(made), key=("id",), segments=tuple(spans), ended=ended)
 
 
-def held(*tables, **past):
-    """Return the held tables, and why, after a run that knew `past` (name -> held, dots written __)."""
+def blocked(*tables, **past):
+    """Return the blocked tables, and why, after a run that knew `past` (name -> reason, dots written __)."""
     known = {t.full_name if t.ended is None else f"{t.full_name}@{t.ended}": t for t in tables}
-    hold_unwritable(known, {name.replace("__", "."): {"held": why} for name, why in past.items()})
-    return {name: t.held for name, t in known.items() if t.held}
+    block_unwritable(known, {name.replace("__", "."): {"blocked_reason": why} for name, why in past.items()})
+    return {name: t.blocked_reason for name, t in known.items() if t.blocked_reason}
 
 
 @pytest.mark.parametrize(
@@ -92,44 +92,44 @@ def test_a_schema_with_a_dot_has_the_silver_table_that_its_full_name_tells():
 
 
 def test_columns_that_differ_in_case_only_hold_their_table():
-    found = held(table("app.t", "id", "Name", "name"), table("app.u", "id", "name"))
+    found = blocked(table("app.t", "id", "Name", "name"), table("app.u", "id", "name"))
     assert list(found) == ["app.t"]
     assert "Name, name differ in case only" in found["app.t"]
 
 
-def test_of_two_tables_for_one_silver_name_one_is_held_and_tells_whose_it_is():
-    found = held(table("a_b.c"), table("a.b_c"), table("ok.fine"))
+def test_of_two_tables_for_one_silver_name_one_is_blocked_and_tells_whose_it_is():
+    found = blocked(table("a_b.c"), table("a.b_c"), table("ok.fine"))
     assert list(found) == ["a_b.c"]
     assert "silver.a_b_c is that of a.b_c" in found["a_b.c"]
-    assert lacks_silver({"held": found["a_b.c"]})
-    assert list(held(table("App.T"), table("app.t"))) == ["app.t"], "SQL and some file systems do not tell case"
+    assert lacks_silver({"blocked_reason": found["a_b.c"]})
+    assert list(blocked(table("App.T"), table("app.t"))) == ["app.t"], "SQL and some file systems do not tell case"
 
 
 def test_who_had_a_silver_table_first_keeps_it():
-    assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=None)) == ["a.b_c"]
-    assert list(held(table("a.b_c"), a_b__c=None)) == ["a.b_c"], "though this run does not see its table"
-    blocked = held(table("a_b.c"), table("a.b_c"))["a_b.c"]
-    assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=blocked, a__b_c=None)) == ["a_b.c"]
-    assert list(held(table("a_b.c"), table("a.b_c"), a_b__c=blocked, a__b_c="a.b_c is held at 9: …")) == ["a_b.c"]
-    assert not held(table("a_b.c"), a__b_c=f"{GONE}, dropped or renamed"), "until the source has it no more"
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=None)) == ["a.b_c"]
+    assert list(blocked(table("a.b_c"), a_b__c=None)) == ["a.b_c"], "though this run does not see its table"
+    reason = blocked(table("a_b.c"), table("a.b_c"))["a_b.c"]
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=reason, a__b_c=None)) == ["a_b.c"]
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=reason, a__b_c="a.b_c is blocked at 9: …")) == ["a_b.c"]
+    assert not blocked(table("a_b.c"), a__b_c=f"{GONE}, dropped or renamed"), "until the source has it no more"
 
 
 def test_a_silver_table_is_free_only_once_it_has_been_emptied():
-    assert list(held(table("a.b_c"), table("a_b.c", ended=9), a_b__c=None)) == ["a.b_c"]
+    assert list(blocked(table("a.b_c"), table("a_b.c", ended=9), a_b__c=None)) == ["a.b_c"]
 
 
 def test_a_table_renamed_to_another_name_of_its_silver_table_keeps_it():
-    assert not held(table("a.b_c", before=["a_b.c"]), a_b__c=None)
-    assert not held(table("app.t", before=["app.T"]), app__T=None)
-    again = held(table("a.b_c", before=["a_b.c"]), table("a_b.c"), a_b__c=None)
+    assert not blocked(table("a.b_c", before=["a_b.c"]), a_b__c=None)
+    assert not blocked(table("app.t", before=["app.T"]), app__T=None)
+    again = blocked(table("a.b_c", before=["a_b.c"]), table("a_b.c"), a_b__c=None)
     assert len(again) == 1, "one of them has it"
 
 
 def test_silver_tables_of_the_registry_are_kept_for_theirs():
-    found = held(table("pin.events"), table("app_board.pins"), table("app.users"))
+    found = blocked(table("pin.events"), table("app_board.pins"), table("app.users"))
     assert set(found) == {"pin.events", "app_board.pins"}
     assert "is that of app.board_pins" in found["app_board.pins"]
-    assert not held(table("App.Users")), "TiDB does not tell case either"
+    assert not blocked(table("App.Users")), "TiDB does not tell case either"
 
 
 def _feed(*full):
@@ -144,23 +144,23 @@ def _feed(*full):
 
 def test_tables_that_bronze_could_not_tell_apart_are_not_read_and_the_others_are():
     sources = join(_feed(("a.b", "c"), ("a", "b.c"), ("ok", "fine")), None, Ingest())
-    assert {name for name, one in sources.tables.items() if one.held} == {"a.b.c"}
+    assert {name for name, one in sources.tables.items() if one.blocked_reason} == {"a.b.c"}
     assert [item.task.table for item in sources.items] == ["ok.fine"]
-    assert len(sources.held_files) == 2
-    assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].held
+    assert len(sources.blocked_files) == 2
+    assert "table b.c of schema a and table c of schema a.b" in sources.tables["a.b.c"].blocked_reason
 
 
-def test_a_name_with_a_slash_holds_its_table():
+def test_a_name_with_a_slash_blocks_its_table():
     feed = _feed(("ok", "fine"))
     feed.unknown["geo/tag/map/meta/schema_10_0000000001.json"] = (5, "unknown_path", "")
     feed.unknown["geo/odd.txt"] = (5, "unknown_path", "")
     sources = join(feed, None, Ingest())
     assert {name: one.blocked_from_ts for name, one in sources.tables.items()} == {"ok.fine": None, "geo.tag/map": 0}
-    assert "slash" in sources.tables["geo.tag/map"].held
+    assert "slash" in sources.tables["geo.tag/map"].blocked_reason
 
 
-def test_a_name_too_long_for_a_partition_holds_its_table():
+def test_a_name_too_long_for_a_partition_blocks_its_table():
     sources = join(_feed(("名" * 64, "表" * 64), ("a" * 64, "b" * 64)), None, Ingest())
     assert [item.task.table for item in sources.items] == ["a" * 64 + "." + "b" * 64]
-    (held_one,) = [one.held for one in sources.tables.values() if one.held]
-    assert "255 bytes" in held_one
+    (blocked_one,) = [one.blocked_reason for one in sources.tables.values() if one.blocked_reason]
+    assert "255 bytes" in blocked_one

@@ -164,11 +164,11 @@ def life(*files, create=CREATE, rules=None, checkpoint=100):
     return DdlReplay(start, lambda _: rules or TableRules()).replay(files, checkpoint)["app.t"]
 
 
-def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
+def test_a_partition_dropped_or_truncated_is_no_reason_to_block_a_table():
     drop = schema(20, action=20, query="ALTER TABLE `app`.`t` DROP PARTITION `p0`")
     cut = schema(30, action=23, query="ALTER TABLE `app`.`t` TRUNCATE PARTITION `p1`")
     table = life(schema(10), drop, cut)
-    assert table.held is None
+    assert table.blocked_reason is None
     assert [(one.at, one.ranges) for one in table.dropped_partitions] == [
         (20, ((None, ("6",)),)),
         (30, ((None, ("11",)),)),
@@ -189,22 +189,22 @@ def test_a_partition_dropped_or_truncated_is_no_reason_to_hold_a_table():
         (schema(20, action=20, query="ALTER TABLE t DROP PARTITION p0"), TableRules(mask={"id": "hash"})),
     ],
 )  # fmt: skip
-def test_what_cannot_be_told_holds_the_table_as_before(file, rules):
+def test_what_cannot_be_told_blocks_the_table_as_before(file, rules):
     table = life(schema(10), file, rules=rules)
     assert table.blocked_from_ts == 20
-    assert "take a new snapshot" in table.held
+    assert "take a new snapshot" in table.blocked_reason
     all_gone = life(schema(10), file, schema(40, action=23, query="ALTER TABLE t TRUNCATE PARTITION ALL"), rules=rules)
-    assert (all_gone.held, all_gone.truncated_at) == (None, (40,))
+    assert (all_gone.blocked_reason, all_gone.truncated_at) == (None, (40,))
 
 
-def test_partitions_are_followed_while_a_table_is_held():
+def test_partitions_are_followed_while_a_table_is_blocked():
     narrow = schema(20, schema(1).columns[0], SourceColumn("name", "VARCHAR", length=5), action=12)
     after = narrow.columns
     two = "PARTITION x VALUES LESS THAN (2), PARTITION y VALUES LESS THAN (6)"
     split = f"ALTER TABLE t REORGANIZE PARTITION p0 INTO ({two})"
     files = [narrow, schema(30, *after, action=64, query=split), schema(40, *after, action=11)]
     table = life(schema(10), *files, schema(50, *after, action=20, query="ALTER TABLE t DROP PARTITION y"))
-    assert table.held is None
+    assert table.blocked_reason is None
     assert [one.ranges for one in table.dropped_partitions] == [((("2",), ("6",)),)]
 
 
@@ -214,6 +214,6 @@ def test_a_table_made_in_the_feed_tells_its_partitions_and_one_that_was_there_do
     def found(*files):
         return DdlReplay({}, lambda _: TableRules()).replay(files, 100)["app.t"]
 
-    assert found(schema(20, action=3, query=CREATE), drop).held is None
-    assert "not known" in found(schema(20), drop).held
-    assert "not known" in found(schema(20, action=3, query="CREATE TABLE `t` LIKE `u`"), drop).held
+    assert found(schema(20, action=3, query=CREATE), drop).blocked_reason is None
+    assert "not known" in found(schema(20), drop).blocked_reason
+    assert "not known" in found(schema(20, action=3, query="CREATE TABLE `t` LIKE `u`"), drop).blocked_reason

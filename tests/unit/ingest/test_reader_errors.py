@@ -15,7 +15,7 @@ SPEC = RowSpec("app", "t", 5, (SourceColumn("id", "BIGINT"),), ("id",))
 def breaks(task, content):
     """Hand back two rows a file, and break down on the file called bad after them."""
     yield batch(SCHEMA, task, CHANGE, 2, {"op": ["I", "I"]})
-    if task.object == "bad":
+    if task.path == "bad":
         raise KeyError("e")
     yield batch(SCHEMA, task, FILE, 1, {"rows": [2]})
 
@@ -30,12 +30,12 @@ def test_a_breakdown_costs_its_file_alone_and_says_where_it_was(tmp_path, limit,
         found = list(batches._read(task, breaks, SCHEMA, limit))
         assert all(isinstance(one, pa.RecordBatch) for one in found)
         rows += [row for one in found for row in one.to_pylist()]
-    assert {row["object"] for row in rows if row["kind"] == CHANGE} == {"good", "bad", "later"}
+    assert {row["path"] for row in rows if row["kind"] == CHANGE} == {"good", "bad", "later"}
     (bad,) = [row for row in rows if row["kind"] == BAD]
-    assert (bad["object"], bad["row_no"], bad["reason"]) == ("bad", None, "reader_error")
+    assert (bad["path"], bad["row_no"], bad["reason"]) == ("bad", None, "reader_error")
     if not personal:
         assert "KeyError: 'e' (test_reader_errors.py, line" in bad["detail"]
-    assert [row["rows"] for row in rows if row["kind"] == FILE and row["object"] == "bad"] == [1]
+    assert [row["rows"] for row in rows if row["kind"] == FILE and row["path"] == "bad"] == [1]
 
 
 def test_a_file_that_is_gone_is_unreadable_and_no_bug(tmp_path):

@@ -33,7 +33,7 @@ def database(version, query, name="app"):
 def test_a_dropped_table_that_comes_back_has_its_rows_again_and_none_of_the_time_between():
     found = replayed(made(), did(20, "DROP TABLE `app`.`t`"), did(30, "FLASHBACK TABLE `app`.`t`"))
     assert spans(found["app.t"]) == [("app.t", 10, 20), ("app.t", 30, None)]
-    assert (set(found), found["app.t"].held) == ({"app.t"}, None)
+    assert (set(found), found["app.t"].blocked_reason) == ({"app.t"}, None)
     between = (made(22), did(25, "DROP TABLE t"))
     again = replayed(made(), did(20, "DROP TABLE t"), *between, did(30, "RECOVER TABLE `app`.`t`"))
     assert spans(again["app.t"]) == [("app.t", 22, 25), ("app.t", 30, None)], "the last one of the name is meant"
@@ -62,20 +62,20 @@ def test_what_a_truncation_took_comes_back_under_another_name():
     assert (spans(found["app.t"]), found["app.t"].truncated_at) == ([("app.t", 10, None)], (20, 25))
 
 
-def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_hold():
+def test_a_table_comes_back_as_it_was_with_its_renamed_columns_and_its_block():
     renamed = schema(15, "ALTER TABLE t RENAME COLUMN name TO title", COLUMNS[0], "title VARCHAR(20)")
     end = schema(20, "DROP TABLE t", COLUMNS[0], "title VARCHAR(20)")
     back = schema(30, "FLASHBACK TABLE t", COLUMNS[0], "title VARCHAR(20)")
     later = schema(40, "ALTER TABLE t RENAME COLUMN title TO label", COLUMNS[0], "label VARCHAR(20)")
     table = replayed(made(), renamed, end, back, later)["app.t"]
     assert table.columns[1].names == ((0, "name"), (15, "title"), (40, "label"))
-    held = replayed(
+    blocked = replayed(
         made(),
         schema(15, "ALTER TABLE t EXCHANGE PARTITION p", *COLUMNS, action=42),
         did(20, "DROP TABLE t"),
         did(30, "FLASHBACK TABLE t"),
     )
-    assert held["app.t"].blocked_from_ts == 15
+    assert blocked["app.t"].blocked_from_ts == 15
 
 
 def test_a_table_renamed_before_its_end_comes_back_by_its_last_name():
@@ -102,30 +102,30 @@ def test_it_may_be_dropped_and_come_back_again():
          "does not say which one that was"),
     ],
 )  # fmt: skip
-def test_where_it_cannot_be_told_what_comes_back_the_table_is_held(files, says):
+def test_where_it_cannot_be_told_what_comes_back_the_table_is_blocked(files, says):
     table = replayed(*files)["app.t"]
     assert table.blocked_from_ts == 30
-    assert says in table.held
-    assert "take a new snapshot" in table.held
+    assert says in table.blocked_reason
+    assert "take a new snapshot" in table.blocked_reason
 
 
 def test_a_job_names_no_table_and_one_that_is_gone_is_enough():
     found = replayed(made(), did(20, "DROP TABLE t"), did(30, "RECOVER TABLE BY JOB 53"))
-    assert (spans(found["app.t"])[0], found["app.t"].held) == (("app.t", 10, 20), None)
+    assert (spans(found["app.t"])[0], found["app.t"].blocked_reason) == (("app.t", 10, 20), None)
 
 
 def test_the_same_drop_does_not_come_back_twice():
     files = made(), did(20, "DROP TABLE t"), did(30, "FLASHBACK TABLE t TO u", table="u")
     again = replayed(*files, did(40, "FLASHBACK TABLE t TO w", table="w"))
-    assert "one of several" in again["app.w"].held
-    assert again["app.u"].held is None
+    assert "one of several" in again["app.w"].blocked_reason
+    assert again["app.u"].blocked_reason is None
 
 
-def test_a_table_that_no_snapshot_has_and_that_was_there_before_the_feed_is_held():
+def test_a_table_that_no_snapshot_has_and_that_was_there_before_the_feed_is_blocked():
     other = {("app", "x"): Snapshot(15, parse_create("CREATE TABLE x (id BIGINT PRIMARY KEY)", "f"))}
     files = did(5, "", action=0), did(10, "DROP TABLE t"), did(30, "FLASHBACK TABLE t")
-    assert "had rows before the feed" in replayed(*files, snapshots=other)["app.t"].held
-    assert replayed(*files)["app.t"].held is None, "a feed alone tells what it has"
+    assert "had rows before the feed" in replayed(*files, snapshots=other)["app.t"].blocked_reason
+    assert replayed(*files)["app.t"].blocked_reason is None, "a feed alone tells what it has"
 
 
 def test_a_database_comes_back_with_its_tables():
@@ -155,15 +155,15 @@ def test_one_table_of_a_database_that_cannot_be_told_does_not_stop_the_others():
     assert found["app.x"].snapshot.tso == 5
 
 
-def test_a_database_whose_drop_is_not_known_holds_its_tables_and_those_that_turn_up():
+def test_a_database_whose_drop_is_not_known_blocks_its_tables_and_those_that_turn_up():
     back = database(30, "FLASHBACK DATABASE app")
     found = replayed(made(), back, did(40, "", table="u", action=0), made(50, "v"))
-    assert ("no drop is known" in found["app.t"].held, found["app.t"].blocked_from_ts) == (True, 30)
+    assert ("no drop is known" in found["app.t"].blocked_reason, found["app.t"].blocked_from_ts) == (True, 30)
     assert found["app.u"].blocked_from_ts == 30
-    assert found["app.v"].held is None, "a CREATE tells all there is"
+    assert found["app.v"].blocked_reason is None, "a CREATE tells all there is"
 
 
-def test_a_cluster_turned_back_holds_every_table():
+def test_a_cluster_turned_back_blocks_every_table():
     other = made(11, "u", database="shop")
     turned = schema(30, "FLASHBACK CLUSTER TO TIMESTAMP '2026-08-01'", table="", action=62, key=())
     found = replayed(made(), other, turned, made(40, "v"), did(40, "", table="w", action=0))
@@ -220,11 +220,11 @@ def test_tables_come_back_where_they_have_ids_for_paths(tmp_path, end, action):
         (folder / f"CDC000001.{extension}").write_text(f'"I","t","app",{version + 1},1\r\n')
         (folder / "meta/CDC.index").write_text(f"CDC000001.{extension}\n")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert [(item.task.object, item.task.table) for item in sources.items] == [
+    assert [(item.task.path, item.task.table) for item in sources.items] == [
         (f"101/{BASE + 10}/CDC000001.csv", "app.t"), (f"101/{BASE + 30}/CDC000001.csv", "app.u"),
     ]  # fmt: skip
     table = sources.tables["app.u"]
-    assert (spans(table), table.truncated_at, table.held) == (
+    assert (spans(table), table.truncated_at, table.blocked_reason) == (
         [("app.t", BASE + 10, BASE + 20), ("app.u", BASE + 30, None)],
         (),
         None,

@@ -125,8 +125,8 @@ def test_names_are_decoded_and_a_table_without_its_schema_is_named(tmp_path):
     assert set(export.blocked) == {("app", "t")}, "the other table goes on"
     assert "no app.t-schema.sql" in export.blocked["app", "t"]
     sources = join(None, export, Ingest())
-    assert sources.tables["app.t"].held == export.blocked["app", "t"]
-    assert (sources.held_files, sources.tables["geo-x.a.b"].held) == (["app.t.000000000.csv"], None)
+    assert sources.tables["app.t"].blocked_reason == export.blocked["app", "t"]
+    assert (sources.blocked_files, sources.tables["geo-x.a.b"].blocked_reason) == (["app.t.000000000.csv"], None)
 
 
 @pytest.mark.parametrize("feed_name", ["canal-json", "classic-canal-json"])
@@ -138,7 +138,7 @@ def test_the_real_feeds_are_followed_through_all_their_ddl(shared, feed_name):
     dropped = ddl["drop table app.trending"]
     names = {"app.users", "app.board_pins", "app.boards", "app.pins", "app.trending_daily", f"app.trending@{dropped}"}
     assert set(sources.tables) == names
-    assert not any(table.held for table in sources.tables.values())
+    assert not any(table.blocked_reason for table in sources.tables.values())
     renamed = ddl["alter table app.boards rename column category to topic"]
     (topic,) = [c for c in sources.tables["app.boards"].columns if c.name == "topic"]
     assert topic.names == ((0, "category"), (renamed, "topic"))
@@ -146,7 +146,7 @@ def test_the_real_feeds_are_followed_through_all_their_ddl(shared, feed_name):
     daily = sources.tables["app.trending_daily"].segments
     assert [segment.table for segment in daily] == ["app.trending", "app.trending_daily"]
     assert daily[0].start > dropped
-    assert (found.unknown, found.broken, sources.held_files) == ({}, [], [])
+    assert (found.unknown, found.broken, sources.blocked_files) == ({}, [], [])
     members = {c.name: c.now.members for c in sources.tables["app.users"].columns if c.now.members}
     assert members == {"gender": ("female", "male", "unspecified"), "interests": ("art", "diy", "food", "travel")}
 
@@ -189,11 +189,12 @@ def test_a_table_id_without_a_schema_file_waits(tmp_path):
     write(tmp_path, "12/7/meta/CDC.index", "CDC000001.json\n")
     found = read_feed(str(tmp_path))
     assert (found.data, found.unnamed) == ([], ["12/7/CDC000001.json"])
-    assert join(found, None, Ingest()).held_files == ["12/7/CDC000001.json"]
+    assert join(found, None, Ingest()).blocked_files == ["12/7/CDC000001.json"]
     write(tmp_path, "12/meta/schema_7_0000000001.json", "{}")
     assert read_feed(str(tmp_path)).unnamed == ["12/7/CDC000001.json"], "a schema file that cannot be trusted"
     assert (
-        "table with the id 12 is held at 7" in join(read_feed(str(tmp_path)), None, Ingest()).tables["table-id.12"].held
+        "table with the id 12 is blocked at 7"
+        in join(read_feed(str(tmp_path)), None, Ingest()).tables["table-id.12"].blocked_reason
     )
 
 
@@ -219,35 +220,35 @@ def spoil(root, path, how):
 
 
 @pytest.mark.parametrize("how", ["half", "empty", "altered"])
-def test_a_broken_schema_file_below_a_table_id_holds_its_table_and_others_go_on(tmp_path, how):
+def test_a_broken_schema_file_below_a_table_id_blocks_its_table_and_others_go_on(tmp_path, how):
     ddl = [(12, 10, "t", "", 0), (12, 20, "t", "ALTER TABLE t ADD INDEX i (id)", 7), (12, 30, "t", "", 0)]
     paths = by_ids(tmp_path, *ddl, (13, 10, "u", "", 0))
     spoil(tmp_path, paths[12, 20], how)
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert sorted(item.task.object for item in sources.items) == [
+    assert sorted(item.task.path for item in sources.items) == [
         "12/10/CDC000001.json", "12/30/CDC000001.json", "13/10/CDC000001.json",
     ]  # fmt: skip
-    assert sources.held_files == ["12/20/CDC000001.json"]
-    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].held) == (20, None)
-    assert paths[12, 20] in sources.tables["app.t"].held
+    assert sources.blocked_files == ["12/20/CDC000001.json"]
+    assert (sources.tables["app.t"].blocked_from_ts, sources.tables["app.u"].blocked_reason) == (20, None)
+    assert paths[12, 20] in sources.tables["app.t"].blocked_reason
     assert set(sources.tables) == {"app.t", "app.u"}
 
 
-def test_below_a_table_id_every_name_is_held_that_the_broken_file_may_be_of(tmp_path):
+def test_below_a_table_id_every_name_is_blocked_that_the_broken_file_may_be_of(tmp_path):
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (12, 20, "u", "RENAME TABLE t TO u", 14), (12, 30, "u", "", 0))
     spoil(tmp_path, paths[12, 20], "empty")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
     assert {name: table.blocked_from_ts for name, table in sources.tables.items()} == {"app.t": 20, "app.u": 20}
 
 
-def test_a_truncation_that_cannot_be_read_holds_its_table_where_its_text_still_names_it(tmp_path):
+def test_a_truncation_that_cannot_be_read_blocks_its_table_where_its_text_still_names_it(tmp_path):
     paths = by_ids(tmp_path, (12, 10, "t", "", 0), (13, 20, "t", "TRUNCATE TABLE t", 11))
     spoil(tmp_path, paths[13, 20], "half")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
     assert sources.tables["app.t"].blocked_from_ts == 20, "the id is new: only the text says whose it is"
-    assert sources.held_files == ["13/20/CDC000001.json"]
+    assert sources.blocked_files == ["13/20/CDC000001.json"]
     spoil(tmp_path, paths[13, 20], "empty")
     sources = join(read_feed(str(tmp_path)), None, Ingest())
-    assert sources.tables["app.t"].held is None, "nobody can tell"
+    assert sources.tables["app.t"].blocked_reason is None, "nobody can tell"
     assert sources.tables["table-id.13"].blocked_from_ts == 20
-    assert sources.held_files == ["13/20/CDC000001.json"]
+    assert sources.blocked_files == ["13/20/CDC000001.json"]

@@ -38,7 +38,7 @@ def good(value, reader=EVENTS):
     return dict(zip(names, reader.read(value), strict=True))
 
 
-_FIXED = {"object", "row_no", "value", "reason", "detail"}
+_FIXED = {"path", "row_no", "value", "reason", "detail"}
 
 
 def fault(value, reader=EVENTS):
@@ -253,7 +253,7 @@ def test_every_type_that_a_registered_column_may_have_is_read_and_others_are_nam
     }  # fmt: skip
     columns = tuple(Column(kind, kind, "One.") for kind in kinds)
     reader = MessageReader(Table("silver.x", "X.", "one", ("string",), columns, AsOf.EVENTS), TopicRules())
-    row = pa.RecordBatch.from_pylist([{"object": "o", "row_no": 1, "layout": "x", "value": json.dumps(kinds).encode()}])
+    row = pa.RecordBatch.from_pylist([{"path": "o", "row_no": 1, "layout": "x", "value": json.dumps(kinds).encode()}])
     assert reader.batch(row).column("reason").to_pylist() == [None]
     wrong = {"bigint": 0.5, "int": 2**31, "smallint": 2**15, "tinyint": 128, "float": 1e300, "boolean": 1, "date": "x"}
     for kind, value in wrong.items():
@@ -295,12 +295,10 @@ _MESSAGE = st.one_of(
 @given(st.lists(_MESSAGE, max_size=30))
 def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_says(messages):
     rows = [
-        {"object": "f", "row_no": number, "layout": "broker", "value": body.encode()}
+        {"path": "f", "row_no": number, "layout": "broker", "value": body.encode()}
         for number, (_, body) in enumerate(messages, 1)
     ]
-    schema = pa.schema(
-        [("object", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
-    )
+    schema = pa.schema([("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())])
     told = EVENTS.batch(pa.RecordBatch.from_pylist(rows, schema)).to_pylist()
     quarantined = {row["row_no"]: row["value"] for row in told if row["reason"]}
     assert quarantined == {n: body.encode() for n, (key, body) in enumerate(messages, 1) if key is None}
@@ -322,9 +320,7 @@ def test_no_bytes_at_all_end_a_run(value):
 
 
 def test_a_batch_keeps_place_and_bytes_of_bad_messages_and_of_no_others():
-    schema = pa.schema(
-        [("object", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())]
-    )
+    schema = pa.schema([("path", pa.string()), ("row_no", pa.int64()), ("layout", pa.string()), ("value", pa.binary())])
     epoch, one = "pin_events/dt=19700101/1_0_00000000000000000000", ONE.encode()
     columns = [[epoch, epoch, "f", "f"], [1, 2, 3, 4], ["secor", "broker", "secor", "secor"], [one, one, None, b"x"]]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]

@@ -109,10 +109,10 @@ def test_a_feed_with_two_files_of_a_version_has_one_statement(tmp_path):
     for more in ({}, {"Elems": ["x"]}):
         write(tmp_path, 20, "ALTER TABLE t RENAME COLUMN a TO b", 12, ID, entry("b", **more))
     table = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
-    assert (table.columns[1].names, table.held) == (((0, "a"), (20, "b")), None)
+    assert (table.columns[1].names, table.blocked_reason) == (((0, "a"), (20, "b")), None)
     write(tmp_path, 20, "ALTER TABLE t RENAME COLUMN a TO b", 12, ID, entry("b", "INT"))
-    held = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
-    assert (held.blocked_from_ts, held.columns[1].name) == (20, "a")
+    blocked = join(read_feed(str(tmp_path)), None, Ingest()).tables["app.t"]
+    assert (blocked.blocked_from_ts, blocked.columns[1].name) == (20, "a")
 
 
 @pytest.mark.parametrize("action", [21, 24, 14])
@@ -126,4 +126,4 @@ def test_a_view_is_no_table_whatever_is_done_to_it(tmp_path, action):
     write(tmp_path, 40, "DROP VIEW t", 24)
     write(tmp_path, 50, "CREATE TABLE t (id BIGINT PRIMARY KEY)", 3, ID)
     tables = join(read_feed(str(tmp_path)), None, Ingest()).tables
-    assert (tables["app.t"].held, spans(tables["app.t"])) == (None, [("app.t", 50, None)])
+    assert (tables["app.t"].blocked_reason, spans(tables["app.t"])) == (None, [("app.t", 50, None)])

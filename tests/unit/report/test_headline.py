@@ -6,7 +6,7 @@ import pytest
 
 from jobs.flow import FLOW
 from jobs.report.headline import headline
-from jobs.report.intake import Fault, Held
+from jobs.report.intake import BlockedTable, Fault
 from jobs.report.quality import Figure, Quality
 from jobs.report.run_snapshot import Generation, JobRun, RunSnapshot
 
@@ -50,7 +50,7 @@ def test_a_good_day_is_good_throughout():
     assert head.lead == "Every job ran and every check held. It is what the online store serves."
     assert [v.title for v in head.verdicts] == ["Published", "Not judged yet", "Every check held", "All input was used"]
     assert "2,004 keys, 5.0 MB" in head.verdicts[0].text
-    assert head.verdicts[3].text == "1,000 rows read, none quarantined, no table held."
+    assert head.verdicts[3].text == "1,000 rows read, none quarantined, no table blocked."
 
 
 def test_a_generation_that_was_rolled_back_is_not_called_served():
@@ -88,15 +88,15 @@ def test_checks_that_did_not_hold_are_named_by_the_worst(broken, tone, title):
 
 
 @pytest.mark.parametrize(
-    ("faults", "held", "tone", "title"),
+    ("faults", "blocked", "tone", "title"),
     [
         ([fault(2)], [], "note", "2 rows quarantined"),
-        ([fault(2)], [Held("app.pins", "its key changed")], "warn", "1 source table held back"),
+        ([fault(2)], [BlockedTable("app.pins", "its key changed")], "warn", "1 source table blocked"),
         ([fault(0)], [], "good", "All input was used"),
     ],
 )
-def test_what_ingest_could_not_use_is_told(faults, held, tone, title):
-    verdict = headline(moment(generation(), generation()), None, faults, held).verdicts[3]
+def test_what_ingest_could_not_use_is_told(faults, blocked, tone, title):
+    verdict = headline(moment(generation(), generation()), None, faults, blocked).verdicts[3]
     assert (verdict.tone, verdict.title) == (tone, title)
 
 

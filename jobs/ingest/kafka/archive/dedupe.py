@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 _SAME = ("partition", "offset", "digest")
-_PLACE = ("object", "row_no", "batch")
+_PLACE = ("path", "row_no", "batch")
 
 
 def first_copies(fresh: DataFrame, before: DataFrame) -> DataFrame:
     """Return the messages of `fresh` that came first, or come once more from the place where they came first.
 
-    The latter are those of a replay: what quarantine held is read again.
+    The latter are those of a replay: what quarantine blocked_reason is read again.
 
     Args:
         fresh: rows of bronze.kafka of one topic.
@@ -27,10 +27,10 @@ def first_copies(fresh: DataFrame, before: DataFrame) -> DataFrame:
     every = told.withColumn("fresh", F.lit(True)).unionByName(
         older.drop("low", "high").withColumn("fresh", F.lit(False))
     )
-    came = Window.partitionBy(*_SAME).orderBy("batch", "object", "row_no")
-    again = Window.partitionBy(*_SAME, "object", "fresh").orderBy("batch", "row_no")
-    every = every.withColumns({"first": F.first("object").over(came), "copy": F.row_number().over(again)})
-    repeated = every.where(F.col("fresh") & ((F.col("object") != F.col("first")) | (F.col("copy") > 1)))
+    came = Window.partitionBy(*_SAME).orderBy("batch", "path", "row_no")
+    again = Window.partitionBy(*_SAME, "path", "fresh").orderBy("batch", "row_no")
+    every = every.withColumns({"first": F.first("path").over(came), "copy": F.row_number().over(again)})
+    repeated = every.where(F.col("fresh") & ((F.col("path") != F.col("first")) | (F.col("copy") > 1)))
     return fresh.join(repeated.select(*_PLACE), list(_PLACE), "left_anti").select(*fresh.columns)
 
 

@@ -25,7 +25,7 @@ from jobs.schema.columns import DS, TS
 from jobs.schema.table import Table
 from jobs.settings.ingest import TopicRules
 
-PLACE = {"object": pa.string(), "row_no": pa.int64()}
+PLACE = {"path": pa.string(), "row_no": pa.int64()}
 """Where a message stands."""
 _DAY = 86_400_000_000
 """Microseconds."""
@@ -80,7 +80,7 @@ class MessageReader:
     @property
     def layout(self) -> str:
         """The same columns as Spark DDL."""
-        fixed = {"object": "string", "row_no": "bigint", "value": "binary", "reason": "string", "detail": "string"}
+        fixed = {"path": "string", "row_no": "bigint", "value": "binary", "reason": "string", "detail": "string"}
         return ", ".join(f"`{name}` {kind}" for name, kind in (fixed | self._columns).items())
 
     def batch(self, messages: pa.RecordBatch) -> pa.RecordBatch:
@@ -90,7 +90,7 @@ class MessageReader:
             messages: object, row_no, layout (who wrote the object), value.
         """
         values = messages.column("value").to_pylist()
-        places = zip(messages.column("layout").to_pylist(), messages.column("object").to_pylist(), strict=True)
+        places = zip(messages.column("layout").to_pylist(), messages.column("path").to_pylist(), strict=True)
         nothing = (None,) * len(self._columns)
         rows: list[tuple[Any, ...]] = []
         for value, (written_by, path) in zip(values, places, strict=True):

@@ -32,7 +32,7 @@ class Topic:
     """Partition -> the offset that the next message will have."""
 
     @property
-    def object(self) -> str:
+    def path(self) -> str:
         """Return what stands for the topic in the lake's books."""
         return f"kafka://{self.cluster}/{self.name}"
 

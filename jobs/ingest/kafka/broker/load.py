@@ -22,14 +22,14 @@ from jobs.ingest.kafka.broker.cluster import Topic, load_connector, topics
 from jobs.ingest.kafka.broker.lost_offsets import Reached, note_lost, reached, refuse_lost
 from jobs.ingest.kafka.broker.properties import consumer_properties
 from jobs.ingest.loading.batches import LoadResult
-from jobs.ingest.loading.manifest import PLANNED, TAKEN, Count, Item, Manifest, note
+from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
 from jobs.schema.bronze_silver import KAFKA
 from jobs.settings.ingest import Brokers
 
 SOURCE = "broker"
-"""What ops.objects calls these: archives' files, which are `kafka`, vanish; a topic's epochs do not."""
+"""What ops.source_files calls these: archives' files, which are `kafka`, vanish; a topic's epochs do not."""
 
 
 def take_from_brokers(work: ActionContext, manifest: Manifest, sources: list[Address], taken: LoadResult) -> None:
@@ -127,19 +127,21 @@ class _Stream:
 
     def _epoch(self, messages: DataFrame, query_id: str, number: int) -> None:
         mark = f"{query_id}/{number}"
-        known = self.manifest.marked(SOURCE, self.topic.object, mark)
-        if known is not None and known.status == TAKEN:
+        known = self.manifest.marked(SOURCE, self.topic.path, mark)
+        if known is not None and known.status == COMMITTED:
             return
         if known is not None and (there := self._arrived(known.batch)):
-            note(self.work, [self._item(mark)], {self.topic.object: Count(there, 0)}, TAKEN, known.run_id, known.batch)
+            note(
+                self.work, [self._item(mark)], {self.topic.path: Count(there, 0)}, COMMITTED, known.run_id, known.batch
+            )
             return
         self.manifest.last += 1
         batch = self.manifest.last
         note(self.work, [self._item(mark)], {}, PLANNED, self.work.run_id, batch)
-        rows = bronze_rows(messages, self.topic.object, self.work.run_id, batch)
+        rows = bronze_rows(messages, self.topic.path, self.work.run_id, batch)
         done = self.work.lake.append(KAFKA.name, rows, txn=(f"stream:{query_id}", number), note={"batch": batch})
-        count = {self.topic.object: Count(done.rows, 0)}
-        note(self.work, [self._item(mark)], count, TAKEN, self.work.run_id, batch)
+        count = {self.topic.path: Count(done.rows, 0)}
+        note(self.work, [self._item(mark)], count, COMMITTED, self.work.run_id, batch)
         self.taken.read += done.rows
         self.taken.batches.append(batch)
         self.work.progress(f"{self.topic.name}: {self.taken.read:,} messages")
@@ -150,8 +152,8 @@ class _Stream:
         return self.work.lake.scan(KAFKA.name).where(mine).count()
 
     def _item(self, mark: str) -> Item:
-        task = Task(SOURCE, self.topic.object, self.topic.object, 0, self.topic.name)
-        return Item(StoredFile(self.topic.object, 0, mark), task)
+        task = Task(SOURCE, self.topic.path, self.topic.path, 0, self.topic.name)
+        return Item(StoredFile(self.topic.path, 0, mark), task)
 
     def _refuse_lost_meanwhile(self, at: Reached) -> None:
         """Say so if messages were deleted while they were read: of that failure Spark keeps no sentence."""
@@ -162,7 +164,7 @@ class _Stream:
         # the first line is that of the query; the last cause has the sentence
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         return SourceError(
-            f"{self.topic.object} on {self.properties['bootstrap.servers']} could not be read to its end: "
+            f"{self.topic.path} on {self.properties['bootstrap.servers']} could not be read to its end: "
             f"{' '.join(said)[:600]} What was committed stays; run again. If messages were deleted meanwhile, "
             "ingest.brokers.fail_on_data_loss: false goes on without them."
         )
@@ -182,7 +184,7 @@ def bronze_rows(messages: DataFrame, place: str, run_id: str, batch: int) -> Dat
         "ts": F.unix_millis("timestamp"),
         "headers": F.when(F.size("headers") > 0, F.to_json(F.transform("headers", _header))),
         "offset_quality": F.lit("exact"),
-        "object": F.concat(F.lit(f"{place}/"), F.col("partition").cast("string")),
+        "path": F.concat(F.lit(f"{place}/"), F.col("partition").cast("string")),
         "row_no": F.col("offset"),
         "run_id": F.lit(run_id),
         "batch": F.lit(batch).cast("bigint"),

@@ -73,7 +73,7 @@ def refuse_lost(topic: Topic, at: Reached) -> None:
     ]
     if places:
         raise SourceError(
-            f"{topic.object}: the brokers no longer have messages that were not read yet: {'; '.join(places)}. Nothing "
+            f"{topic.path}: the brokers no longer have messages that were not read yet: {'; '.join(places)}. Nothing "
             "was read. If an archive has them, ingest it. Then go on without them, which writes them down as lost: "
             "`pinlake --set ingest.brokers.fail_on_data_loss=false ingest …`. Let retention be longer than "
             "the worst lag of ingest."
@@ -85,13 +85,13 @@ def note_lost(work: ActionContext, topic: Topic, gaps: list[Gap]) -> None:
     known: set[tuple[str, int]] = set()
     if gaps and work.lake.exists(QUARANTINE.name):
         told = work.lake.scan(QUARANTINE.name).where((F.col("reason") == REASON) & (F.col("table") == topic.name))
-        known = {(row["object"], row["row_no"]) for row in told.collect()}  # bounded: a row a loss
+        known = {(row["path"], row["row_no"]) for row in told.collect()}  # bounded: a row a loss
     rows = []
     for gap in gaps:
-        if (f"{topic.object}/{gap.partition}", gap.first) in known:
+        if (f"{topic.path}/{gap.partition}", gap.first) in known:
             continue
         work.progress(str(gap))
-        row: dict[str, Any] = {"source": "kafka", "table": topic.name, "object": f"{topic.object}/{gap.partition}"}
+        row: dict[str, Any] = {"source": "kafka", "table": topic.name, "path": f"{topic.path}/{gap.partition}"}
         row |= {"row_no": gap.first, "reason": REASON, "detail": f"{gap}: deleted by the brokers before they were read"}
         rows.append(row | {"run_id": work.run_id, "at": datetime.now(UTC)})
     work.lake.append_rows(QUARANTINE.name, rows)

@@ -102,7 +102,7 @@ def _keep_create(export: Export, file: StoredFile, table: TableName) -> None:
         text = read(export.root, file.path).decode("utf-8", "replace")
         export.creates[table] = parse_create(text, file.path)
     except (SourceError, OSError, ValueError, LookupError) as error:
-        export.blocked[table] = f"{'.'.join(table)} is held: {error}"
+        export.blocked[table] = f"{'.'.join(table)} is blocked: {error}"
 
 
 def _block_incomplete(export: Export) -> None:
@@ -112,7 +112,7 @@ def _block_incomplete(export: Export) -> None:
     for file, table in export.data:
         full = ".".join(table)
         if table not in export.creates:
-            reason = f"{full} is held: {file.path} has no {full}-schema.sql beside it. Export the table again."
+            reason = f"{full} is blocked: {file.path} has no {full}-schema.sql beside it. Export the table again."
             export.blocked.setdefault(table, reason)
             strange += [file.path] if table not in export.paths else []
         elif found := _DATA.fullmatch(plain_name(file.path)):
@@ -121,7 +121,7 @@ def _block_incomplete(export: Export) -> None:
         full = ".".join(table)
         if strange and table not in numbers:
             export.blocked[table] = (
-                f"{full} is held: the export has no file of its rows, but {len(strange)} that nobody can tell the "
+                f"{full} is blocked: the export has no file of its rows, but {len(strange)} that nobody can tell the "
                 f"table of, such as {strange[0]}. Export without --output-filename-template."
             )
         gaps = _gaps(numbers.get(table, []))
@@ -177,13 +177,15 @@ def dialect_of(export: Export, told: Dumpling) -> Dialect:
     try:
         dialect = detect([sample for _, sample in samples], told)
     except SourceError as error:
-        export.blocked |= {name: f"{'.'.join(name)} is held: {error}" for _, name in files if name not in export.begun}
+        export.blocked |= {
+            name: f"{'.'.join(name)} is blocked: {error}" for _, name in files if name not in export.begun
+        }
         return Dialect()
     for name, sample in samples:
         if name not in export.begun and not fitting(dialect, sample):
             shown = f"separator {dialect.separator!r} and quote {dialect.quote!r}"
             export.blocked[name] = (
-                f"{'.'.join(name)} is held: the records of its files do not have its {len(sample.columns)} columns "
+                f"{'.'.join(name)} is blocked: the records of its files do not have its {len(sample.columns)} columns "
                 f"with {shown}, by which other tables' are read. Export the table again."
             )
     return dialect

@@ -119,10 +119,10 @@ class DdlReplay:
         if name not in self.tables:
             self.lost[name] = version, why
         elif self._follows(name, version):
-            self.tables[name].hold(version, f"{'.'.join(name)} is held at {version}: {why}")
+            self.tables[name].block(version, f"{'.'.join(name)} is blocked at {version}: {why}")
 
     def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
-        """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was held for."""
+        """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was blocked for."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
         table.knowledge = SchemaHistory(self.rules(name), snapshot)
         table.snapshot, table.layout = snapshot, snapshot.create.layout
@@ -177,7 +177,7 @@ class DdlReplay:
         for name in [name for name in self.tables if schema in {None, name[0]}]:
             if self._follows(name, file.version):
                 told = replace(file, schema=name[0], table=name[1])
-                self.tables[name].hold(file.version, message(told, why))
+                self.tables[name].block(file.version, message(told, why))
 
     def _recover(self, file: SchemaFile) -> None:
         """Take up the table that a statement brings back; where nobody can tell which, hold it."""
@@ -205,7 +205,7 @@ class DdlReplay:
             self.versions.setdefault(name, {})[file.version] = version
             table.begin(version)
         if self._follows(name, file.version):
-            self.tables[name].hold(file.version, message(file, why))
+            self.tables[name].block(file.version, message(file, why))
 
     def _resume(self, one: Ended, file: SchemaFile) -> None:
         """Go on with a table that had ended."""
@@ -270,7 +270,7 @@ class DdlReplay:
             table.settle(version)
         if version.fault and self._follows(name, file.version):
             where = f"ingest.tables.{'.'.join(name)}.generated"
-            table.hold(file.version, f"{'.'.join(name)} is held at {file.version}: {version.fault}: {where}.")
+            table.block(file.version, f"{'.'.join(name)} is blocked at {file.version}: {version.fault}: {where}.")
 
     def _model(self, file: SchemaFile) -> TrackedTable | None:
         """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
@@ -286,16 +286,18 @@ class DdlReplay:
         table.layout = layout_in(file.query)
         lost = self.lost.pop((file.schema, file.table), None)
         if lost is not None and file.action not in CREATES:
-            table.hold(lost[0], f"{file.schema}.{file.table} is held at {lost[0]}: {lost[1]}")
+            table.block(lost[0], f"{file.schema}.{file.table} is blocked at {lost[0]}: {lost[1]}")
         if file.action in RENAMES:
-            table.hold(file.version, message(file, "renames a table that the feed does not know"))
+            table.block(file.version, message(file, "renames a table that the feed does not know"))
         for schema in (None, file.schema):
             if schema in self.doubtful and file.action not in CREATES:
                 at, why = self.doubtful[schema]
-                table.hold(at, f"{file.schema}.{file.table} is held at {at}: {why}. Take a new snapshot of the table.")
+                table.block(
+                    at, f"{file.schema}.{file.table} is blocked at {at}: {why}. Take a new snapshot of the table."
+                )
 
     def _seen(self) -> dict[str, SourceTable]:
-        found = {".".join(name): SourceTable(*name).hold(at, f"{'.'.join(name)} is held at {at}: {why}")
+        found = {".".join(name): SourceTable(*name).block(at, f"{'.'.join(name)} is blocked at {at}: {why}")
                  for name, (at, why) in self.lost.items()}  # fmt: skip
         found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
         ended = [one for one in self.gone if one.how != TRUNCATED and not one.back]

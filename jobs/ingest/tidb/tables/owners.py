@@ -1,8 +1,8 @@
 """Which source table has which silver table, and what becomes of names that silver or bronze cannot have.
 
-In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are held, each
-with a sentence, and the others go on. Who took a silver table first keeps it in later runs, until the source has it no
-more.
+In: the tables of a run, and how far each was before. Out: the same tables; those that cannot be written are blocked,
+each with a sentence, and the others go on. The first table to take a silver table keeps it in
+later runs, until the source no longer has it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ Tables = dict[str, SourceTable]
 Past = Mapping[str, Mapping[str, Any]]
 
 
-def hold_unwritable(tables: Tables, past: Past) -> None:
+def block_unwritable(tables: Tables, past: Past) -> None:
     """Hold the tables that silver cannot have, in place.
 
     Args:
@@ -30,19 +30,19 @@ def hold_unwritable(tables: Tables, past: Past) -> None:
     for name, table in live.items():
         same = alike(column.name for column in table.columns)
         if same:
-            tables[name] = table.hold(
+            tables[name] = table.block(
                 0,
-                f"{name} is held: its columns {', '.join(same)} differ in case only, which Spark cannot tell apart. "
+                f"{name} is blocked: its columns {', '.join(same)} differ in case only, which Spark cannot tell apart. "
                 "Rename one at the source.",
             )
     for name, owner in _others(live, past).items():
         told = (
-            f"{name} is held: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes wait "
-            "in bronze. Rename it at the source, or ingest it into another lake; "
+            f"{name} is blocked: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes "
+            "wait in bronze. Rename it at the source, or ingest it into another lake; "
             f"ingest.tables.{name}.exclude: true leaves it out."
         )
-        # whatever else it may be held for: that it has no silver is what exports and maintenance must know
-        tables[name] = replace(tables[name], blocked_from_ts=0, held=told)
+        # whatever else it may be blocked for: that it has no silver is what exports and maintenance must know
+        tables[name] = replace(tables[name], blocked_from_ts=0, blocked_reason=told)
 
 
 def _others(live: Tables, past: Past) -> dict[str, str]:
@@ -93,12 +93,12 @@ def unnameable(names: Iterable[TableName]) -> dict[TableName, str]:
     for text, same in by_text.items():
         if len(same) > 1:
             which = " and ".join(f"table {table} of schema {schema}" for schema, table in sorted(same))
-            why = f"{text} is held: {which} are both called so, and their rows could not be told apart. Rename one."
+            why = f"{text} is blocked: {which} are both called so, and their rows could not be told apart. Rename one."
             found |= dict.fromkeys(same, why)
         elif not fits_partition(text):
             why = (
-                f"{text} is held: as the folder of a partition its name has more than the 255 bytes that file systems "
-                "allow. Give the table or its schema a shorter name at the source."
+                f"{text} is blocked: as the folder of a partition its name has more than the 255 bytes that file "
+                "systems allow. Give the table or its schema a shorter name at the source."
             )
             found[next(iter(same))] = why
     return found

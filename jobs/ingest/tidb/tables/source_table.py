@@ -26,7 +26,7 @@ class SourceTable:
     snapshot: Snapshot | None = None
     blocked_from_ts: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
-    held: str | None = None
+    blocked_reason: str | None = None
     open_from: int | None = None
     """commit_ts from which a file that is awaited may hold changes: they are not known to be complete from there on."""
     ended: int | None = None
@@ -71,11 +71,11 @@ class SourceTable:
         begun = self.snapshot.tso if self.snapshot else self.segments[0].start if self.segments else None
         return self.ended is None and begun is not None and begun <= self.limit(checkpoint)
 
-    def hold(self, version: int, reason: str) -> "SourceTable":
-        """Return the table held from `version` on, unless it is held earlier already."""
+    def block(self, version: int, reason: str) -> "SourceTable":
+        """Return the table blocked from `version` on, unless it is blocked earlier already."""
         if self.blocked_from_ts is not None and self.blocked_from_ts <= version:
             return self
-        return replace(self, blocked_from_ts=version, held=reason)
+        return replace(self, blocked_from_ts=version, blocked_reason=reason)
 
 
 def named(full_name: str) -> SourceTable:

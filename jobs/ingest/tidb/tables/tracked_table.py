@@ -35,18 +35,18 @@ class TrackedTable:
     truncated_at: list[int] = field(default_factory=list)
     dropped_partitions: list[PartitionDrop] = field(default_factory=list)
     blocked_from_ts: int | None = None
-    held: str | None = None
+    blocked_reason: str | None = None
 
-    def hold(self, version: int, reason: str) -> None:
+    def block(self, version: int, reason: str) -> None:
         """Follow the table no further, unless it is not followed already."""
         if self.blocked_from_ts is None:
-            self.blocked_from_ts, self.held = version, reason
+            self.blocked_from_ts, self.blocked_reason = version, reason
 
     def begin(self, version: Version) -> None:
         """Take the version's columns for the table's own: there are no older rows."""
         self.columns = tuple(Column.first(column) for column in plain(version.columns))
         self.key = version.key
-        self.blocked_from_ts = self.held = None
+        self.blocked_from_ts = self.blocked_reason = None
 
     def settle(self, version: Version) -> None:
         """Take the version's columns for the same ones of the snapshot: it tells sizes that CREATE does not."""
@@ -104,7 +104,7 @@ class TrackedTable:
             if unfit is not None:
                 raise UnsupportedDdl(unfit)
         except UnsupportedDdl as underivable:
-            self.hold(file.version, message(file, str(underivable)))
+            self.block(file.version, message(file, str(underivable)))
             return
         self.evolve(file, version)
 
@@ -121,7 +121,7 @@ class TrackedTable:
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
         except UnsupportedDdl as underivable:
-            self.hold(file.version, message(file, str(underivable)))
+            self.block(file.version, message(file, str(underivable)))
 
     def _require_same_key(self, columns: tuple[Column, ...], key: tuple[str, ...]) -> None:
         """Raise UnsupportedDdl if rows would have another key than before."""
@@ -152,7 +152,7 @@ class TrackedTable:
             dropped_partitions=tuple(self.dropped_partitions),
             snapshot=self.snapshot,
             blocked_from_ts=self.blocked_from_ts if end is None else None,
-            held=self.held if end is None else None,
+            blocked_reason=self.blocked_reason if end is None else None,
             ended=end,
         )
         return told if told.key or end is not None else _keyless(told)
@@ -162,16 +162,16 @@ def message(file: SchemaFile, reason: str) -> str:
     """Return what to say of a table that a statement holds."""
     ddl = file.query or f"the new schema of version {file.version}"
     return (
-        f"{file.schema}.{file.table} is held at {file.version}: {ddl!r} {reason}. What its rows are then cannot be "
+        f"{file.schema}.{file.table} is blocked at {file.version}: {ddl!r} {reason}. What its rows are then cannot be "
         "derived from its changes: later ones wait in bronze; take a new snapshot of the table."
     )
 
 
 def _keyless(table: SourceTable) -> SourceTable:
-    return table.hold(
+    return table.block(
         table.segments[0].start,
-        f"{table.full_name} is held: it has no primary key and no unique key of whole columns that are NOT NULL and in "
-        "rows, as far as its definition is known. "
+        f"{table.full_name} is blocked: it has no primary key and no unique key of whole columns that are NOT NULL and "
+        "in rows, as far as its definition is known. "
         f"Name its key columns in conf: ingest.tables.{table.full_name}.keys; or take its inserts as they come: "
         f"ingest.tables.{table.full_name}.keyless: append.",
     )

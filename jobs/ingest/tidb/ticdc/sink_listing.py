@@ -2,7 +2,7 @@
 
 In: the changefeed's root. Out: a `Feed`. Data files above what their index names are left for the next run, as they
 may be half written. Schema files that cannot be trusted are kept beside the good ones, so that only their tables are
-held.
+blocked.
 """
 
 import json

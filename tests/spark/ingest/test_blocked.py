@@ -58,22 +58,23 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
     options = {"ticdc": str(feed), "dumpling": str(dump)}
     outcome = cdc.run(work(**options))
     counts = adds_up(outcome)
-    assert set(outcome.detail["held"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
+    assert set(outcome.detail["blocked"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
     assert (counts["quarantined"], counts["missing_files"], counts["applied"]) == (5, 2, 5)
     assert [rows(lake, name) for name in ("good", "gap", "broken", "snap", "tail")] == [
         {1, 110, 120}, {110}, None, None, {110},
     ]  # fmt: skip
     told = {one.table: one for one in status(lake.root)}
-    assert [told[f"app.{name}"].held is None for name in ("good", "tail", "gap", "broken", "snap", "narrow")] == [
+    names = ("good", "tail", "gap", "broken", "snap", "narrow")
+    assert [told[f"app.{name}"].blocked_reason is None for name in names] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
-    assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].held
+    assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].blocked_reason
     assert told["app.tail"].awaited == (f"app/tail/{V}/CDC000002.json",)
     said = attention(counts, outcome.detail)
-    assert (len(said.held), said.error(strict=False).exit_code) == (4, 10)
+    assert (len(said.blocked), said.error(strict=False).exit_code) == (4, 10)
     assert f"app/tail/{V}/CDC000002.json" in said.waiting[0]
     again = cdc.run(work(**options))
-    assert set(again.detail["held"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
+    assert set(again.detail["blocked"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
     assert not any(adds_up(again)[name] for name in ("read", "applied", "files", "quarantined"))
 
     files(feed, "gap", {2: [200]}, 3, text=lambda *s: line("gap", *s))
@@ -84,7 +85,7 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
     schema(feed, "narrow", columns=[COLUMN, COLUMN | {"ColumnName": "n", "ColumnIsPk": "false"}])
     write(feed, "metadata", '{"checkpoint-ts":1001}')
     mended = cdc.run(work(**options))
-    assert set(mended.detail["held"]) == {"app.tail"}, "the checkpoint has moved, the file did not come"
+    assert set(mended.detail["blocked"]) == {"app.tail"}, "the checkpoint has moved, the file did not come"
     adds_up(mended)
     assert [rows(lake, name) for name in ("good", "gap", "broken", "snap")] == [
         {1, 110, 120}, {110, 150, 200, 300}, {110}, {2, 3, 130},
@@ -104,7 +105,7 @@ def test_a_lost_file_is_made_up_for_by_a_snapshot(lake, work, tmp_path):
     write(feed, f"app/gap/{V}/meta/CDC.index", "CDC000004.json\n")
     for _ in range(2):
         outcome = cdc.run(work(ticdc=str(feed), resnapshot=("app.gap", str(tmp_path / "later"))))
-        assert "app.gap" not in outcome.detail["held"]
+        assert "app.gap" not in outcome.detail["blocked"]
         assert rows(lake, "gap") == {7, 950}
 
 
@@ -123,27 +124,27 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
     counts = outcome.counts
     parts = ("applied", "superseded", "other_topics", "pending", "quarantined")
     assert counts["read"] + counts["carried"] == sum(counts[name] for name in parts), counts
-    assert (set(outcome.detail["held"]), outcome.detail["other_topics"]) == (
+    assert (set(outcome.detail["blocked"]), outcome.detail["other_topics"]) == (
         {"pin_events", "searches"},
         {"unheard_of": 1},
     )
     assert [counts[name] for name in parts] == [0, 0, 1, 1, 4]
-    assert "2 of 3 files as a whole" in outcome.detail["held"]["pin_events"]
+    assert "2 of 3 files as a whole" in outcome.detail["blocked"]["pin_events"]
     assert lake.read("ops.quarantine").where("reason = 'bad_json' and raw is not null").count() == 2
     found = status(lake.root)
-    assert {one.table for one in found if one.held} == {"kafka:pin_events", "kafka:searches"}
+    assert {one.table for one in found if one.blocked_reason} == {"kafka:pin_events", "kafka:searches"}
     assert without_table(found, settings.ingest) == ["unheard_of"]
-    assert len(attention(counts, outcome.detail).held) == 2
+    assert len(attention(counts, outcome.detail).blocked) == 2
 
     secor(root, "pin_events", 1, good[1])
     secor(root, "pin_events", 2, good[2])
     let_go = {"searches": TableRules(quarantine=ErrorThreshold(ratio=1))}
     looser = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": let_go})})
     mended = kafka.run(work(kafka=[str(root)], settings=looser))
-    assert mended.detail["held"] == {}
+    assert mended.detail["blocked"] == {}
     assert (mended.counts["applied"], mended.counts["pending"]) == (3, 0)
     assert {row["reason"] for row in lake.read("ops.quarantine").collect()} == {"bad_json"}
-    assert not any(one.held for one in status(lake.root))
+    assert not any(one.blocked_reason for one in status(lake.root))
 
 
 def test_a_file_that_vanished_before_its_rows_were_committed_is_missed(lake, work, tmp_path, monkeypatch):
@@ -158,6 +159,6 @@ def test_a_file_that_vanished_before_its_rows_were_committed_is_missed(lake, wor
         with pytest.raises(KeyboardInterrupt):
             cdc.run(work(ticdc=str(feed)))
     (feed / f"app/good/{V}/CDC000002.json").unlink()
-    held = cdc.run(work(ticdc=str(feed))).detail["held"]
-    assert f"app/good/{V}/CDC000002.json" in held["app.good"]
+    blocked = cdc.run(work(ticdc=str(feed))).detail["blocked"]
+    assert f"app/good/{V}/CDC000002.json" in blocked["app.good"]
     assert lake.read("ops.quarantine").where("reason = 'vanished'").count() == 1
