@@ -1,12 +1,19 @@
-"""The flow: every job in order, what it reads and writes. README and tests are held against it. Imports no Spark.
+"""The flow: every job in order, the tables it reads and writes, and which jobs depend on which. Imports no Spark.
 
-`x@horizon` is the partition of ranking.horizon_days before: the ranker learns from proposals and features that were
-known before what users did with them, and lists are judged by what happened after their cut. `x@yesterday` is that of
-the day before, which an index or a list is brought up to date from.
+`table@horizon` is the partition of `ranking.horizon_days` earlier: the ranker learns from candidates and features of
+that date and from what users did since, and lists are evaluated by later saves. `table@yesterday` is the partition of
+the day before, from which an index or a list is updated.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
 from jobs.common.errors import ConfigError
+from jobs.schema.bronze_silver import PIN_EMBEDDINGS, SILVER
+from jobs.schema.images import IMAGE_EMBEDDINGS, IMAGE_FEATURES
 from jobs.schema.job import Job
+from jobs.schema.table import AsOf
 from jobs.settings.names import suggestion
 
 FLOW: tuple[Job, ...] = (
@@ -14,25 +21,21 @@ FLOW: tuple[Job, ...] = (
         name="ingest.cdc",
         summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
         function="jobs.ingest.tidb.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.kafka",
         summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
         function="jobs.ingest.kafka.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.images",
         summary="Reads pins' images: hash, colours, style.",
         function="jobs.ingest.images.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="ingest.embeddings",
         summary="Computes embeddings of pins' images, where an ONNX model is named.",
         function="jobs.ingest.embeddings.job:run",
-        config_sections=("ingest",),
     ),
     Job(
         name="features.interactions",
@@ -40,7 +43,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.interactions:interactions",
         reads=("silver.app_board_pins", "silver.app_pins", "silver.pin_events"),
         writes="gold.interactions",
-        config_sections=("features",),
     ),
     Job(
         name="features.pin_stats",
@@ -48,7 +50,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.features.pins:pin_stats",
         reads=("silver.app_pins", "silver.app_boards", "silver.app_board_pins", "silver.pin_events"),
         writes="gold.pin_stats",
-        config_sections=("features",),
     ),
     Job(
         name="features.user_profile",
@@ -63,7 +64,6 @@ FLOW: tuple[Job, ...] = (
             "gold.interactions",
         ),
         writes="gold.user_profile",
-        config_sections=("features",),
     ),
     Job(
         name="neighbours.ann_index",
@@ -72,7 +72,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         optional_reads=("gold.ann_index@yesterday", "gold.neighbour_recall@yesterday"),
         writes="gold.ann_index",
-        config_sections=("neighbours",),
     ),
     Job(
         name="neighbours.pin_neighbours",
@@ -86,7 +85,6 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_embeddings@yesterday",
         ),
         writes="gold.pin_neighbours",
-        config_sections=("neighbours",),
     ),
     Job(
         name="neighbours.recall",
@@ -94,7 +92,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
-        config_sections=("neighbours",),
     ),
     Job(
         name="image_dedup.hash_pairs",
@@ -103,7 +100,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
         writes="gold.hash_pairs",
-        config_sections=("image_dedup",),
     ),
     Job(
         name="image_dedup.image_clusters",
@@ -119,7 +115,6 @@ FLOW: tuple[Job, ...] = (
         ),
         optional_reads=("gold.image_clusters@yesterday", "gold.image_clusters@horizon"),
         writes="gold.image_clusters",
-        config_sections=("image_dedup", "neighbours"),
     ),
     Job(
         name="candidates.cf_factors",
@@ -127,7 +122,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.factors:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending_pins",
@@ -135,7 +129,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.candidates.trending:trending_pins",
         reads=("gold.pin_stats", "silver.pin_events", "silver.app_board_pins", "silver.app_boards"),
         writes="gold.trending",
-        config_sections=("candidates", "features"),
     ),
     Job(
         name="candidates.collaborative",
@@ -144,7 +137,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="collaborative",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.content",
@@ -153,7 +145,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="content",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.trending",
@@ -162,7 +153,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
         sub_partition="trending",
-        config_sections=("candidates",),
     ),
     Job(
         name="candidates.fresh",
@@ -171,7 +161,6 @@ FLOW: tuple[Job, ...] = (
         reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
         writes="gold.candidates",
         sub_partition="fresh",
-        config_sections=("candidates",),
     ),
     Job(
         name="ranking.ranker",
@@ -189,7 +178,6 @@ FLOW: tuple[Job, ...] = (
             "gold.cf_factors@horizon",
         ),
         writes="gold.ranker",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.ranked",
@@ -209,7 +197,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_blocks",
         ),
         writes="gold.ranked",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.home_feed",
@@ -217,7 +204,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.feed_drops",
@@ -225,7 +211,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.ranking.feed:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
-        config_sections=("ranking",),
     ),
     Job(
         name="ranking.evaluations",
@@ -241,7 +226,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_board_pins",
         ),
         writes="gold.evaluations",
-        config_sections=("ranking",),
     ),
     Job(
         name="related.pairs",
@@ -257,7 +241,6 @@ FLOW: tuple[Job, ...] = (
             "silver.app_pins",
         ),
         writes="gold.related_pairs",
-        config_sections=("related", "neighbours", "features"),
     ),
     Job(
         name="related.pins",
@@ -265,7 +248,6 @@ FLOW: tuple[Job, ...] = (
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
-        config_sections=("related", "image_dedup"),
     ),
     Job(
         name="related.evaluations",
@@ -282,7 +264,6 @@ FLOW: tuple[Job, ...] = (
             "silver.pin_events",
         ),
         writes="gold.related_evaluations",
-        config_sections=("related", "image_dedup", "ranking"),
     ),
     Job(
         name="publish.generation",
@@ -295,8 +276,11 @@ FLOW: tuple[Job, ...] = (
             "gold.user_profile",
             "gold.trending",
             "gold.evaluations",
+            "silver.app_pins",
+            "silver.app_boards",
+            "silver.app_board_pins",
+            "silver.app_blocks",
         ),
-        config_sections=("publish",),
     ),
 )
 
@@ -304,6 +288,35 @@ JOBS: dict[str, Job] = {job.name: job for job in FLOW}
 WRITERS: dict[str, tuple[Job, ...]] = {
     name: tuple(job for job in FLOW if job.writes == name) for name in dict.fromkeys(j.writes for j in FLOW if j.writes)
 }
+"""Gold table -> the jobs that write it, one for each sub-partition."""
+HORIZON, YESTERDAY = "@horizon", "@yesterday"
+LAGS = (HORIZON, YESTERDAY)
+"""Suffixes of an input of an earlier date."""
+_INGESTED = {
+    "ingest.cdc": tuple(table.name for table in SILVER if table.source),
+    "ingest.kafka": tuple(table.name for table in SILVER if table.time in {AsOf.EVENTS, AsOf.LATEST}),
+    "ingest.images": (IMAGE_FEATURES.name,),
+    "ingest.embeddings": (IMAGE_EMBEDDINGS.name, PIN_EMBEDDINGS.name),
+}
+"""Ingest job -> the silver tables that it writes."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """One input of a job: the table and the date that it is read as of."""
+
+    key: str
+    """As the job names it."""
+    table: str
+    as_of: date
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job for one as-of date."""
+
+    job: Job
+    as_of: date
 
 
 def job(name: str) -> Job:
@@ -312,3 +325,32 @@ def job(name: str) -> Job:
         return JOBS[name]
     except KeyError:
         raise ConfigError(f"No job is called {name!r}.{suggestion(name, JOBS)} There are: {', '.join(JOBS)}.") from None
+
+
+def outputs(job: Job) -> tuple[str, ...]:
+    """Return the tables that a job writes: its own, or for ingest the silver tables of its sources."""
+    return (job.writes,) if job.writes else _INGESTED.get(job.name, ())
+
+
+def reads(job: Job, as_of: date, horizon_days: int) -> list[Read]:
+    """Return the inputs of a job for an as-of date."""
+    days = {"": 0, "horizon": horizon_days, "yesterday": 1}
+    keys = [(key, *key.partition("@")[::2]) for key in (*job.reads, *job.optional_reads)]
+    return [Read(key, name, as_of - timedelta(days=days[lag])) for key, name, lag in keys]
+
+
+def dependencies(steps: Iterable[Step], horizon_days: int = 1) -> dict[Step, set[Step]]:
+    """Return, for each step, the other steps of the list that write what it reads: a graph for `graphlib`."""
+    steps = list(steps)
+    writers: dict[tuple[str, date], set[Step]] = {}
+    for step in steps:
+        for name in outputs(step.job):
+            writers.setdefault((name, step.as_of), set()).add(step)
+    inputs = {step: reads(step.job, step.as_of, horizon_days) for step in steps}
+    return {step: set().union(*(writers.get((r.table, r.as_of), ()) for r in inputs[step])) - {step} for step in steps}
+
+
+def job_dependencies(jobs: Iterable[Job] = FLOW) -> dict[str, set[str]]:
+    """Return, for each job, the other jobs of the list whose tables of the same date it reads."""
+    graph = dependencies(Step(job, date.min + timedelta(days=1)) for job in jobs)
+    return {step.job.name: {source.job.name for source in sources} for step, sources in graph.items()}

@@ -9,23 +9,17 @@ ROOT = Path(__file__).resolve().parents[1]
 @contextmanager
 def opened(spark, settings, root, options, work):
     """Give an engine on the lake at `root`; its records are written when it closes."""
-    from rich.console import Console
-
-    from jobs.cli.engine import Engine, Progress
+    from jobs.engine.progress import Lines
     from jobs.engine.runner import Runner
+    from jobs.engine.scheduler import Scheduler
     from jobs.lake.delta import Lake
     from jobs.validate.checks import Validator
 
-    show = Progress(Console(quiet=True))
+    progress = Lines()
     validator = Validator(ROOT / "expectations", settings, work)
-    runner = Runner(
-        Lake(spark, str(root), settings.platform.cache_mb, settings.platform.collect_mb),
-        settings,
-        validator,
-        options,
-        show.say,
-    )
-    yield Engine(runner, show)
+    lake = Lake(spark, str(root), settings.platform.cache_mb, settings.platform.collect_mb)
+    runner = Runner(lake, settings, validator, options, progress.say)
+    yield Scheduler(runner, progress)
 
 
 def run_flow(spark, settings, root, options, work, force=False):

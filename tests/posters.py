@@ -6,7 +6,7 @@ import tarfile
 import numpy as np
 from PIL import Image
 
-from jobs.benchmarks.posters.look import HEIGHT, WIDTH
+from jobs.benchmarks.posters.model import HEIGHT, WIDTH
 
 KINDS = {1: "down", 2: "down", 3: "down", 4: "across", 5: "across", 6: "across", 7: "spots", 8: "spots", 9: "spots"}
 """Film -> its poster's kind."""

@@ -2,8 +2,7 @@
 
 from airflow.sdk import Asset
 
-from jobs.engine.plan import written
-from jobs.flow import FLOW
+from jobs.flow import FLOW, outputs
 from jobs.schema.job import Job
 from jobs.schema.table import Table
 from jobs.schema.tables import TABLES
@@ -22,11 +21,11 @@ GENERATION = Asset(name="pinlake.generation", uri="pinlake://generation", group=
 
 def outlets(job: Job) -> list[Asset]:
     """Return what a job's task updates."""
-    return [GENERATION] if job.stage == "publish" else [asset(TABLES[name]) for name in written(job)]
+    return [GENERATION] if job.stage == "publish" else [asset(TABLES[name]) for name in outputs(job)]
 
 
 def inlets(job: Job) -> list[Asset]:
     """Return what a job's task reads, of the tables that DAGs write."""
-    made = {name for one in FLOW for name in written(one)}
+    made = {name for one in FLOW for name in outputs(one)}
     names = dict.fromkeys(name.partition("@")[0] for name in (*job.reads, *job.optional_reads))
     return [asset(TABLES[name]) for name in names if name in made]

@@ -1,4 +1,4 @@
-"""DAGs and tasks as all DAG files want them."""
+"""Builds DAGs and tasks with the defaults that all DAG files share."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,21 +6,21 @@ from typing import Any
 
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, Param, TaskGroup
 
-from jobs.flow import WRITERS
+from jobs.flow import job_dependencies
 from jobs.schema.job import Job
 from pinlake_dags import late
 from pinlake_dags.assets import inlets, outlets
 from pinlake_dags.failures import RETRIES
 from pinlake_dags.submit import JobSubmit
-from pinlake_dags.words import task_doc
+from pinlake_dags.task_docs import task_doc
 
 OWNER = "data-platform"
 AS_OF = Param(
     None,
     type=["null", "string"],
     format="date",
-    title="Cut",
-    description="Nothing from 00:00 UTC of this day on is used. Empty: the newest day the lake can tell.",
+    title="As of",
+    description="Rows from 00:00 UTC of this day on are not used. Empty: the newest day that is complete.",
 )
 
 
@@ -31,7 +31,7 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
         name: what it does; its id is pinlake_<name>.
         schedule: as Airflow takes it.
         doc: its page in the UI, Markdown.
-        hours: a run is late when it takes so much longer than the ten before it on average.
+        hours: a run is late when it takes this much longer than the average of the ten before it.
         more: further arguments of DAG.
     """
     callback = AsyncCallback(late.say, {"dag": f"pinlake_{name}", "hours": hours})
@@ -52,7 +52,9 @@ def pinlake_dag(name: str, schedule: Any, doc: str, hours: float, **more: Any) -
 
 
 def job_tasks(jobs: Iterable[Job]) -> dict[str, JobSubmit]:
-    """Return a task for each job, named as the job, in a group a stage, after those whose tables it reads."""
+    """Return a task per job, named as the job, in a group per stage, downstream of the jobs whose tables it reads."""
+    jobs = list(jobs)
+    upstream = job_dependencies(jobs)
     groups: dict[str, TaskGroup] = {}
     tasks: dict[str, JobSubmit] = {}
     for job in jobs:
@@ -63,8 +65,6 @@ def job_tasks(jobs: Iterable[Job]) -> dict[str, JobSubmit]:
             tasks[job.name] = JobSubmit(
                 task_id=name, what=job.name, doc_md=task_doc(job), inlets=inlets(job), outlets=outlets(job)
             )
-        writers = [writer.name for name in (*job.reads, *job.optional_reads) for writer in WRITERS.get(name, ())]
-        before = [tasks[name] for name in dict.fromkeys(writers) if name in tasks]
-        if before:
-            tasks[job.name].set_upstream(before)
+        if upstream[job.name]:
+            tasks[job.name].set_upstream([tasks[name] for name in tasks if name in upstream[job.name]])
     return tasks

@@ -1,4 +1,4 @@
-"""What the exact join of near hashes costs, beside comparing all with all as FAISS does it.
+"""Cost of the exact join of near hashes, compared with FAISS's brute force.
 
 In: made-up hashes. One value comes 5,000 times, some values twice, a third are variants of one another, the rest is
 random. CPU-seconds of `near_duplicates`, from the file of hashes to the Parquet files, are held against those of
@@ -18,31 +18,31 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.common.errors import ConfigError
 from jobs.image_dedup.blocks import Hashes
 from jobs.image_dedup.files import GROUPS, PAIRS, near_duplicates
 
 RADIUS = 6
 HOT = 5_000
-"""Rows of one value, at a million rows."""
+"""Rows with the same hash, at a million rows."""
 FAMILY = 20
-"""Variants of one image, each at most half the radius from it: all within the radius of one another."""
+"""Variants per image, each within half the radius of it and so within the radius of one another."""
 FAMILIES = 0.4
 """Share of rows that are such variants."""
 TWICE = 0.028
 """Share of rows that repeat another's hash."""
 QUERIES = 20_000
-"""Queries that FAISS is measured on."""
+"""Queries on which FAISS is measured."""
 CHECKED = 2_000
-"""Rows whose pairs are held against comparing them with all others."""
+"""Rows whose pairs are verified by brute force."""
 ROUNDS = 3
-"""Runs of ours; the last counts."""
+"""Runs of our join; the last counts."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """Hashes with pairs known to be near."""
+    """Hashes with known near pairs."""
 
     hashes: Hashes
     left: NDArray[np.int64]
@@ -51,7 +51,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured and found."""
+    """Measurements and results."""
 
     rows: int
     unique: int
@@ -59,23 +59,23 @@ class Costs:
     ours: float
     """CPU-seconds."""
     seconds: float
-    """Ours, by the clock."""
+    """Wall-clock seconds of our join."""
     flat: float
     """CPU-seconds of the sample, scaled to all queries."""
     sampled: int
     """Queries of the sample."""
     checked: int
-    """Rows compared with all others, by numpy."""
+    """Rows verified by brute force in numpy."""
     expected: int
-    """Pairs that these and the planted ones come to."""
+    """Known pairs: of the verified rows, and planted ones."""
     found: int
-    """Those of them that we found."""
+    """Known pairs found."""
     wrong: int
-    """Pairs of checked rows that we found and are none."""
+    """False pairs among the verified rows."""
     spark: float | None = None
     """CPU-seconds of the join on Spark; None if it was not measured."""
     other: int = 0
-    """Pairs that Spark and one machine do not both find."""
+    """Pairs found by only one of Spark and the single-machine join."""
 
 
 def made(rows: int, seed: int = 20261101) -> Made:
@@ -101,14 +101,14 @@ def made(rows: int, seed: int = 20261101) -> Made:
 
 
 def _flipped(hashes: Hashes, bits: int, rng: np.random.Generator) -> Hashes:
-    """Return the hashes with so many different bits flipped in each."""
+    """Return the hashes, each with this many different bits flipped."""
     chosen = np.argpartition(rng.random((*hashes.shape, 64), dtype=np.float32), bits, axis=-1)[..., :bits]
     flips: Hashes = np.bitwise_or.reduce(np.uint64(1) << chosen.astype(np.uint64), axis=-1)
     return hashes ^ flips
 
 
 def measure(folder: Path, rows: int, spark: SparkSession | None = None) -> Costs:
-    """Return what ours and FAISS's cost, and what was found of what is known to be there.
+    """Return the costs of our join and of FAISS, and the known pairs found.
 
     Args:
         folder: for files.
@@ -139,8 +139,8 @@ def measure(folder: Path, rows: int, spark: SparkSession | None = None) -> Costs
 
 
 def _flat(unique: Hashes) -> tuple[float, int]:
-    """Return the CPU-seconds of searching for each hash by comparing it with all, scaled from so many queries."""
-    faiss.omp_set_num_threads(1)  # threads that wait for one another would count against it
+    """Return the CPU-seconds of brute force over all hashes, scaled from this many queries."""
+    faiss.omp_set_num_threads(1)  # waiting threads would count as its CPU time
     index = faiss.IndexBinaryFlat(64)
     index.add(unique.view(np.uint8).reshape(-1, 8))
     queries = np.random.default_rng(1).permutation(unique)[:QUERIES].view(np.uint8).reshape(-1, 8)
@@ -150,7 +150,7 @@ def _flat(unique: Hashes) -> tuple[float, int]:
 
 
 def _on_spark(spark: SparkSession, hashes: Hashes, folder: Path) -> tuple[float, int]:
-    """Return the CPU-seconds of the join on Spark, and how many pairs it and one machine do not both find."""
+    """Return the CPU-seconds of the join on Spark, and the number of pairs that only one of both joins finds."""
     from jobs.image_dedup.join import near_pairs
 
     table = pa.table({"id": np.arange(len(hashes)), "hash": hashes.view(np.int64)})
@@ -165,7 +165,7 @@ def _on_spark(spark: SparkSession, hashes: Hashes, folder: Path) -> tuple[float,
 
 
 def _held(data: Made, lowest: NDArray[np.int64], folder: Path) -> tuple[int, int, int]:
-    """Return how many pairs are known, how many of them were found, and how many found ones are none."""
+    """Return the numbers of known pairs, of those found, and of false pairs."""
     table = pq.read_table(folder / PAIRS)
     ours = _packed(table.column("left").to_numpy(), table.column("right").to_numpy())
     rows = np.unique(lowest)

@@ -1,4 +1,4 @@
-"""What a job costs besides its work: inputs pinned, checks, commit and the row in ops.runs, on tables of a few rows.
+"""Fixed cost of a job: pinned inputs, checks, commit and the row in ops.runs, on tables of a few rows.
 
 Each gold table of a small lake is made again by a job that only copies it, in one warm session: what its run takes is
 the fixed cost of any job that writes this table. It replaces an existing partition, the dearer of the two ways to
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from jobs.engine.runner import Runner
 
 WARM_UP = 1
-"""Rounds that do not count: the first pays for code generation."""
+"""Warm-up rounds: the first includes code generation."""
 
 
 def fixed_costs(runner: "Runner", as_of: date, rounds: int = 3) -> dict[str, float]:
-    """Return job -> the median seconds of copying its table, `as_of` having been made before.
+    """Return job -> the median seconds of copying its table; the partition of `as_of` must exist.
 
     The sources of candidates are left out: each writes a slice of one table, and commits as the others do.
     """
@@ -38,18 +38,17 @@ def fixed_costs(runner: "Runner", as_of: date, rounds: int = 3) -> dict[str, flo
 
 
 def copying(job: Job) -> Job:
-    """Return a job that writes the very partition that `job` writes, from itself."""
+    """Return a job that rewrites the partition of `job` from itself."""
     return replace(
         job,
         name=f"copy.{job.name}",
         function=f"{__name__}:copy",
         reads=(str(job.writes),),
         optional_reads=(),
-        config_sections=(),
     )
 
 
 def copy(tables: Tables, _: Context) -> DataFrame:
-    """Return the rows of the only input without the columns that the runner adds."""
+    """Return the rows of the only input without the runner's columns."""
     (frame,) = tables.values()
     return frame.drop("as_of")

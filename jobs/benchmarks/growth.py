@@ -1,4 +1,4 @@
-"""How the cost of each job grows: the whole flow on made-up worlds of several sizes, a fresh lake and process each.
+"""Growth of each job's cost: the whole flow on simulated data of several sizes, each with a fresh lake and process.
 
 A job's growth exponent is log(seconds ratio) / log(size ratio) between the smallest and the largest world: 1 where its
 cost follows its input, below where a fixed part shows, above where something grows faster than the data.
@@ -20,27 +20,27 @@ import psutil
 from jobs.common.errors import ConfigError, PinlakeError
 
 LIMIT = 1.15
-"""Growth above this needs its reason written beside it."""
+"""Largest growth exponent without a written reason."""
 REASONS: dict[str, str] = {
     "candidates.collaborative": "an exact search: every user by every pin, up to `candidates.collaborative.index_pins`",
     "neighbours.pin_neighbours": "the smaller world searches by brute force; above `neighbours.max_exact` an "
     "inverted-file index is trained and tuned first",
 }
-"""Job -> why it grows faster than its input."""
+"""Job -> reason that it grows faster than its input."""
 SHORT = 10.0
-"""Seconds of the larger run below which growth says nothing: planning and noise are most of it."""
+"""Seconds of the larger run below which growth is not computed: planning and noise dominate."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """A world's size."""
+    """Size of the simulated data."""
 
     users: int
     pins: int
 
     @classmethod
     def parse(cls, text: str) -> "Size":
-        """Return the size that USERSxPINS says, such as 25000x75000; ConfigError if it says none."""
+        """Return the size of a text USERSxPINS, such as 25000x75000; ConfigError if it has another form."""
         users, cross, pins = text.partition("x")
         if not (cross and users.isdigit() and pins.isdigit()):
             raise ConfigError(f"A size is USERSxPINS, such as 25000x75000, got {text!r}.")
@@ -48,17 +48,17 @@ class Size:
 
     @property
     def label(self) -> str:
-        """Return the size as people write it."""
+        """Return the size for tables."""
         return f"{self.users:,} x {self.pins:,}"
 
 
 TINY = Size(200, 2000)
-"""The world that fixed costs are measured on."""
+"""Size on which fixed costs are measured."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job took on one world."""
+    """Cost of one job at one size."""
 
     rows: int
     seconds: float
@@ -66,13 +66,13 @@ class Cost:
 
 
 Key = tuple[str, date | None]
-"""Job and cut; ingest has no cut."""
+"""Job and as-of date; ingest has no date."""
 Costs = dict[Key, Cost]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one world, its lake and its store lie, and the environment of conf/ they are worked on with."""
+    """Folder with the sources, lake and store of one size, and the environment of conf/ to run with."""
 
     folder: Path
     env: str
@@ -80,7 +80,7 @@ class Place:
     """Of events."""
 
     def run(self, *command: str) -> str:
-        """Run `pinlake …` here in a process of its own; return what it printed as its result.
+        """Run `pinlake …` in a process of its own; return the result it printed.
 
         Raises:
             PinlakeError: it did not end well; what it said stands above.
@@ -102,7 +102,7 @@ class Place:
 
 
 def measure(size: Size, place: Place) -> Costs:
-    """Make a world, run the flow on a fresh lake, return what each job took. About 40 kB of disk a user.
+    """Simulate sources, run the flow on a fresh lake, return each job's cost. About 40 kB of disk per user.
 
     The lake's own record keeps the figures: a place where the flow has ended is not measured again.
     """
@@ -115,7 +115,7 @@ def measure(size: Size, place: Place) -> Costs:
 
 
 def measure_fixed(place: Place) -> dict[str, float]:
-    """Return job -> seconds it costs besides its work, on a tiny lake: jobs/benchmarks/fixed.py."""
+    """Return job -> seconds of its fixed cost, on a tiny lake: jobs/benchmarks/fixed.py."""
     figures = place.folder / "fixed.json"
     if not figures.exists():
         measure(TINY, place)
@@ -124,7 +124,7 @@ def measure_fixed(place: Place) -> dict[str, float]:
 
 
 def costs(lake: Path) -> Costs:
-    """Return what each job of a lake took, by its newest good run."""
+    """Return each job's cost, from its newest successful run."""
     from jobs.lake import delta_rs as direct
 
     columns = ("job", "as_of", "status", "started_at", "rows", "seconds", "peak_mb")
@@ -135,14 +135,14 @@ def costs(lake: Path) -> Costs:
 
 
 def exponent(small: Cost, large: Cost, ratio: float) -> float | None:
-    """Return the growth exponent of a job between worlds whose sizes differ by `ratio`; None where it says nothing."""
+    """Return the growth exponent of a job between sizes that differ by `ratio`; None if the runs are too short."""
     if large.seconds < SHORT or small.seconds <= 0:
         return None
     return math.log(large.seconds / small.seconds) / math.log(ratio)
 
 
 def table(sizes: Sequence[Size], found: Sequence[Costs], fixed: Mapping[str, float] | None = None) -> list[str]:
-    """Return the lines of a Markdown table: a job and cut a row, sizes side by side, growth, the reason if above LIMIT.
+    """Return the lines of a Markdown table: one job and date per row, the sizes, the growth, the reason if above LIMIT.
 
     Args:
         sizes: smallest first.
@@ -195,7 +195,7 @@ process for each. Jobs run one at a time.
 
 
 def as_rows(sizes: Sequence[Size], found: Sequence[Costs]) -> list[dict[str, Any]]:
-    """Return the figures as plain values, one row a job, cut and size."""
+    """Return the figures as plain values, one row per job, date and size."""
     return [
         {
             "users": size.users,

@@ -1,4 +1,4 @@
-"""What a search for all neighbours costs beside comparing all: CPU-seconds, recall and memory, in one run.
+"""Cost of a search for all neighbours, compared with brute force: CPU-seconds, recall and memory, in one run.
 
 In: made-up clustered vectors, 2 * sqrt(n) centres of Zipf sizes, a spectrum that decays, noise of 0.9 of the centres'
 spread, length one: many near-ties. Each search runs in a process of its own, with one thread, as does IndexFlatIP.
@@ -27,9 +27,9 @@ from jobs.lake.vectors import unit
 
 K, DIM = 50, 128
 COMPARED, JUDGED = 20_000, 10_000
-"""Vectors, the first ones, compared with all for the cost of that; and those whose neighbours are judged."""
+"""Vectors searched by brute force to measure its cost; vectors whose neighbours are evaluated."""
 BATCH = 4_096
-"""Queries of one call of IndexFlatIP; below 1,024 it is several times slower."""
+"""Queries per call of IndexFlatIP; below 1,024 it is several times slower."""
 SPECTRUM, NOISE, STEP = 0.8, 0.9, 50_000
 
 
@@ -40,28 +40,28 @@ class Cost:
     rows: int
     target: float
     compared: float
-    """CPU-seconds of comparing all, scaled from COMPARED of them."""
+    """CPU-seconds of brute force, scaled from COMPARED queries."""
     joined: float
     """CPU-seconds of knn_join: training, tuning and search."""
     recall: float
-    """Of the K nearest, over JUDGED vectors."""
+    """Recall of the K nearest, over JUDGED vectors."""
     peak_mb: float
     report: dict[str, Any]
 
     @property
     def allowed_mb(self) -> float:
-        """Return three times the vectors, and the results."""
+        """Return the bytes of three copies of the vectors, and of the results."""
         return self.rows * (3 * 4 * DIM + 12 * K) / 1e6
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """What is measured at the smaller size alone."""
+    """Ratios measured at the smaller size only."""
 
     exact: float
-    """CPU of the exact mode, of IndexFlatIP's."""
+    """CPU of the exact mode relative to IndexFlatIP."""
     command: float
-    """CPU of the command without its start-up, of the library call's."""
+    """CPU of the command without start-up, relative to the library call."""
     start_up: float
     """CPU-seconds of the command on ten vectors."""
 
@@ -83,7 +83,7 @@ def clustered(rows: int, seed: int = 1) -> Floats:
 
 
 def compare_all(vectors: Floats, queries: int) -> tuple[float, Rows]:
-    """Return IndexFlatIP's CPU-seconds for the first vectors, opening apart, and their K nearest others."""
+    """Return IndexFlatIP's CPU-seconds for the first vectors, without building the index, and their K nearest."""
     index = library().IndexFlatIP(DIM)
     index.add(vectors)
     limit_threads(1)
@@ -112,12 +112,12 @@ def measure(folder: Path, rows: int, target: float) -> Cost:
 
 
 def ratios(folder: Path, cost: Cost) -> Ratios:
-    """Measure what exact mode and the command add, on the vectors that `measure` left in `folder`."""
+    """Measure the overhead of exact mode and of the command, on the vectors that `measure` left in `folder`."""
     vectors = np.load(folder / "vectors.npy")
     block = min(len(vectors), COMPARED)
     exact = Exact(prepare(vectors, None, "ip")[0], "cpu")
     ours, theirs = [], []
-    for _ in range(2):  # the better of two each, taken in turn: others use this machine
+    for _ in range(2):  # the better of two runs each, alternating: the machine may be shared
         theirs.append(compare_all(vectors, block)[0])
         begun = time.process_time()
         with one_blas_thread():
@@ -148,7 +148,7 @@ def _alone() -> dict[str, str]:
 
 
 def join_alone(folder: Path, target: float) -> dict[str, Any]:
-    """Search all vectors of `folder`, held in memory; what `measure` starts as a process."""
+    """Search all vectors of `folder`, in memory; `measure` starts this as a process."""
     vectors = np.array(opened(folder / "vectors.npy", "vectors"))
     begun = time.process_time()
     found = knn_join(vectors, None, K, metric="ip", recall=target, threads=1)
@@ -162,7 +162,7 @@ def join_alone(folder: Path, target: float) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    # not ru_maxrss: a child begins with its parent's
+    # not ru_maxrss: a child process inherits its parent's
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 

@@ -1,4 +1,4 @@
-"""Ranking quality on a real data set: the whole path through the platform beside `implicit` run directly.
+"""Ranking quality on a real data set: the whole path through the platform, compared with `implicit` run directly.
 
 Both learn from the same pairs with the same settings and are judged by the same function: full ranking, pairs of the
 training set masked, Recall@20 and NDCG@20 averaged over users with test pairs (the protocol of LightGCN: recall over
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from jobs.common.errors import SourceError
 from jobs.settings import Settings
 from jobs.settings.candidates import Collaborative
-from jobs.simulator.pairs import Interactions, Layout, read_interactions
+from jobs.simulator.interactions.read import Interactions, Layout, read_interactions
 
 K = 20
 LOWEST = np.float32(-3e38)
-"""Scores up to this are those of places that implicit could not fill but with pins of the training set."""
+"""Scores up to this mark positions that implicit filled with pins of the training set."""
 Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What one side reached."""
+    """Quality of one side."""
 
     model: str
     recall: float
@@ -37,7 +37,7 @@ class Quality:
 
 
 def settings_for(base: Settings, factors: int) -> Settings:
-    """Return settings under which every pair counts alike and every user gets a list."""
+    """Return settings under which all pairs weigh the same and every user gets a list."""
     tuned = Collaborative(
         factors=factors, regularization=200.0, alpha=40.0, iterations=15, degree_exponent=0.3, per_user=K, history=1
     )
@@ -95,13 +95,13 @@ def direct(train: Pairs, cfg: Collaborative, seed: int) -> tuple[Pairs, NDArray[
         use_gpu=False,
     )
     model.fit(matrix, show_progress=False)
-    most = min(K, len(pins))  # beyond, implicit repeats row 0 with a score of 0, which is a score like others
+    most = min(K, len(pins))  # above it, implicit repeats row 0 with a score of 0, a valid score
     picked, scores = model.recommend(np.arange(len(users)), matrix, N=most, filter_already_liked_items=True)
     return users, filled(np.where(scores > LOWEST, pins[np.maximum(picked, 0)], -1))
 
 
 def filled(lists: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return lists [users, n] as [users, K], -1 where they are shorter."""
+    """Return lists [users, n] as [users, K], padded with -1."""
     return np.pad(lists[:, :K], ((0, 0), (0, max(0, K - lists.shape[1]))), constant_values=-1)
 
 
@@ -131,7 +131,7 @@ def judge(model: str, users: Pairs, lists: NDArray[np.int64], test: Pairs, secon
 
 
 def _repeated(lists: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say of each place whether its pin stands before it in the list: no pin is found twice."""
+    """Return for each position whether its pin occurs earlier in the list: a pin counts once."""
     order = np.argsort(lists, axis=1, kind="stable")
     alike = np.zeros(lists.shape, bool)
     alike[:, 1:] = np.diff(np.take_along_axis(lists, order, 1), axis=1) == 0
@@ -149,14 +149,14 @@ def run_quality(
         folder: holds train and test.
         settings: as `settings_for` returns them.
         platform_lists: takes the training file, returns (users, lists) by way of the platform.
-        say: told what was understood of each file.
+        say: called with a sentence about how each file was read.
     """
     read = read_pairs(find(folder, "train"))
-    # lists of one item each look like pairs, and are: with the training set's layout all lengths are read alike
+    # lists of one item look like pairs: the training set's layout decides
     held = read_pairs(find(folder, "test"), Layout.LISTS if read.layout is Layout.LISTS else Layout.AUTO)
     train, test = _pairs(read), _pairs(held)
     for name, one in (("train", read), ("test", held)):
-        say(f"{name}: {'; '.join(one.told)}.")
+        say(f"{name}: {'; '.join(one.notes)}.")
     cfg, seed = settings.candidates.collaborative, settings.candidates.seed
     started = time.monotonic()
     users, lists = direct(train, cfg, seed)

@@ -1,4 +1,4 @@
-"""What neighbours cost in shards on Spark, beside one index in one process; and a day's change beside searching all.
+"""Cost of neighbours in shards on Spark, compared with one index in one process; and of an incremental update.
 
 In: clustered vectors as in `jobs.benchmarks.knn`. One index and the shards look into the same cells, so both find the
 same: that is checked, row by row. A day later one vector in a hundred has gone and as many are new.
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from jobs.benchmarks.cpu import cpu_seconds
 from jobs.benchmarks.knn import DIM, K, clustered
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.knn.inverted import nearest
 from jobs.knn.join import one_blas_thread
@@ -31,7 +31,7 @@ from jobs.lake.vectors import encode, unit
 from jobs.settings.related import Neighbours
 
 CHANGED = 100
-"""One vector in so many goes, and as many come."""
+"""One vector in this many is removed, and as many are added."""
 SHARDS, TARGET, SAMPLE = 4, 0.98, 1_000
 
 
@@ -42,11 +42,11 @@ class Cost:
     name: str
     cpu_seconds: float
     alike: float | None
-    """Share of its rows that one index, or a search of all, has too; None where there is nothing to compare."""
+    """Share of its rows that one index, or a full search, has too; None without a comparison."""
 
 
 def measure(work: ActionContext, rows: int, folder: Path) -> list[Cost]:
-    """Return the costs of training, of one index, of shards, and of a day's change brought in and searched anew."""
+    """Return the costs of training, one index, shards, an incremental update and a full search of the same change."""
     more = rows // CHANGED
     vectors = clustered(rows + more).astype(np.float16)
     ids = np.random.default_rng(2).permutation(4 * (rows + more))[: rows + more].astype(np.int64)
@@ -111,7 +111,7 @@ def _rows(lists: DataFrame) -> Found:
 
 
 def _alike(one: Found, other: Found) -> float:
-    """Return the share of places that hold the same neighbour at the same score; 0 where there are more or fewer."""
+    """Return the share of positions with the same neighbour and score; 0 if the numbers of rows differ."""
     if len(one) != len(other):
         return 0.0
     same = (one.ids == other.ids) & (one.neighbours == other.neighbours) & (one.scores == other.scores)

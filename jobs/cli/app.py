@@ -21,7 +21,7 @@ from jobs.cli import (  # noqa: F401 - importing a module registers its commands
     why,
 )
 from jobs.cli.commands import prepared
-from jobs.cli.context import PIPE_CLOSED, STATE, app, err, escaped
+from jobs.cli.context import PIPE_CLOSED, app, cli, err, escaped
 from jobs.common.errors import PinlakeError
 from jobs.common.redaction import redacted
 
@@ -73,7 +73,7 @@ def _place() -> tuple[int, int] | None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    if STATE.debug:
+    if cli.debug:
         err.print(escaped(redacted(traceback.format_exc())), highlight=False, soft_wrap=True)
     err.print(f"[bold red]Error:[/] {escaped(redacted(sentence))}", highlight=False, soft_wrap=True)
     sys.stdout.flush()

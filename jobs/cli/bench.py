@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from jobs.benchmarks.pages import put
-from jobs.cli.context import STATE, app, err, out, print_json
+from jobs.benchmarks.measure import put
+from jobs.cli.context import app, cli, err, out, print_json
 
 if TYPE_CHECKING:
-    from jobs.cli.engine import Engine
+    from jobs.engine.scheduler import Scheduler
     from jobs.settings import Settings
 
 DEFAULT_SIZES = ("25000x75000", "100000x300000")
 
 SIZE = "size"
-"""Environment for work of some size: on a laptop's settings the JVM compiles late, and it is that which is measured."""
+"""Environment for larger data: with a laptop's settings the JVM compiles late, and that would be measured."""
 
-benchmarks = typer.Typer(help="Measurements beside a named alternative, in one run.", no_args_is_help=True)
+benchmarks = typer.Typer(help="Measure pinlake against a named alternative, in one run.", no_args_is_help=True)
 app.add_typer(benchmarks, name="benchmark")
 
 
 @benchmarks.callback()
 def group() -> None:
-    """Measurements beside a named alternative, in one run."""
+    """Measure pinlake against a named alternative, in one run."""
 
 
 @benchmarks.command()
@@ -36,7 +36,7 @@ def quality(
     factors: Annotated[int, typer.Option(help="Length of the factor vectors, both sides.", min=2)] = 128,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Rank a real data set by way of the whole platform and by `implicit` directly; print both.
+    """Compare ranking quality on a real data set: the whole platform, and `implicit` run directly.
 
     `pinlake benchmark quality --data data/pinterest-37k`
     """
@@ -44,7 +44,7 @@ def quality(
 
     from jobs.benchmarks.quality import plain, run_quality, settings_for
 
-    settings = settings_for(STATE.loaded.settings, factors)
+    settings = settings_for(cli.loaded.settings, factors)
     with tempfile.TemporaryDirectory(prefix="pinlake-quality-") as scratch:
         ours = partial(platform_lists, settings=settings, scratch=Path(scratch), quiet=as_json)
         found = run_quality(data, settings, ours, lambda line: err.print(line, markup=False, soft_wrap=True))
@@ -58,7 +58,7 @@ def quality(
 
 
 def platform_lists(train: Path, settings: "Settings", scratch: Path, quiet: bool = False) -> tuple[Any, Any]:
-    """Return users and their lists: the file made into sources, ingested, trained on, searched."""
+    """Return users and their lists: convert the file to sources, ingest, train, search."""
     from jobs.cli.engine import engine
 
     out.quiet = quiet
@@ -69,20 +69,20 @@ def platform_lists(train: Path, settings: "Settings", scratch: Path, quiet: bool
 
 
 def sources_of(train: Path, settings: "Settings", scratch: Path) -> dict[str, Any]:
-    """Make the training file into change logs; return where ingest finds them."""
-    from jobs.simulator.interactions import write_interactions
+    """Convert the training file to change logs; return the options of ingest for them."""
+    from jobs.simulator.interactions.write import write_interactions
 
     write_interactions(train, settings, scratch / "world")
     return {"ticdc": str(scratch / "world/ticdc"), "dumpling": str(scratch / "world/dumpling"), "kafka": []}
 
 
-def searched(on: "Engine") -> tuple[Any, Any]:
+def searched(on: "Scheduler") -> tuple[Any, Any]:
     """Ingest, train, search; return users [n] and their pins [n, K], -1 where a list is shorter."""
     import numpy as np
     from pyspark.sql import functions as F
 
     from jobs.benchmarks.quality import K
-    from jobs.engine.plan import plan
+    from jobs.engine.scheduler import plan
     from jobs.flow import job
 
     on.ingest()
@@ -106,7 +106,7 @@ def flow(
     page: Annotated[Path | None, typer.Option(help="Markdown page to write, docs/benchmarks.md for one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Run the whole flow on made-up worlds of several sizes; print what each job took and how that grows.
+    """Run the whole flow on simulated data of several sizes; print the cost of each job and its growth.
 
     `pinlake benchmark flow` · `pinlake benchmark flow --size 2000x6000 --size 8000x24000`
     """
@@ -130,7 +130,7 @@ def flow(
 
 
 def show(lines: list[str], page: Path | None, part: str, text: str) -> None:
-    """Print a table; write its part of the page where one is named."""
+    """Print a table; write its part of the page if one is given."""
     if page:
         put(page, part, text)
     for line in lines:
@@ -139,7 +139,7 @@ def show(lines: list[str], page: Path | None, part: str, text: str) -> None:
 
 @benchmarks.command()
 def fixed(as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False) -> None:
-    """Measure what a job costs besides its work, on the configured lake: copy each gold table in one session.
+    """Measure the fixed cost of a job on the configured lake: copy each gold table in one session.
 
     `pinlake benchmark fixed`, on a small lake such as the demo's
     """
@@ -164,37 +164,37 @@ Page = Annotated[Path | None, typer.Option(help="Markdown page to write into, do
 def ingest(
     rows: Annotated[int, typer.Option(help="Rows of each protocol.", min=1)] = 400_000, page: Page = None
 ) -> None:
-    """Read change files as ingest does, beside the nearest thing that only parses them: rows a CPU-second.
+    """Compare reading change files by ingest with a reader that only parses them: rows per CPU-second.
 
     `pinlake benchmark ingest`; with `conf/size` unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
-    from jobs.benchmarks import intake
+    cli.env = cli.env or SIZE
+    from jobs.benchmarks import ingest as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-ingest-") as scratch, engine() as on:
-        pairs = intake.measure(on.runner.lake.spark, Path(scratch), rows)
-    lines = intake.table(pairs)
-    show(lines, page, "ingest", intake.page(lines, rows, datetime.now(UTC).date()))
+        pairs = measured.measure(on.runner.lake.spark, Path(scratch), rows)
+    lines = measured.table(pairs)
+    show(lines, page, "ingest", measured.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
 def merge(
     rows: Annotated[int, typer.Option(help="Rows of the table.", min=100)] = 10_000_000, page: Page = None
 ) -> None:
-    """Merge one per cent of changes into a large table, beside making it anew from the ledger: CPU-seconds.
+    """Compare merging one per cent of changes into a large table with a rebuild from the ledger: CPU-seconds.
 
     `pinlake benchmark merge --rows 1000000`; ten million take some ten minutes and 6 GB of disk. With `conf/size`
     unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
-    from jobs.benchmarks import merging
+    cli.env = cli.env or SIZE
+    from jobs.benchmarks import merge as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-merge-") as scratch, engine(root=scratch) as on:
-        costs = merging.measure(on.work(), rows)
-    lines = merging.table(costs)
-    show(lines, page, "merge", merging.page(lines, rows, datetime.now(UTC).date()))
+        costs = measured.measure(on.unvalidated(), rows)
+    lines = measured.table(costs)
+    show(lines, page, "merge", measured.page(lines, rows, datetime.now(UTC).date()))
 
 
 @benchmarks.command()
@@ -203,21 +203,21 @@ def reconcile(
     rows: Annotated[int, typer.Option(help="Rows of each table.", min=100)] = 10_000_000,
     page: Page = None,
 ) -> None:
-    """Hold a large table against its source, three rows different: seconds, questions, bytes over the wire.
+    """Compare a large table with its source, three rows different: seconds, queries, bytes transferred.
 
     `pinlake benchmark reconcile --source mysql://root@127.0.0.1:3306` makes the database `pinlake_bench` there and
     drops it at the end. Ten million rows take some ten minutes and 4 GB of disk. Password: PINLAKE_SOURCE_PASSWORD.
     """
-    from jobs.benchmarks import reconciling
+    from jobs.benchmarks import reconcile as measured
     from jobs.cli.engine import engine
     from jobs.reconcile.database import Address
 
     address = Address.parse(source, "PINLAKE_SOURCE_PASSWORD")
-    reconciling.prepare(address, rows)
+    measured.prepare(address, rows)
     try:
         with tempfile.TemporaryDirectory(prefix="pinlake-reconcile-") as scratch, engine(root=scratch) as on:
-            costs = reconciling.measure(on.runner.lake, address, rows)
+            costs = measured.measure(on.runner.lake, address, rows)
     finally:
-        reconciling.clean(address)
-    lines = reconciling.table(costs)
-    show(lines, page, "reconcile", reconciling.page(lines, rows, datetime.now(UTC).date()))
+        measured.clean(address)
+    lines = measured.table(costs)
+    show(lines, page, "reconcile", measured.page(lines, rows, datetime.now(UTC).date()))

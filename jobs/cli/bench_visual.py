@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.benchmarks.pages import put
+from jobs.benchmarks.measure import put
 from jobs.cli.bench import SIZE, Page, benchmarks, show
-from jobs.cli.context import STATE, out, print_json
+from jobs.cli.context import cli, out, print_json
 from jobs.common.errors import ConfigError
 
 PAGE, MODEL = "posters.html", "look.onnx"
@@ -21,11 +21,11 @@ def near_duplicates(
     spark: Annotated[bool, typer.Option("--spark", help="Measure the join on Spark too.")] = False,
     page: Page = None,
 ) -> None:
-    """Find every pair of near hashes, beside FAISS comparing all with all: CPU-seconds and recall.
+    """Compare finding all pairs of near hashes with FAISS's brute force: CPU-seconds and recall.
 
     `pinlake benchmark near-duplicates --spark`; Spark with `conf/size` unless told otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import duplicates
 
     with tempfile.TemporaryDirectory(prefix="pinlake-duplicates-") as scratch:
@@ -44,7 +44,7 @@ def near_duplicates(
 def knn(
     rows: Annotated[int, typer.Option(help="Vectors of the larger size.", min=1000)] = 1_000_000, page: Page = None
 ) -> None:
-    """Find all nearest neighbours beside comparing all vectors: CPU-seconds, recall, memory; no Java.
+    """Compare finding all nearest neighbours with brute force: CPU-seconds, recall, memory; no Java.
 
     `pinlake benchmark knn --rows 200000`; a million take some five minutes of one core and 3 GB of memory.
     """
@@ -62,17 +62,17 @@ def knn(
 
 @benchmarks.command()
 def shards(rows: Annotated[int, typer.Option(help="Vectors.", min=10_000)] = 500_000, page: Page = None) -> None:
-    """Find neighbours in shards on Spark beside one index, and bring in a day's change beside searching all.
+    """Compare neighbours in shards on Spark with one index, and an incremental update with a full search.
 
     `pinlake benchmark shards`; half a million take some ten minutes of two cores. With `conf/size` unless told
     otherwise.
     """
-    STATE.env = STATE.env or SIZE
+    cli.env = cli.env or SIZE
     from jobs.benchmarks import shards as measured
     from jobs.cli.engine import engine
 
     with tempfile.TemporaryDirectory(prefix="pinlake-shards-") as scratch, engine(root=scratch) as on:
-        costs = measured.measure(on.work(), rows, Path(scratch))
+        costs = measured.measure(on.unvalidated(), rows, Path(scratch))
     lines = measured.table(costs)
     show(lines, page, "shards", measured.page(lines, rows, datetime.now(UTC).date()))
 
@@ -86,13 +86,13 @@ def posters(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The figures, for a program to read.")] = False,
 ) -> None:
-    """Bring real posters through hashing, embeddings, near-duplicates and related items; write a page to look at.
+    """Run real posters through hashing, embeddings, near-duplicates and related items; write an HTML page.
 
     `pinlake benchmark posters --data data/ml-1m-posters --out posters`; some minutes.
     """
-    from jobs.benchmarks.posters.data import given
+    from jobs.benchmarks.posters.dataset import given
     from jobs.benchmarks.posters.page import write_page
-    from jobs.benchmarks.posters.through import through, work_of
+    from jobs.benchmarks.posters.pipeline import through, work_of
     from jobs.cli.engine import engine
 
     if folder.exists() and not folder.is_dir():
@@ -103,7 +103,7 @@ def posters(
         root = Path(scratch) / "sources"
         found = given(data, root / "images", ratings)
         with engine(root=f"{scratch}/lake") as on:
-            made = through(work_of(on.work()), found, root)
+            made = through(work_of(on.unvalidated()), found, root)
         figures = write_page(found, made, root / "images", folder / PAGE)
         (folder / MODEL).write_bytes((root / "look.onnx").read_bytes())
     out.quiet = False

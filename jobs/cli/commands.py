@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from jobs.cli.context import STATE
+from jobs.cli.context import cli
 
 
 def prepared(app: typer.Typer) -> Any:
@@ -56,20 +56,20 @@ def _taker(take: Callable[[Any], object]) -> Callable[[Any, Any, Any], None]:
 
 
 def _lake(value: str) -> None:
-    STATE.also([f"platform.lake={value}"])
+    cli.also([f"platform.lake={value}"])
 
 
 def _env(value: str) -> None:
-    STATE.env = value
-    STATE.also([])
+    cli.env = value
+    cli.also([])
 
 
 def _debug(value: bool) -> None:
-    STATE.debug = value
+    cli.debug = value
 
 
 _TAKE: dict[str, Callable[[Any], object]] = {
-    "--set": STATE.also,
+    "--set": cli.also,
     "--lake": _lake,
     "--env": _env,
     "--debug": _debug,

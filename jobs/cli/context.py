@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from jobs.cli.grid import write_json
-from jobs.common.redaction import know, of_settings
 
 HELP = """From TiDB change logs and Kafka archives to published home feeds and related pins.
 
@@ -25,8 +24,8 @@ app = typer.Typer(
 
 
 @dataclass
-class State:
-    """What the global options said."""
+class CliContext:
+    """Values of the global options, and the settings that follow from them."""
 
     env: str | None = None
     lake: str | None = None
@@ -38,15 +37,14 @@ class State:
     def loaded(self) -> Any:
         """Return the settings, read on first use."""
         if self._loaded is None:
-            from jobs.settings.load import flat, load
+            from jobs.engine.scheduler import load_settings
 
             sets = [*self.sets, *([f"platform.lake={self.lake}"] if self.lake else [])]
-            self._loaded = load(env=self.env, sets=sets)
-            know(of_settings(flat(self._loaded.settings)))
+            self._loaded = load_settings(self.env, sets)
         return self._loaded
 
     def also(self, sets: Iterable[str]) -> None:
-        """Take further settings, as --set takes them: the same bounds hold."""
+        """Add settings as --set does; they are validated in the same way."""
         self.sets, self._loaded = [*self.sets, *sets], None
 
     def path(self, value: str) -> str:
@@ -63,7 +61,7 @@ class Screen(Console):
         reader_left()
 
 
-STATE = State()
+cli = CliContext()
 out = Screen()
 err = Console(stderr=True)
 PIPE_CLOSED = 141
@@ -81,7 +79,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
 ) -> None:
     """Options before the command hold for every command; they may stand behind it too."""
-    STATE.env, STATE.lake, STATE.sets, STATE.debug = env, lake, list(set_ or []), debug
+    cli.env, cli.lake, cli.sets, cli.debug = env, lake, list(set_ or []), debug
 
 
 def print_json(value: Any) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rich.panel import Panel
 from rich.rule import Rule
 
-from jobs.cli.context import STATE, escaped, out
-from jobs.cli.engine import engine, start_spark
+from jobs.cli.context import cli, escaped, out
+from jobs.cli.engine import engine
 from jobs.cli.ingest import source_options
 from jobs.cli.inspect import images_folder, open_reader
 from jobs.cli.run import make_world
+from jobs.engine.scheduler import start_spark
 
 if TYPE_CHECKING:
     from jobs.lake.query import Tables
@@ -24,7 +25,7 @@ def run_demo() -> None:
     started = time.monotonic()
     out.print(Rule("1  a world, written as TiCDC, Dumpling and Kafka files", align="left"))
     with ThreadPoolExecutor(1) as aside:  # the JVM starts on the other core meanwhile
-        session = aside.submit(start_spark)
+        session = aside.submit(start_spark, cli.loaded)
         make_world()
         session.result()
     out.print(Rule("2  the flow: change logs in, a generation out", align="left"))
@@ -50,7 +51,7 @@ def _show(user: int, pin: int, saves: list[int], learned: bool | None) -> Path:
     reader = open_reader()
     show_feed(reader, user, out, 10)
     show_related(reader, pin, out, 8)
-    folder = Path(STATE.path(STATE.loaded.settings.platform.work)) / "reports"
+    folder = Path(cli.path(cli.loaded.settings.platform.work)) / "reports"
     return write_page(folder, reader, user, pin, images=images_folder(), saved=saves, learned=learned)
 
 

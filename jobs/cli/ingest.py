@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.context import STATE, app, escaped, out, print_json
+from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
 from jobs.common.errors import Blocked, SourceError
-from jobs.ingest.kafka.broker.address import is_broker, parse
+from jobs.engine.sources import configured_sources, is_broker
+from jobs.ingest.kafka.broker.address import parse
 from jobs.ingest.kafka.broker.properties import consumer_properties
 
 Uri = Annotated[str | None, typer.Option(help="Folder or URI of the source. [those under platform.sources]")]
@@ -31,29 +32,16 @@ def source_options(
         for name, uri in (("ticdc", ticdc), ("dumpling", dumpling), *(("kafka", uri) for uri in kafka or [])):
             _require_folder(name, uri)
         return {"ticdc": ticdc, "dumpling": dumpling, "kafka": list(kafka or [])}
-    settings = STATE.loaded.settings
-    root = Path(STATE.path(settings.platform.sources))
-    brokers = [uri for uri in settings.ingest.kafka if is_broker(uri)]
-    for uri in brokers:
+    for uri in filter(is_broker, cli.loaded.settings.ingest.kafka):
         _require_folder("kafka", uri)
-    if not root.is_dir() and not brokers:
-        raise SourceError(
-            f"No sources at {root}: make a world with `pinlake world`, or name --ticdc, --dumpling, --kafka."
-        )
-    places = {name: str(root / name) for name in ("ticdc", "dumpling") if (root / name).is_dir()}
-    archives = [root / folder for folder in settings.ingest.kafka if not is_broker(folder)]
-    if (root / settings.ingest.images.path.partition("{")[0]).is_dir():
-        places["images"] = str(root)
-    if settings.ingest.embeddings.model:
-        places["model"] = STATE.path(settings.ingest.embeddings.model)
-    return places | {"kafka": [*[str(folder) for folder in archives if folder.is_dir()], *brokers]}
+    return configured_sources(cli.loaded)
 
 
 def _require_folder(name: str, uri: str | None) -> None:
     """Say at once, before Spark is started, that a folder is not there or a URI is not as it must be."""
     if uri and name == "kafka" and is_broker(uri):
         parse(uri)
-        consumer_properties(STATE.loaded.settings.ingest.brokers, "")
+        consumer_properties(cli.loaded.settings.ingest.brokers, "")
         return
     if uri and ("?" in uri or "@" in uri.partition("://")[2].partition("/")[0]):
         raise SourceError(
@@ -146,7 +134,7 @@ def show_status(lake: str | None, as_json: bool) -> None:
 
     from jobs.ingest.status import status, without_table
 
-    found = status(lake or STATE.path(STATE.loaded.settings.platform.lake))
+    found = status(lake or cli.path(cli.loaded.settings.platform.lake))
     if as_json:
         print_json([one.plain() for one in found])
         return
@@ -169,7 +157,7 @@ def show_status(lake: str | None, as_json: bool) -> None:
             out.print(f"   {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         for path in one.awaited:
             out.print(f"   {one.table} waits for {path}: an index names it, and it is not there.", **_PLAIN)
-    for topic in without_table(found, STATE.loaded.settings.ingest):
+    for topic in without_table(found, cli.loaded.settings.ingest):
         out.print(f"   kafka:{topic} has no table: its messages stay in bronze.", **_PLAIN)
     if any(one.quarantined for one in found):
         out.print("   `pinlake quarantine list` says why rows could not be used.", highlight=False)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.context import STATE, app, escaped, out, print_json
+from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import print_grid
 from jobs.common.errors import ConfigError, TableError
 
@@ -18,14 +18,14 @@ def open_reader() -> Any:
     """Return a reader of the configured store."""
     from jobs.serving.reader import Reader
 
-    return Reader(_store(), STATE.loaded.settings.publish.pointer_seconds)
+    return Reader(_store(), cli.loaded.settings.publish.pointer_seconds)
 
 
 def _store() -> Any:
     from jobs.serving.stores import configured
 
-    publish = STATE.loaded.settings.publish
-    return configured(publish, STATE.path(publish.path))
+    publish = cli.loaded.settings.publish
+    return configured(publish, cli.path(publish.path))
 
 
 @app.command()
@@ -56,7 +56,7 @@ def _delta(name: str) -> Any:
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
-    root = STATE.path(STATE.loaded.settings.platform.lake)
+    root = cli.path(cli.loaded.settings.platform.lake)
     try:
         return DeltaTable(f"{root}/{name.replace('.', '/', 1)}")
     except TableNotFoundError:
@@ -184,7 +184,7 @@ def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = 
     from jobs.common.redaction import masked
     from jobs.settings.load import flat, sentences
 
-    loaded = STATE.loaded
+    loaded = cli.loaded
     said = sentences(loaded.settings)
     found = [
         {"key": k, "value": masked(k, v), "from": loaded.where(k), "meaning": said[k]}
@@ -213,5 +213,5 @@ def _cell(value: Any) -> str:
 
 def images_folder() -> Path | None:
     """Return where the world's images lie, None if there are none."""
-    folder = Path(STATE.path(STATE.loaded.settings.platform.sources)) / "images"
+    folder = Path(cli.path(cli.loaded.settings.platform.sources)) / "images"
     return folder if folder.is_dir() else None

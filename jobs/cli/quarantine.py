@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from jobs.cli.context import STATE, app, escaped, out, print_json
+from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
 from jobs.cli.inspect import Json
 from jobs.lake.query import Tables
@@ -121,7 +121,7 @@ def _ask(query: str, table: str | None, reason: str | None) -> list[dict[str, An
     wanted = {"table": table, "reason": reason}
     given = ["\"{}\" = '{}'".format(name, value.replace("'", "''")) for name, value in wanted.items() if value]
     where = f" where {' and '.join(given)}" if given else ""
-    tables = Tables(STATE.path(STATE.loaded.settings.platform.lake))
+    tables = Tables(cli.path(cli.loaded.settings.platform.lake))
     # quoted above
     return tables.ask(f"with rows as (select * from quarantine{where}) {query}", {"ops.quarantine": None})  # noqa: S608
 

@@ -99,12 +99,12 @@ def _in_lake(
     with engine(root=root) as on:
         rules = on.runner.settings.ingest.tables.get(asked.table)
         asked = replace(asked, masked=tuple(rules.mask) if rules else ())
-        with on.show.job(f"reconcile {asked.table}"):
-            found = against_lake(on.runner.lake, asked, address, on.show.say)
+        with on.progress.job(f"reconcile {asked.table}"):
+            found = against_lake(on.runner.lake, asked, address, on.progress.say)
         if repair is None or not found.found.differences:
             return found, None
         from jobs.reconcile.repair import JOB, Repair
 
         on.runner.options["repair"] = Repair(asked, address, found, *repair)
-        with on.show.job(JOB.name):  # a run of its own, with ingest held off
+        with on.progress.job(JOB.name):  # a run of its own, with ingest held off
             return found, on.runner.run(JOB, None).rows

@@ -66,8 +66,10 @@ def settings() -> str:
         WRITTEN,
         "Later wins: default, `conf/base/*.yaml` (the defaults, written from the models), `conf/<env>/*.yaml`, "
         "variables `PINLAKE_<SECTION>__<KEY>` (two underscores per level), `--set section.key=value`. How values are "
-        "read and checked: [operations](operations.md#settings). A changed setting re-runs the jobs listed for its "
-        "section, and jobs downstream whose inputs changed with them.",
+        "read and checked: [operations](operations.md#settings).",
+        "A changed setting re-runs the jobs whose last run read it, and jobs downstream whose inputs changed with "
+        'them. To list those jobs: `pinlake sql "select distinct job from ops.runs where '
+        "settings['ranking.feed_length'] is not null\"`.",
         *(text for name in Settings.model_fields for text in _section(name)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -91,8 +93,7 @@ def write(folder: Path) -> list[Path]:
 
 def _section(name: str) -> Iterator[str]:
     yield f"## `{name}`"
-    jobs = ", ".join(f"`{job.name}`" for job in FLOW if name in job.config_sections)
-    yield f"{Settings.model_fields[name].description} {f'Re-runs {jobs}.' if jobs else 'Re-runs no job.'}"
+    yield str(Settings.model_fields[name].description)
     rows = ((f"`{s.key}`", s.kind, f"`{s.default}`" if s.default else "", s.sentence) for s in settings_of(name))
     yield _table(("setting", "type", "default", "what it does"), rows)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.context import STATE, app, escaped, out
+from jobs.cli.context import app, cli, escaped, out
 from jobs.cli.inspect import images_folder, open_reader
 from jobs.common.errors import PinlakeError
 
@@ -28,12 +28,12 @@ def report(
     """
     from jobs.report.page import Places, write_report
 
-    platform = STATE.loaded.settings.platform
-    work = Path(STATE.path(platform.work))
+    platform = cli.loaded.settings.platform
+    work = Path(cli.path(platform.work))
     if docs:
         _build_docs(work)
     places = Places(
-        lake=STATE.path(platform.lake),
+        lake=cli.path(platform.lake),
         out=out_path or work / "reports",
         images=images_folder(),
         docs=work / "gx" / "docs",
@@ -65,4 +65,4 @@ def _build_docs(work: Path) -> None:
     from jobs.validate.checks import Validator
 
     with out.status("Building Data Docs …"):
-        Validator(STATE.loaded.root / "expectations", STATE.loaded.settings, work).build_docs()
+        Validator(cli.loaded.root / "expectations", cli.loaded.settings, work).build_docs()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jobs.cli.context import STATE, app, err, escaped, out
+from jobs.cli.context import app, cli, err, escaped, out
 from jobs.common.errors import ConfigError, SourceError
 
 AsOf = Annotated[
@@ -70,9 +70,9 @@ def make_world(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     given = {"simulator.users": users, "simulator.pins": pins}
-    STATE.also(f"{key}={value}" for key, value in given.items() if value is not None)
-    settings = STATE.loaded.settings
-    target = folder or Path(STATE.path(settings.platform.sources))
+    cli.also(f"{key}={value}" for key, value in given.items() if value is not None)
+    settings = cli.loaded.settings
+    target = folder or Path(cli.path(settings.platform.sources))
     shown = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
     with Progress(*shown, console=out, transient=True) as bars:
         task = bars.add_task("World", total=None)
@@ -88,9 +88,9 @@ def make_world(
         else:
             if not interactions.is_file():
                 raise SourceError(f"--from-interactions {interactions}: there is no such file.")
-            from jobs.simulator.interactions import Asked, write_interactions
+            from jobs.simulator.interactions.write import ReadOptions, write_interactions
 
-            asked = Asked(columns, min_rating)
+            asked = ReadOptions(columns, min_rating)
             summary = write_interactions(interactions, settings, target, show, layout, asked)
     for line in summary.told:
         out.print(f"   {line}", markup=False, highlight=False, soft_wrap=True)
@@ -110,7 +110,7 @@ def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
     """
     from jobs.cli.engine import engine
     from jobs.cli.ingest import source_options
-    from jobs.engine.plan import Step
+    from jobs.flow import Step
     from jobs.flow import job as named
 
     chosen, day = named(job), parse_day(as_of)
@@ -185,7 +185,7 @@ def sql(
     from jobs.cli.grid import print_grid, write_json
     from jobs.lake.sql import answer, ask, fields_of, require_names
 
-    with engine(judges=False) as on:
+    with engine(validates=False) as on:
         frame = ask(on.runner.lake, query)
         if as_json:
             require_names(frame.schema)

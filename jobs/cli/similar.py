@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.context import STATE, app, out, print_json
+from jobs.cli.context import app, cli, out, print_json
 from jobs.cli.grid import print_grid
 from jobs.common.errors import SourceError, TableError
 
@@ -57,7 +57,7 @@ def _look(image: Path) -> "Look":
     from jobs.neighbours.similar import Look
 
     shown = text_of(str(image))[0]
-    limits = STATE.loaded.settings.ingest.images
+    limits = cli.loaded.settings.ingest.images
     try:
         picture = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
     except OSError as error:

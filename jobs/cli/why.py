@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.context import STATE, app, out, print_json
+from jobs.cli.context import app, cli, out, print_json
 from jobs.cli.grid import print_grid
 from jobs.cli.inspect import Json, open_reader
 from jobs.common.errors import TableError
@@ -56,8 +56,8 @@ def why(
 
     reader = open_reader()
     day = parse_day(as_of) or _served_day(reader)
-    tables = Tables(STATE.path(STATE.loaded.settings.platform.lake))
-    found = Question(tables, user, pin, day, STATE.loaded.settings.ranking.owner_cap).answer()
+    tables = Tables(cli.path(cli.loaded.settings.platform.lake))
+    found = Question(tables, user, pin, day, cli.loaded.settings.ranking.owner_cap).answer()
     if found.outcome == "fallback":
         found.sentences.append(_in_fallback(reader, user, pin))
     if as_json:

@@ -1,14 +1,12 @@
-"""Means, shares and their 95 % intervals from sums, so that Spark adds up and one row a group comes back."""
+"""Means and ratios with their 95 % intervals, from sums: Spark adds up, and one row per group comes back."""
 
 from collections.abc import Sequence
 from math import sqrt
 
-import numpy as np
-
 Z95 = 1.959964
 """Standard deviations of a normal distribution that hold 95 %."""
 Estimate = tuple[float, float | None, float | None]
-"""A value and both ends of its 95 % interval; the ends are None where there are fewer than two to judge by."""
+"""A value and both ends of its 95 % interval; the ends are None for fewer than two observations."""
 
 
 def interval(total: float, squares: float, n: int) -> Estimate:
@@ -26,11 +24,11 @@ def interval(total: float, squares: float, n: int) -> Estimate:
 def ratio_interval(sums: Sequence[float], products: Sequence[Sequence[float]], n: int) -> Estimate | None:
     """Return a ratio of sums, or the difference of two, with its 95 % interval over clusters such as users.
 
-    One user's impressions are alike, so users are what is drawn at random: the variance is that of the linearised
-    ratio over clusters (Taylor series; Cochran, Sampling Techniques, 1977, section 6.4).
+    Impressions of one user are correlated, so users are the sampling unit: the variance is that of the linearised ratio
+    over clusters (Taylor series; Cochran, Sampling Techniques, 1977, section 6.4).
 
     Args:
-        sums: of a numerator and its denominator; for a difference followed by those of what is taken away.
+        sums: of a numerator and its denominator; for a difference, followed by those of the ratio that is subtracted.
         products: sums over clusters of the product of each two of them, as a square matrix.
         n: clusters.
 
@@ -47,6 +45,6 @@ def ratio_interval(sums: Sequence[float], products: Sequence[Sequence[float]], n
         slope += [sign / bottom, -sign * top / bottom**2]
     if n < 2:
         return round(value, 6), None, None
-    gradient = np.asarray(slope)
-    half = Z95 * sqrt(max(float(gradient @ np.asarray(products) @ gradient), 0.0) * n / (n - 1))
+    variance = sum(a * b * products[i][j] for i, a in enumerate(slope) for j, b in enumerate(slope))
+    half = Z95 * sqrt(max(variance, 0.0) * n / (n - 1))
     return round(value, 6), round(value - half, 6), round(value + half, 6)

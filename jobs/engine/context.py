@@ -76,7 +76,9 @@ class ActionContext:
     """Validates rows to be merged by the table's suite, if it has one; ValidationFailedError if critical."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the command line: ticdc, dumpling, kafka, force …"""
+    tables: Callable[[], Tables] = dict
+    """Opens the declared inputs at their pinned versions, as of the as-of date."""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    """Delta version of each declared input."""
     unchanged: bool = False
-    """Whether the last good run of this as-of had the same inputs, settings and code."""
-    made: Callable[[str], "DataFrame | None"] = lambda _: None
-    """Returns the rows of a gold table at this as-of that this session has computed; None: read the table."""
+    """Whether the last successful run of this as-of date had the same inputs, settings and code."""

@@ -1,4 +1,4 @@
-"""What the jobs of one session read: which version of each table, and what an earlier job of the session just made."""
+"""Resolves the inputs of jobs: the Delta version of each, and the rows, cached if this session has computed them."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,9 +7,8 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from jobs.common.errors import TableError
-from jobs.engine.context import Context
-from jobs.engine.plan import LAGS, Read, reads
 from jobs.engine.run_history import RunHistory
+from jobs.flow import HORIZON, LAGS, WRITERS, Read, reads
 from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.transaction_log import Commit
@@ -20,7 +19,7 @@ from jobs.schema.tables import table
 from jobs.settings import Settings
 
 _LOOK_BACK = 1000
-"""Versions of a table of events that are looked through for a change before a cut."""
+"""Versions of an event table that are searched for a change before the as-of date."""
 
 
 class InputResolver:
@@ -30,28 +29,28 @@ class InputResolver:
         self._lake = lake
         self._history = history
         self._horizon = settings.ranking.horizon_days
-        self._keep_bytes = settings.platform.cache_mb << 20
+        self._cache_bytes = settings.platform.cache_mb << 20
         self._versions: dict[str, int] = {}
         self._changed: dict[tuple[str, int], frozenset[str] | None] = {}
-        self._made: dict[tuple[str, date, str | None], DataFrame | None] = {}
+        self._outputs: dict[tuple[str, date, str | None], DataFrame | None] = {}
 
     def pin(self, job: Job, as_of: date) -> dict[str, int]:
         """Return the version of each input; a gold partition's is that of the run that wrote it."""
         return {read.key: self._version(read) for read in reads(job, as_of, self._horizon)}
 
     def settled(self, job: Job, as_of: date, last: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
-        """Return `now` with the versions of `last` where, of a table of events, only days after the cut changed since.
+        """Return `now` with the versions of `last` for event tables where only days from `as_of` on changed since.
 
-        A late event re-triggers the cuts that its day is before, and one from a clock that is ahead none until its day.
+        A late event re-triggers the as-of dates after its day; one from a clock that is ahead none until its day.
         """
-        found = dict(now)
+        versions_of = dict(now)
         for read in reads(job, as_of, self._horizon):
             before = last.get(read.key, ABSENT)
             if before != ABSENT and table(read.table).partition == (DS.name,):
                 versions = range(before + 1, now[read.key] + 1)
                 if len(versions) <= _LOOK_BACK and not any(self._touches(read, version) for version in versions):
-                    found[read.key] = before
-        return found
+                    versions_of[read.key] = before
+        return versions_of
 
     def _touches(self, read: Read, version: int) -> bool:
         key = (read.table, version)
@@ -60,45 +59,43 @@ class InputResolver:
         days = self._changed[key]
         return days is None or any(day < str(read.as_of) for day in days)
 
-    def tables(self, job: Job, context: Context) -> Mapping[str, DataFrame]:
-        """Return each input of a job at its pinned version, as of the cut.
+    def tables(self, job: Job, as_of: date, settings: Settings) -> Mapping[str, DataFrame]:
+        """Return each input of a job at its pinned version, as of its date.
 
         Raises:
             TableError: an input that no run has made.
         """
+        lagged_reads = any(key.endswith(HORIZON) for key in (*job.reads, *job.optional_reads))
+        horizon = settings.ranking.horizon_days if lagged_reads else 0  # recorded for jobs that depend on it
         tables = {}
-        for read in reads(job, context.as_of, self._horizon):
+        for read in reads(job, as_of, horizon):
             version, lagged = self._version(read), read.key.endswith(LAGS)
             if version == ABSENT and not lagged and table(read.table).time is AsOf.PARTITION:
                 raise TableError(
                     f"{job.name} reads {read.table} as of {read.as_of}, which no run has made: "
-                    f"`pinlake flow --as-of {context.as_of}` makes all that is needed."
+                    f"`pinlake flow --as-of {as_of}` runs all that it needs."
                 )
-            made = self.made(read)
+            made = self._output(read)
             tables[read.key] = read_as_of(self._lake, read.table, read.as_of, version) if made is None else made
         return tables
 
-    def made(self, read: Read) -> DataFrame | None:
-        """Return a partition that this session has made whole, None if it has not."""
-        from jobs.flow import WRITERS
-
-        parts = [self._made.get((read.table, read.as_of, job.sub_partition)) for job in WRITERS.get(read.table, ())]
+    def _output(self, read: Read) -> DataFrame | None:
+        """Return a partition that this session has written completely, None otherwise."""
+        parts = [self._outputs.get((read.table, read.as_of, job.sub_partition)) for job in WRITERS.get(read.table, ())]
         frames = [frame for frame in parts if frame is not None]
         return reduce(DataFrame.unionByName, frames).drop("as_of") if frames and len(frames) == len(parts) else None
 
-    def keep(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
-        """Keep what was committed for later jobs of this session; large results are read from their table."""
+    def add_output(self, job: Job, as_of: date, frame: DataFrame, commit: Commit) -> None:
+        """Cache committed rows for later jobs of this session; large results are read from their table."""
         self._versions[str(job.writes)] = commit.version
-        self._made[str(job.writes), as_of, job.sub_partition] = frame if commit.bytes <= self._keep_bytes else None
+        self._outputs[str(job.writes), as_of, job.sub_partition] = frame if commit.bytes <= self._cache_bytes else None
 
-    def forget(self) -> None:
-        """Look table versions up anew: call after anything but `keep` tells of has been written."""
+    def refresh_versions(self) -> None:
+        """Look table versions up again: call after an action has written tables."""
         self._versions.clear()
 
     def _version(self, read: Read) -> int:
         if table(read.table).time is AsOf.PARTITION:
-            from jobs.flow import WRITERS
-
             last = [self._history.last(writer.name, read.as_of) for writer in WRITERS.get(read.table, ())]
             known = [int(run["output_version"]) for run in last if run and run["output_version"] is not None]
             return max(known, default=ABSENT)

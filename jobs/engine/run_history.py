@@ -13,7 +13,7 @@ from jobs.engine.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
 
 _KEY = ("job", "as_of", "status", "started_at")
-_KNOWN = ("run_id", "output_version", "inputs", "config_hash", "code_hash", "rows")
+_KNOWN = ("run_id", "output_version", "inputs", "settings", "config_hash", "code_hash", "rows")
 
 
 class RunHistory:
@@ -58,7 +58,9 @@ class RunHistory:
         runs = self.lake.rows("ops.runs", *_KEY, *_KNOWN)
         runs = [row for row in runs if row["status"] == "ok" and row["as_of"] is not None]
         runs.sort(key=lambda row: row["started_at"])
-        return {(row["job"], row["as_of"]): row | {"inputs": dict(row["inputs"] or [])} for row in runs}
+        for row in runs:  # maps come as lists of pairs
+            row.update({name: dict(row[name] or []) for name in ("inputs", "settings")})
+        return {(row["job"], row["as_of"]): row for row in runs}
 
 
 def day_of(tso: int) -> date:

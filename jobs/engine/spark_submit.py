@@ -1,9 +1,9 @@
-"""What spark-submit runs: one job of the flow, as `pinlake run` does, and its result as JSON for a scheduler.
+"""Entry point for spark-submit: runs one job of the flow, as `pinlake run` does, and writes its result as JSON.
 
     spark-submit jobs/engine/spark_submit.py features.pin_stats --as-of 2026-11-01 --result /tmp/result.json
 
-Besides the jobs there are `horizon` (the jobs of the earlier cut that the cut reads from, those that are missing) and
-`maintain`. Exit codes are those of the command line.
+Besides the jobs there are `horizon` (the jobs of the earlier as-of dates that the date reads from, where they are
+missing) and `maintain`. Exit codes are those of the command line.
 """
 
 import sys
@@ -22,7 +22,7 @@ from jobs.common.errors import ConfigError, PinlakeError
 from jobs.common.redaction import redacted
 
 if TYPE_CHECKING:
-    from jobs.cli.engine import Engine
+    from jobs.engine.scheduler import Scheduler
     from jobs.schema.job import Job
 
 HORIZON, MAINTAIN = "horizon", "maintain"
@@ -32,75 +32,77 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what the command line names; return the exit code."""
     parser = argparse.ArgumentParser(prog="submit.py", description=__doc__)
     parser.add_argument("what", help="a job of the flow, horizon or maintain")
-    parser.add_argument("--as-of", type=date.fromisoformat, help="the cut, YYYY-MM-DD [the newest]")
+    parser.add_argument(
+        "--as-of", type=date.fromisoformat, help="as-of date, YYYY-MM-DD [the newest day that is complete]"
+    )
     parser.add_argument("--result", type=Path, help="file to write the result to, on the driver's machine")
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     try:
-        result = work(given.what, given.as_of)
+        result = run(args.what, args.as_of)
     except PinlakeError as error:
         sys.stderr.write(f"{redacted(str(error))}\n")
         return error.exit_code
-    if given.result:
-        given.result.write_text(json.dumps(result))
+    if args.result:
+        args.result.write_text(json.dumps(result))
     return 0
 
 
-def work(what: str, day: date | None) -> dict[str, Any]:
-    """Do it; return {"as_of": the cut, "tables": {name: {"version", "rows", …}}}.
+def run(what: str, day: date | None) -> dict[str, Any]:
+    """Run a job, horizon or maintain; return {"as_of": the date, "tables": {name: {"version", "rows", …}}}.
 
     Raises:
-        PinlakeError: what the job raises; ConfigError where there is no such job.
+        PinlakeError: the job failed; ConfigError if there is no such job.
     """
-    from jobs.cli.engine import engine
-    from jobs.cli.ingest import source_options
+    from jobs.engine.scheduler import load_settings, opened
+    from jobs.engine.sources import configured_sources
     from jobs.flow import job
 
     chosen = None if what in {HORIZON, MAINTAIN} else job(what)
-    options = source_options() if chosen and chosen.stage == "ingest" else {}
-    with engine(options) as on:
+    loaded = load_settings()
+    options = configured_sources(loaded) if chosen and chosen.stage == "ingest" else {}
+    with opened(loaded, options=options) as on:
         if what == MAINTAIN:
             from jobs.engine.maintenance import maintain
 
             return {"as_of": None, "tables": maintain(on.runner.lake, on.runner.settings.maintenance)}
         if chosen and chosen.stage == "ingest":
             return _ingest(on, chosen)
-        first, cut = on.runner.resolve_as_of(day)
-        made = _one(on, chosen, cut) if chosen else _horizon(on, first, cut)
-        return {"as_of": str(cut), "tables": made}
+        first, as_of = on.runner.resolve_as_of(day)
+        tables = _one(on, chosen, as_of) if chosen else _horizon(on, first, as_of)
+        return {"as_of": str(as_of), "tables": tables}
 
 
-def _one(on: "Engine", job: "Job", cut: date) -> dict[str, Any]:
-    with on.show.job(job.name):
-        result = on.runner.run(job, cut)
-    on.show.done("  ", job.name, cut, result)
+def _one(on: "Scheduler", job: "Job", as_of: date) -> dict[str, Any]:
+    with on.progress.job(job.name):
+        result = on.runner.run(job, as_of)
+    on.progress.done("", job.name, as_of, result)
     if job.writes is None:
-        told = {"generation": (result.detail or {}).get("generation"), "rows": result.rows}
-        return {"pinlake.generation": told}
-    last = on.runner.history.last(job.name, cut) or {}
+        return {"pinlake.generation": {"generation": (result.detail or {}).get("generation"), "rows": result.rows}}
+    last = on.runner.history.last(job.name, as_of) or {}
     return {job.writes: {"version": last.get("output_version"), "rows": result.rows, "status": result.status}}
 
 
-def _horizon(on: "Engine", first: date, cut: date) -> dict[str, Any]:
-    from jobs.engine.plan import plan
+def _horizon(on: "Scheduler", first: date, as_of: date) -> dict[str, Any]:
+    from jobs.engine.scheduler import plan
     from jobs.flow import FLOW
 
     jobs = [job for job in FLOW if job.stage not in {"ingest", "publish"}]
-    steps = plan(cut, on.runner.settings.ranking.horizon_days, jobs, first)
-    on.steps([step for step in steps if step.as_of < cut])
+    steps = plan(as_of, on.runner.settings.ranking.horizon_days, jobs, first)
+    on.steps([step for step in steps if step.as_of < as_of])
     return {}
 
 
-def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
+def _ingest(on: "Scheduler", job: "Job") -> dict[str, Any]:
     from jobs.engine.attention import attention
-    from jobs.engine.plan import written
+    from jobs.flow import outputs
 
-    with on.show.job(job.name):
+    with on.progress.job(job.name):
         result = on.runner.run(job, None)
-    on.show.done("  ", job.name, None, result)
+    on.progress.done("", job.name, None, result)
     found = attention(result.counts, result.detail)
-    on.show.say_all(found)
+    on.show(found)
     lake, tables = on.runner.lake, {}
-    for name in [name for name in written(job) if lake.exists(name)]:
+    for name in [name for name in outputs(job) if lake.exists(name)]:
         version = lake.version(name)
         rows = lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(name)).count()
         tables[name] = {"version": version, "rows": rows}
@@ -108,7 +110,7 @@ def _ingest(on: "Engine", job: "Job") -> dict[str, Any]:
         newest = str(on.runner.resolve_as_of(None)[1])
     except ConfigError:  # no whole day has been ingested yet
         newest = None
-    # what is blocked is no failure of this task: the tables that are good are made, the DAG's last task fails for it
+    # a blocked table does not fail this task: the others are loaded, and the last task of the DAG fails for it
     return {"as_of": newest, "tables": tables, "amiss": list(found.amiss(strict=True))}
 
 

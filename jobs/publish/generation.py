@@ -17,7 +17,6 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.engine.context import ActionContext, ActionResult
-from jobs.history.as_of import read_as_of
 from jobs.publish import encode_pairs as rows
 from jobs.publish import gate
 from jobs.publish import generation_log as journal
@@ -29,9 +28,6 @@ from jobs.serving.models import Pointer
 from jobs.serving.reader import View
 from jobs.serving.stores import Store, configured
 
-_GOLD = ("home_feed", "related_pins", "pin_stats", "user_profile", "trending", "evaluations")
-_APP = ("app_pins", "app_boards", "app_board_pins", "app_blocks")
-READS = (*[f"gold.{name}" for name in _GOLD], *[f"silver.{name}" for name in _APP])
 NAN = float("nan")
 
 
@@ -66,25 +62,24 @@ def run(work: ActionContext) -> ActionResult:
             work.progress(f"removed {left}: retired, or left by an interrupted run")
         served = store.read_pointer()
         journal.catch_up(work, store.kind, served)
-        versions = {name: work.lake.version(name) for name in READS if work.lake.exists(name)}
         if work.unchanged and served is not None:
             manifest = _served_manifest(store, served)
-            if manifest is not None and _is_current(work, manifest, versions):
+            if manifest is not None and _is_current(work, manifest):
                 work.progress(f"{served.current} is already served, made from the same inputs: nothing to do")
                 return _nothing_loaded(manifest)
-        tables = {name: _read(work, name, versions.get(name)) for name in READS}
+        tables = work.tables()
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
             _kept(fallback_feed(stats, trending, publish)) as fallback,
             _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
         ):
-            build = Build(_manifest(work, pairs, tables, versions, served), pairs, tables, fallback)
+            build = Build(_manifest(work, pairs, tables, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
 
 
-def _is_current(work: ActionContext, manifest: Manifest, versions: Mapping[str, int]) -> bool:
+def _is_current(work: ActionContext, manifest: Manifest) -> bool:
     """Return whether a generation was made from these versions of the inputs, by these settings."""
-    same_inputs = manifest.as_of == work.context.as_of and manifest.inputs == versions
+    same_inputs = manifest.as_of == work.context.as_of and manifest.inputs == _versions(work)
     return same_inputs and manifest.config_hash == _config_hash(work)
 
 
@@ -102,9 +97,9 @@ def _nothing_loaded(manifest: Manifest) -> ActionResult:
     return ActionResult(manifest.content.keys, counts | {"loaded": 0}, detail=manifest.plain())
 
 
-def _read(work: ActionContext, name: str, version: int | None) -> DataFrame:
-    made = work.made(name)
-    return read_as_of(work.lake, name, work.context.as_of, version) if made is None else made
+def _versions(work: ActionContext) -> dict[str, int]:
+    """Return the versions of the inputs that exist."""
+    return {name: version for name, version in work.inputs.items() if version >= 0}
 
 
 @contextmanager
@@ -164,7 +159,6 @@ def _manifest(
     work: ActionContext,
     pairs: DataFrame,
     tables: Mapping[str, DataFrame],
-    versions: dict[str, int],
     served: Pointer | None,
 ) -> Manifest:
     content = content_of(pairs)
@@ -179,7 +173,7 @@ def _manifest(
         as_of=work.context.as_of,
         content=content,
         parent=served.current if served else "",
-        inputs=versions,
+        inputs=_versions(work),
         arms={row["arm"] or "": row["users"] for row in sorted(arms.collect())},  # bounded: one row an arm
         config_hash=_config_hash(work),
         run_id=work.run_id,

@@ -47,7 +47,6 @@ JOB = Job(
     "ingest.repair",
     "Takes rows that differ from their source from it.",
     "jobs.reconcile.repair:run",
-    config_sections=("ingest",),
 )
 RECONCILE = "reconcile"
 """Source of such rows in ops.source_files, and the beginning of their place."""

@@ -5,11 +5,10 @@ the same through another job needs no line of its own (transitive reduction). Li
 needs no width: it reads on a phone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.engine.plan import LAGS, written
-from jobs.flow import FLOW, WRITERS
+from jobs.flow import job_dependencies
 from jobs.schema.job import Job
 
 
@@ -56,7 +55,7 @@ def lay_out(jobs: Sequence[Job]) -> list[Place]:
         jobs: in an order in which each comes after those it reads from.
     """
     rows = _by_stage(jobs)
-    edges = _reduced(needs(rows), [job.name for job in rows])
+    edges = _reduced(job_dependencies(rows), [job.name for job in rows])
     stage = {job.name: job.stage for job in rows}
     last = {name: max((n for n, j in enumerate(rows) if name in edges[j.name]), default=-1) for name in stage}
     open_: dict[int, str] = {}
@@ -75,26 +74,12 @@ def lay_out(jobs: Sequence[Job]) -> list[Place]:
     return places
 
 
-def needs(jobs: Iterable[Job]) -> dict[str, set[str]]:
-    """Return, for each job, the jobs whose tables it reads; those of an earlier cut are another's."""
-    known = list(jobs)
-    names = {job.name for job in known}
-    return {job.name: {s for read in (*job.reads, *job.optional_reads) for s in _makers(read)} & names for job in known}
-
-
-def _makers(read: str) -> list[str]:
-    name = read.partition("@")[0]
-    if name in WRITERS:
-        return [] if read.endswith(LAGS) else [job.name for job in WRITERS[name]]
-    return [job.name for job in FLOW if name in written(job)]
-
-
 def _by_stage(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs with each stage in one piece, where no job then stands above what it reads."""
     stages = list(dict.fromkeys(job.stage for job in jobs))
     rows = sorted(jobs, key=lambda job: stages.index(job.stage))
     seen: set[str] = set()
-    edges = needs(rows)
+    edges = job_dependencies(rows)
     for job in rows:
         if not edges[job.name] <= seen:
             return list(jobs)

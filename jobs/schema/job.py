@@ -1,4 +1,4 @@
-"""Definition of a job: its function, the tables it reads and writes, the settings that its result depends on."""
+"""Definition of a job: its function and the tables that it reads and writes."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,6 @@ class Job:
     """Table written; None for an action."""
     sub_partition: str | None = None
     """Value of the table's sub-partition column that this job fills."""
-    config_sections: tuple[str, ...] = ()
-    """Sections of the settings that the result depends on; part of the run's config hash."""
 
     @property
     def stage(self) -> str:

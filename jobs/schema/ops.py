@@ -42,8 +42,9 @@ RUNS = _ops(
         "map<string,bigint>",
         "What the job counted: read, applied, superseded, quarantined and the like.",
     ),
-    Column("config_hash", "string", "Digest of the settings the job could see."),
-    Column("code_hash", "string", "Digest of the jobs package."),
+    Column("settings", "map<string,string>", "Settings that a table's job read, values as JSON: no other one matters."),
+    Column("config_hash", "string", "Digest of those settings; of all but the platform's where none are recorded."),
+    Column("code_hash", "string", "Digest of the code that the job imports and of the suite of its table."),
     Column("error", "string", "First line of the failure; null where the run was good."),
 )
 CHECKS = _ops(

@@ -1,4 +1,4 @@
-"""Settings that defeat one another: each is in range, and together they silently do less than one of them says."""
+"""Checks pairs of settings that are valid alone and contradict one another."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def misfits(settings: "Settings") -> Iterator[str]:
-    """Yield a sentence for each pair that does not fit, keys and values in it."""
+    """Yield a message with keys and values for each contradiction."""
     yield from _pools(settings)
     yield from _sources(settings)
     yield from _rest(settings)
@@ -29,7 +29,7 @@ def _pools(settings: "Settings") -> Iterator[str]:
     weights = [name for name in type(related).model_fields if name.endswith("_weight") and name != "save_rate_weight"]
     if not any(getattr(related, name) for name in weights):
         names = ", ".join(f"related.{name}" for name in weights)
-        yield f"all of {names} are 0, so that nothing is related to anything; raise one"
+        yield f"all of {names} are 0, so that no pins are related; raise one"
 
 
 def _sources(settings: "Settings") -> Iterator[str]:
@@ -47,12 +47,12 @@ def _sources(settings: "Settings") -> Iterator[str]:
         if source.per_user > source.per_category:
             yield (
                 f"candidates.{name}.per_user = {source.per_user} is above candidates.{name}.per_category = "
-                f"{source.per_category}: who likes one category would get no more than that; raise per_category"
+                f"{source.per_category}: a user of one category would get no more than that; raise per_category"
             )
     if candidates.content.neighbours > settings.neighbours.k:
         yield (
             f"candidates.content.neighbours = {candidates.content.neighbours} is above neighbours.k = "
-            f"{settings.neighbours.k}: no more are kept per pin; lower the one or raise the other"
+            f"{settings.neighbours.k}: no more are kept per pin; lower the first or raise the second"
         )
 
 
@@ -61,7 +61,7 @@ def _rest(settings: "Settings") -> Iterator[str]:
     if features.trend_days > features.window_days:
         yield (
             f"features.trend_days = {features.trend_days} is above features.window_days = {features.window_days}: a "
-            "trend is held against the days of the window before it; lower trend_days"
+            "trend is compared with the earlier days of the window; lower trend_days"
         )
     if ranker.min_rows > ranker.max_rows:
         yield (
@@ -71,11 +71,11 @@ def _rest(settings: "Settings") -> Iterator[str]:
     if publish.store != "rocksdb" and 3 * publish.timeout_seconds > publish.lease_seconds:
         yield (
             f"publish.lease_seconds = {publish.lease_seconds} is below three times publish.timeout_seconds = "
-            f"{publish.timeout_seconds:g}: the lease could run out while a server is waited for; raise lease_seconds"
+            f"{publish.timeout_seconds:g}: the lease could end while a server is waited for; raise lease_seconds"
         )
     simulator = settings.simulator
     if simulator.stream_days > simulator.days:
         yield (
             f"simulator.stream_days = {simulator.stream_days} is above simulator.days = {simulator.days}: the "
-            "snapshot would be older than the world; lower stream_days"
+            "snapshot would be before the first event; lower stream_days"
         )

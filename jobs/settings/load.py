@@ -5,7 +5,6 @@ Later wins: defaults in the models, conf/base/*.yaml, conf/<env>/*.yaml, variabl
 option and the key; names in maps are checked too (jobs/settings/names.py).
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -103,14 +102,6 @@ def load(conf: Path | None = None, env: str | None = None, sets: Iterable[str] =
         raise ConfigError(f"{_sources_named_in(message, origin) or 'the settings'}: {message}.")
     names.check(settings, loaded.root / "expectations", loaded.by)
     return loaded
-
-
-def fingerprint(settings: Settings, sections: Iterable[str]) -> str:
-    """Return a digest of the named sections: equal settings, equal digest."""
-    digest = hashlib.sha256()
-    for name in sorted(sections):
-        digest.update(f"{name}={getattr(settings, name).model_dump_json()}".encode())
-    return digest.hexdigest()[:16]
 
 
 def flat(model: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The world's messages, written into Kafka archives: pin_events by Secor, searches and pin_embeddings by Connect."""
+"""Writes the messages into Kafka archives: pin_events as Secor does, searches and pin_embeddings as Connect does."""
 
 from pathlib import Path
 from typing import Any
@@ -17,35 +17,35 @@ from jobs.simulator.rng import HOUR, SECOND, rng
 from jobs.simulator.text import content
 
 PIECE = 250_000
-"""Messages made at once."""
+"""Messages formatted at once."""
 _FLUSH = 10_000
-"""Messages in a file of Kafka Connect."""
+"""Messages per file of Kafka Connect."""
 _UNDATED = "1970-01-01"
-"""Where Secor puts messages without a time."""
+"""Folder in which Secor puts messages without a time."""
 
 
 class Archive:
-    """Archives of one world below `root`."""
+    """The Kafka archives below `root`."""
 
-    def __init__(self, root: Path, world: Simulator, ranking: Ranking) -> None:
+    def __init__(self, root: Path, config: Simulator, ranking: Ranking) -> None:
         """Begin all topics at offset 0."""
-        self.world, self._arms = world, tuple(ranking.arms)
-        self._arm = arm_of(world.users, ranking)
+        self.config, self._arms = config, tuple(ranking.arms)
+        self._arm = arm_of(config.users, ranking)
         self._events = Secor(root, "pin_events")
         self._searches = Connect(root, "searches", _FLUSH)
         self._embeddings = Connect(root, "pin_embeddings", _FLUSH)
-        self._salt = int(rng(world.seed, "event ids").integers(2**40))
-        self._bad = world.bad_rows
+        self._salt = int(rng(config.seed, "event ids").integers(2**40))
+        self._bad = config.bad_rows
         self.events = self.searches = self.repeated = self.broken = 0
 
     def day(self, day: int, number: int, events: Events, searches: Searches) -> None:
-        """Write one day: files for each Kafka partition; every fifth day one that overlaps the one before."""
+        """Write one day: files per Kafka partition; every fifth day one that overlaps the previous file."""
         for low in range(0, len(events), PIECE):
             piece = events.part(slice(low, low + PIECE))
             lines = event_lines(piece, self.events, self._salt, self._arms, self._arm)
             self.events += len(piece)
-            for partition in range(self.world.kafka_partitions):
-                mine = lines.take(pa.array(np.flatnonzero(piece.user % self.world.kafka_partitions == partition)))
+            for partition in range(self.config.kafka_partitions):
+                mine = lines.take(pa.array(np.flatnonzero(piece.user % self.config.kafka_partitions == partition)))
                 self._partition(day_name(day), partition, mine, again=number % 5 == 2)
         asked = search_lines(searches)
         self.searches += len(asked)
@@ -62,11 +62,11 @@ class Archive:
             self._spoil(day, partition, lines)
 
     def _spoil(self, day: str, partition: int, lines: Any) -> None:
-        """Write broken messages: cut-off JSON behind a repeated event in a file of its own, the last one undated."""
+        """Write malformed messages: truncated JSON after a repeated event in an own file, the last undated."""
         body = bytes(content(lines.slice(0, 1)))
         cut = body[: len(body) // 2] + b"\n"
         if self._bad > 1:
-            # behind a whole one: a file of which nothing can be read would hold the topic
+            # after a valid message: a file without a readable one would block the topic
             self._events.stray(day, partition, body.rstrip(b"\n") + b"\n" + cut * (self._bad - 1))
             self.repeated += 1
         undated = body[: body.rindex(b',"ts"')] + b',"ts":null}\n'
@@ -74,17 +74,17 @@ class Archive:
         self.broken, self._bad = self._bad, 0
 
     def embeddings(self, pins: Pins, when: Clock) -> None:
-        """Write each pin's embedding: old pins by one backfill as the events begin, others soon after creation."""
-        space = Space(self.world)
+        """Write each pin's embedding: old pins by one backfill when the events begin, others soon after creation."""
+        space = Space(self.config)
         for pin, vectors in space.pieces(pins):
             after = 20 * SECOND + pin % (40 * SECOND)
             backfill = when.start + HOUR + pin % HOUR
             ts = np.where(pins.created[pin] < when.start, backfill, pins.created[pin] + after)
-            lines = embedding_lines(pin, vectors, ts, self.world.model)
+            lines = embedding_lines(pin, vectors, ts, self.config.model)
             for partition in range(2):
                 self._embeddings.write(partition, lines.take(pa.array(np.flatnonzero(pin % 2 == partition))))
 
     def finish(self) -> None:
-        """Write what is still in memory."""
+        """Write the messages still in memory."""
         self._searches.finish()
         self._embeddings.finish()

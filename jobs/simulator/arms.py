@@ -1,4 +1,4 @@
-"""The arm an online service logs: the rule that `ranking.arms` publishes, worked out without Spark."""
+"""Experiment arms as an online service logs them: the rule of `ranking.arms`, computed without Spark."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _P1, _P2, _P3, _P4, _P5 = (
 )
 _MASK = 2**64 - 1
 _SEED = 42
-"""Where Spark's xxhash64 starts."""
+"""Seed of Spark's xxhash64."""
 
 
 def arm_of(users: int, ranking: Ranking) -> Array:

@@ -1,4 +1,4 @@
-"""When things are in the world: the instants that everything hangs on, in ms since 1970, and as TiDB timestamps."""
+"""Instants of the simulation, in ms since 1970, and as TiDB timestamps."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -8,9 +8,9 @@ from jobs.settings.simulator import Simulator
 from jobs.simulator.rng import DAY, MINUTE, SECOND
 
 HISTORY_DAYS = 150
-"""Days before the window in which pins and saves were already made."""
+"""Days of saves and new pins before the window of events."""
 AFTER = 5 * MINUTE
-"""How long the change feed goes on above its checkpoint."""
+"""Milliseconds of the change feed after its checkpoint."""
 
 
 def tso(ms: int) -> int:
@@ -25,14 +25,14 @@ def day_name(ms: int) -> str:
 
 @dataclass(frozen=True)
 class Clock:
-    """The instants of one world."""
+    """The instants of one simulation."""
 
     era: int
     """First pins and saves."""
     start: int
     """First events."""
     snapshot: int
-    """The export was taken; the change feed starts."""
+    """Instant of the export; start of the change feed."""
     end: int
     """Checkpoint of the change feed and end of the events."""
     last: int
@@ -40,7 +40,7 @@ class Clock:
 
     @property
     def as_of(self) -> date:
-        """Return the first day that knows the whole world."""
+        """Return the first day by which all events have happened."""
         return datetime.fromtimestamp(self.end / SECOND, UTC).date()
 
     @property
@@ -49,21 +49,21 @@ class Clock:
         return range(self.start, self.end, DAY)
 
     def stream(self, share: float) -> int:
-        """Return the instant at which `share` of the change feed has passed."""
+        """Return the instant at `share` of the change feed."""
         return self.snapshot + int((self.end - self.snapshot) * share)
 
 
-def clock(world: Simulator) -> Clock:
-    """Return the instants the settings ask for; ConfigError if `end` is no midnight or the stream is too long."""
-    end = world.end if world.end.tzinfo else world.end.replace(tzinfo=UTC)
+def clock(config: Simulator) -> Clock:
+    """Return the instants of the settings; ConfigError if `end` is not midnight UTC or the stream is too long."""
+    end = config.end if config.end.tzinfo else config.end.replace(tzinfo=UTC)
     end = end.astimezone(UTC)
     if end != end.replace(hour=0, minute=0, second=0, microsecond=0):
         raise ConfigError(
             f"simulator.end must be 00:00 UTC of a day; it is {end.isoformat()}; set it to such an instant."
         )
-    if world.stream_days > world.days:
-        given = f"stream_days {world.stream_days} of {world.days} days"
+    if config.stream_days > config.days:
+        given = f"stream_days {config.stream_days} of {config.days} days"
         raise ConfigError(f"simulator.stream_days must not exceed simulator.days; it is {given}; lower it.")
     ms = int(end.timestamp()) * SECOND
-    start = int((end - timedelta(days=world.days)).timestamp()) * SECOND
-    return Clock(start - HISTORY_DAYS * DAY, start, ms - world.stream_days * DAY, ms, ms + AFTER)
+    start = int((end - timedelta(days=config.days)).timestamp()) * SECOND
+    return Clock(start - HISTORY_DAYS * DAY, start, ms - config.stream_days * DAY, ms, ms + AFTER)

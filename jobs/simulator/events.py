@@ -1,4 +1,4 @@
-"""What Kafka carries: events, searches and embeddings as columns, and as JSON messages."""
+"""Kafka messages: events, searches and embeddings as columns, and as JSON."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,7 +16,7 @@ IMPRESSION, CLOSEUP, CLICK, SAVE, HIDE, REPORT = range(6)
 SURFACES = ("home_feed", "related_pins", "search", "board")
 HOME, RELATED, SEARCH, BOARD = range(4)
 NONE = -1
-"""Place of a surface or board that an event does not have."""
+"""Index of a surface or board for events without one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Events:
     surface: Array
     position: Array
     request: Array
-    """Number that names the page request; 0 for none."""
+    """Number of the page request; 0 for none."""
     propensity: Array
     """NaN where nothing was shown."""
     ts: Array
@@ -54,7 +54,7 @@ class Events:
 
     @staticmethod
     def bare(kind: int, user: Array, pin: Array, board: Array, ts: Array) -> "Events":
-        """Return events that no list led to."""
+        """Return events without a page request."""
         n = len(user)
         none = np.full(n, NONE, np.int64)
         nothing = np.zeros(n, np.int64)
@@ -93,7 +93,7 @@ def _word(words: tuple[str, ...], places: Array) -> Any:
 
 
 def event_lines(events: Events, first: int, salt: int, arms: tuple[str, ...], arm: Array) -> Any:
-    """Return one JSON message per event; `first` numbers the events of the world, `arm` is each user's arm."""
+    """Return one JSON message per event; `first` is the number of the first one, `arm` is each user's arm."""
     number = np.arange(first, first + len(events))
     asked = events.request != 0
     request = pc.if_else(pa.array(asked), join('"', hexed(events.request), '"'), "null")

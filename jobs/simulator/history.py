@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.simulator.clock import Clock
-from jobs.simulator.entities import Entities
-from jobs.simulator.links import Links
+from jobs.simulator.entities import Entities, Links
 from jobs.simulator.names import (
     ADJECTIVES,
     CATEGORIES,
@@ -98,16 +97,16 @@ class Source:
         return op[order], place[order], at[order]
 
 
-def sources(cast: Entities, saves: Saves, when: Clock) -> tuple[Source, ...]:
-    """Return all source tables of a world."""
+def sources(entities: Entities, saves: Saves, when: Clock) -> tuple[Source, ...]:
+    """Return all source tables of a simulation."""
     return (
-        _users(cast, when),
-        _boards(cast, when),
-        _pins(cast, when),
+        _users(entities, when),
+        _boards(entities, when),
+        _pins(entities, when),
         *_board_pins(saves),
-        _links(BOARD_FOLLOWS, cast.board_follows),
-        _links(USER_FOLLOWS, cast.user_follows),
-        _links(BLOCKS, cast.blocks),
+        _links(BOARD_FOLLOWS, entities.board_follows),
+        _links(USER_FOLLOWS, entities.user_follows),
+        _links(BLOCKS, entities.blocks),
     )
 
 
@@ -120,8 +119,8 @@ def time_column(ms: Array) -> Any:
     return pa.array(ms.astype("datetime64[ms]"))
 
 
-def _users(cast: Entities, when: Clock) -> Source:
-    people = cast.people
+def _users(entities: Entities, when: Clock) -> Source:
+    people = entities.people
 
     def rows(place: Array, at: Array) -> Any:
         number = string(place + 1)
@@ -145,8 +144,8 @@ def _users(cast: Entities, when: Clock) -> Source:
     return Source(USERS, rows, changes, (index,))
 
 
-def _boards(cast: Entities, when: Clock) -> Source:
-    boards, ddl = cast.boards, when.stream(0.7)
+def _boards(entities: Entities, when: Clock) -> Source:
+    boards, ddl = entities.boards, when.stream(0.7)
 
     def rows(place: Array, at: Array) -> Any:
         topic = pick(TOPIC_NAMES, boards.topic[place])
@@ -175,8 +174,8 @@ def _boards(cast: Entities, when: Clock) -> Source:
     return Source(BOARDS, rows, changes, (Ddl(ddl, query, 5, wider),))
 
 
-def _pins(cast: Entities, when: Clock) -> Source:
-    pins, ddl = cast.pins, when.stream(0.5)
+def _pins(entities: Entities, when: Clock) -> Source:
+    pins, ddl = entities.pins, when.stream(0.5)
 
     def rows(place: Array, at: Array) -> Any:
         media = np.where(pins.created[place] < ddl, 0, mix(place, 6) % np.uint64(12))
@@ -186,7 +185,7 @@ def _pins(cast: Entities, when: Clock) -> Source:
             "creator_id": _id(pins.creator[place]),
             "board_id": _id(pins.board[place]),
             "image_signature": join(hexed(high), hexed(low)),
-            "title": _titles(cast, place, pins.retitled_at[place] <= at),
+            "title": _titles(entities, place, pins.retitled_at[place] <= at),
             "link": join("https://example.org/", string(place + 1), "?from=<pin>&n=1"),
             "category": pick(CATEGORIES, pins.category[place]),
             "color": pick(COLOR_NAMES, pins.color[place]),
@@ -202,10 +201,10 @@ def _pins(cast: Entities, when: Clock) -> Source:
     return Source(PINS, rows, changes, (Ddl(ddl, query, 5, wider),))
 
 
-def _titles(cast: Entities, place: Array, retitled: Array) -> Any:
+def _titles(entities: Entities, place: Array, retitled: Array) -> Any:
     first = (mix(place, 1) % np.uint64(len(ADJECTIVES))).astype(np.int64)
     last = (mix(place, 2) % np.uint64(len(NOUNS))).astype(np.int64)
-    plain = join(pick(ADJECTIVES, first), " ", pick(TOPIC_NAMES, cast.pins.topic[place]), " ", pick(NOUNS, last))
+    plain = join(pick(ADJECTIVES, first), " ", pick(TOPIC_NAMES, entities.pins.topic[place]), " ", pick(NOUNS, last))
     odd = pick(ODD_TITLES, place % len(ODD_TITLES))
     title = pc.if_else(pa.array(mix(place, 7) % np.uint64(80) == 0), odd, plain)
     return join(title, pick(("", ", revised"), retitled))

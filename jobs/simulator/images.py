@@ -29,10 +29,10 @@ _GROUNDS = 3
 """Directions of the ground's gradient."""
 
 
-def write_images(folder: Path, world: Simulator, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
+def write_images(folder: Path, config: Simulator, pins: Pins, progress: Callable[[str, int, int], None]) -> int:
     """Write `<first two digits>/<signature>.jpg` for each image; return how many."""
     own = np.flatnonzero(~pins.same_image)
-    painter = Painter(world.image_size)
+    painter = Painter(config.image_size)
     for digits in range(256):
         (folder / f"{digits:02x}").mkdir(parents=True, exist_ok=True)
     for low in range(0, len(own), 500):

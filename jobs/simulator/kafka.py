@@ -30,7 +30,7 @@ class Secor:
             self._file(day, partition, first + len(lines) - again, lines.slice(len(lines) - again))
 
     def stray(self, day: str, partition: int, body: bytes) -> None:
-        """Write messages given as bytes into a file of their own, such as those Secor could not date."""
+        """Write messages given as bytes into a file of their own, such as those without a usable time."""
         self._file(day, partition, self._next[partition], body)
         self._next[partition] += body.count(b"\n")
 
@@ -38,7 +38,7 @@ class Secor:
         folder = self._root / f"dt={day}"
         folder.mkdir(parents=True, exist_ok=True)
         body = lines if isinstance(lines, bytes) else content(lines)
-        # mtime 0: the same world must give the same bytes.
+        # mtime 0: the same settings must give the same bytes
         (folder / f"1_{partition}_{offset:020d}.gz").write_bytes(gzip.compress(body, compresslevel=1, mtime=0))
 
 
@@ -58,7 +58,7 @@ class Connect:
             self._flush(partition, self._size)
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write the remaining messages."""
         for partition in sorted(self._waiting):
             self._flush(partition, 1)
 

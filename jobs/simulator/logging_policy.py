@@ -1,20 +1,20 @@
 """The logging policy: what a user is shown, and with what probability.
 
-A shelf is what may be shown during one block of hours. Each slot draws its source, then the pin; the probability kept
+A policy is what may be shown during one block of hours. Each slot draws its source, then the pin; the probability kept
 with an impression is that of the whole mixture, at the draw (before filters), as an online system would log it.
 """
 
 import numpy as np
 
 from jobs.simulator.clock import Clock
-from jobs.simulator.links import Links
+from jobs.simulator.entities import Links
 from jobs.simulator.names import TOPIC_NAMES
 from jobs.simulator.people import TASTES, Boards, People
 from jobs.simulator.pins import BURST_DAYS, Pins
 from jobs.simulator.rng import DAY, HOUR, MINUTE, Array, offsets
 
 SLACK = 10 * MINUTE
-"""A visit is shorter than this; what changes within a block and this much later is off the shelf before."""
+"""A visit is shorter than this; what changes within a block and this much later counts as gone before it."""
 BLOCK = 6 * HOUR
 """Length of a block."""
 SOURCES = {"taste": 0.52, "popular": 0.14, "fresh": 0.12, "follow": 0.12, "explore": 0.10}

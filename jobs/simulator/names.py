@@ -1,4 +1,4 @@
-"""Words of the world: categories, topics, colours, styles, names, titles."""
+"""Vocabulary of the simulator: categories, topics, colors, styles, names, titles."""
 
 from typing import Final
 
@@ -78,4 +78,4 @@ ODD_TITLES: Final = (
     "日本の庭",
     "",
 )
-"""Titles that break a careless reader of CSV or JSON."""
+"""Titles with characters that CSV and JSON must escape."""

@@ -1,4 +1,4 @@
-"""What users make of what they are shown: by taste, by what the pin is like, by its place in the list."""
+"""Users' responses to impressions, by taste, quality of the pin and position in the list."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _CATEGORY = np.asarray(TOPIC_CATEGORY)
 
 @dataclass(frozen=True)
 class Shown:
-    """Impressions: who saw which pin where, when, in which list, and how likely that was."""
+    """Impressions: user, pin, surface, position, page request, propensity, time."""
 
     user: Array
     pin: Array
@@ -28,29 +28,29 @@ class Shown:
     at: Array
 
 
-def affinity(cast: Entities, user: Array, pin: Array) -> Array:
+def affinity(entities: Entities, user: Array, pin: Array) -> Array:
     """Return how well a pin fits a user within its topic, and how well it is made; about standard normal."""
-    match = (cast.people.aspects[user] * cast.pins.aspects[pin]).sum(axis=1) / np.sqrt(np.float32(ASPECTS))
-    return 0.9 * match + 0.5 * cast.pins.quality[pin]
+    match = (entities.people.aspects[user] * entities.pins.aspects[pin]).sum(axis=1) / np.sqrt(np.float32(ASPECTS))
+    return 0.9 * match + 0.5 * entities.pins.quality[pin]
 
 
-def interest(cast: Entities, user: Array, pin: Array, bursting: bool) -> Array:
+def interest(entities: Entities, user: Array, pin: Array, bursting: bool) -> Array:
     """Return how much of a user's best interest the pin's topic has, 0 to 1."""
-    topic = cast.pins.topic[pin]
-    liked = np.sqrt(taste_of(cast.people, user, topic) / cast.people.weights[user].max(axis=1))
-    near = (_CATEGORY[cast.people.tastes[user, :2]] == _CATEGORY[topic][:, None]).any(axis=1)
+    topic = entities.pins.topic[pin]
+    liked = np.sqrt(taste_of(entities.people, user, topic) / entities.people.weights[user].max(axis=1))
+    near = (_CATEGORY[entities.people.tastes[user, :2]] == _CATEGORY[topic][:, None]).any(axis=1)
     level = np.maximum(liked, np.where(near, 0.12, 0.03))
-    return np.maximum(level, np.where(topic == cast.pins.burst, 0.45, 0.0)) if bursting else level
+    return np.maximum(level, np.where(topic == entities.pins.burst, 0.45, 0.0)) if bursting else level
 
 
-def follow_up(cast: Entities, ledger: Ledger, bursting: bool, shown: Shown, source: np.random.Generator) -> Events:
+def follow_up(entities: Entities, ledger: Ledger, bursting: bool, shown: Shown, source: np.random.Generator) -> Events:
     """Return the impressions and what followed them; saves go to the ledger.
 
     Acting needs looking: the chance to look falls with the place in the list (position bias 1 / (1 + .07 (p - 1))).
     """
     looks = source.random(len(shown.user)) < 1.0 / (1.0 + 0.07 * (shown.position - 1))
-    level = interest(cast, shown.user, shown.pin, bursting)
-    appeal = level * np.exp(0.75 * affinity(cast, shown.user, shown.pin) - 0.35)
+    level = interest(entities, shown.user, shown.pin, bursting)
+    appeal = level * np.exp(0.75 * affinity(entities, shown.user, shown.pin) - 0.35)
     closeup = looks & (source.random(len(level)) < np.minimum(0.04 + 0.42 * appeal, 0.9))
     click = closeup & (source.random(len(level)) < 0.3)
     save = looks & (source.random(len(level)) < np.minimum(np.where(closeup, 0.42, 0.12) * appeal, 0.8))

@@ -1,4 +1,4 @@
-"""The folder a world is written to: begun, finished, found again, cleaned up after a killed run."""
+"""The output folder of `pinlake world`: complete or cleaned up, whatever kills a run."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ import orjson
 from jobs.common.errors import ConfigError
 
 MARKER = "world.json"
-"""Written last: the world is whole."""
+"""Written last, when the output is complete."""
 _BEGUN = ".world-begun"
-"""Written first: what lies here was made by us and may be removed."""
+"""Written first: the folder is ours, and its content may be removed."""
 _PARTS = ("dumpling", "ticdc", "kafka", "images", "truth")
 FORMAT = 1
 """Raised when the same settings begin to give other bytes."""
@@ -23,58 +23,60 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class WorldSummary:
-    """What a world holds. Counts are rows as written, repeated and broken ones left out."""
+    """Counts of the output. Rows as written, without repeated and malformed ones."""
 
     users: int
     boards: int
     pins: int
     saves: int
-    """Saves ever made, undone ones included."""
+    """Saves ever made, including undone ones."""
     events: int
     searches: int
     images: int
     snapshot_tso: int
     checkpoint_tso: int
     as_of: date
-    """First day that knows the whole world; what `--as-of` should be."""
+    """First day by which all events have happened: the date for `--as-of`."""
     repeated_events: int = 0
     bad_feed_rows: int = 0
     bad_event_rows: int = 0
     told: tuple[str, ...] = ()
-    """What was understood of a file of interactions, a sentence each."""
+    """How a file of interactions was read, a sentence each."""
     found: bool = False
-    """True if the world was there already and nothing was written."""
+    """True if the output existed already and nothing was written."""
 
 
 class Output:
-    """A folder that holds a whole world or none."""
+    """A folder with a complete output or none."""
 
     def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
-        """Say what is to be written; nothing is touched yet."""
+        """Set the folder and the parameters of the output; nothing is written yet."""
         self._folder = folder
         self._parameters = {"format": FORMAT, **parameters}
 
     def found(self) -> WorldSummary | None:
-        """Return the summary of the world that is there, if it was written with these very parameters."""
+        """Return the summary of an existing output that was written with the same parameters."""
         marker = self._folder / MARKER
         if not marker.exists():
             return None
         try:
-            said = orjson.loads(marker.read_bytes())
-            if said["parameters"] != self._parameters:
+            content = orjson.loads(marker.read_bytes())
+            if content["parameters"] != self._parameters:
                 return None
-            summary = said["summary"] | {"as_of": date.fromisoformat(said["summary"]["as_of"]), "found": True}
+            summary = content["summary"] | {"as_of": date.fromisoformat(content["summary"]["as_of"]), "found": True}
             return WorldSummary(**summary | {"told": tuple(summary.get("told", ()))})
         except (ValueError, KeyError, TypeError):
-            return None  # unreadable: write the world again
+            return None  # unreadable: write again
 
     def begin(self) -> None:
-        """Make the folder empty of worlds; ConfigError if it holds such folders that no world wrote."""
+        """Remove earlier output; ConfigError if the folder holds such folders from elsewhere."""
         present = [part for part in _PARTS if (self._folder / part).exists()]
         ours = (self._folder / MARKER).exists() or (self._folder / _BEGUN).exists()
         if present and not ours:
             where = self._folder / present[0]
-            raise ConfigError(f"{where} is there but was not written by `world`; name another folder or remove it.")
+            raise ConfigError(
+                f"{where} exists but was not written by `pinlake world`: choose another one or remove it."
+            )
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / _BEGUN).touch()
         (self._folder / MARKER).unlink(missing_ok=True)
@@ -83,7 +85,7 @@ class Output:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Begin; should the body fail, remove what it wrote: half a world looks like a whole one."""
+        """Begin; if the body fails, remove what it wrote, so that no partial output remains."""
         made = not self._folder.exists()
         self.begin()
         try:
@@ -98,10 +100,10 @@ class Output:
             raise
 
     def finish(self, summary: WorldSummary) -> None:
-        """Write the marker, by rename."""
-        said = asdict(summary) | {"as_of": summary.as_of.isoformat()}
-        said.pop("found")
-        body = orjson.dumps({"summary": said, "parameters": self._parameters}, option=orjson.OPT_INDENT_2)
+        """Write the marker by rename."""
+        counts = asdict(summary) | {"as_of": summary.as_of.isoformat()}
+        counts.pop("found")
+        body = orjson.dumps({"summary": counts, "parameters": self._parameters}, option=orjson.OPT_INDENT_2)
         waiting = self._folder / f"{MARKER}.tmp"
         waiting.write_bytes(body + b"\n")
         waiting.replace(self._folder / MARKER)

@@ -1,6 +1,6 @@
-"""Who is there and what they own: users with tastes and hours, boards with privacy and collaborators.
+"""Users with tastes and hours, and their boards with privacy and collaborators.
 
-Rows are places in arrays; the id of a row is its place plus one. Times are ms since 1970, NEVER where it never happens.
+A row is an index into arrays; its id is the index plus one. Times are ms since 1970, NEVER if it never happens.
 """
 
 from dataclasses import dataclass
@@ -91,17 +91,17 @@ def some_times(seed: int, name: str, count: int, share: float, within: tuple[int
     return np.where(source.random(count) < share, times, NEVER)
 
 
-def make_people(world: Simulator, when: Clock) -> People:
-    """Return the users of the world."""
-    n, source = world.users, rng(world.seed, "people")
-    created = _joined(world, when)
+def make_people(config: Simulator, when: Clock) -> People:
+    """Return the users of the simulation."""
+    n, source = config.users, rng(config.seed, "people")
+    created = _joined(config, when)
     tastes, weights = _tastes(n, source)
     activity = source.lognormal(0.0, 1.0, n).astype(np.float32)
-    activity *= world.sessions_per_day / max(float(activity.mean()), 1e-9)
-    activity[source.random(n) < world.inactive_share] = 0.0
+    activity *= config.sessions_per_day / max(float(activity.mean()), 1e-9)
+    activity[source.random(n) < config.inactive_share] = 0.0
     bot = np.zeros(n, bool)
     old = np.flatnonzero(created < when.era)
-    bot[source.choice(old, min(len(old), max(1, round(n * world.bot_share))), replace=False)] = True
+    bot[source.choice(old, min(len(old), max(1, round(n * config.bot_share))), replace=False)] = True
     activity[bot] = 0.0
     return People(
         created=created,
@@ -113,15 +113,15 @@ def make_people(world: Simulator, when: Clock) -> People:
         weekend=source.lognormal(0.2, 0.4, n).astype(np.float32),
         bot=bot,
         country=(len(COUNTRIES) * source.random(n) ** 2).astype(np.int8),
-        renamed_at=_later(world, when, "renamed", 0.03, created),
-        suspended_at=_later(world, when, "suspended", 0.003, created),
-        deactivated_at=_later(world, when, "deactivated", 0.01, created),
+        renamed_at=_later(config, when, "renamed", 0.03, created),
+        suspended_at=_later(config, when, "suspended", 0.003, created),
+        deactivated_at=_later(config, when, "deactivated", 0.01, created),
     )
 
 
-def _joined(world: Simulator, when: Clock) -> Array:
-    n, source = world.users, rng(world.seed, "joined")
-    new = max(1, round(n * world.new_share))
+def _joined(config: Simulator, when: Clock) -> Array:
+    n, source = config.users, rng(config.seed, "joined")
+    new = max(1, round(n * config.new_share))
     week = max(when.end - 7 * DAY, when.start)
     window = round(n * 0.05) if week > when.start else 0
     old = source.integers(when.era - 900 * DAY, when.era - DAY, n - new - window)
@@ -129,8 +129,8 @@ def _joined(world: Simulator, when: Clock) -> Array:
     return np.sort(np.concatenate([old, recent, source.integers(week, when.end - HOUR, new)]))
 
 
-def _later(world: Simulator, when: Clock, name: str, share: float, created: Array) -> Array:
-    times = some_times(world.seed, name, len(created), share, (when.start, when.last))
+def _later(config: Simulator, when: Clock, name: str, share: float, created: Array) -> Array:
+    times = some_times(config.seed, name, len(created), share, (when.start, when.last))
     return np.where(times > created + HOUR, times, NEVER)
 
 
@@ -153,9 +153,9 @@ def _tastes(n: int, source: np.random.Generator) -> tuple[Array, Array]:
     return np.where(kept, tastes, -1).astype(np.int16), weights.astype(np.float32)
 
 
-def make_boards(world: Simulator, when: Clock, people: People) -> Boards:
+def make_boards(config: Simulator, when: Clock, people: People) -> Boards:
     """Return the boards of the users: mostly one for each taste."""
-    source = rng(world.seed, "boards")
+    source = rng(config.seed, "boards")
     liked = (people.tastes >= 0).sum(axis=1)
     per_user = np.maximum(1, liked - source.integers(0, 3, people.count)) + (source.random(people.count) < 0.3)
     owner = np.repeat(np.arange(people.count), per_user).astype(np.int32)
@@ -167,8 +167,8 @@ def make_boards(world: Simulator, when: Clock, people: People) -> Boards:
     made = source.integers(when.start, when.end, len(owner))
     created = np.where(later & (made > created), made, created)
     privacy = np.searchsorted([0.85, 0.93], source.random(len(owner))).astype(np.int8)
-    closed = some_times(world.seed, "closed", len(owner), 0.02, (when.start, when.last))
-    renamed = some_times(world.seed, "boards renamed", len(owner), 0.04, (when.start, when.last))
+    closed = some_times(config.seed, "closed", len(owner), 0.02, (when.start, when.last))
+    renamed = some_times(config.seed, "boards renamed", len(owner), 0.04, (when.start, when.last))
     first = offsets(owner, people.count)
     return Boards(
         owner=owner,
@@ -177,14 +177,14 @@ def make_boards(world: Simulator, when: Clock, people: People) -> Boards:
         privacy=privacy,
         secret_at=np.where((privacy == 0) & (closed > created + HOUR), closed, NEVER),
         renamed_at=np.where(renamed > created + HOUR, renamed, NEVER),
-        collaborators=_collaborators(world, when, people, owner),
+        collaborators=_collaborators(config, when, people, owner),
         first=first,
     )
 
 
-def _collaborators(world: Simulator, when: Clock, people: People, owner: Array) -> Array:
+def _collaborators(config: Simulator, when: Clock, people: People, owner: Array) -> Array:
     """Return two other users, old enough to have been there always, for about one board in ten."""
-    source = rng(world.seed, "collaborators")
+    source = rng(config.seed, "collaborators")
     old = int(np.searchsorted(people.created, when.era))
     chosen = source.integers(0, max(old, 1), (len(owner), COLLABORATORS))
     chosen[:, 1] = np.where(source.random(len(owner)) < 0.5, -1, chosen[:, 1])

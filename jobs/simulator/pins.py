@@ -1,6 +1,6 @@
-"""What there is to see: pins with topic, looks, fame and embedding; some show an earlier pin's image.
+"""Pins with topic, looks, fame and embedding; some show an earlier pin's image.
 
-Pins are ordered by creation, so that those that exist at an instant are the first so many. Ids are places plus one.
+Pins are ordered by creation: those that exist at an instant are a prefix. The id of a pin is its index plus one.
 """
 
 from collections.abc import Iterator
@@ -61,11 +61,11 @@ class Pins:
         return mix(image, 71), mix(image, 72)
 
 
-def make_pins(world: Simulator, when: Clock, people: People, boards: Boards) -> Pins:
-    """Return the pins of the world."""
-    n, source = world.pins, rng(world.seed, "pins")
-    created = _created(world, when)
-    board = _home(world, when, people, boards)
+def make_pins(config: Simulator, when: Clock, people: People, boards: Boards) -> Pins:
+    """Return the pins of the simulation."""
+    n, source = config.pins, rng(config.seed, "pins")
+    created = _created(config, when)
+    board = _home(config, when, people, boards)
     creator = boards.owner[board]
     strays = source.random(n) < 0.12
     taste = people.tastes[creator, source.integers(0, 2, n)]
@@ -75,7 +75,7 @@ def make_pins(world: Simulator, when: Clock, people: People, boards: Boards) -> 
     fame = np.exp(0.7 * quality + 1.15 * source.standard_normal(n, dtype=np.float32))
     category = np.asarray(TOPIC_CATEGORY, np.int8)[topic]
     category = np.where(source.random(n) < 0.03, source.integers(0, len(CATEGORIES), n), category)
-    color, style = _looks(world, topic, aspects)
+    color, style = _looks(config, topic, aspects)
     deleted = created + (source.exponential(20 * DAY, n)).astype(np.int64) + HOUR
     deleted = np.where((source.random(n) < 0.03) & (deleted > when.start) & (deleted < when.last), deleted, NEVER)
     retitled = source.integers(when.start, when.last, n)
@@ -97,12 +97,12 @@ def make_pins(world: Simulator, when: Clock, people: People, boards: Boards) -> 
         retitled_at=np.where(good, retitled, NEVER),
         burst=int(np.bincount(topic, minlength=len(TOPIC_NAMES)).argsort()[len(TOPIC_NAMES) // 2]),
     )
-    return _copied(world, pins, boards)
+    return _copied(config, pins, boards)
 
 
-def _created(world: Simulator, when: Clock) -> Array:
+def _created(config: Simulator, when: Clock) -> Array:
     """Return creation times: some old, most rising towards the window, two fifths within it."""
-    n, source = world.pins, rng(world.seed, "pins created")
+    n, source = config.pins, rng(config.seed, "pins created")
     window = int(n * 0.4)
     old = int(n * 0.2)
     parts = [
@@ -113,21 +113,21 @@ def _created(world: Simulator, when: Clock) -> Array:
     return np.sort(np.concatenate(parts))
 
 
-def _home(world: Simulator, when: Clock, people: People, boards: Boards) -> Array:
+def _home(config: Simulator, when: Clock, people: People, boards: Boards) -> Array:
     """Return the board each pin is made on: boards of old users, few of them with most of the pins."""
-    source = rng(world.seed, "pin boards")
+    source = rng(config.seed, "pin boards")
     old_user = people.created < when.era - 70 * DAY
     old = np.flatnonzero((boards.created < when.era - 60 * DAY) & old_user[boards.owner] & ~people.bot[boards.owner])
     if not len(old):
         old = np.flatnonzero(boards.created == boards.created.min())
     busy = source.pareto(1.3, people.count)[boards.owner[old]] + 0.02
     cumulative = np.cumsum(np.minimum(busy, np.quantile(busy, 0.995)))
-    return old[np.searchsorted(cumulative, source.random(world.pins) * cumulative[-1])].astype(np.int32)
+    return old[np.searchsorted(cumulative, source.random(config.pins) * cumulative[-1])].astype(np.int32)
 
 
-def _looks(world: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array]:
+def _looks(config: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array]:
     """Return colour and style: what the topic is usually like, bent by the pin's aspects."""
-    source = rng(world.seed, "looks")
+    source = rng(config.seed, "looks")
     out = []
     for size in (len(COLOR_NAMES), len(STYLES)):
         usual = source.normal(0.0, 1.4, (len(TOPIC_NAMES), size)).astype(np.float32)
@@ -141,15 +141,15 @@ def _looks(world: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array
     return out[0], out[1]
 
 
-def _copied(world: Simulator, pins: Pins, boards: Boards) -> Pins:
+def _copied(config: Simulator, pins: Pins, boards: Boards) -> Pins:
     """Return the pins with some turned into copies of earlier public pins of other creators."""
-    source = rng(world.seed, "copies")
-    share = world.near_duplicate_share + world.same_image_share
+    source = rng(config.seed, "copies")
+    share = config.near_duplicate_share + config.same_image_share
     n = pins.count
     copy = (source.random(n) < share * 1.15) & (np.arange(n) > n // 20)
     origin = (source.random(n) * np.arange(n)).astype(np.int32)
     good = copy & ~copy[origin] & (pins.creator != pins.creator[origin]) & (boards.privacy[pins.board[origin]] == 0)
-    same = good & (source.random(n) < world.same_image_share / max(share, 1e-9))
+    same = good & (source.random(n) < config.same_image_share / max(share, 1e-9))
     inherit = np.where(good, origin, np.arange(n))
     return replace(
         pins,
@@ -166,15 +166,15 @@ def _copied(world: Simulator, pins: Pins, boards: Boards) -> Pins:
 class Space:
     """The embedding space: where topics lie and what the aspects do."""
 
-    def __init__(self, world: Simulator) -> None:
+    def __init__(self, config: Simulator) -> None:
         """Draw the centres: topics of one category lie together."""
-        source = rng(world.seed, "space")
-        category = _units(source.standard_normal((len(CATEGORIES), world.dim)))
-        own = _units(source.standard_normal((len(TOPIC_NAMES), world.dim)))
+        source = rng(config.seed, "space")
+        category = _units(source.standard_normal((len(CATEGORIES), config.dim)))
+        own = _units(source.standard_normal((len(TOPIC_NAMES), config.dim)))
         self.centres = _units(0.75 * category[list(TOPIC_CATEGORY)] + own).astype(np.float32)
-        basis = _units(source.standard_normal((ASPECTS, world.dim)))
+        basis = _units(source.standard_normal((ASPECTS, config.dim)))
         self._basis = (0.55 * basis / np.sqrt(ASPECTS)).astype(np.float32)
-        self._salt, self._dim = world.seed, world.dim
+        self._salt, self._dim = config.seed, config.dim
 
     def vectors(self, pins: Pins, pin: Array) -> Array:
         """Return unit vectors of the pins, (len(pin), dim) float32; copies lie within cosine .98 of their original."""

@@ -1,4 +1,4 @@
-"""Randomness of the world: named generators, and hashes where a value must be had without its neighbours."""
+"""Randomness of the simulator: named generators, and hashes for values that must not depend on other rows."""
 
 import zlib
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-"""A numpy array; each use says what it holds."""
+"""A numpy array; each field documents its content."""
 
 NEVER = np.int64(2**62)
-"""A time that does not come, in ms since 1970."""
+"""A time that never comes, in ms since 1970."""
 
 SECOND = 1_000
 MINUTE = 60 * SECOND

@@ -1,4 +1,4 @@
-"""Saves: which board a pin goes to, which key was taken already, what is undone or moved later."""
+"""Saves: the board of a saved pin, uniqueness of keys, and later undoing or moving."""
 
 from dataclasses import dataclass, fields
 
@@ -28,14 +28,15 @@ class Saves:
         return len(self.user)
 
 
-class Taken:
-    """A set of 64-bit keys that never forgets and now and then says yes wrongly: one bit table by hash.
+class BloomFilter:
+    """A Bloom filter with one hash over 64-bit keys.
 
-    Exact sets of all saves would have to be sorted again for each block of hours; a wrong yes loses one impression.
+    An exact set of all saves would have to be sorted again for each block of hours; a false positive costs one
+    impression.
     """
 
     def __init__(self, expected: int) -> None:
-        """Make room for about `expected` keys at under 7 % wrong answers."""
+        """Size the filter for `expected` keys at under 7 % false positives."""
         self._size = np.uint64(1 << max(16, int(expected * 16).bit_length()))
         self._table = np.zeros(int(self._size) // 8, np.uint8)
 
@@ -59,13 +60,13 @@ def pair(left: Array, right: Array, kind: int = 0) -> Array:
 
 
 class Ledger:
-    """Collects the saves of the simulation and decides their fate at once."""
+    """Collects the saves of the simulation, with the time at which each is undone or moved."""
 
     def __init__(self, seed: int, when: Clock, people: People, boards: Boards, pins: Pins, expected: int) -> None:
         """Begin empty."""
         self._when, self._people, self._boards, self._pins = when, people, boards, pins
         self._source = rng(seed, "saves")
-        self._taken = Taken(expected * 2)
+        self._seen = BloomFilter(expected * 2)
         self._parts: list[Saves] = []
         joint = boards.collaborators[:, 0] >= 0
         self._joint = np.flatnonzero(joint)[np.argsort(boards.collaborators[joint, 0], kind="stable")]
@@ -73,7 +74,7 @@ class Ledger:
 
     def saved(self, user: Array, pin: Array) -> Array:
         """Return whether the user, probably, saved the pin before."""
-        return self._taken.has(pair(user, pin))
+        return self._seen.has(pair(user, pin))
 
     def board_for(self, user: Array, pin: Array, at: Array) -> Array:
         """Return the user's board for the pin: of its topic, sometimes any, sometimes one they collaborate on."""
@@ -104,13 +105,13 @@ class Ledger:
         """
         board = self.board_for(user, pin, at)
         by_user, by_board = pair(user, pin), pair(board, pin, 1)
-        good = ~self._taken.has(by_user) & ~self._taken.has(by_board) & (self._boards.created[board] < at)
+        good = ~self._seen.has(by_user) & ~self._seen.has(by_board) & (self._boards.created[board] < at)
         for key in (by_user, by_board):
             first = np.zeros(len(user), bool)
             first[np.unique(key, return_index=True)[1]] = True
             good &= first
-        self._taken.add(by_user[good])
-        self._taken.add(by_board[good])
+        self._seen.add(by_user[good])
+        self._seen.add(by_board[good])
         self._keep(user[good], pin[good], board[good], at[good])
         return good, board
 
@@ -122,10 +123,10 @@ class Ledger:
         first = self._boards.first[user]
         to = first + (source.random(count) * (self._boards.first[user + 1] - first)).astype(np.int64)
         key = pair(to, pin, 1)
-        good = (source.random(count) < 0.03) & (to != board) & ~self._taken.has(key) & (undone == NEVER)
+        good = (source.random(count) < 0.03) & (to != board) & ~self._seen.has(key) & (undone == NEVER)
         good &= (moved < self._when.last) & (self._boards.created[to] < moved)
         good &= np.isin(np.arange(count), np.unique(key, return_index=True)[1])
-        self._taken.add(key[good])
+        self._seen.add(key[good])
         self._parts.append(
             Saves(
                 user.astype(np.int32),

@@ -1,7 +1,7 @@
-"""What is true of the world and hidden from every job; tests compare results with it.
+"""Ground truth of the simulation, hidden from every job; tests compare results with it.
 
-Written below `truth/`, beside the source folders: users, pins, boards, blocks, duplicates (Parquet), summary.json.
-Ids are those of the source tables; times are ms since 1970, null where the thing does not happen.
+Written to `truth/`, next to the source folders: users, pins, boards, blocks, duplicates (Parquet), summary.json.
+Ids are those of the source tables; times are ms since 1970, null if it never happens.
 """
 
 from pathlib import Path
@@ -21,24 +21,24 @@ from jobs.simulator.rng import DAY, NEVER, Array
 from jobs.simulator.text import pick
 
 
-def write_truth(folder: Path, cast: Entities, when: Clock, summary: dict[str, Any]) -> None:
+def write_truth(folder: Path, entities: Entities, when: Clock, summary: dict[str, Any]) -> None:
     """Write all truth files; `summary` is added to summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
-        "users": _users(cast, when),
-        "pins": _pins(cast, when),
-        "boards": _boards(cast, when),
-        "blocks": _blocks(cast, when),
-        "duplicates": _duplicates(cast),
+        "users": _users(entities, when),
+        "pins": _pins(entities, when),
+        "boards": _boards(entities, when),
+        "blocks": _blocks(entities, when),
+        "duplicates": _duplicates(entities),
     }
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
-    burst = cast.pins.burst
+    burst = entities.pins.burst
     head = {
         "burst_topic": TOPIC_NAMES[burst],
         "burst_category": CATEGORIES[TOPIC_CATEGORY[burst]],
         "burst_from_ms": when.end - BURST_DAYS * DAY,
-        "bots": (np.flatnonzero(cast.people.bot) + 1).tolist(),
+        "bots": (np.flatnonzero(entities.people.bot) + 1).tolist(),
     }
     (folder / "summary.json").write_bytes(orjson.dumps(head | summary, option=orjson.OPT_INDENT_2) + b"\n")
 
@@ -55,8 +55,8 @@ def _lists(values: Array) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def _users(cast: Entities, when: Clock) -> Any:
-    people = cast.people
+def _users(entities: Entities, when: Clock) -> Any:
+    people = entities.people
     topics = pick((*TOPIC_NAMES, ""), np.where(people.tastes < 0, len(TOPIC_NAMES), people.tastes).ravel())
     return pa.table(
         {
@@ -72,9 +72,9 @@ def _users(cast: Entities, when: Clock) -> Any:
     )
 
 
-def _pins(cast: Entities, when: Clock) -> Any:
-    pins = cast.pins
-    at_end = cast.boards.privacy_at(pins.board, when.end - 1)
+def _pins(entities: Entities, when: Clock) -> Any:
+    pins = entities.pins
+    at_end = entities.boards.privacy_at(pins.board, when.end - 1)
     return pa.table(
         {
             "pin_id": _ids(np.arange(pins.count)),
@@ -91,8 +91,8 @@ def _pins(cast: Entities, when: Clock) -> Any:
     )
 
 
-def _boards(cast: Entities, when: Clock) -> Any:
-    boards = cast.boards
+def _boards(entities: Entities, when: Clock) -> Any:
+    boards = entities.boards
     place = np.arange(boards.count)
     members = boards.collaborators
     kept = members >= 0
@@ -109,13 +109,13 @@ def _boards(cast: Entities, when: Clock) -> Any:
     )
 
 
-def _blocks(cast: Entities, when: Clock) -> Any:
-    at_end = cast.blocks.active(when.end - 1)
-    return pa.table({"user_id": _ids(cast.blocks.who[at_end]), "blocked_id": _ids(cast.blocks.whom[at_end])})
+def _blocks(entities: Entities, when: Clock) -> Any:
+    at_end = entities.blocks.active(when.end - 1)
+    return pa.table({"user_id": _ids(entities.blocks.who[at_end]), "blocked_id": _ids(entities.blocks.whom[at_end])})
 
 
-def _duplicates(cast: Entities) -> Any:
-    pins = cast.pins
+def _duplicates(entities: Entities) -> Any:
+    pins = entities.pins
     copies = np.flatnonzero(pins.original >= 0)
     columns = {
         "pin_id": _ids(copies),

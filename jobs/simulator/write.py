@@ -1,4 +1,4 @@
-"""Writes a whole world: source files below one folder, and the truth about it beside them."""
+"""Runs the simulator and writes its output: source files below one folder, and the ground truth next to them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ from jobs.simulator.archive import Archive
 from jobs.simulator.behaviour import Behaviour
 from jobs.simulator.clock import Clock, clock, tso
 from jobs.simulator.database import write_export, write_feed
-from jobs.simulator.entities import Entities, make_cast
+from jobs.simulator.entities import Entities, make_entities
 from jobs.simulator.history import sources
 from jobs.simulator.output import Output, WorldSummary
 from jobs.simulator.truth import write_truth
@@ -19,45 +19,45 @@ Progress = Callable[[str, int, int], None]
 
 
 def write_world(settings: Settings, out: Path, progress: Progress | None = None) -> WorldSummary:
-    """Write the world of `settings.simulator` below `out`: dumpling/, ticdc/, kafka/, images/, truth/, world.json.
+    """Write the output of `settings.simulator` below `out`: dumpling/, ticdc/, kafka/, images/, truth/, world.json.
 
-    The same settings give the same bytes. A whole world with the same settings is left as it is (`found` says so); one
-    with others, or left half-written by a killed run, is replaced. ConfigError if `out` holds something else.
+    The same settings give the same bytes. A complete output with the same settings is left unchanged (`found`); one
+    with other settings, or of a killed run, is replaced. ConfigError if `out` holds something else.
     """
-    world, show = settings.simulator, progress or _silent
-    when = clock(world)
+    config, show = settings.simulator, progress or _silent
+    when = clock(config)
     ranking = settings.ranking
-    chosen = world.model_dump(mode="json", exclude={"end"}) | {"end": when.end}
+    chosen = config.model_dump(mode="json", exclude={"end"}) | {"end": when.end}
     parameters = {"world": chosen, "arms": dict(ranking.arms), "arm_salt": ranking.arm_salt}
     output = Output(out, parameters)
-    there = output.found()
-    if there:
-        return there
+    existing = output.found()
+    if existing:
+        return existing
     output.begin()
     show("people and pins", 0, 1)
-    cast = make_cast(world, when)
-    archive = Archive(out / "kafka", world, ranking)
-    behaviour = Behaviour(world, when, cast)
+    entities = make_entities(config, when)
+    archive = Archive(out / "kafka", config, ranking)
+    behaviour = Behaviour(config, when, entities)
     _act(behaviour, archive, when, show)
     show("embeddings", 0, 1)
-    archive.embeddings(cast.pins, when)
+    archive.embeddings(entities.pins, when)
     archive.finish()
     saves = behaviour.ledger.all()
-    tables = sources(cast, saves, when)
+    tables = sources(entities, saves, when)
     rows = write_export(out / "dumpling", tables, when, show)
-    changes = write_feed(out / "ticdc", tables, when, world.bad_rows, show)
-    images = _images(settings, cast, out, show)
-    write_truth(out / "truth", cast, when, {"snapshot_rows": rows, "feed_rows": changes})
-    summary = _summary(archive, cast, when, len(saves), images)
+    changes = write_feed(out / "ticdc", tables, when, config.bad_rows, show)
+    images = _images(settings, entities, out, show)
+    write_truth(out / "truth", entities, when, {"snapshot_rows": rows, "feed_rows": changes})
+    summary = _summary(archive, entities, when, len(saves), images)
     output.finish(summary)
     return summary
 
 
-def _summary(archive: Archive, cast: Entities, when: Clock, saves: int, images: int) -> WorldSummary:
+def _summary(archive: Archive, entities: Entities, when: Clock, saves: int, images: int) -> WorldSummary:
     return WorldSummary(
-        users=cast.people.count,
-        boards=cast.boards.count,
-        pins=cast.pins.count,
+        users=entities.people.count,
+        boards=entities.boards.count,
+        pins=entities.pins.count,
         saves=saves,
         events=archive.events,
         searches=archive.searches,
@@ -66,7 +66,7 @@ def _summary(archive: Archive, cast: Entities, when: Clock, saves: int, images: 
         checkpoint_tso=tso(when.end),
         as_of=when.as_of,
         repeated_events=archive.repeated,
-        bad_feed_rows=archive.world.bad_rows,
+        bad_feed_rows=archive.config.bad_rows,
         bad_event_rows=archive.broken,
     )
 
@@ -76,7 +76,7 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) -> None:
-    """Let the world happen; while a day is written, the next one already goes on (two days in memory, no more)."""
+    """Run the simulation; while a day is written, the next one is computed: two days in memory at most."""
     show("saves before the events", 0, 1)
     behaviour.history()
     with ThreadPoolExecutor(1) as writer:
@@ -92,9 +92,9 @@ def _act(behaviour: Behaviour, archive: Archive, when: Clock, show: Progress) ->
     show("days of events", len(when.days), len(when.days))
 
 
-def _images(settings: Settings, cast: Entities, out: Path, show: Progress) -> int:
+def _images(settings: Settings, entities: Entities, out: Path, show: Progress) -> int:
     if not settings.simulator.images:
         return 0
     from jobs.simulator.images import write_images
 
-    return write_images(out / "images", settings.simulator, cast.pins, show)
+    return write_images(out / "images", settings.simulator, entities.pins, show)

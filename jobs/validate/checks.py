@@ -4,8 +4,10 @@ In: `expectations/`, the settings, a work folder. Out: a Report per table; Data 
 written to the lake: the runner puts `Report.rows()` into ops.checks.
 """
 
+import json
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +78,14 @@ class Validator:
             ConfigError: there is no such suite, or a figure or parameter is missing.
         """
         return self.judge.judge(self.suite(suite), numbers, parameters=self.parameters(suite), label=label)
+
+    def digest(self, name: str) -> str:
+        """Return a digest of a table's suite and of the parameters that it uses; empty where it has no suite."""
+        if not self.has_suite(name):
+            return ""
+        suite, values = self.suite(name), self.parameters(name)
+        used = {parameter: values.get(parameter) for parameter in suite.parameters}
+        return sha256(json.dumps([suite.content, used], sort_keys=True).encode()).hexdigest()[:16]
 
     def build_docs(self) -> Path:
         """Write Data Docs: a page per suite and one per result kept. Return the first page."""

@@ -1,4 +1,4 @@
-"""How much neighbours by look have in common besides: people who rated both films, genres. Beside chance, measured."""
+"""What neighbours by look have in common: users who rated both films, genres. Compared with shuffled lists."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.benchmarks.posters.data import Film, Given
+from jobs.benchmarks.posters.dataset import Film, Given
 
 FIRST, TOGETHER, DRAWS = 10, 50, 20
-"""Neighbours that are judged; films most rated together with a film; shuffles that chance is the mean of."""
+"""Neighbours evaluated; films most rated together with a film; shuffles averaged for chance."""
 Rows = NDArray[np.int64]
 Common = Callable[[Rows, Rows], NDArray[np.bool_]]
-"""Whether the films at rows a and b have it, both [m]."""
+"""Whether the films at rows a and b have it in common, both [m]."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Of the neighbours, those that have something in common with their film."""
+    """Share of neighbours that have something in common with their film."""
 
     found: float
     chance: float
-    """The same lists beside other films: what is popular stays as frequent as it is."""
+    """The same share with shuffled films; the popularity of neighbours is unchanged."""
     pairs: int
 
     @property
     def times(self) -> float:
-        """Return how often more than by chance."""
+        """Return the lift over chance."""
         return self.found / self.chance if self.chance else float("nan")
 
 
@@ -71,7 +71,7 @@ def rated_together(given: Given) -> Common | None:
 
 
 def genres_shared(ids: Rows, known: Mapping[int, Film]) -> Common | None:
-    """Return whether two films share a genre; None where genres are not known."""
+    """Return whether two films share a genre; None without genres."""
     names = sorted({genre for film in known.values() for genre in film.genres})
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""The posters' page: queries with their nearest, with and without near-duplicates, what goes with them, and figures.
+"""The posters' page: queries with their neighbours, with and without near-duplicates, related films, and figures.
 
 In: what came of the posters, the folder of images. Out: one HTML file that stands alone, images inside, no script.
 """
@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from jobs.benchmarks.posters.data import Given
+from jobs.benchmarks.posters.dataset import Given
 from jobs.benchmarks.posters.figures import FIRST, Share, genres_shared, rated_together, share
-from jobs.benchmarks.posters.through import BOARD, Through
+from jobs.benchmarks.posters.pipeline import BOARD, Through
 from jobs.image_dedup.hamming import distances
 from jobs.related.choose import Pin, choose
 from jobs.report.tiles import Album, template
 
 TEMPLATE = Path(__file__).with_name("posters.html")
 ROW, QUERIES, DOUBLES, GROUPS = 9, 14, 4, 24
-"""Posters in a row; films shown with their nearest; of those with a near-duplicate; groups shown."""
+"""Posters per row; films shown with their neighbours; of those with a near-duplicate; groups shown."""
 REASONS = {"looks_alike": "look alone", "saved_together": "people alone", "both": "look and people"}
-"""Why a film is related, as the page's key says it."""
+"""Reason for a related film, as in the page's key."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Poster:
 
     name: str
     image: str | None
-    """Class that carries it; None where it cannot be shown."""
+    """CSS class with the image; None if it cannot be shown."""
     note: str = ""
     reason: str = ""
     twin: bool = False
@@ -55,7 +55,7 @@ class Query:
 
 
 class Posters:
-    """Makes posters and rows of what came of the data set."""
+    """Builds posters and rows from the results."""
 
     def __init__(self, data: Given, made: Through, images: Path) -> None:
         self._data, self._made, self.album = data, made, Album(images)
@@ -65,7 +65,7 @@ class Posters:
         self._near = {film: slice(start, end) for film, start, end in edges}
 
     def poster(self, film: int, **more: Any) -> Poster:
-        """Return the poster of a film, under its title where there is one."""
+        """Return the poster of a film, with its title if known."""
         known = self._data.known.get(film)
         row = self.films.get(film)
         image = self.album.name(row["image_signature"]) if row else None
@@ -166,7 +166,7 @@ def chosen(made: Through, leave: Iterable[int]) -> list[int]:
 
 
 def shares(data: Given, made: Through) -> dict[str, Share]:
-    """Return what neighbours have in common, by what is asked; near-duplicates do not count as neighbours."""
+    """Return what neighbours have in common, by kind; near-duplicates do not count as neighbours."""
     near, queries, others = made.near, [], []
     for at, film in enumerate(near.ids.tolist()):
         own = made.cluster.get(film)

@@ -16,11 +16,12 @@ from pyspark.sql import functions as F
 from jobs.common.errors import TableError
 from jobs.engine.checkpoints import newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
+from jobs.engine.sources import SCHEME, is_broker
 from jobs.ingest.kafka.archive.events import TOPICS, topic_tables
 from jobs.ingest.kafka.archive.gaps import SHOWN, gaps
 from jobs.ingest.kafka.archive.messages import read_messages
 from jobs.ingest.kafka.archive.objects import archive_objects, topic_of
-from jobs.ingest.kafka.broker.address import SCHEME, Address, addresses, is_broker
+from jobs.ingest.kafka.broker.address import Address, addresses
 from jobs.ingest.kafka.broker.load import take_from_brokers
 from jobs.ingest.kafka.topics import Done, apply_topic
 from jobs.ingest.loading.batches import BronzeTarget, LoadResult, load_to_bronze

@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from jobs.engine.context import ActionContext
+from jobs.engine.sources import SCHEME
 from jobs.ingest.kafka.archive.dedupe import first_copies
 from jobs.ingest.kafka.archive.events import Parsed, Reach, new_rows, parse, topic_tables
-from jobs.ingest.kafka.broker.address import SCHEME
 from jobs.ingest.loading.replay import forget
 from jobs.ingest.loading.tolerance import Excess, is_excess, tolerance
 from jobs.schema.bronze_silver import KAFKA

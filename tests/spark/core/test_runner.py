@@ -36,7 +36,7 @@ RANK = [1]
 def rise(tables, context):
     CALLS.append(context.as_of)
     spark = next(iter(tables.values())).sparkSession
-    rows = [("garden", 5, RANK[0], 2.0, 9.0, 1.0)]
+    rows = [("garden", 5, RANK[0], 2.0, 9.0, float(context.settings.features.trend_days))]
     types = "category string, pin_id bigint, rank int, score float, observed double, expected double"
     return spark.createDataFrame(rows, types)
 """
@@ -46,7 +46,6 @@ JOB = Job(
     function="fake_rise:rise",
     reads=("silver.pin_events",),
     writes="gold.trending",
-    config_sections=("features",),
 )
 
 
@@ -90,14 +89,26 @@ def test_a_good_run_is_committed_and_remembered(run, rise, lake):
     assert json.loads(note)["run_id"] == row.run_id
 
 
-def test_what_has_not_changed_is_not_run_again(run, rise, settings):
+def test_a_run_with_nothing_changed_is_up_to_date(run, rise, settings, lake):
     assert run().status == "ok"
     assert run().status == "up_to_date"
     assert len(rise.CALLS) == 1
     assert run(force=True).status == "ok"
+    unread = settings.model_copy(update={"features": settings.features.model_copy(update={"window_days": 31})})
+    assert run(settings=unread).status == "up_to_date", "the job does not read it"
     other = settings.model_copy(update={"features": settings.features.model_copy(update={"trend_days": 4})})
-    assert run(settings=other).status == "ok", "a setting that matters makes it stale"
+    assert run(settings=other).status == "ok", "the job reads it"
     assert len(rise.CALLS) == 3
+    row = max(lake.read("ops.runs").collect(), key=lambda row: row.started_at)
+    assert row.settings == {"features.trend_days": "4"}
+
+
+def test_another_suite_validates_the_table_again(run, rise, expectations):
+    assert run().status == "ok"
+    stricter = SUITE["expectations"][0] | {"kwargs": {"column": "rank.min", "min_value": 1, "max_value": 1}}
+    (expectations / "gold" / "trending.json").write_text(json.dumps(SUITE | {"expectations": [stricter]}))
+    assert run().status == "ok"
+    assert run().status == "up_to_date"
 
 
 def test_a_warning_commits_and_is_told(run, rise, lake, expectations):
@@ -165,7 +176,7 @@ def rise(tables, context):
 
     def one(number):
         MADE.append(number)
-        rows = [("garden", number, 1, 2.0, 9.0, 1.0)]
+        rows = [("garden", number, 1, 2.0, 9.0, float(context.settings.features.trend_days))]
         types = "category string, pin_id bigint, rank int, score float, observed double, expected double"
         return spark.createDataFrame(rows, types)
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.benchmarks.posters.data import given
+from jobs.benchmarks.posters.dataset import given
 from jobs.benchmarks.posters.page import write_page
-from jobs.benchmarks.posters.through import through
+from jobs.benchmarks.posters.pipeline import through
 from jobs.engine.context import ActionContext, Context
 from jobs.settings import Settings
 from tests.posters import KINDS, drawn, jpeg, packed

@@ -7,6 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.engine.context import ActionContext, Context
+from jobs.flow import job
+from jobs.history.as_of import ABSENT, read_as_of
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import conform
 from jobs.publish import generation, load
@@ -86,6 +88,8 @@ def work(filled, spark, settings, tmp_path, store):
 
     def make(as_of, run_id="run-1", unchanged=False):
         options = {"store": str(tmp_path / "store"), "said": said}
+        names = job("publish.generation").reads
+        inputs = {name: filled.version(name) if filled.exists(name) else ABSENT for name in names}
         return ActionContext(
             spark=spark,
             lake=filled,
@@ -95,6 +99,8 @@ def work(filled, spark, settings, tmp_path, store):
             validate=judge,
             validate_table=lambda *_: None,
             options=options,
+            tables=lambda: {name: read_as_of(filled, name, as_of, version) for name, version in inputs.items()},
+            inputs=inputs,
             unchanged=unchanged,
         )
 

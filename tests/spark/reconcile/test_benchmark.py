@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.benchmarks import reconciling
+from jobs.benchmarks import reconcile
 from jobs.reconcile.database import Address
 
 pytestmark = pytest.mark.spark
@@ -10,13 +10,13 @@ pytestmark = pytest.mark.spark
 
 def test_planted_differences_are_found_with_few_rows_fetched(lake, mariadb):
     address, rows = Address("127.0.0.1", mariadb, "reader", "pw-reader"), 30_000
-    reconciling.prepare(address, rows)
+    reconcile.prepare(address, rows)
     try:
-        costs = reconciling.measure(lake, address, rows)
+        costs = reconcile.measure(lake, address, rows)
     finally:
-        reconciling.clean(address)
+        reconcile.clean(address)
     assert [(cost.rows, cost.found) for cost in costs] == [(rows, 3), (rows, 3)]
     for cost in costs:
         assert 0 < cost.fetched < rows / 100
         assert 0 < cost.sent < 200_000
-    assert "| two databases | 30,000 |" in "\n".join(reconciling.table(costs))
+    assert "| two databases | 30,000 |" in "\n".join(reconcile.table(costs))

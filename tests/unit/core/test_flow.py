@@ -1,14 +1,16 @@
+import re
 import subprocess
 import sys
 from datetime import date, timedelta
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from jobs.common.errors import ConfigError, TableError
-from jobs.engine.plan import LAGS, Step, plan, reads
-from jobs.flow import FLOW, job
+from jobs.engine.scheduler import plan
+from jobs.flow import FLOW, LAGS, Step, dependencies, job, job_dependencies, reads
 from jobs.schema.tables import TABLES, table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,3 +102,28 @@ def test_one_job_brings_what_it_reads():
     ]
     assert names == [*features, *visual, "candidates.cf_factors", "related.pairs", "related.pins"]
     assert plan(DAY, 7, [job("features.pin_stats")]) == [Step(job("features.pin_stats"), DAY)]
+
+
+def test_the_dependencies_are_a_graph_in_the_order_of_the_flow():
+    graph = job_dependencies()
+    names = [one.name for one in FLOW]
+    assert set(TopologicalSorter(graph).static_order()) == set(names)
+    for name, sources in graph.items():
+        assert all(names.index(source) < names.index(name) for source in sources), name
+    assert graph["features.pin_stats"] == {"ingest.cdc", "ingest.kafka"}
+    assert graph["ranking.home_feed"] == {"ranking.ranked"}
+    assert graph["ranking.evaluations"] >= {"features.pin_stats", "ingest.cdc"}
+    assert "ranking.home_feed" not in graph["ranking.evaluations"], "it reads the feeds of an earlier date"
+
+
+def test_a_step_depends_on_steps_of_the_dates_it_reads():
+    steps = [Step(job("ranking.home_feed"), DAY - WEEK), Step(job("ranking.home_feed"), DAY)]
+    evaluation = Step(job("ranking.evaluations"), DAY)
+    graph = dependencies([*steps, evaluation], 7)
+    assert graph == {steps[0]: set(), steps[1]: set(), evaluation: {steps[0]}}
+
+
+def test_publish_declares_all_that_it_reads():
+    source = (ROOT / "jobs" / "publish").rglob("*.py")
+    named = {name for file in source for name in re.findall(r'"((?:gold|silver)\.\w+)"', file.read_text())}
+    assert named <= set(job("publish.generation").reads)

@@ -5,7 +5,7 @@ import pytest
 from jobs.common.errors import ConfigError
 from jobs.settings import Settings
 from jobs.settings.defaults import base_file, settings_of
-from jobs.settings.load import fingerprint, flat, load, sentences
+from jobs.settings.load import flat, load, sentences
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -128,13 +128,6 @@ def test_the_reference_shows_type_bounds_and_default(key, kind, default):
 def test_settings_survive_a_round_trip():
     settings = Settings()
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
-
-
-def test_a_fingerprint_follows_its_sections_only():
-    one = Settings()
-    two = one.model_copy(update={"ranking": one.ranking.model_copy(update={"feed_length": 7})})
-    assert fingerprint(one, ["features"]) == fingerprint(two, ["features"])
-    assert fingerprint(one, ["ranking"]) != fingerprint(two, ["ranking"])
 
 
 @pytest.mark.parametrize(

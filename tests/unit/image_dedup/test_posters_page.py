@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.benchmarks.posters.data import Film, Given, given
+from jobs.benchmarks.posters.dataset import Film, Given, given
 from jobs.benchmarks.posters.figures import genres_shared, rated_together, share
-from jobs.benchmarks.posters.look import HEIGHT, WIDTH, learn
+from jobs.benchmarks.posters.model import HEIGHT, WIDTH, learn
 from jobs.benchmarks.posters.page import chosen, doubled, shares, write_page
-from jobs.benchmarks.posters.through import Through
+from jobs.benchmarks.posters.pipeline import Through
 from jobs.common.errors import SourceError
 from jobs.ingest.embeddings.model import Model, stored
 from jobs.ingest.images.decode import Frame, decode, framed

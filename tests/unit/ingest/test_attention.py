@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.cli.engine import is_asked
 from jobs.engine.attention import Attention, attention
+from jobs.engine.scheduler import has_source
 
 BLOCKED = {"app.t": "app.t is blocked at 5: a reason"}
 
@@ -40,5 +40,11 @@ def test_sentences_name_what_they_are_of_and_long_lists_are_cut():
 def test_only_what_was_asked_for_has_a_line():
     named = {"ticdc": "s3://cdc", "dumpling": None, "kafka": []}
     jobs = ("ingest.cdc", "ingest.kafka", "ingest.images", "ingest.embeddings")
-    assert [is_asked(job, named) for job in jobs] == [True, False, False, False]
-    assert [is_asked(job, {"kafka": ["kafka://b/t"], "model": "m.onnx"}) for job in jobs] == [False, True, False, True]
+    assert [has_source(job, named) for job in jobs] == [True, False, False, False]
+    more = {"kafka": ["kafka://b/t"], "model": "m.onnx"}
+    assert [has_source(job, more) for job in jobs] == [
+        False,
+        True,
+        False,
+        True,
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.cli.context import STATE
+from jobs.cli.context import cli
 from jobs.cli.ingest import source_options
 from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of, require_place
@@ -150,8 +150,8 @@ def test_ingest_is_told_where_the_model_lies_only_if_one_is_named(tmp_path, monk
     (tmp_path / "images").mkdir()
     found = []
     for named in ([], ["ingest.embeddings.model=models/m.onnx"]):
-        monkeypatch.setattr(STATE, "sets", [f"platform.sources={tmp_path}", *named])
-        monkeypatch.setattr(STATE, "_loaded", None)
+        monkeypatch.setattr(cli, "sets", [f"platform.sources={tmp_path}", *named])
+        monkeypatch.setattr(cli, "_loaded", None)
         found.append(source_options())
     assert "model" not in found[0]
     assert found[1]["model"] == str(ROOT / "models/m.onnx")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.flow import FLOW
-from jobs.report.layout import lay_out, needs
+from jobs.flow import FLOW, job_dependencies
+from jobs.report.layout import lay_out
 from jobs.schema.job import Job
 
 
@@ -33,7 +33,7 @@ def reach(edges, name):
 
 
 def test_following_the_lines_from_a_job_leads_to_all_it_reads_and_to_nothing_else():
-    drawn, wanted = ways(lay_out(FLOW)), needs(FLOW)
+    drawn, wanted = ways(lay_out(FLOW)), job_dependencies(FLOW)
     assert drawn.keys() == {one.name for one in FLOW}
     for name in drawn:
         assert reach(drawn, name) == reach(wanted, name), name
@@ -56,13 +56,12 @@ def test_each_stage_stands_in_one_piece_where_it_can():
     ]  # fmt: skip
 
 
-def test_the_flow_keeps_its_order_where_stages_in_one_piece_would_turn_it_round(monkeypatch):
+def test_the_flow_keeps_its_order_where_stages_in_one_piece_would_turn_it_round():
     jobs = [
         job("a.one", writes="gold.pin_stats"),
         job("b.two", ("gold.pin_stats",), "gold.trending"),
         job("a.three", ("gold.trending",)),
     ]
-    monkeypatch.setattr("jobs.report.layout.WRITERS", {one.writes: (one,) for one in jobs if one.writes})
     places = lay_out(jobs)
     assert [place.job.name for place in places] == ["a.one", "b.two", "a.three"]
     assert ways(places) == {"a.one": set(), "b.two": {"a.one"}, "a.three": {"b.two"}}

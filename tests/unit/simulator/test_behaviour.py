@@ -9,7 +9,7 @@ from jobs.common.errors import ConfigError
 from jobs.settings.simulator import Simulator
 from jobs.simulator.behaviour import Behaviour
 from jobs.simulator.clock import clock
-from jobs.simulator.entities import make_cast
+from jobs.simulator.entities import make_entities
 from jobs.simulator.events import BOARD, IMPRESSION, SAVE, Events
 from jobs.simulator.pins import BURST_DAYS, Space
 from jobs.simulator.rng import DAY
@@ -21,9 +21,9 @@ class Happened:
     """A world acted out in memory."""
 
     def __init__(self, world):
-        self.world, self.when = world, clock(world)
-        self.cast = make_cast(world, self.when)
-        behaviour = Behaviour(world, self.when, self.cast)
+        self.config, self.when = world, clock(world)
+        self.entities = make_entities(world, self.when)
+        behaviour = Behaviour(world, self.when, self.entities)
         behaviour.history()
         self.events = Events.join([events for _, events, _ in behaviour.days()])
         self.saves = behaviour.ledger.all()
@@ -36,23 +36,23 @@ def happened():
 
 
 def test_nobody_is_shown_a_pin_of_a_private_board_that_is_not_theirs(happened):
-    cast, shown = happened.cast, happened.shown
-    board = cast.pins.board[shown.pin]
-    private = cast.boards.privacy_at(board, shown.ts) != 0
+    entities, shown = happened.entities, happened.shown
+    board = entities.pins.board[shown.pin]
+    private = entities.boards.privacy_at(board, shown.ts) != 0
     assert private.any()  # owners do look at their secret boards
-    assert cast.boards.belongs_to(board, shown.user)[private].all()
+    assert entities.boards.belongs_to(board, shown.user)[private].all()
     assert (shown.surface[private] == BOARD).all()
 
 
 def test_nobody_is_shown_a_pin_that_is_not_made_yet_or_gone(happened):
-    pins, shown = happened.cast.pins, happened.shown
+    pins, shown = happened.entities.pins, happened.shown
     assert (pins.created[shown.pin] < shown.ts).all()
     assert (pins.deleted_at[shown.pin] > shown.ts).all()
     assert (pins.deleted_at < happened.when.end).any()
 
 
 def test_nobody_is_shown_their_own_pins_or_saved_ones_outside_boards(happened):
-    pins, shown = happened.cast.pins, happened.shown
+    pins, shown = happened.entities.pins, happened.shown
     lists = shown.part(shown.surface != BOARD)
     assert (pins.creator[lists.pin] != lists.user).all()
     saves = happened.saves
@@ -63,7 +63,7 @@ def test_nobody_is_shown_their_own_pins_or_saved_ones_outside_boards(happened):
 
 
 def test_blocked_users_do_not_meet(happened):
-    blocks, shown, pins = happened.cast.blocks, happened.shown, happened.cast.pins
+    blocks, shown, pins = happened.entities.blocks, happened.shown, happened.entities.pins
     pairs = zip(blocks.who.tolist(), blocks.whom.tolist(), blocks.created.tolist(), strict=True)
     for who, whom, since in pairs:
         late = shown.part(shown.ts > since)
@@ -88,13 +88,13 @@ def test_a_board_holds_a_pin_once_and_a_user_saves_it_once(happened):
     for left in (saves.board, saves.user):
         keys = left.astype(np.int64) << 32 | saves.pin
         assert len(np.unique(keys)) == len(keys)
-    boards = happened.cast.boards
+    boards = happened.entities.boards
     assert boards.belongs_to(saves.board, saves.user).all()
     assert (boards.created[saves.board] < saves.at).all()
 
 
 def test_near_duplicates_lie_close_and_other_pins_of_a_topic_do_not(happened):
-    pins, space = happened.cast.pins, Space(WORLD)
+    pins, space = happened.entities.pins, Space(WORLD)
     copies = np.flatnonzero(pins.original >= 0)
     cosine = (space.vectors(pins, copies) * space.vectors(pins, pins.original[copies])).sum(axis=1)
     assert 0.02 < len(copies) / pins.count < 0.06
@@ -105,21 +105,21 @@ def test_near_duplicates_lie_close_and_other_pins_of_a_topic_do_not(happened):
 
 
 def test_an_embedding_does_not_depend_on_what_is_asked_with_it(happened):
-    pins, space = happened.cast.pins, Space(WORLD)
+    pins, space = happened.entities.pins, Space(WORLD)
     whole = space.vectors(pins, np.arange(100))
     assert np.array_equal(whole[17:18], space.vectors(pins, np.array([17])))
     assert np.allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
 
 
 def test_one_topic_bursts_in_the_last_days(happened):
-    pins, shown = happened.cast.pins, happened.shown
+    pins, shown = happened.entities.pins, happened.shown
     late = shown.ts >= happened.when.end - BURST_DAYS * DAY
     hot = pins.topic[shown.pin] == pins.burst
     assert hot[late].mean() > 3 * hot[~late].mean()
 
 
 def test_bots_save_very_many_pins_within_hours(happened):
-    saves, people = happened.saves, happened.cast.people
+    saves, people = happened.saves, happened.entities.people
     for bot in np.flatnonzero(people.bot):
         late = saves.at[(saves.user == bot) & (saves.at >= happened.when.start)]
         assert len(late) >= 20
@@ -131,22 +131,22 @@ def test_users_come_as_often_as_promised(happened):
     saves = len(happened.saves) / WORLD.users
     assert 50 < per_user < 120
     assert 10 < saves < 30
-    new = happened.cast.people.created >= happened.when.end - 7 * DAY
+    new = happened.entities.people.created >= happened.when.end - 7 * DAY
     assert 0 < new.mean() < 0.1
 
 
 def test_taste_beats_popularity_on_next_weeks_saves(happened):
     """NDCG@10 over all pins that could be shown, judged by the saves of the last seven days."""
-    pins, saves = happened.cast.pins, happened.saves
+    pins, saves = happened.entities.pins, happened.saves
     cut = happened.when.end - 7 * DAY
     past, future = saves.at < cut, saves.at >= cut
     vectors = Space(WORLD).vectors(pins, np.arange(pins.count))
     popular = np.bincount(saves.pin[past], minlength=pins.count).astype(float)
-    alive = (pins.created < cut) & (happened.cast.boards.privacy_at(pins.board, cut) == 0)
+    alive = (pins.created < cut) & (happened.entities.boards.privacy_at(pins.board, cut) == 0)
     gains = {"taste": [], "popularity": []}
     for user in np.unique(saves.user[future]):
         seen, wanted = saves.pin[past & (saves.user == user)], saves.pin[future & (saves.user == user)]
-        if not len(seen) or happened.cast.people.bot[user]:
+        if not len(seen) or happened.entities.people.bot[user]:
             continue
         close = vectors @ vectors[seen].mean(axis=0)
         for name, score in (("taste", 4 * close + 0.3 * np.log1p(popular)), ("popularity", popular)):

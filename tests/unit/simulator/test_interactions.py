@@ -7,8 +7,8 @@ import pytest
 
 from jobs.common.errors import SourceError
 from jobs.settings import Settings
-from jobs.simulator.interactions import write_interactions
-from jobs.simulator.pairs import Layout, read_interactions
+from jobs.simulator.interactions.read import Layout, read_interactions
+from jobs.simulator.interactions.write import write_interactions
 
 
 def pairs_in(state):
@@ -86,7 +86,7 @@ def test_files_that_cannot_be_read_are_refused_with_the_place(tmp_path, text, sa
 
 
 def test_a_missing_file_and_too_large_ids_are_refused(tmp_path):
-    with pytest.raises(SourceError, match="is no file"):
+    with pytest.raises(SourceError, match="is not a file"):
         write_interactions(tmp_path / "none", Settings(), tmp_path / "out")
     file = tmp_path / "file"
     file.write_text(f"1 {2**40}\n")
@@ -95,7 +95,7 @@ def test_a_missing_file_and_too_large_ids_are_refused(tmp_path):
 
 
 def test_reading_in_blocks_loses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.simulator.source_text.BLOCK", 64)
+    monkeypatch.setattr("jobs.simulator.interactions.text.BLOCK", 64)
     file = tmp_path / "file"
     file.write_text("".join(f"{u} {u + 1} {u + 2} {u + 3} {u % 2}\n" for u in range(100)))
     read = read_interactions(file, Layout.LISTS)

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from jobs.benchmarks.quality import K, direct, filled, find, judge, read_pairs, settings_for
 from jobs.common.errors import ConfigError, SourceError
 from jobs.settings import Settings
-from jobs.simulator.interactions import write_interactions
-from jobs.simulator.pairs import Asked, Layout, read_interactions
+from jobs.simulator.interactions.read import Layout, ReadOptions, read_interactions
+from jobs.simulator.interactions.write import write_interactions
 
 RNG = np.random.default_rng(0)
 ROWS = [
@@ -51,7 +51,7 @@ def uirt(of=lambda r: r, **how):
 def read(tmp_path, body, layout=Layout.AUTO, **asked):
     file = tmp_path / "file"
     file.write_bytes(body if isinstance(body, bytes) else body.encode())
-    return read_interactions(file, layout, Asked(**asked))
+    return read_interactions(file, layout, ReadOptions(**asked))
 
 
 def pairs_of(found):
@@ -121,10 +121,10 @@ def test_what_can_be_understood_is_read_as_it_is_meant(tmp_path, kind, monkeypat
     whole = read(tmp_path, TIMED[kind])
     assert pairs_of(whole) == [(u, i) for u, i, _, _ in ROWS]
     assert (whole.ts // 1000).tolist() == [t for _, _, _, t in ROWS]
-    monkeypatch.setattr("jobs.simulator.source_text.BLOCK", 999)
+    monkeypatch.setattr("jobs.simulator.interactions.text.BLOCK", 999)
     in_blocks = read(tmp_path, TIMED[kind])
     assert in_blocks.ts.tolist() == whole.ts.tolist()
-    assert "240 rows" in in_blocks.told
+    assert "240 rows" in in_blocks.notes
 
 
 NAMES = {
@@ -164,7 +164,7 @@ def test_any_make_of_a_named_table_gives_the_same(tmp_path_factory, data):
     assert pairs_of(found) == [(r[0], r[1]) for r in kept]
     if "time" in columns:
         assert (found.ts // 1000).tolist() == [r[3] for r in kept]
-    assert f"{len(rows):,} rows" in found.told
+    assert f"{len(rows):,} rows" in found.notes
 
 
 def test_days_are_midnight(tmp_path):
@@ -197,10 +197,10 @@ def test_a_rating_of_zero_or_less_is_no_save_and_is_counted(tmp_path):
     ):
         found = read(tmp_path, body)
         assert pairs_of(found) == [(u, i) for u, i, r, _ in ROWS if r >= 3]
-        assert f"{sum(r < 3 for _, _, r, _ in ROWS)} rows with a rating of 0 or less are no saves" in found.told
+        assert f"{sum(r < 3 for _, _, r, _ in ROWS)} rows with a rating of 0 or less are no saves" in found.notes
     high = read(tmp_path, uirt(), min_rating=4)
     assert pairs_of(high) == [(u, i) for u, i, r, _ in ROWS if r >= 4]
-    assert any("below 4" in line for line in high.told)
+    assert any("below 4" in line for line in high.notes)
     for body in (uit(), "1 2 3 4\n5 6\n7 8 9 10 11\n"):
         with pytest.raises(SourceError, match="--min-rating"):
             read(tmp_path, body, min_rating=1)
@@ -215,7 +215,7 @@ def test_lists_are_lists_whatever_their_lengths(tmp_path):
         found = read(tmp_path, text([(u, *of[u][: lengths(u)]) for u in of], sep=" "))
         assert (pairs_of(found), found.layout) == (wanted, Layout.LISTS)
     assert any("6 users have no items" in line for line in
-               read(tmp_path, text([(u, *of[u][: u % 5]) for u in of], sep=" ")).told)  # fmt: skip
+               read(tmp_path, text([(u, *of[u][: u % 5]) for u in of], sep=" ")).notes)  # fmt: skip
     packed = read(tmp_path, "".join(f"{u}\t{' '.join(map(str, of[u]))}\n" for u in of))
     assert pairs_of(packed) == [(u, i) for u in of for i in of[u]]
 
@@ -253,7 +253,7 @@ REFUSED = {
     "no id": (but(3, ",100,4,1600000000", NAMED), r"line 3: column 1 'user'.*got ''"),
     "a time of another unit": (but(5, "10,100,4,1600000000000", NAMED), r"line 5: column 4 'timestamp'.*in seconds"),
     "no time": (but(5, "10,100,4,", NAMED), r"line 5: column 4 'timestamp'.*got ''.*leave the times out"),
-    "a time of zero": (but(5, "10,100,4,0"), r"line 5|cannot be told"),
+    "a time of zero": (but(5, "10,100,4,0"), r"line 5|cannot determine"),
     "a rating that is a word": (but(5, "10,100,good,1600000000", NAMED), r"line 5: column 3 'rating'.*'good'"),
     "a header in the middle": (but(50, NAMED, NAMED), r"line 50: column 1 'user'.*got 'user'"),
     "texts as ids": (text([(f"A{u}", f"B{i}", r) for u, i, r, _ in ROWS]), r"column 1.*'A10'.*number users and items"),
@@ -272,7 +272,7 @@ REFUSED = {
     "no item": (text([(u, i, i) for u, i, _, _ in ROWS], head="user,one,two"), r"no column that is the item.*'one'"),
     "shorter header": (text([(u, i, r, t) for u, i, r, t in ROWS], head="user,item"), r"names 2 columns.*have 4"),
     "one name too few": (text(ROWS, head="user,item,time"), r"names 3 columns.*have 4"),
-    "rows or users": (text([(k, u, i) for k, (u, i, _, _) in enumerate(ROWS)]), r"cannot be told.*--columns -,user"),
+    "rows or users": (text([(k, u, i) for k, (u, i, _, _) in enumerate(ROWS)]), r"cannot determine.*--columns -,user"),
     "lists or ratings": (text([(u, u + 1, u % 5) for u in range(20, 30)]), r"--columns user,item.*--layout lists"),
     "five columns": (text([(u, i, r, r, t) for u, i, r, t in ROWS]), r"5 columns.*--columns"),
     "one field": ("1\n2\n3\n", "a user and an item"),
@@ -325,16 +325,16 @@ def test_a_world_tells_what_was_understood_and_leaves_nothing_where_it_fails(tmp
     assert summary.saves == 240
     told = "\n".join(summary.told)
     for words in ("commas", "'timestamp' is the time, in seconds", "242 rows", "1 rows with a rating of 0 or less",
-                  "240 saves of 30 users", "1 pairs stand more than once", "from 2020-09-13T"):  # fmt: skip
+                  "240 saves of 30 users", "1 pairs are repeated", "from 2020-09-13T"):  # fmt: skip
         assert words in told
     again = write_interactions(file, Settings(), tmp_path / "out")
     assert (again.found, again.told) == (True, summary.told)
-    assert not write_interactions(file, Settings(), tmp_path / "out", asked=Asked(min_rating=4)).found
+    assert not write_interactions(file, Settings(), tmp_path / "out", options=ReadOptions(min_rating=4)).found
 
     def broken(*_, **__):
         raise OSError("no room")
 
-    monkeypatch.setattr("jobs.simulator.interactions.write_feed", broken)
+    monkeypatch.setattr("jobs.simulator.interactions.write.write_feed", broken)
     for folder in ("new", "out"):
         with pytest.raises(OSError, match="no room"):
             write_interactions(file, Settings(), tmp_path / folder)
@@ -373,7 +373,7 @@ def test_places_that_implicit_could_not_fill_are_no_hits():
 
 
 def test_a_folder_of_this_name_is_not_a_file(tmp_path):
-    with pytest.raises(SourceError, match="is no file"):
+    with pytest.raises(SourceError, match="is not a file"):
         read_interactions(Path(tmp_path))
 
 

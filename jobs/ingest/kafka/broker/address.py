@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.common.errors import SourceError
+from jobs.engine.sources import SCHEME, is_broker
 
-SCHEME = "kafka://"
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """Kafka's own rule (org.apache.kafka.common.internals.Topic)."""
@@ -19,11 +19,6 @@ class Address:
     servers: str
     """HOST:PORT, comma-separated."""
     topics: tuple[str, ...]
-
-
-def is_broker(uri: str) -> bool:
-    """Return whether a source named by --kafka is brokers and not an archive."""
-    return uri.startswith(SCHEME)
 
 
 def parse(uri: str) -> Address:

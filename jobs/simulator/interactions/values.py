@@ -1,4 +1,4 @@
-"""A column of a table, of whatever type, as the numbers that it is needed as; the first that is none is named."""
+"""Converts a column of any type to the numbers that its role needs; an error names the first invalid value."""
 
 import re
 from typing import Any
@@ -8,26 +8,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.simulator.column_times import is_date
+from jobs.simulator.interactions.times import is_date
 
 _WHOLE = r"^[0-9]{1,18}(\.0*)?$"
 _EMPTY = frozenset({"", "null", "nan", "none", "na", "n/a", "\\n"})
 
 
 class Unreadable(Exception):
-    """A value that is not what its column must hold."""
+    """A value that breaks the rule of its column."""
 
     def __init__(self, row: int, value: Any, rule: str) -> None:
-        """Say which of the block's rows, what it holds and what it must be."""
+        """Set the row in the block, its value and the rule."""
         super().__init__(rule)
         self.row, self.value, self.rule = row, value, rule
 
 
 def whole_numbers(column: Any) -> NDArray[np.int64]:
-    """Return ids: whole numbers, 4.0 is one too.
+    """Return ids: whole numbers, 4.0 included.
 
     Raises:
-        Unreadable: one is not.
+        Unreadable: one is not a whole number.
     """
     rule = "must be a whole number"
     if pa.types.is_integer(column.type) and not column.null_count:
@@ -50,16 +50,16 @@ def whole_numbers(column: Any) -> NDArray[np.int64]:
 
 
 def floats(column: Any, rule: str, decimal_comma: bool, empty: bool) -> NDArray[np.float64]:
-    """Return numbers, NaN for empty ones where they are allowed.
+    """Return numbers, NaN for empty ones if they are allowed.
 
     Args:
         column: of texts or numbers.
-        rule: what the column must hold, for the message.
-        decimal_comma: whether 3,5 is 3.5.
-        empty: whether nothing, null or NaN may stand there.
+        rule: rule of the column, for the message.
+        decimal_comma: whether 3,5 means 3.5.
+        empty: whether empty texts, null and NaN are allowed.
 
     Raises:
-        Unreadable: one is no number.
+        Unreadable: one is not a number.
     """
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
@@ -84,7 +84,7 @@ def floats(column: Any, rule: str, decimal_comma: bool, empty: bool) -> NDArray[
 
 
 def integers(column: Any) -> NDArray[np.int64] | None:
-    """Return whole numbers that floats would not hold, None where there are others."""
+    """Return whole numbers exactly, which floats could not; None if there are other values."""
     try:
         if pa.types.is_integer(column.type) and not column.null_count:
             return np.asarray(column.to_numpy(zero_copy_only=False), np.int64)
@@ -98,7 +98,7 @@ def iso_milliseconds(column: Any) -> NDArray[np.int64]:
     """Return dates and instants as milliseconds since 1970; those without a zone are UTC.
 
     Raises:
-        Unreadable: one is no date.
+        Unreadable: one is not a date.
     """
     import pandas as pd
 
@@ -117,7 +117,7 @@ def iso_milliseconds(column: Any) -> NDArray[np.int64]:
 
 
 def looks_like_dates(column: Any) -> bool:
-    """Say whether a column holds dates: by its type, or by its first text."""
+    """Return whether a column holds dates, by its type or its first text."""
     if pa.types.is_temporal(column.type):
         return True
     return bool(len(column)) and is_date(str(column[0].as_py()))

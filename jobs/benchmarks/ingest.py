@@ -1,4 +1,4 @@
-"""How fast change files are read, beside the nearest thing that only parses them: rows a CPU-second, in one session.
+"""Throughput of reading change files, compared with a reader that only parses them: rows per CPU-second, one session.
 
 Ours: every value checked against its type and made canonical, keys, places and quarantine included. Theirs: for
 canal-json `spark.read.json` with a fixed schema, for CSV `pyarrow.csv` in the same kind of task. Both end in a sink
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.ingest.loading.stream import LEDGER_FIELDS, Task, spark_schema
 from jobs.ingest.tidb.ddl.mysql import SourceColumn
 from jobs.ingest.tidb.rows.rows import RowSpec
@@ -46,12 +46,12 @@ _CANAL_TYPES = {
 }  # fmt: skip
 """Column -> its JDBC and MySQL types, as canal-json repeats them in every line."""
 ROUNDS = 3
-"""Runs of each; the first warms up, the best of the others counts."""
+"""Runs of each; the first is the warm-up, the best of the others counts."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What one way of reading came to."""
+    """Result of one reader."""
 
     name: str
     rows: int
@@ -59,12 +59,12 @@ class Speed:
 
     @property
     def rate(self) -> float:
-        """Return rows a CPU-second."""
+        """Return rows per CPU-second."""
         return self.rows / self.cpu_seconds
 
 
 def measure(spark: SparkSession, folder: Path, rows: int = 400_000, files: int = 8) -> list[tuple[Speed, Speed]]:
-    """Return ours and theirs, for canal-json and for CSV.
+    """Return our throughput and the alternative's, for canal-json and for CSV.
 
     Args:
         spark: the session.
@@ -146,7 +146,7 @@ def _values(number: int) -> dict[str, str]:
 
 
 def _canal_line(number: int) -> bytes:
-    # TiCDC writes both maps of types whole, and in another order in every line (Go's maps have none)
+    # TiCDC writes both maps of types completely, in another order in every line (Go's maps are unordered)
     order = random.Random(number).sample(sorted(_CANAL_TYPES), len(_CANAL_TYPES))
     body = {
         "id": 0, "database": "app", "table": "pins", "pkNames": ["id"], "isDdl": False, "type": "INSERT",

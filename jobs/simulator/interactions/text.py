@@ -1,6 +1,6 @@
-"""A text file of unknown make as blocks of whole UTF-8 lines that end in LF: unpacked, decoded, without a BOM.
+"""Reads a text file as blocks of whole UTF-8 lines that end in LF: decompressed, decoded, without a BOM.
 
-What a file is its first bytes say, not its name. A file that is no text is refused with what it is.
+The first bytes decide the kind of a file, not its name. Files of other kinds are refused by the name of their kind.
 """
 
 import bz2
@@ -39,16 +39,16 @@ _MARKS = (
 
 
 def is_parquet(file: Path) -> bool:
-    """Say whether a file begins as Parquet does."""
+    """Return whether a file begins like Parquet."""
     with file.open("rb") as stream:
         return stream.read(4) == b"PAR1"
 
 
 def text_blocks(file: Path) -> Iterator[bytes]:
-    """Yield whole lines of a text file, plain or packed by gzip, bzip2, xz or zstd, about BLOCK bytes at a time.
+    """Yield whole lines of a text file, plain or compressed by gzip, bzip2, xz or zstd, about BLOCK bytes at a time.
 
     Raises:
-        SourceError: it is no text, is of an encoding that cannot be told, or ends early.
+        SourceError: it is not text, its encoding is unknown, or it ends early.
     """
     with _unpacked(file) as stream:
         rest, chunks = b"", _decoded(file, _read(file, stream))

@@ -1,4 +1,4 @@
-"""What the posters' benchmark is given: images of films by id, who rated what, titles and genres if there are any.
+"""Data set of the posters' benchmark: images of films by id, ratings, titles and genres if available.
 
 In: a folder with a tar of `<film id>.jpg`; NCF's MovieLens files (`*.train.rating.gz` and
 `item_index_to_movie_id.tsv.gz`); MovieLens' own `movies.dat`. Out: arrays, and files laid out as pins' images are.
@@ -22,7 +22,7 @@ RATINGS, INDEX, MOVIES = "*.train.rating.gz", "item_index_to_movie_id.tsv.gz", "
 
 @dataclass(frozen=True)
 class Film:
-    """What is known of a film besides its poster."""
+    """Title and genres of a film."""
 
     title: str
     genres: frozenset[str]
@@ -44,7 +44,7 @@ class Given:
 
 
 def given(data: Path, images: Path, ratings: Path | None = None) -> Given:
-    """Return the data set, its posters laid out below `images` as `<first two digits>/<digest>.jpg`.
+    """Return the data set, with its posters stored below `images` as `<first two digits>/<digest>.jpg`.
 
     Args:
         data: folder with the tar, and movies.dat if there is one.
@@ -83,7 +83,7 @@ def _unpacked(tar: Path, images: Path) -> dict[int, str]:
 
 
 def _ratings(data: Path, named: Path | None) -> tuple[Rows, Rows]:
-    """Return users and films, empty where there are no ratings."""
+    """Return users and films of the ratings, empty without any."""
     for folder in [named] if named else [data, data.parent / "ml-1m-ncf"]:
         files = sorted(folder.glob(RATINGS))
         if files and (folder / INDEX).is_file():

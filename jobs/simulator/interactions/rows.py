@@ -1,38 +1,44 @@
-"""A block of a text table as columns of texts, every line accounted for."""
+"""Blocks of text as columns: rows of a table as texts, every line accounted for, and lists `user item item …` as pairs.
+
+LightGCN's data sets are such lists, a line of its own length per user.
+"""
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from jobs.common.errors import SourceError
+from jobs.simulator.rng import Array
 
+_SPACES = bytes.maketrans(b",;|\t\r", b"     ")
 BLANKS, DOUBLE = " ", "\x1f"
-"""What blanks, however many, and two colons are brought to."""
+"""What runs of blanks, and two colons, are replaced by."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How rows are written."""
+    """Form of the rows."""
 
     delimiter: str
     width: int
     used: Sequence[int]
-    """Numbers of the columns that are wanted."""
+    """Indexes of the columns to read."""
 
 
 def rows_of(file: Path, block: bytes, line: int, form: Form) -> tuple[Any, Callable[[int], str]]:
-    """Return a block's rows as texts, and what says where a row stands.
+    """Return a block's rows as texts, and a function from row to its place for messages.
 
     Args:
         file: for messages.
         block: whole lines.
         line: number of the first.
-        form: how they are written.
+        form: of the rows.
 
     Raises:
         SourceError: a line has another number of fields, or a quote that is not closed in it.
@@ -71,7 +77,7 @@ def rows_of(file: Path, block: bytes, line: int, form: Form) -> tuple[Any, Calla
 
 
 def _valid(block: bytes) -> bytes:
-    """Return a block as UTF-8: other bytes are no part of a number, and only have to be shown."""
+    """Return a block as UTF-8; other bytes, never part of a number, become printable."""
     try:
         block.decode()
     except UnicodeDecodeError:
@@ -85,22 +91,65 @@ def _line_of(lines: list[bytes], row: int) -> int:
 
 
 def odd_line(file: Path, line: int, got: int, usual: int) -> str:
-    """Return what is wrong with a line of another number of fields."""
+    """Return the message about a line with another number of fields."""
     return (
-        f"{file} line {line} has {got} fields, others have {usual}: correct it, or say --layout lists where a line is "
+        f"{file} line {line} has {got} fields, others have {usual}: correct it, or add --layout lists if a line is "
         "a user and the items saved."
     )
 
 
 def single(delimiter: str) -> str:
-    """Return the one character that parts fields in what `plain` returns."""
+    """Return the single character that separates fields in the text from `plain`."""
     return DOUBLE if delimiter == "::" else delimiter
 
 
 def plain(block: bytes, delimiter: str) -> bytes:
-    """Return lines whose fields are parted by one byte."""
+    """Return lines whose fields are separated by one byte."""
     if delimiter == "::":
         return block.replace(b"::", DOUBLE.encode())
     if delimiter == BLANKS:
         return re.sub(rb"(?m)^ +| +$", b"", re.sub(rb"[ \t]+", b" ", block))
     return block
+
+
+def lists_of(file: Path, blocks: Iterator[bytes], line: int) -> tuple[Array, Array, int]:
+    """Return user and item of each pair, and how many users have no items.
+
+    Args:
+        file: for messages.
+        blocks: whole lines.
+        line: number of the first.
+
+    Raises:
+        SourceError: a field is not a whole number.
+    """
+    parts, alone = [(np.zeros(0, np.int64), np.zeros(0, np.int64))], 0
+    for block in blocks:
+        numbers, counts = _numbers(file, block, line)
+        line += block.count(b"\n")
+        alone += int((counts == 1).sum())
+        first = np.cumsum(counts) - counts
+        parts.append((np.repeat(numbers[first], counts - 1), np.delete(numbers, first)))
+    user, item = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return user, item, alone
+
+
+def _numbers(file: Path, block: bytes, line: int) -> tuple[Array, Array]:
+    """Return all numbers of a block, and how many each of its non-empty lines has."""
+    text = block.translate(_SPACES)
+    raw = np.frombuffer(text, np.uint8)
+    blank = raw <= 32
+    starts = ~blank & np.concatenate([[True], blank[:-1]])
+    bad = ~blank & ((raw < 48) | (raw > 57))
+    if bad.any():
+        place = int(np.flatnonzero(bad)[0])
+        at = line + text.count(b"\n", 0, place)
+        shown = block[block.rfind(b"\n", 0, place) + 1 : block.find(b"\n", place)][:60].decode(errors="replace")
+        raise SourceError(
+            f"{file} line {at}: fields of a list must be whole numbers; it reads {shown!r}; number users and items "
+            "first."
+        )
+    ends = np.flatnonzero(raw == 10)
+    counts = np.diff(np.concatenate([[0], np.cumsum(starts)[ends]]))
+    numbers = np.fromstring(text, dtype=np.int64, sep=" ") if starts.any() else np.zeros(0, np.int64)
+    return numbers, counts[counts > 0]

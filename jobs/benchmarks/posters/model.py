@@ -26,12 +26,12 @@ from jobs.settings.ingest import Embeddings
 HEIGHT, WIDTH = 96, 64
 """Of the model's images: those of the posters."""
 FIELDS = (6, 4)
-"""Fields that colours are averaged over."""
+"""Fields over which colors are averaged."""
 SIDE, STRIDE, FILTERS = 6, 2, 128
 PATCHES = 20
-"""Patches of an image that filters are learnt from."""
+"""Patches per image from which filters are learned."""
 MOST = 4096
-"""Images that are learnt from."""
+"""Images to learn from."""
 CONTRAST, WHITEN, QUIET = 0.01, 0.1, 0.25
 """Added to a patch's variance, to the variances that whitening divides by, and what an answer must exceed."""
 TEXTURE, COLOUR = 128, 48
@@ -41,7 +41,7 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Filters:
-    """What texture is told by."""
+    """Filters that measure texture."""
 
     kernels: Values
     """[FILTERS, 3, SIDE, SIDE]."""

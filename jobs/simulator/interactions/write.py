@@ -1,8 +1,8 @@
-"""Turns any file of saves into source files, so that a real data set goes through the very same ingest.
+"""Writes source files from a file of saves, so that a real data set goes through the same ingest.
 
 Users, items and pairs become users, boards (one public board a user), pins and board_pins: the first 80 % by time are
-in the snapshot, the rest in the change feed. Ids stay as in the file; a board has its user's id. Nothing is known of
-who made the items, so each gets a maker of its own, numbered after the largest user. No events, no embeddings.
+in the snapshot, the rest in the change feed. Ids stay as in the file; a board has its user's id. The makers of the
+items are unknown: each item gets one of its own, numbered after the largest user. No events, no embeddings.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from jobs.settings import Settings
 from jobs.simulator.clock import Clock, clock, tso
 from jobs.simulator.database import Progress, write_export, write_feed
 from jobs.simulator.history import Change, Source, time_column
+from jobs.simulator.interactions.read import Interactions, Layout, ReadOptions, read_interactions
 from jobs.simulator.output import Output, WorldSummary
-from jobs.simulator.pairs import Asked, Interactions, Layout, read_interactions
 from jobs.simulator.rng import DAY, SECOND, Array, mix, ranges, unit
 from jobs.simulator.schema import BLOCKS, BOARD_FOLLOWS, BOARD_PINS, BOARDS, PINS, USER_FOLLOWS, USERS
 from jobs.simulator.text import hexed, join, string
@@ -29,7 +29,7 @@ SNAPSHOT_SHARE = 0.8
 """Share of the saves, by time, that the snapshot holds."""
 _TOPICS = ("secor/pin_events", "connect/topics/searches", "connect/topics/pin_embeddings")
 _READER = 2
-"""Raised when the same file begins to be read otherwise: a world of before is then written again."""
+"""Version of the reader: increased when the same file is read differently, so that older output is written again."""
 _LARGEST = 2**31
 """Ids below this can be paired in one 64-bit key."""
 
@@ -51,47 +51,47 @@ def write_interactions(
     out: Path,
     progress: Progress | None = None,
     layout: str = "auto",
-    asked: Asked | None = None,
+    options: ReadOptions | None = None,
 ) -> WorldSummary:
-    """Write the saves of `file` as source files below `out`; a folder with the same file's world is left as it is.
+    """Write the saves of `file` as source files below `out`; an output of the same file is left unchanged.
 
     Without times each user's saves are spread evenly over `simulator.days`, in the order of the file. A repeated pair
-    is one save, the first. What was understood of the file is in the summary.
+    is one save, the first. The summary states how the file was read.
 
     Args:
         file: of interactions, as `read_interactions` reads it.
         settings: simulator.days.
         out: folder.
-        progress: told of each step.
+        progress: called at each step.
         layout: pairs, lists or auto.
-        asked: what the columns are and from which rating on a row is a save; None: as the file says.
+        options: roles of the columns and the least rating of a save; None: detected.
 
     Raises:
         SourceError: the file cannot be read; nothing is written.
         ConfigError: `out` holds something else.
     """
-    show, asked = progress or _silent, asked or Asked()
+    show, options = progress or _silent, options or ReadOptions()
     if not file.is_file():
-        raise SourceError(f"{file} is no file; name a file of `user item [timestamp]` lines.")
-    world = settings.simulator
-    parameters = {"interactions": _digest(file), "layout": layout, "days": world.days, "end": clock(world).end}
-    parameters |= {"reader": _READER, "columns": asked.columns, "min_rating": asked.min_rating}
+        raise SourceError(f"{file} is not a file; name a file of `user item [timestamp]` lines.")
+    config = settings.simulator
+    parameters = {"interactions": _digest(file), "layout": layout, "days": config.days, "end": clock(config).end}
+    parameters |= {"reader": _READER, "columns": options.columns, "min_rating": options.min_rating}
     output = Output(out, parameters)
-    there = output.found()
-    if there:
-        return there
+    existing = output.found()
+    if existing:
+        return existing
     show("reading", 0, 1)
-    read = read_interactions(file, Layout(layout), asked)
+    read = read_interactions(file, Layout(layout), options)
     when, at = _times(read, settings)
     pairs = _distinct(file, read, at)
-    when = Clock(when.era, when.start, _cut(pairs.at, when), when.end, when.end)
+    when = Clock(when.era, when.start, _snapshot_ms(pairs.at, when), when.end, when.end)
     with output.writing():
-        summary = _written(out, pairs, when, _told(read, pairs), show)
+        summary = _written(out, pairs, when, _notes(read, pairs), show)
         output.finish(summary)
     return summary
 
 
-def _written(out: Path, pairs: "_Pairs", when: Clock, told: tuple[str, ...], show: Progress) -> WorldSummary:
+def _written(out: Path, pairs: "_Pairs", when: Clock, notes: tuple[str, ...], show: Progress) -> WorldSummary:
     for topic in _TOPICS:
         (out / "kafka" / topic).mkdir(parents=True)
     tables = _sources(pairs, when.start)
@@ -109,19 +109,19 @@ def _written(out: Path, pairs: "_Pairs", when: Clock, told: tuple[str, ...], sho
         snapshot_tso=tso(when.snapshot),
         checkpoint_tso=tso(when.end),
         as_of=when.as_of,
-        told=told,
+        told=notes,
     )
 
 
-def _told(read: Interactions, pairs: "_Pairs") -> tuple[str, ...]:
-    """Return what was understood, a sentence each."""
+def _notes(read: Interactions, pairs: "_Pairs") -> tuple[str, ...]:
+    """Return how the file was read, a sentence each."""
     saves = f"{len(pairs.at):,} saves of {len(pairs.users):,} users and {len(pairs.items):,} items"
     repeated = len(read.user) - len(pairs.at)
-    more = (f"{repeated:,} pairs stand more than once: each is one save, the first",) if repeated else ()
+    more = (f"{repeated:,} pairs are repeated: each is one save, the first",) if repeated else ()
     if not _timed(read):
-        return (*read.told, saves, *more, "no times: each user's saves are spread evenly over simulator.days")
+        return (*read.notes, saves, *more, "no times: each user's saves are spread evenly over simulator.days")
     first, last = (np.datetime64(int(at), "ms").astype("datetime64[s]") for at in (pairs.at.min(), pairs.at.max()))
-    return (*read.told, saves, *more, f"from {first} to {last} UTC")
+    return (*read.notes, saves, *more, f"from {first} to {last} UTC")
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -165,7 +165,7 @@ def _spread(user: Array, span: int) -> Array:
 def _distinct(file: Path, read: Interactions, at: Array) -> _Pairs:
     largest = max(int(read.user.max()), int(read.item.max()))
     if largest >= _LARGEST:
-        raise SourceError(f"{file}: ids must be below 2^31; the largest is {largest}; number users and items anew.")
+        raise SourceError(f"{file}: ids must be below 2^31; the largest is {largest}; renumber users and items.")
     order = np.argsort(at, kind="stable")
     first = np.unique(read.user[order] << 32 | read.item[order], return_index=True)[1]
     kept = order[np.sort(first)]
@@ -174,7 +174,7 @@ def _distinct(file: Path, read: Interactions, at: Array) -> _Pairs:
     return _Pairs(users, items, user.astype(np.int32), item.astype(np.int32), at[kept])
 
 
-def _cut(at: Array, when: Clock) -> int:
+def _snapshot_ms(at: Array, when: Clock) -> int:
     """Return the snapshot's instant: just above the time of the last save it holds."""
     last = int(at[max(int(len(at) * SNAPSHOT_SHARE) - 1, 0)])
     return min(last + 1, when.end - 1)
@@ -191,7 +191,7 @@ def _sources(pairs: _Pairs, start: int) -> tuple[Source, ...]:
 
 
 def _none(place: Array, _: Array) -> Any:
-    raise AssertionError(f"a table without rows was asked for {len(place)} of them")
+    raise AssertionError(f"a table without rows was options for {len(place)} of them")
 
 
 @dataclass(frozen=True)

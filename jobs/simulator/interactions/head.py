@@ -1,4 +1,4 @@
-"""What a table's first lines say of it: what parts its fields, whether it has a header, what its columns are."""
+"""Reads the head of a table from its first lines: delimiter, header, roles of the columns."""
 
 import csv
 import re
@@ -10,42 +10,51 @@ from pathlib import Path
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.simulator.column_roles import NONE, TIME, Roles, counts_up, is_header, named_roles, placed_roles, told_roles
-from jobs.simulator.column_times import numbers
-from jobs.simulator.table_rows import BLANKS, Form, odd_line, plain, single
+from jobs.simulator.interactions.roles import (
+    NONE,
+    TIME,
+    Roles,
+    counts_up,
+    is_header,
+    roles_by_header,
+    roles_by_position,
+    stated_roles,
+)
+from jobs.simulator.interactions.rows import BLANKS, Form, odd_line, plain, single
+from jobs.simulator.interactions.times import numbers
 
 SAMPLE, SAMPLE_BYTES = 2_000, 4 << 20
-"""Lines that are looked at before any is read, and their bytes."""
+"""Lines sampled before reading, and their bytes at most."""
 ODD = 0.1
-"""Share of the lines up to which those of another length are damaged, not lists."""
+"""Largest share of lines of another length that are taken for damaged; above it the file holds lists."""
 _DELIMITERS = {"::": "two colons", "\t": "tabs", "|": "bars", ";": "semicolons", ",": "commas", BLANKS: "blanks"}
 _COMMENT = (b"#", b"%", b"//")
 
 
 class Layout(StrEnum):
-    """What a line holds."""
+    """Content of a line."""
 
     AUTO = "auto"
-    """Told by the first lines."""
+    """Detected from the first lines."""
     PAIRS = "pairs"
-    """A user, an item, and a rating and a time if there are."""
+    """A user, an item, optionally a rating and a time."""
     LISTS = "lists"
     """`user item item item …`, as LightGCN's data sets have it."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the caller says of a file."""
+class ReadOptions:
+    """Options of reading a file."""
 
     columns: str = ""
-    """user, item, rating, time and - in the order of the columns; empty: as the file says."""
+    """user, item, rating, time and - in the order of the columns; empty: detected."""
     min_rating: float | None = None
-    """Rating from which on a row is a save; None: above 0."""
+    """Least rating of a save; None: above 0."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """How a table is to be read."""
+    """How to read a table."""
 
     roles: Roles | None
     """None: lists."""
@@ -55,42 +64,42 @@ class Head:
     skip: int = 0
     """Bytes before the first row."""
     line: int = 1
-    """Number of the line that it begins."""
+    """Number of the first row's line."""
     notes: tuple[str, ...] = ()
-    """What else a person should know."""
+    """Further notes for the user."""
 
     @property
     def used(self) -> list[int]:
-        """Return the numbers of the columns that have a role."""
+        """Return the indexes of the columns with a role."""
         return [at for at, role in enumerate(self.roles.of) if role != NONE] if self.roles else []
 
     @property
     def form(self) -> Form:
-        """Return how the rows are written."""
+        """Return the form of the rows."""
         return Form(self.delimiter, len(self.roles.of) if self.roles else 0, self.used)
 
     def shown(self, at: int) -> str:
-        """Return a column as messages call it."""
+        """Return a column's name for messages."""
         return f"column {at + 1}" + (f" {self.names[at]!r}" if self.names else "")
 
-    def told(self, unit: str) -> str:
-        """Return what was understood."""
+    def describe(self, unit: str) -> str:
+        """Return how the table is read, for the user."""
         assert self.roles is not None  # noqa: S101 - lists have none
         parts = [f"{self.shown(at)} is the {self.roles.of[at]}" for at in self.used]
         if TIME in self.roles.of:
             place = self.used.index(self.roles.of.index(TIME))
-            parts[place] += " but holds one value, no time" if unit == NONE else f", in {unit}"
+            parts[place] += " but holds a single value that is not a time" if unit == NONE else f", in {unit}"
         unused = [self.shown(at) for at, role in enumerate(self.roles.of) if role == NONE]
-        parted = f"fields parted by {_DELIMITERS[self.delimiter]}, " if self.delimiter else ""
+        parted = f"fields separated by {_DELIMITERS[self.delimiter]}, " if self.delimiter else ""
         more = f"; not used: {', '.join(unused)}" if unused else ""
         return f"{parted}{', '.join(parts)} (by {self.roles.by}){more}"
 
 
-def head_of(file: Path, block: bytes, layout: Layout, asked: Asked) -> Head:
-    """Return how a text is to be read, by its first block.
+def head_of(file: Path, block: bytes, layout: Layout, options: ReadOptions) -> Head:
+    """Return how to read a text, by its first block.
 
     Raises:
-        SourceError: it has no reading, or more than one.
+        SourceError: it cannot be read, or is ambiguous.
     """
     lines = _sampled(block)
     comments = 0
@@ -112,7 +121,7 @@ def head_of(file: Path, block: bytes, layout: Layout, asked: Asked) -> Head:
         skip, data, rows = _offset(block, lines, comments + 1), data[1:], rows[1:]
     line = data[0][0] if data else 1
     made = {"delimiter": delimiter, "skip": skip, "line": line, "notes": notes}
-    if layout is Layout.LISTS or (layout is Layout.AUTO and not header and not asked.columns and _are_lists(rows)):
+    if layout is Layout.LISTS or (layout is Layout.AUTO and not header and not options.columns and _are_lists(rows)):
         return Head(None, **made)  # type: ignore[arg-type]
     if not rows:
         return Head(Roles(("user", "item"), "position"), ",", skip=len(block), notes=notes)
@@ -120,28 +129,28 @@ def head_of(file: Path, block: bytes, layout: Layout, asked: Asked) -> Head:
     for (at, _), row in zip(data, rows, strict=True):
         if len(row) != width:
             raise SourceError(odd_line(file, at, len(row), width))
-    roles, header = _roles(file, header, rows, asked, layout)
+    roles, header = _roles(file, header, rows, options, layout)
     return Head(roles, names=header, **made)  # type: ignore[arg-type]
 
 
 def _roles(
-    file: Path, header: tuple[str, ...], rows: list[list[str]], asked: Asked, layout: Layout
+    file: Path, header: tuple[str, ...], rows: list[list[str]], options: ReadOptions, layout: Layout
 ) -> tuple[Roles | None, tuple[str, ...]]:
     """Return the roles, None for lists, and the header as long as the rows."""
     width = len(rows[0])
     header = _as_wide(header, rows)
     if header and len(header) != width:
         raise SourceError(f"{file}: its header names {len(header)} columns, its lines have {width}: correct it.")
-    if asked.columns:
-        return told_roles(file, asked.columns, width), header
-    found = named_roles(file, header) if header else None
+    if options.columns:
+        return stated_roles(file, options.columns, width), header
+    found = roles_by_header(file, header) if header else None
     if found is None:
         while len(rows[0]) > 2 and not any(row[-1] for row in rows):
             rows = [row[:-1] for row in rows]
-        found = placed_roles(file, rows)
+        found = roles_by_position(file, rows)
         if found is None and (header or layout is Layout.PAIRS):
             raise SourceError(
-                f"{file}: {width} columns, and neither header nor values say what they are: say --columns, such as "
+                f"{file}: {width} columns, and neither header nor values determine their roles: add --columns, such as "
                 "--columns user,item,rating,time with - for others."
             )
         if found is not None:
@@ -150,19 +159,19 @@ def _roles(
 
 
 def _as_wide(header: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
-    """Return a header with a name for each column of the rows, where that can be told."""
+    """Return the header with a name for each column of the rows, as far as it can be determined."""
     width = len(rows[0])
     while len(header) > width and not header[-1]:
         header = header[:-1]
     if len(header) == width - 1 and not any(row[-1] for row in rows):
-        return (*header, "")  # a delimiter ends each line but the header
+        return (*header, "")  # every line but the header ends with a delimiter
     if len(header) == width - 1 and counts_up([row[0] for row in rows]):
-        return ("", *header)  # as R writes it, which gives the names of its rows no name
+        return ("", *header)  # as R writes it: row names have no header
     return header
 
 
 def _are_lists(rows: Sequence[Sequence[str]]) -> bool:
-    """Say whether lines are lists because their lengths differ, or a field holds several items."""
+    """Return whether lines are lists: their lengths differ, or a field holds several items."""
     counts = Counter(map(len, rows))
     if not rows or any(numbers([field for field in row if field]) is None for row in rows[:100]):
         packed = [re.fullmatch(r"\d+([ ,]+\d+)+", row[1]) for row in rows if len(row) == 2]
@@ -191,7 +200,7 @@ def _offset(block: bytes, lines: list[tuple[int, bytes]], count: int) -> int:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Return what parts most lines; the first may be a header that is parted otherwise."""
+    """Return the delimiter of most lines; the first may be a header with another one."""
     body = lines[1:] or lines
     for one in _DELIMITERS:
         if sum(one in line for line in body) > len(body) / 2:
@@ -205,16 +214,16 @@ def _fields(raw: bytes, delimiter: str) -> list[str]:
     return [field.strip() for field in row]
 
 
-def head_of_parquet(file: Path, opened: Any, asked: Asked) -> Head:
-    """Return how a Parquet file is to be read: by the names of its columns, as by a header."""
+def head_of_parquet(file: Path, opened: Any, options: ReadOptions) -> Head:
+    """Return how to read a Parquet file: its column names are the header."""
     names = tuple(opened.schema_arrow.names)
     batch = next(opened.iter_batches(SAMPLE), None)
     if batch is None or not len(batch):
-        raise SourceError(f"{file} holds no pair; name a file of `user item [timestamp]` lines.")
+        raise SourceError(f"{file} has no pair; name a file of `user item [timestamp]` lines.")
     rows = [[str(value) for value in row.values()] for row in batch.to_pylist()]
-    if asked.columns:
-        return Head(told_roles(file, asked.columns, len(names)), names=names)
-    roles = named_roles(file, names) or placed_roles(file, rows)
+    if options.columns:
+        return Head(stated_roles(file, options.columns, len(names)), names=names)
+    roles = roles_by_header(file, names) or roles_by_position(file, rows)
     if roles is None:
-        raise SourceError(f"{file}: its columns {', '.join(names)} do not say what they are: say --columns.")
+        raise SourceError(f"{file}: its columns {', '.join(names)} do not determine their roles: add --columns.")
     return Head(roles, names=names)

@@ -1,4 +1,4 @@
-"""What it costs to bring changes into a large table of silver, beside making the table anew from the ledger.
+"""Cost of merging changes into a large silver table, compared with rebuilding the table from the ledger.
 
 In: a scratch lake. A table of many rows is made from a ledger as ingest would; then one per cent of its keys change,
 taken evenly from all, or the newest ones. CPU-seconds of each merge are held against those of the newest row per key of
@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from jobs.benchmarks.cpu import cpu_seconds
+from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment
@@ -41,14 +41,14 @@ TABLE = SourceTable(
 )
 """A table of one version."""
 ROUNDS = 6
-"""Runs of each, every one with other keys: the first warm the JVM's compiler up, the last counts."""
+"""Runs of each, with different keys: the first ones warm up the JVM's compiler, the last counts."""
 SHARE = 100
-"""One key in so many changes."""
+"""One key in this many changes."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one way came to."""
+    """Result of one variant."""
 
     name: str
     rows: int
@@ -57,7 +57,7 @@ class Cost:
 
 
 def measure(work: ActionContext, rows: int = 10_000_000) -> list[Cost]:
-    """Return the costs: the whole table made anew, one per cent of all keys merged, the newest per cent merged."""
+    """Return the costs: a rebuild, a merge of one per cent of all keys, a merge of the newest per cent."""
     lake = work.lake
     lake.append(LEDGER.name, _changes(work, F.col("id"), rows, 1, 10))
     merge(work, ApplyWindow(TABLE, 0, 0, 10))
@@ -73,7 +73,7 @@ def measure(work: ActionContext, rows: int = 10_000_000) -> list[Cost]:
 
 
 def _kinds(rows: int) -> list[tuple[str, Callable[[int], Column]]]:
-    """Return which keys change in a round, made from a number below a hundredth of the rows."""
+    """Return the keys that change in a round, derived from a number below a hundredth of the rows."""
 
     def even(turn: int) -> Column:
         return F.col("id") * SHARE + F.pmod(F.hash("id") + turn, F.lit(SHARE))
@@ -122,7 +122,7 @@ def _changes(work: ActionContext, key: Column, count: int, batch: int, ts: int) 
 
 
 def table(costs: list[Cost]) -> list[str]:
-    """Return the lines of a Markdown table; the first cost is what the others are held against."""
+    """Return the lines of a Markdown table; the first cost is the baseline."""
     lines = ["| what | rows changed | CPU-seconds | of the whole |", "|---|--:|--:|--:|"]
     for cost in costs:
         share = cost.cpu_seconds / costs[0].cpu_seconds

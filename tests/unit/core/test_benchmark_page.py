@@ -1,6 +1,6 @@
 """Measurements share a page."""
 
-from jobs.benchmarks.pages import put
+from jobs.benchmarks.measure import put
 
 
 def test_a_measurement_replaces_its_own_part_and_leaves_the_others(tmp_path):

@@ -1,4 +1,4 @@
-"""What it costs to hold a large table against its source: two databases, and the lake against one.
+"""Cost of comparing a large table with its source: two databases, and the lake with one.
 
 In: a server that may be written to. A table of many rows is made there twice, and once in a scratch lake; three rows
 differ in what is held against it: one changed, one missing, one extra. Bytes and questions are what the server itself
@@ -28,13 +28,13 @@ _ROW = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What one comparison came to."""
+    """Result of one comparison."""
 
     name: str
     rows: int
     seconds: float
     sent: int
-    """Bytes that the source sent, and the other database where there is one."""
+    """Bytes sent by the source, and by the other database if there is one."""
     questions: int
     chunks: int
     fetched: int
@@ -44,7 +44,7 @@ class Cost:
 
 
 def prepare(address: Address, rows: int) -> None:
-    """Make the two tables; whatever the schema held before is gone.
+    """Create the two tables; an existing schema is dropped.
 
     Args:
         address: of a server whose user may make and drop databases.
@@ -71,13 +71,13 @@ def prepare(address: Address, rows: int) -> None:
 
 
 def clean(address: Address) -> None:
-    """Drop what `prepare` made."""
+    """Drop the schema of `prepare`."""
     with pymysql.connect(host=address.host, port=address.port, user=address.user, password=address.password) as link:
         link.query(f"DROP DATABASE {SCHEMA}")
 
 
 def measure(lake: Lake, address: Address, rows: int) -> list[Cost]:
-    """Return what comparing two databases costs, and the lake with one of them.
+    """Return the costs of comparing two databases, and the lake with one of them.
 
     Args:
         lake: a scratch lake.
@@ -104,7 +104,7 @@ def _cost(name: str, source: Database, other: Side, links: list[Database]) -> Co
     sent, asked = (sum(link.traffic()[i] - b[i] for link, b in zip(links, before, strict=True)) for i in (0, 1))
     for link in links:
         link.close()
-    # looking at the counter is a question too
+    # reading the counter is a query too
     asked -= len(links)
     return Cost(name, found.rows, seconds, sent, asked, found.chunks, found.fetched, found.differences)
 

@@ -1,7 +1,7 @@
-"""What a time is written in: seconds, milliseconds, microseconds or nanoseconds since 1970, digits of a date, or ISO.
+"""Units of times: seconds, milliseconds, microseconds or nanoseconds since 1970, digits of a date, or ISO 8601.
 
-The unit is that in which all values of a file lie between 1980 and 2038, where MySQL's TIMESTAMP ends. The ranges of
-two units do not meet, so there is one unit at most.
+The unit is the one in which all values of a file lie between 1980 and 2038, the end of MySQL's TIMESTAMP. The ranges
+of the units do not overlap, so that at most one fits.
 """
 
 import re
@@ -25,23 +25,23 @@ Numbers = NDArray[np.float64] | NDArray[np.int64]
 
 
 def numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return texts as numbers, None where one of them is none."""
+    """Return texts as numbers, None if one of them is not a number."""
     if any("_" in text for text in texts):  # Python's own spelling of numbers
         return None
     try:
-        found = np.array([float(text) for text in texts])
+        values = np.array([float(text) for text in texts])
     except ValueError:
         return None
-    return found if np.isfinite(found).all() else None
+    return values if np.isfinite(values).all() else None
 
 
 def is_date(text: str) -> bool:
-    """Say whether a text is a date of ISO 8601."""
+    """Return whether a text is a date of ISO 8601."""
     return _DATE.fullmatch(text.strip()) is not None
 
 
 def unit_of(values: Numbers) -> str | None:
-    """Return the unit that all values can be of, None where there is none."""
+    """Return the unit that fits all values, None if there is none."""
     if not len(values):
         return None
     for unit, step in _STEPS.items():
@@ -58,7 +58,7 @@ def _first(unit: str) -> int:
 
 
 def in_unit(values: Numbers, unit: str) -> NDArray[np.bool_]:
-    """Say of each value whether it can be of a unit."""
+    """Return for each value whether it fits a unit."""
     if unit in _STEPS:
         return np.asarray((values >= _first(unit)) & (values < (LAST + 1) * _STEPS[unit]))
     least, most = _DIGITS[unit]
@@ -84,5 +84,5 @@ def _calendar(values: Numbers, unit: str) -> NDArray[np.datetime64]:
 
     form = "%Y%m%d" if unit == _DAY else "%Y%m%d%H%M%S"
     days, place = np.unique(np.asarray(values).astype(np.int64), return_inverse=True)
-    found = pd.to_datetime(pd.Series(days.astype(str)), format=form, errors="coerce").to_numpy("datetime64[ns]")
-    return np.asarray(found[place])
+    parsed = pd.to_datetime(pd.Series(days.astype(str)), format=form, errors="coerce").to_numpy("datetime64[ns]")
+    return np.asarray(parsed[place])

@@ -1,6 +1,6 @@
-"""Which column of a table of interactions is what: by its header's names, else by what its values can be.
+"""Roles of the columns of a table of interactions: by the header's names, else by the possible meanings of the values.
 
-What fits more than one reading is refused, with the options that decide it.
+An ambiguous table is an error that names the options to decide it.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.common.errors import SourceError
-from jobs.simulator.column_times import is_date, numbers, unit_of
+from jobs.simulator.interactions.times import is_date, numbers, unit_of
 
 USER, ITEM, RATING, TIME, NONE = "user", "item", "rating", "time", "-"
 _NAMES = {
@@ -39,30 +39,30 @@ HEAVIEST = 1_000_000
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column is."""
+    """The role of each column."""
 
     of: tuple[str, ...]
     """user, item, rating, time or - of each column."""
     by: str
-    """What decided it, for a person: "header" or "position"."""
+    """How it was decided, for messages: "header", "position" or "--columns"."""
 
     def place(self, role: str) -> int | None:
-        """Return the number of a role's column, None if there is none."""
+        """Return the index of a role's column, None if there is none."""
         return self.of.index(role) if role in self.of else None
 
 
 def role_of(name: str) -> str | None:
-    """Return the role that a column's name has, None where it has none."""
+    """Return the role of a column's name, None if it has none."""
     return _ROLES.get(_bare(name))
 
 
 def _bare(name: str) -> str:
-    """Return a name without what differs by habit: case, `_`, quotes, and the type that RecBole writes behind it."""
+    """Return a name normalized: lower case, no `_`, quotes, or type suffix as RecBole writes it."""
     return re.sub(r"[\W_]+", "", re.sub(r":(token|float)(_seq)?$", "", name.strip().strip("\"'")).lower())
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Say whether the first line names columns: by its words, or by being words where all below are values."""
+    """Return whether the first line is a header: by known names, or as words above columns of values."""
     if any(role_of(name) not in {None, NONE} for name in first if not _is_value(name)):
         return True
     if any(_is_value(name) for name in first):
@@ -76,24 +76,24 @@ def _is_value(text: str) -> bool:
     return numbers([text]) is not None or is_date(text)
 
 
-def told_roles(file: object, told: str, width: int) -> Roles:
+def stated_roles(file: object, columns: str, width: int) -> Roles:
     """Return the roles that --columns states."""
-    names = [name.strip().lower() for name in told.split(",")]
+    names = [name.strip().lower() for name in columns.split(",")]
     known = {name: role for name, role in ((n, n if n in {NONE, TIME} else role_of(n)) for n in names) if role}
     if any(name not in known for name in names) or any(known.get(n) != NONE and names.count(n) > 1 for n in names):
         raise SourceError(
-            f"--columns must name each column once, of user, item, rating, time and - for others, got {told!r}."
+            f"--columns must name each column once, of user, item, rating, time and - for others, got {columns!r}."
         )
     of = tuple(known[name] for name in names)
     if USER not in of or ITEM not in of or any(of.count(role) > 1 for role in (USER, ITEM, RATING, TIME)):
-        raise SourceError(f"--columns must name one user and one item, and one rating and time at most, got {told!r}.")
+        raise SourceError(f"--columns must name one user and one item, at most one rating and time, got {columns!r}.")
     if len(of) != width:
-        raise SourceError(f"{file} has {width} columns, --columns names {len(of)}, {told!r}: name each, - for others.")
+        raise SourceError(f"{file} has {width} columns, --columns names {len(of)}, {columns!r}: use - for others.")
     return Roles(of, "--columns")
 
 
-def named_roles(file: object, header: Sequence[str]) -> Roles | None:
-    """Return the roles by a header's names; None where they say nothing.
+def roles_by_header(file: object, header: Sequence[str]) -> Roles | None:
+    """Return the roles by a header's names; None if it has no known names.
 
     Raises:
         SourceError: two columns have one role, or only one of user and item is named.
@@ -132,7 +132,7 @@ def example(found: Sequence[str], role: str) -> str:
     return f"such as --columns {','.join(kept)}"
 
 
-def placed_roles(file: object, rows: Sequence[Sequence[str]]) -> Roles | None:
+def roles_by_position(file: object, rows: Sequence[Sequence[str]]) -> Roles | None:
     """Return the roles by the columns' values; None where the lines are lists of items.
 
     Args:
@@ -186,13 +186,13 @@ def _kind(column: list[str]) -> str:
 
 
 def counts_up(column: list[str]) -> bool:
-    """Say whether a column numbers the rows, from 0 or 1 on."""
+    """Return whether a column numbers the rows, from 0 or 1."""
     found = numbers(column)
     return found is not None and found[0] in (0, 1) and bool((found[1:] - found[:-1] == 1).all())
 
 
 def _like_ratings(column: list[str]) -> bool:
-    """Say whether values can be ratings: none above the usual scales."""
+    """Return whether values can be ratings: none above the usual scales."""
     found = numbers(column)
     return found is not None and bool(found.max() <= FEW)
 
@@ -205,6 +205,6 @@ def _unclear(file: object, row: Sequence[str], whole: bool) -> str:
         options.append("--layout lists where a line is a user and the items saved")
     shown = " ".join(row)[:60]
     return (
-        f"{file}: what the {len(row)} columns of lines such as {shown!r} are cannot be told, for they have no header: "
-        f"say {', or '.join(options)}."
+        f"{file}: cannot determine the {len(row)} columns of lines such as {shown!r} without a header: "
+        f"add {', or '.join(options)}."
     )

@@ -1,4 +1,4 @@
-"""The posters' way through the platform: the very functions of its jobs, on a lake of their own.
+"""Runs the posters through the functions of the platform's jobs, on a lake of their own.
 
     files -> ingest.images -> ingest.embeddings, by a model learnt from the posters -> knn_join
     -> image_dedup.hash_pairs -> image_dedup.image_clusters
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.benchmarks.posters.data import Given
-from jobs.benchmarks.posters.look import HEIGHT, WIDTH, learn
+from jobs.benchmarks.posters.dataset import Given
+from jobs.benchmarks.posters.model import HEIGHT, WIDTH, learn
 from jobs.engine.context import ActionContext, Context
 from jobs.flow import job
 from jobs.history.as_of import read_as_of
@@ -39,25 +39,25 @@ from jobs.schema.tables import table
 from jobs.settings import Settings
 
 BOARD = 40
-"""Films of a person that count as kept together: pairs grow with its square."""
+"""Films per user that count as saved together; pairs grow with its square."""
 STEPS = {
     "clusters": ("image_dedup.hash_pairs", "image_dedup.image_clusters"),
     "related": ("related.pairs", "related.pins"),
 }
-"""Jobs of the flow that follow when neighbours are there."""
+"""Jobs of the flow that run after the neighbours."""
 Rows = NDArray[np.int64]
 
 
 @dataclass
 class Through:
-    """What came of the posters."""
+    """Results of the run."""
 
     features: list[dict[str, Any]]
-    """pin_id, image_signature, phash, style, colours of each that is an image."""
+    """pin_id, image_signature, phash, style, color of each valid image."""
     near: Neighbours
     """By the cosine of their embeddings."""
     cluster: dict[int, int]
-    """Film -> its cluster of near-duplicates; those in no cluster of several are absent."""
+    """Film -> its cluster of near-duplicates, if it has any."""
     related: dict[int, list[dict[str, Any]]]
     """Film -> related_pin_id, similarity, co_saves, reason of its list, best first."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -67,14 +67,14 @@ class Through:
 
 @contextmanager
 def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Note how long the body took."""
+    """Record the duration of the body."""
     begun = time.monotonic()
     yield
     seconds[step] = time.monotonic() - begun
 
 
 def through(work: ActionContext, data: Given, root: Path) -> Through:
-    """Bring the posters through the jobs.
+    """Run the posters through the jobs.
 
     Args:
         work: an empty lake; settings.
@@ -109,7 +109,7 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
 
 
 def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context: Context) -> DataFrame:
-    """Return what a job of the flow makes of the tables there are; others are empty, as on a first day."""
+    """Return the result of a job of the flow; missing tables are empty, as on a first day."""
     one = job(name)
     for read in (*one.reads, *one.optional_reads):
         tables.setdefault(read, frame(spark, read.partition("@")[0], {}))
@@ -119,13 +119,13 @@ def _made(spark: SparkSession, name: str, tables: dict[str, DataFrame], context:
 
 
 def settings_for(settings: Settings) -> Settings:
-    """Return settings under which films without makers, times or shows are related by looks and people alone."""
+    """Return settings that relate films by looks and users only, as they have no makers, times or impressions."""
     plain = {"board_pin_cap": BOARD, "save_rate_weight": 0.0, "fresh_share": 0.0, "length": 12, "owner_cap": 1_000}
     return settings.model_copy(update={"related": settings.related.model_copy(update=plain)})
 
 
 def frame(spark: SparkSession, name: str, columns: Mapping[str, Any]) -> DataFrame:
-    """Return rows in the shape of a registered table, null where a column is not told."""
+    """Return rows in the schema of a registered table, null for missing columns."""
     known = table(name)
     struct = nullable(struct_of(known))
     struct.fields = [one for one in struct.fields if one.name != "as_of"]
@@ -141,7 +141,7 @@ def frame(spark: SparkSession, name: str, columns: Mapping[str, Any]) -> DataFra
 
 
 def put_pins(work: ActionContext, data: Given) -> None:
-    """Make each film a pin, made the day before the cut."""
+    """Make each film a pin, created on the day before the as-of date."""
     n = len(data.ids)
     made = work.context.instant - timedelta(days=1)
     columns = {
@@ -153,18 +153,18 @@ def put_pins(work: ActionContext, data: Given) -> None:
 
 
 def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
-    """Return the posters that are pictures, for the model to be learnt from."""
+    """Return the posters that are valid images, to train the model."""
     shape, found = Frame(HEIGHT, WIDTH, "crop"), []
     for name in dict.fromkeys(data.signatures):
         try:
             found.append(framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
-        except Unusable:  # ingest.images sets it aside
+        except Unusable:  # ingest.images quarantines it
             continue
     return np.stack(found)
 
 
 def _stats(work: ActionContext, data: Given) -> DataFrame:
-    """Return gold.pin_stats of films: who may see them, all; how many rated them."""
+    """Return gold.pin_stats of films: all public, with the number of ratings as saves."""
     rated = np.bincount(np.searchsorted(data.ids, data.films), minlength=len(data.ids))
     n = len(data.ids)
     columns = {
@@ -188,7 +188,7 @@ def _as_table(spark: SparkSession, near: Neighbours) -> DataFrame:
 
 
 def _boards(work: ActionContext, data: Given) -> dict[str, DataFrame]:
-    """Return the tables of boards: one of each person, saved in an order by lot, since the ratings have no times."""
+    """Return the tables of boards: one per user, saved in random order, as the ratings have no times."""
     people = np.unique(data.users)
     lot = np.random.default_rng(work.context.settings.neighbours.seed).permutation(len(data.users))
     at = np.datetime64("2020-01-01", "us") + lot.astype("timedelta64[s]")
@@ -219,7 +219,7 @@ def _features(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
 
 
 def _several(tables: Mapping[str, DataFrame], clusters: DataFrame) -> dict[int, int]:
-    """Return the films that stand in a cluster with others; one file under two names is such a cluster too."""
+    """Return the films that share a cluster with others; one file under two names is such a cluster too."""
     pins = tables["gold.pin_stats"].select("pin_id", "image_signature").join(clusters, "image_signature")
     rows = pins.select("pin_id", "cluster_id").toArrow()  # bounded: a row a film
     ids, which = rows["pin_id"].to_numpy(), rows["cluster_id"].to_numpy()
@@ -229,5 +229,5 @@ def _several(tables: Mapping[str, DataFrame], clusters: DataFrame) -> dict[int, 
 
 
 def work_of(work: ActionContext) -> ActionContext:
-    """Return the same work at a cut of today."""
+    """Return the same work with today as as-of date."""
     return replace(work, context=replace(work.context, as_of=datetime.now(UTC).date()))
