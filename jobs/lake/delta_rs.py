@@ -137,7 +137,7 @@ def plain_files(path: str, at: int | None, most_bytes: int) -> tuple[list[str], 
         if len(sizes) > MOST_FILES or sum(sizes) > most_bytes:
             return None
         mapped = table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
-        if mapped or any(len(batch) for batch in table.deletion_vectors()):
+        if mapped or any(batch.num_rows for batch in table.deletion_vectors()):
             return None
     except (DeltaError, OSError):
         return None
