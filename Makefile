@@ -50,21 +50,34 @@ connector: $(VENV)/.done java ## The four jars that reading Kafka brokers needs 
 demo: setup ## The main job on a made-up world: change logs in, a published generation out
 	@$(BIN)/pinlake demo
 
+# each worker takes whole files, the dearest first (tests/costs.json)
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: setup ## All tests but those that take minutes each: 24 minutes, measured on two slow cores
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not long" --durations 15
+test: setup ## All tests but those of `make test-long`
+	@$(PYTEST) -m "not long" --durations 15
 
 .PHONY: test-long
-test-long: setup ## Killed anywhere, a cluster, every DAG run, a scheduler: three quarters of an hour
-	@$(BIN)/pytest -n 2 --dist loadfile -m "long and not nightly" --durations 15
+test-long: setup ## Killed anywhere, a cluster, every DAG run, quality, property tests with 300 examples: about an hour
+	@$(PYTEST) -m "(long or hypothesis) and not nightly" --hypothesis-profile long --durations 15
 
 .PHONY: test-nightly
 test-nightly: setup ## A backfill by a real scheduler, held against the day's own tables: a quarter of an hour
 	@$(BIN)/pytest -m nightly --durations 5
 
 .PHONY: test-fast
-test-fast: $(VENV)/.done ## Tests that need no Java, under 30 seconds
-	@$(BIN)/pytest -n 2 -m "not spark and not long and not slow" --durations 5
+test-fast: $(VENV)/.done ## Tests that need no Java
+	@$(PYTEST) -m "not spark and not long and not slow" --durations 5
+
+.PHONY: test-costs
+test-costs: setup ## Measure each test file's CPU time and rewrite tests/costs.json, by which `make test` is ordered
+	@rm -f .pinlake/costs.jsonl
+	@$(PYTEST) -m "not long" --costs .pinlake/costs.jsonl
+	@$(BIN)/python -m tests.costs .pinlake/costs.jsonl
+
+.PHONY: mutants
+mutants: test-fast ## Put small faults into a copy of the code, one by one: which test notices each
+	@$(BIN)/python -m tests.mutants
 
 .PHONY: lint
 lint: $(VENV)/.done ## Style, types, import contracts

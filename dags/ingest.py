@@ -1,4 +1,4 @@
-"""Every hour: what TiDB and Kafka have archived since, to bronze and silver."""
+"""Loads every hour what TiDB and Kafka have archived since, to bronze and silver."""
 
 from airflow.sdk import CronTriggerTimetable, chain, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -23,13 +23,13 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
 
     @task(inlets=[DAY], outlets=[DAY], doc_md="Updates `pinlake.day` if the checkpoint has passed the end of a day.")
     def day_complete(ingested: dict) -> str:
-        """Return the newest complete day; skip, and update nothing, if it was told before."""
+        """Return the newest complete day; skip, and update nothing, if an event has announced it before."""
         context, day = get_current_context(), ingested["as_of"]
-        told = context["inlet_events"][DAY]
+        events = context["inlet_events"][DAY]
         if day is None:
             raise AirflowSkipException("no whole day has been ingested yet")
-        if len(told) and told[-1].extra.get("as_of", "") >= day:
-            raise AirflowSkipException(f"{day} was told before")
+        if len(events) and events[-1].extra.get("as_of", "") >= day:
+            raise AirflowSkipException(f"{day} has been announced before")
         context["outlet_events"][DAY].extra = {"as_of": day}
         return day
 
@@ -40,8 +40,8 @@ with pinlake_dag("ingest", CronTriggerTimetable("15 * * * *", timezone="UTC"), D
         if amiss:
             raise AirflowFailException(" ".join(amiss))
 
-    # one after another: they keep their memory in the same ops tables
+    # one after another: they write the same ops tables
     tasks = job_tasks(job for job in FLOW if job.stage == "ingest")
     chain(*tasks.values())
-    day_complete(tasks["ingest.kafka"].output)  # a day is whole without its images
+    day_complete(tasks["ingest.kafka"].output)  # a day is complete without its images
     all_taken_in([tasks["ingest.cdc"].output, tasks["ingest.kafka"].output])

@@ -7,21 +7,21 @@ from pinlake_dags.submit import JobSubmit
 
 from jobs.flow import FLOW
 
-DOC = """Makes every gold table of one cut: features, candidates, ranking, related pins, evaluation.
+DOC = """Makes every gold table of one as-of date: features, candidates, ranking, related pins, evaluation.
 
-Starts when ingest has completed a day (asset `pinlake.day`), and at 00:00 UTC in any case; what has not changed is
-not done again. Trigger it with a cut to make another day's tables, or backfill a range: a cut means the same today and
-in a year.
+Starts when ingest has completed a day (asset `pinlake.day`), and at 00:00 UTC in any case; jobs that are
+up to date are skipped. Trigger it with a date to make another day's tables, or backfill a range: the tables of a date
+are the same today and in a year.
 
 `airflow backfill create --dag-id pinlake_recommend --from-date 2026-10-28 --to-date 2026-10-31`
 """
-HORIZON = """Makes the tables of the earlier cut that this one learns from and is judged by (`ranking.horizon_days`
-before), where they are missing, in one session; and finds the cut that all other tasks of the run work for.
+HORIZON = """Makes missing tables of the earlier date that this one learns from and is evaluated on
+(`ranking.horizon_days` before), in one session; resolves the as-of date of all other tasks of the run.
 
 By hand: `pinlake flow --as-of DAY`.
 """
 
-# midnight: a backfill's range then holds its last day, and a logical date is its cut
+# midnight: a backfill's range then holds its last day, and a logical date is its as-of date
 schedule = AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[DAY])
 with pinlake_dag("recommend", schedule, DOC, hours=6, params={"as_of": AS_OF}) as dag:
     horizon = JobSubmit(task_id="horizon", what="horizon", doc_md=HORIZON)

@@ -19,41 +19,41 @@ from jobs.settings.names import suggestion
 FLOW: tuple[Job, ...] = (
     Job(
         name="ingest.cdc",
-        summary="Takes in TiDB's snapshot and change logs up to the checkpoint.",
+        summary="TiDB's snapshot and change logs to bronze and silver, up to the checkpoint.",
         function="jobs.ingest.tidb.job:run",
     ),
     Job(
         name="ingest.kafka",
-        summary="Takes in Kafka archives and topics on brokers: events, searches, embeddings.",
+        summary="Events, searches and embeddings from Kafka archives and brokers to bronze and silver.",
         function="jobs.ingest.kafka.job:run",
     ),
     Job(
         name="ingest.images",
-        summary="Reads pins' images: hash, colours, style.",
+        summary="Hash, colors and style of the images of pins.",
         function="jobs.ingest.images.job:run",
     ),
     Job(
         name="ingest.embeddings",
-        summary="Computes embeddings of pins' images, where an ONNX model is named.",
+        summary="Embeddings of the images of pins by an ONNX model, if one is configured.",
         function="jobs.ingest.embeddings.job:run",
     ),
     Job(
         name="features.interactions",
-        summary="Counts and decays what each user did with each pin.",
+        summary="Counts and decayed weight of each user's actions per pin.",
         function="jobs.features.interactions:interactions",
         reads=("silver.app_board_pins", "silver.app_pins", "silver.pin_events"),
         writes="gold.interactions",
     ),
     Job(
         name="features.pin_stats",
-        summary="Says how each pin does and who may see it.",
+        summary="Engagement statistics and visibility per pin.",
         function="jobs.features.pins:pin_stats",
         reads=("silver.app_pins", "silver.app_boards", "silver.app_board_pins", "silver.pin_events"),
         writes="gold.pin_stats",
     ),
     Job(
         name="features.user_profile",
-        summary="Says what each user likes and when they come.",
+        summary="Interests, recent saves and active hours per user.",
         function="jobs.features.users:user_profile",
         reads=(
             "silver.app_users",
@@ -67,7 +67,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="neighbours.ann_index",
-        summary="Keeps, or trains anew, the index that many pins' neighbours are searched in.",
+        summary="The ANN index for the neighbours of many pins: yesterday's, or trained again.",
         function="jobs.neighbours.ann_index:ann_index",
         reads=("gold.pin_stats", "silver.pin_embeddings"),
         optional_reads=("gold.ann_index@yesterday", "gold.neighbour_recall@yesterday"),
@@ -75,7 +75,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="neighbours.pin_neighbours",
-        summary="Finds each pin's nearest pins in embedding space.",
+        summary="Nearest neighbours of each pin in embedding space.",
         function="jobs.neighbours.pin_neighbours:pin_neighbours",
         reads=("gold.pin_stats", "silver.pin_embeddings", "gold.ann_index"),
         optional_reads=(
@@ -88,14 +88,14 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="neighbours.recall",
-        summary="Compares the neighbours of some pins with the true ones.",
+        summary="Recall of the neighbours against exact search on a sample of pins.",
         function="jobs.neighbours.neighbour_recall:neighbour_recall",
         reads=("gold.pin_neighbours", "gold.ann_index", "gold.pin_stats", "silver.pin_embeddings"),
         writes="gold.neighbour_recall",
     ),
     Job(
         name="image_dedup.hash_pairs",
-        summary="Finds images with near hashes, comparing those that are new.",
+        summary="Pairs of images with near hashes; only new hashes are compared.",
         function="jobs.image_dedup.hash_pairs:near_hashes",
         reads=("gold.pin_stats", "silver.image_features"),
         optional_reads=("gold.hash_pairs@yesterday",),
@@ -103,7 +103,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="image_dedup.image_clusters",
-        summary="Puts near-duplicate images together.",
+        summary="Clusters of near-duplicate images.",
         function="jobs.image_dedup.image_clusters:image_clusters",
         reads=(
             "gold.hash_pairs",
@@ -118,21 +118,21 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="candidates.cf_factors",
-        summary="Trains implicit ALS on the interactions.",
-        function="jobs.candidates.factors:cf_factors",
+        summary="Implicit ALS factors of users and pins, trained on the interactions.",
+        function="jobs.candidates.als:cf_factors",
         reads=("gold.interactions", "gold.pin_stats"),
         writes="gold.cf_factors",
     ),
     Job(
         name="candidates.trending_pins",
-        summary="Finds pins rising over expectation, by category.",
+        summary="Pins with more saves than expected, per category.",
         function="jobs.candidates.trending:trending_pins",
         reads=("gold.pin_stats", "silver.pin_events", "silver.app_board_pins", "silver.app_boards"),
         writes="gold.trending",
     ),
     Job(
         name="candidates.collaborative",
-        summary="Proposes pins by inner product of factors.",
+        summary="Candidates by inner product of the ALS factors.",
         function="jobs.candidates.collaborative:collaborative",
         reads=("gold.cf_factors", "gold.interactions", "gold.user_profile", "gold.pin_stats"),
         writes="gold.candidates",
@@ -140,7 +140,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="candidates.content",
-        summary="Proposes neighbours of what the user saved lately.",
+        summary="Candidates near the pins that the user saved recently.",
         function="jobs.candidates.content:content",
         reads=("gold.user_profile", "gold.pin_neighbours", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
@@ -148,7 +148,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="candidates.trending",
-        summary="Proposes rising pins of the user's categories.",
+        summary="Candidates that trend in the user's categories.",
         function="jobs.candidates.trending:trending",
         reads=("gold.user_profile", "gold.trending", "gold.interactions", "gold.pin_stats"),
         writes="gold.candidates",
@@ -156,7 +156,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="candidates.fresh",
-        summary="Proposes new pins of promise, of the user's categories and the creators they follow.",
+        summary="New pins of high expected quality in the user's categories and by followed creators.",
         function="jobs.candidates.fresh:fresh",
         reads=("gold.user_profile", "gold.pin_stats", "gold.interactions", "silver.app_user_follows"),
         writes="gold.candidates",
@@ -164,7 +164,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ranking.ranker",
-        summary="Learns, from what users did with what was proposed to them, which pins they save.",
+        summary="The ranking model, trained on past candidates and the saves that followed.",
         function="jobs.ranking.ranker:ranker",
         reads=(
             "silver.pin_events",
@@ -181,7 +181,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ranking.ranked",
-        summary="Scores every candidate, applies the rules, diversifies, says why.",
+        summary="Candidates scored, filtered by rules, diversified, with reasons.",
         function="jobs.ranking.ranked:ranked",
         reads=(
             "gold.candidates",
@@ -200,21 +200,21 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="ranking.home_feed",
-        summary="Takes each user's feed from the ranked candidates.",
-        function="jobs.ranking.feed:home_feed",
+        summary="The home feed of each user: the top ranked candidates.",
+        function="jobs.ranking.ranked:home_feed",
         reads=("gold.ranked",),
         writes="gold.home_feed",
     ),
     Job(
         name="ranking.feed_drops",
-        summary="Keeps what did not get in, and the rule that kept it out.",
-        function="jobs.ranking.feed:feed_drops",
+        summary="Candidates that are not in the feed, and the rule that dropped each.",
+        function="jobs.ranking.ranked:feed_drops",
         reads=("gold.ranked",),
         writes="gold.feed_drops",
     ),
     Job(
         name="ranking.evaluations",
-        summary="Judges the lists of a horizon ago by what users saved since, popularity beside them.",
+        summary="Evaluates the feeds of `horizon_days` ago on saves made since, with a popularity baseline.",
         function="jobs.ranking.evaluate:evaluations",
         reads=(
             "gold.home_feed@horizon",
@@ -229,7 +229,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="related.pairs",
-        summary="Scales what neighbours, co-saves, sittings, links and factors say of two pins.",
+        summary="Scores pin pairs from 0 to 1 per signal: embeddings, co-saves, session co-views, shared links, ALS.",
         function="jobs.related.pairs:related_pairs",
         reads=(
             "gold.pin_neighbours",
@@ -244,14 +244,14 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="related.pins",
-        summary="Blends what the sources say into related pins.",
+        summary="Related pins of each pin, blended from the scores of the pairs.",
         function="jobs.related.job:related_pins",
         reads=("gold.related_pairs", "gold.image_clusters", "gold.pin_stats"),
         writes="gold.related_pins",
     ),
     Job(
         name="related.evaluations",
-        summary="Judges the related pins of a horizon ago by what was saved since, each source alone beside them.",
+        summary="Evaluates the related pins of `horizon_days` ago on saves made since, and each signal alone.",
         function="jobs.related.evaluate:related_evaluations",
         reads=(
             "gold.related_pins@horizon",
@@ -267,7 +267,7 @@ FLOW: tuple[Job, ...] = (
     ),
     Job(
         name="publish.generation",
-        summary="Gates the lists, loads them beside the served ones, verifies, moves the pointer.",
+        summary="Gates the feeds and related pins, loads them as a new generation, verifies it, promotes it.",
         function="jobs.publish.generation:run",
         reads=(
             "gold.home_feed",

@@ -17,6 +17,16 @@ def assert_no_cross_join(df: Any) -> None:
     assert not found, f"{', '.join(found)} in the plan:\n{plan}"
 
 
+def assert_no_cross_join_ran(spark: Any) -> None:
+    """Fail if any query that the session still remembers joined every row with every row."""
+    store = spark._jsparkSession.sharedState().statusStore()
+    queries = store.executionsList()
+    plans = [queries.apply(number).physicalPlanDescription() for number in range(queries.size())]
+    assert len(plans) > 100, "Spark kept the flow's plans"
+    crossed = [plan for plan in plans if any(name in plan for name in CROSS)]
+    assert not crossed, crossed[0][:3000]
+
+
 def assert_columns(df: Any, name: str) -> None:
     """Fail unless a frame has exactly the columns that a job must return for table `name`."""
     from jobs.schema.tables import table

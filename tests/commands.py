@@ -69,7 +69,7 @@ class Place:
 
     def served(self):
         """Return the generation that the store serves."""
-        from jobs.serving.stores import open_store
+        from jobs.serving.registry import open_store
 
         pointer = open_store("rocksdb", str(self.store)).read_pointer()
         return pointer.current if pointer else None

@@ -11,14 +11,15 @@ import pytest
 
 from jobs.settings import Settings
 
-pytest_plugins = ["tests.servers", "tests.broker"]
+pytest_plugins = ["tests.servers", "tests.broker", "tests.costs"]
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
 
-# a slow machine is no failure
-hypothesis.settings.register_profile("pinlake", deadline=None)
-hypothesis.settings.load_profile("pinlake")
+# No deadline: a slow machine is not a failure. `make test-long` repeats property tests with more examples.
+hypothesis.settings.register_profile("short", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=300)
+hypothesis.settings.load_profile("short")
 
 ROOT = Path(__file__).resolve().parents[1]
 

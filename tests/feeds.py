@@ -72,7 +72,7 @@ def content_of(pairs: Sequence[tuple[bytes, bytes]]) -> Content:
 
 
 def put(store: Any, name: str, pairs: Sequence[tuple[bytes, bytes]], promote: bool = True, **facts: Any) -> Manifest:
-    """Load, seal and (unless told not to) serve a generation."""
+    """Load, commit and (unless told not to) serve a generation."""
     ordered = sorted(pairs)
     manifest = Manifest(name, DAY, content_of(ordered), **({"loaded_at": name} | facts))
     store.begin(name)

@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 from jobs.serving.manifest import Manifest
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import DAY, content_of, feed
 
 ACCESS = Access(lease_seconds=2)
@@ -29,7 +30,7 @@ def publish(store: Any, name: str = "g2", before: str = "g1") -> None:
 
 
 def load(store: Any, name: str) -> None:
-    """Load a generation part by part, read it back, seal it."""
+    """Load a generation part by part, read it back, commit it."""
     pairs = list(FEEDS[name].items())
     store.begin(name)
     store.stage(name, [store.load(name, pairs[i : i + _PART]) for i in range(0, len(pairs), _PART)])

@@ -1,4 +1,4 @@
-"""Posters that are made here: of three kinds of texture, in any colours."""
+"""Posters that are made here: of three kinds of texture, in any colors."""
 
 import io
 import tarfile
@@ -13,7 +13,7 @@ KINDS = {1: "down", 2: "down", 3: "down", 4: "across", 5: "across", 6: "across",
 
 
 def drawn(kind, number):
-    """Return a poster of one of three kinds: stripes down, stripes across, spots; the number shifts its colours."""
+    """Return a poster of one of three kinds: stripes down, stripes across, spots; the number shifts its colors."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     wave = {"down": np.sin(x / 1.5), "across": np.sin(y / 1.5), "spots": np.sin(x / 2) * np.sin(y / 2)}[kind]
     tint = np.random.default_rng(number).integers(40, 215, 3)

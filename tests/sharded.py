@@ -29,9 +29,9 @@ def main(url: str, folder: Path) -> None:
     n = vectors.count()
     stored = np.load(folder / "cells.npz")
     cells = Cells(stored["centroids"], int(stored["probes"]), Recall(1.0, 1.0, 1.0, 2))
-    way = SearchPlan(Limits(n // 4, n // 4), 5, "cpu", task_cpus=2)
+    plan = SearchPlan(Limits(n // 4, n // 4), 5, "cpu", task_cpus=2)
     scratch = Scratch(spark, str(folder), "near", "2026-11-01", "a")
-    found = search(SearchRequest.of_all(vectors.repartition(4), n, int(stored["k"])), cells, way, scratch)
+    found = search(SearchRequest.of_all(vectors.repartition(4), n, int(stored["k"])), cells, plan, scratch)
     found.coalesce(1).write.parquet(str(folder / "found"))
     spark.stop()
 

@@ -74,8 +74,8 @@ def two_inputs():
     return whole(nodes, [("x", T.FLOAT, shape), ("z", T.FLOAT, shape)], [("y", T.FLOAT, ["n", 3])])
 
 
-def two_colours(left, right, size=(SIDE, SIDE), form="PNG"):
-    """Return an image file, one colour on the left and one on the right."""
+def two_colors(left, right, size=(SIDE, SIDE), form="PNG"):
+    """Return an image file, one color on the left and one on the right."""
     image = Image.new("RGB", size, left)
     image.paste(right, (size[0] // 2, 0, *size))
     body = io.BytesIO()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.sourcetables import Col, Table, as_canal, generate, listed, shown, value_of
 
 SCHEMA = "h"

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.mysql import SourceColumn, base_type
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.ddl.source_column import SourceColumn, base_type
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
 
 ID = SourceColumn("id", "BIGINT", nullable=False)

@@ -7,7 +7,7 @@ from jobs.ingest.loading.stream import BAD, CHANGE
 from jobs.ingest.tidb.dumpling.export import read_export
 from jobs.ingest.tidb.job import _read
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.settings.ingest import Ingest
 

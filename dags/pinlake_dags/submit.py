@@ -1,4 +1,4 @@
-"""A task that runs one job by spark-submit, and tells Airflow what came of it."""
+"""A task that runs one job by spark-submit and returns its result to Airflow."""
 
 import json
 import tempfile
@@ -17,10 +17,10 @@ POOL = "pinlake_spark"
 
 
 class JobSubmit(SparkSubmitOperator):
-    """Runs `jobs/engine/spark_submit.py WHAT` for the cut of the DAG run.
+    """Runs `jobs/engine/spark_submit.py WHAT` for the as-of date of the DAG run.
 
-    The cut is the parameter `as_of`, else the day a backfill is for, else the day of the asset event that started the
-    run, else the newest the lake can tell. The task's result is what the job wrote: cut, and by table its version and
+    The date is the parameter `as_of`, else the day of a backfill, else the day of the asset event that started the run,
+    else the newest day that is complete. The task's result is the date and, by table, the version written and the
     rows, which its asset events carry too.
 
     Raises:
@@ -46,14 +46,14 @@ class JobSubmit(SparkSubmitOperator):
         work = Path(loaded.path(loaded.settings.platform.work))
         self.conf = submitted(loaded.settings.platform.spark, work)
         with tempfile.TemporaryDirectory(prefix="pinlake-") as scratch:
-            told = Path(scratch) / "result.json"
+            file = Path(scratch) / "result.json"
             day = as_of_for(context)
-            self.application_args = [self.what, "--result", str(told), *(["--as-of", str(day)] if day else [])]
+            self.application_args = [self.what, "--result", str(file), *(["--as-of", str(day)] if day else [])]
             try:
                 super().execute(context)
             except AirflowException as error:
                 raise failure(self.what, _exit_code(self)) from error
-            result: dict[str, Any] = json.loads(told.read_text())
+            result: dict[str, Any] = json.loads(file.read_text())
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"as_of": result["as_of"], **result["tables"].get(asset.name, {})}
         return result
@@ -65,7 +65,7 @@ def as_of_for(context: Any) -> date | None:
     if given:
         return date.fromisoformat(given)
     earlier = context["ti"].xcom_pull(task_ids="horizon")
-    if earlier:  # every task of a run works for the cut that its first one found
+    if earlier:  # every task of a run works for the date that its first one resolved
         return date.fromisoformat(earlier["as_of"])
     run = context["dag_run"]
     if run.run_type == "backfill" and run.logical_date:

@@ -151,7 +151,7 @@ def _flat(unique: Hashes) -> tuple[float, int]:
 
 def _on_spark(spark: SparkSession, hashes: Hashes, folder: Path) -> tuple[float, int]:
     """Return the CPU-seconds of the join on Spark, and the number of pairs that only one of both joins finds."""
-    from jobs.image_dedup.join import near_pairs
+    from jobs.image_dedup.hash_pairs import near_pairs
 
     table = pa.table({"id": np.arange(len(hashes)), "hash": hashes.view(np.int64)})
     pq.write_table(table, folder / "hashes.parquet")

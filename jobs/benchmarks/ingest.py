@@ -21,8 +21,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.benchmarks.measure import cpu_seconds
 from jobs.ingest.loading.stream import LEDGER_FIELDS, Task, spark_schema
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv

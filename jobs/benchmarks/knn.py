@@ -21,7 +21,7 @@ import psutil
 from jobs.knn.exact import Floats, Rows
 from jobs.knn.index import library, limit_threads
 from jobs.knn.join import Exact, knn_join, one_blas_thread
-from jobs.knn.npy import opened
+from jobs.knn.npy import open_array
 from jobs.knn.source import prepare
 from jobs.lake.vectors import unit
 
@@ -149,7 +149,7 @@ def _alone() -> dict[str, str]:
 
 def join_alone(folder: Path, target: float) -> dict[str, Any]:
     """Search all vectors of `folder`, in memory; `measure` starts this as a process."""
-    vectors = np.array(opened(folder / "vectors.npy", "vectors"))
+    vectors = np.array(open_array(folder / "vectors.npy", "vectors"))
     begun = time.process_time()
     found = knn_join(vectors, None, K, metric="ip", recall=target, threads=1)
     spent = time.process_time() - begun

@@ -18,8 +18,8 @@ from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import newest, typed
 from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.evolution import Column as TableColumn
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column as TableColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.silver import ApplyWindow, merge, silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.layout import by_key
@@ -92,7 +92,7 @@ def _merged(work: ActionContext, name: str, key: Column, count: int, batch: int)
 
 
 def _rebuilt(work: ActionContext, rows: int) -> Cost:
-    ledger = work.lake.scan(LEDGER.name).where(TABLE.life.rows())
+    ledger = work.lake.scan(LEDGER.name).where(TABLE.lineage.rows())
     schema = silver_schema(TABLE)
     with cpu_seconds() as spent:
         last = newest(ledger).persist(StorageLevel.DISK_ONLY)

@@ -20,12 +20,12 @@ from jobs.benchmarks.measure import cpu_seconds
 from jobs.engine.context import ActionContext
 from jobs.knn.inverted import nearest
 from jobs.knn.join import one_blas_thread
-from jobs.knn.sharded.incremental import Yesterday, update_incrementally
+from jobs.knn.sharded.incremental import PreviousNeighbours, update_incrementally
 from jobs.knn.sharded.layout import Limits
-from jobs.knn.sharded.packed_vectors import Found, Vectors
+from jobs.knn.sharded.packed_vectors import Pairs, Vectors
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.knn.sharded.search import search as by_one_index
-from jobs.knn.sharded.train import Cells, trained
+from jobs.knn.sharded.train import Cells, train_cells
 from jobs.lake.scratch import Scratch
 from jobs.lake.vectors import encode, unit
 from jobs.settings.related import Neighbours
@@ -37,7 +37,7 @@ SHARDS, TARGET, SAMPLE = 4, 0.98, 1_000
 
 @dataclass(frozen=True)
 class Cost:
-    """One way."""
+    """One plan."""
 
     name: str
     cpu_seconds: float
@@ -52,13 +52,13 @@ def measure(work: ActionContext, rows: int, folder: Path) -> list[Cost]:
     ids = np.random.default_rng(2).permutation(4 * (rows + more))[: rows + more].astype(np.int64)
     then = _frame(work, folder / "then.parquet", ids[:rows], vectors[:rows])
     now = _frame(work, folder / "now.parquet", ids[more:], vectors[more:])
-    way = SearchPlan(Limits(max(1, rows // SHARDS), max(1, rows // SHARDS)), 5, "cpu")
+    plan = SearchPlan(Limits(max(1, rows // SHARDS), max(1, rows // SHARDS)), 5, "cpu")
     with cpu_seconds() as training:
-        cells = trained(then, rows, DIM, K, TARGET, SAMPLE, 5)
+        cells = train_cells(then, rows, DIM, K, TARGET, SAMPLE, 5)
     one, single = _one_index(ids[:rows], vectors[:rows], cells)
-    first, lists = _in_shards(work, folder, "then", then, (rows, cells, way))
-    anew, expected = _in_shards(work, folder, "now", now, (rows, cells, way))
-    change, brought = _change(work, folder, now, Yesterday(then, lists), (cells, way))
+    first, lists = _in_shards(work, folder, "then", then, (rows, cells, plan))
+    anew, expected = _in_shards(work, folder, "now", now, (rows, cells, plan))
+    change, brought = _change(work, folder, now, PreviousNeighbours(then, lists), (cells, plan))
     return [
         Cost("training and tuning, on Spark", training.seconds, None),
         Cost("one index, one process", one, None),
@@ -73,12 +73,12 @@ def _frame(work: ActionContext, path: Path, ids: np.ndarray, vectors: np.ndarray
     return work.spark.read.parquet(str(path)).repartition(work.spark.sparkContext.defaultParallelism)
 
 
-def _one_index(ids: np.ndarray, vectors: np.ndarray, cells: Cells) -> tuple[float, Found]:
+def _one_index(ids: np.ndarray, vectors: np.ndarray, cells: Cells) -> tuple[float, Pairs]:
     order = np.argsort(ids)
     begun = time.process_time()
     with one_blas_thread():
-        looked = nearest(cells.centroids, unit(vectors[order]), cells.probes).astype(np.int32)
-        both = Vectors(ids[order], vectors[order], looked, np.full(len(ids), -2, np.float32))
+        probed = nearest(cells.centroids, unit(vectors[order]), cells.probes).astype(np.int32)
+        both = Vectors(ids[order], vectors[order], probed, np.full(len(ids), -2, np.float32))
         found = by_one_index(both, both, len(cells.centroids), K)
     return time.process_time() - begun, found
 
@@ -86,15 +86,17 @@ def _one_index(ids: np.ndarray, vectors: np.ndarray, cells: Cells) -> tuple[floa
 def _in_shards(
     work: ActionContext, folder: Path, name: str, vectors: DataFrame, how: tuple[int, Cells, SearchPlan]
 ) -> tuple[float, DataFrame]:
-    rows, cells, way = how
+    rows, cells, plan = how
     scratch = Scratch(work.spark, str(folder), "shards", name, "all")
     with cpu_seconds() as spent:
-        search(SearchRequest.of_all(vectors, rows, K), cells, way, scratch).write.parquet(str(folder / f"{name}.found"))
+        search(SearchRequest.of_all(vectors, rows, K), cells, plan, scratch).write.parquet(
+            str(folder / f"{name}.found")
+        )
     return spent.seconds, work.spark.read.parquet(str(folder / f"{name}.found"))
 
 
 def _change(
-    work: ActionContext, folder: Path, now: DataFrame, before: Yesterday, how: tuple[Cells, SearchPlan]
+    work: ActionContext, folder: Path, now: DataFrame, before: PreviousNeighbours, how: tuple[Cells, SearchPlan]
 ) -> tuple[float, DataFrame]:
     neighbours, scratch = Neighbours(k=K, changed_share=1.0), Scratch(work.spark, str(folder), "shards", "now", "few")
     with cpu_seconds() as spent:
@@ -104,13 +106,13 @@ def _change(
     return spent.seconds, work.spark.read.parquet(str(folder / "brought.found"))
 
 
-def _rows(lists: DataFrame) -> Found:
+def _rows(lists: DataFrame) -> Pairs:
     table = lists.select("id", "neighbour", "score").orderBy("id", "rank").toArrow()  # bounded: the benchmark's rows
     ids, neighbours, scores = (table.column(name).to_numpy() for name in ("id", "neighbour", "score"))
-    return Found(ids, neighbours, scores, np.empty(0, np.int32))
+    return Pairs(ids, neighbours, scores, np.empty(0, np.int32))
 
 
-def _alike(one: Found, other: Found) -> float:
+def _alike(one: Pairs, other: Pairs) -> float:
     """Return the share of positions with the same neighbour and score; 0 if the numbers of rows differ."""
     if len(one) != len(other):
         return 0.0

@@ -1,1 +1,1 @@
-"""Sources of candidates, one file each, all under one contract."""
+"""Candidate sources, one module each, all under one contract (contract.py)."""

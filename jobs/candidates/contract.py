@@ -1,32 +1,41 @@
-"""What every source of candidates promises, kept in one place.
+"""The contract of every candidate source.
 
-A source proposes public pins to active users; it never proposes a pin the user saved, hid or made. Each user gets
-`per_user` pins at most, ranked 1, 2, 3 … by score and then by pin, each pin once, with what the source went by. The
-rules at the end of ranking say all this again for every source: here it keeps places from being wasted.
+A source proposes public pins to active users, never a pin that the user saved, hid or made. Each user gets at most
+`per_user` pins, ranked 1, 2, 3 … by score and then by pin, each pin once, with its evidence. Ranking checks the same
+rules again; they are applied here so that no position is wasted.
 """
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Tables
+from jobs.schema.gold import CANDIDATES
 
 PIN = "pin"
-"""Evidence is a pin of the user's own."""
+"""Evidence is a pin that the user saved."""
 CATEGORY = "category"
 """Evidence is the pin's category, which the user likes; evidence_id is null."""
 USER = "user"
 """Evidence is a user followed."""
 NONE = "none"
-"""Nothing about this user led to the pin."""
+"""The pin was not proposed for anything about this user."""
 
-COLUMNS = ("user_id", "pin_id", "score", "rank", "evidence_kind", "evidence_id")
+_PROPOSAL = tuple(column for column in CANDIDATES.columns if column.name not in CANDIDATES.partition)
+COLUMNS = tuple(column.name for column in _PROPOSAL)
+"""Columns that a source returns: those of gold.candidates without its partition, which the runner adds."""
+PROPOSAL_DDL = ", ".join(f"{column.name} {column.type}" for column in _PROPOSAL)
+"""The same as a Spark schema."""
+_ARROW = {"bigint": pa.int64(), "float": pa.float32(), "int": pa.int32(), "string": pa.string()}
+PROPOSAL_ARROW = pa.schema([(column.name, _ARROW[column.type]) for column in _PROPOSAL])
+"""The same as an Arrow schema."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The inputs that every source shares, and the way out that every source takes."""
+    """The shared inputs of all sources, and the filters and ranking that each applies to its proposals."""
 
     profiles: DataFrame
     """gold.user_profile."""
@@ -44,12 +53,12 @@ class Contract:
 
     @property
     def users(self) -> DataFrame:
-        """Return the profiles of users that get candidates."""
+        """Return the profiles of active users."""
         return self.profiles.where("is_active")
 
     @property
     def pins(self) -> DataFrame:
-        """Return the statistics of pins that anyone may see."""
+        """Return the statistics of public pins."""
         return self.stats.where(F.col("visibility") == "public")
 
     @property
@@ -61,8 +70,8 @@ class Contract:
         """Return the source's table from raw proposals of public pins to active users.
 
         Args:
-            proposals: user_id, pin_id, creator_id, score, evidence_kind, evidence_id; a pin may come up several
-                times for a user: the best score stays.
+            proposals: user_id, pin_id, creator_id, score, evidence_kind, evidence_id; if a pin is proposed
+                several times to a user, the best score counts.
         """
         return self.rank_top(self.eligible(proposals))
 

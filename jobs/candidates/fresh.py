@@ -1,4 +1,4 @@
-"""Source `fresh`: new pins of promise, by rate and not by count, and new pins of creators the user follows.
+"""Source `fresh`: new pins by save rate, and new pins of creators that the user follows.
 
 In: gold.user_profile, gold.pin_stats, gold.interactions, silver.app_user_follows. Out: gold.candidates.
 """
@@ -6,13 +6,13 @@ In: gold.user_profile, gold.pin_stats, gold.interactions, silver.app_user_follow
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.candidates.category_quota import allocate, top_per_category
 from jobs.candidates.contract import USER, Contract
-from jobs.candidates.shelves import allocate, top_per_category
 from jobs.engine.context import Context, Tables
 
 
 def fresh(tables: Tables, ctx: Context) -> DataFrame:
-    """Return young pins: those of followed creators first (evidence: the creator), then those of liked categories.
+    """Return young pins: those of followed creators first (evidence: the creator), then those of the user's categories.
 
     Score: the smoothed save rate, times the share of the category; 1 is added for followed creators.
     """

@@ -37,7 +37,7 @@ def main() -> None:
     except PinlakeError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("Stopped. Run it again: what was committed stays, the rest is done anew.", 130)
+        _fail("Stopped. Run it again: commits are kept, the rest is repeated.", 130)
     except OSError as error:
         if error.errno != 28:  # no space left
             _unexpected(error)
@@ -60,7 +60,7 @@ def end_quietly(began: tuple[int, int] | None, code: object) -> None:
     # at a closed pipe the libraries put a wrapper, or the null device, in the place of standard output
     if code == PIPE_CLOSED or type(sys.stdout).__name__ == "PacifyFlushWrapper" or _place() != began:
         sys.stderr.flush()
-        os._exit(PIPE_CLOSED)  # threads of the libraries, cut short, would speak while the interpreter ends
+        os._exit(PIPE_CLOSED)  # threads of the libraries would print while the interpreter ends
 
 
 def _place() -> tuple[int, int] | None:

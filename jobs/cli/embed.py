@@ -12,10 +12,10 @@ from jobs.common.errors import ConfigError
 
 @app.command()
 def embed(
-    pictures: Annotated[Path, typer.Argument(help="A folder or a tar of JPEG, PNG, WEBP, GIF or BMP files.")],
+    images: Annotated[Path, typer.Argument(help="A folder or a tar of JPEG, PNG, WEBP, GIF or BMP files.")],
     model: Annotated[Path, typer.Option(help="An ONNX model; weights in files of their own lie beside it.")],
     to: Annotated[Path, typer.Option("--out", help="A .npy file to write: float16, one row an image, length one.")],
-    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the model's pictures. [the model's]")] = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of the model's images. [the model's]")] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B from 0 to 1, taken away. [the model's metadata, 0]")] = None,
     std: Annotated[str | None, typer.Option(help="R,G,B, of 0 to 1, divided by. [the model's metadata, 1]")] = None,
     fit: Annotated[Literal["crop", "stretch"], typer.Option(help="The middle, or the whole out of shape.")] = "crop",
@@ -28,7 +28,7 @@ def embed(
     threads: Annotated[int | None, typer.Option(help="Cores to use. [all]", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, for a program to read.")] = False,
 ) -> None:
-    """Compute embeddings of pictures by an ONNX model; no lake, no Java.
+    """Compute embeddings of images by an ONNX model; no lake, no Java.
 
     VECTORS.names.parquet says which image each row is; what is no image stands in VECTORS.quarantine.parquet.
 
@@ -36,17 +36,17 @@ def embed(
     """
     from jobs.ingest.embeddings.files import embed_files, names_of, require_place
     from jobs.ingest.embeddings.model import Model
-    from jobs.ingest.images.names import text_of
+    from jobs.ingest.images.decode import printable_name
     from jobs.settings.ingest import Embeddings, Images
 
     require_place(to)
     cores = threads or len(os.sched_getaffinity(0))
     told: dict[str, Any] = {"size": _numbers("size", size, "x", 2, int), "fit": fit, "resample": resample}
     told |= {"mean": _numbers("mean", mean, ",", 3, float), "std": _numbers("std", std, ",", 3, float)}
-    wish = Embeddings(output=output, backend=backend, batch=batch, threads=cores, **told)
-    opened = Model(model, wish)
+    settings = Embeddings(output=output, backend=backend, batch=batch, threads=cores, **told)
+    opened = Model(model, settings)
     with _Bar(quiet=as_json) as bar:
-        made = embed_files(pictures, opened, to, Images(), cores, bar.told)
+        made = embed_files(images, opened, to, Images(), cores, bar.told)
     if as_json:
         print_json(vars(made) | {"out": str(to)})
         return
@@ -60,7 +60,7 @@ def embed(
     if made.hidden:
         lines.append(f"{made.hidden:,} files or folders whose name begins with a dot were passed over.")
     for line in [*lines, f"{to}, {names_of(to).name}"]:
-        out.print("   " + text_of(line)[0], markup=False, highlight=False, soft_wrap=True)
+        out.print("   " + printable_name(line)[0], markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(name: str, text: str | None, between: str, count: int, kind: type) -> tuple[Any, ...] | None:

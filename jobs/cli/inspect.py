@@ -22,7 +22,7 @@ def open_reader() -> Any:
 
 
 def _store() -> Any:
-    from jobs.serving.stores import configured
+    from jobs.serving.registry import configured
 
     publish = cli.loaded.settings.publish
     return configured(publish, cli.path(publish.path))

@@ -52,14 +52,14 @@ def knn(
     """
     from jobs.knn.files import quarantine_of, require_place, write_neighbours
     from jobs.knn.join import Join
-    from jobs.knn.npy import opened, some_vectors
+    from jobs.knn.npy import open_array, open_vectors
     from jobs.knn.request import KnnRequest
 
     require_place(to, [vectors, *([ids] if ids else [])])
-    wish = KnnRequest(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)
-    named = None if ids is None else opened(ids, "ids")
+    request = KnnRequest(k, metric, recall, backend, threads or len(os.sched_getaffinity(0)), seed, strict=False)
+    named = None if ids is None else open_array(ids, "ids")
     with _progress(quiet=as_json) as told:
-        join = Join(some_vectors(vectors), named, wish, told)
+        join = Join(open_vectors(vectors), named, request, told)
         write_neighbours(join, to)
     if as_json:
         print_json(join.report.plain() | {"out": str(to)})

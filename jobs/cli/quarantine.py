@@ -10,7 +10,7 @@ from jobs.cli.context import app, cli, escaped, out, print_json
 from jobs.cli.grid import as_is, print_whole
 from jobs.cli.inspect import Json
 from jobs.lake.query import Tables
-from jobs.report.intake import readable
+from jobs.report.input_faults import readable
 
 quarantine = typer.Typer(help="What could not be used: list it, look at it, read it once more.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")

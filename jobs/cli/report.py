@@ -14,7 +14,7 @@ from jobs.common.errors import PinlakeError
 def report(
     run: Annotated[
         str | None,
-        typer.Argument(help="A day (its cut as it stands now) or a run's id. [the newest published cut]"),
+        typer.Argument(help="A day (its as-of as it stands now) or a run's id. [the newest published as-of]"),
     ] = None,
     out_path: Annotated[
         Path | None, typer.Option("--out", help="File to write, or folder. [reports in platform.work]")
@@ -38,14 +38,14 @@ def report(
         images=images_folder(),
         docs=work / "gx" / "docs",
     )
-    path, moment = write_report(places, _reader(), run)
+    path, snapshot = write_report(places, _reader(), run)
     out.print(
-        f"Report of {moment.run_id or moment.cut or 'ingest'}: [bold]{escaped(path)}[/]",
+        f"Report of {snapshot.run_id or snapshot.as_of or 'ingest'}: [bold]{escaped(path)}[/]",
         highlight=False,
         soft_wrap=True,
     )
-    if moment.later:
-        later = moment.later
+    if snapshot.later:
+        later = snapshot.later
         out.print(
             f"[yellow]Since then {later['job']} failed[/]: `pinlake report {later['run_id']}` says why.",
             highlight=False,

@@ -12,13 +12,13 @@ from jobs.common.errors import ConfigError, SourceError
 
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="The cut, YYYY-MM-DD: nothing from 00:00 UTC of that day on is used. [the latest]"),
+    typer.Option("--as-of", help="As-of date, YYYY-MM-DD. [the newest day that is complete]"),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run again even where nothing has changed.")]
 
 
 def parse_day(text: str | None) -> date | None:
-    """Return a day as given on the command line; ConfigError if it is none."""
+    """Return a day given on the command line; ConfigError if it is not a day."""
     if text is None:
         return None
     try:
@@ -104,7 +104,7 @@ def make_world(
 
 @app.command()
 def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
-    """Run one job of the flow for one cut.
+    """Run one job of the flow for one as-of date.
 
     `pinlake run features.pin_stats --as-of 2026-11-01` · `pinlake run --help`; the jobs are listed by `pinlake tables`.
     """
@@ -134,8 +134,8 @@ def flow(as_of: AsOf = None, force: Force = False) -> None:
     day = parse_day(as_of)
     with engine(source_options()) as on:
         started = time.monotonic()
-        cut = on.flow(day, force)
-        out.print(f"   Flow for {cut} in {time.monotonic() - started:.0f} s. `pinlake runs` says more.")
+        reached = on.flow(day, force)
+        out.print(f"   Flow for {reached} in {time.monotonic() - started:.0f} s. `pinlake runs` says more.")
 
 
 @app.command()
@@ -161,7 +161,7 @@ def maintain() -> None:
 def demo() -> None:
     """Make a world, run the whole chain on it, show a feed and related pins from the store.
 
-    Run again, it resumes: what has not changed is not done again.
+    Run again, it resumes: jobs that are up to date are skipped.
     """
     from jobs.cli.demo import run_demo
 

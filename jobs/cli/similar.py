@@ -1,4 +1,4 @@
-"""`pinlake similar`: the pins most like a picture."""
+"""The command `pinlake similar`: the pins most similar to an image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,16 +10,16 @@ from jobs.cli.grid import print_grid
 from jobs.common.errors import SourceError, TableError
 
 if TYPE_CHECKING:
-    from jobs.neighbours.similar import Look
+    from jobs.neighbours.similar import QueryImage
 
 
 @app.command()
 def similar(
-    image: Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WEBP, GIF or BMP.")],
+    image: Annotated[Path, typer.Argument(help="An image: JPEG, PNG, WEBP, GIF or BMP.")],
     length: Annotated[int, typer.Option(help="Pins shown.", min=1, max=200)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Show the public pins most like a picture, by its shape and colours; pictures of one kind only so often.
+    """Show the public pins most like an image, by its shape and colors; images of one kind only so often.
 
     `pinlake similar kitchen.jpg`
     """
@@ -40,29 +40,28 @@ def similar(
         return
     if found:
         cells = [
-            (one.pin_id, f"{one.score:.3f}", one.colour or "", one.style or "", one.category or "", one.image_signature)
+            (one.pin_id, f"{one.score:.3f}", one.color or "", one.style or "", one.category or "", one.image_signature)
             for one in found
         ]
-        print_grid(out, ("pin", "likeness", "colour", "style", "category", "picture"), cells)
+        print_grid(out, ("pin", "similarity", "color", "style", "category", "image"), cells)
     else:
-        out.print("No public pin has a picture that was measured: `pinlake ingest` reads pictures.")
+        out.print("No public pin has an image that was measured: `pinlake ingest` reads images.")
 
 
-def _look(image: Path) -> "Look":
+def _look(image: Path) -> "QueryImage":
     import numpy as np
 
-    from jobs.ingest.images.decode import Unusable, decode
+    from jobs.ingest.images.decode import Unusable, decode, printable_name
     from jobs.ingest.images.features import features
-    from jobs.ingest.images.names import text_of
-    from jobs.neighbours.similar import Look
+    from jobs.neighbours.similar import QueryImage
 
-    shown = text_of(str(image))[0]
+    shown = printable_name(str(image))[0]
     limits = cli.loaded.settings.ingest.images
     try:
-        picture = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
+        decoded = decode(image.read_bytes(), limits.max_megapixels * 1_000_000)
     except OSError as error:
-        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name a picture file.") from error
+        raise SourceError(f"{shown}: cannot be read: {error.strerror or error}. Name an image file.") from error
     except Unusable as fault:
         raise SourceError(f"{shown}: {fault.reason}: {fault}. Name a whole JPEG, PNG, WEBP, GIF or BMP.") from fault
-    found = features([picture])
-    return Look(int(found.phash[0]), found.histogram[0].astype(np.float32))
+    found = features([decoded])
+    return QueryImage(int(found.phash[0]), found.histogram[0].astype(np.float32))

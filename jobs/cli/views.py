@@ -112,10 +112,10 @@ def generations_plain(store: Store) -> dict[str, Any]:
 def show_diff(found: "Diff", console: "Console") -> None:
     """Print how two generations differ."""
     console.print(f"[bold]{found.before}[/] → [bold]{found.after}[/]")
-    same = found.users_before - found.gone
-    console.print(f"  users with a feed: {found.users_before} → {found.users_after} (+{found.added}, -{found.gone})")
+    same = found.users_before - found.removed
+    console.print(f"  users with a feed: {found.users_before} → {found.users_after} (+{found.added}, -{found.removed})")
     console.print(f"  feeds unchanged: {found.identical} of {same}")
-    console.print(f"  places changed: {found.changed} of {found.places} ({found.changed_share:.1%})")
+    console.print(f"  positions changed: {found.changed} of {found.positions} ({found.changed_share:.1%})")
     console.print(f"  pins new to their feed: {found.new_pins}")
     for name, (before, after) in found.surfaces.items():
         console.print(f"  {name}: {before} → {after} keys")

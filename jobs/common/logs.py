@@ -1,4 +1,4 @@
-"""Log lines that name run, job and cut: JSON in a file a process, readable on stderr.
+"""Log lines that name run, job and as-of date: JSON in a file a process, readable on stderr.
 
 Executors log by Spark's own means (jobs/spark/log4j2.properties); what fails there comes back in the error of the run.
 """
@@ -22,7 +22,7 @@ _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B0
 
 @contextmanager
 def about(run: str, job: str, as_of: date | None) -> Iterator[None]:
-    """Have the lines of the body, in this thread, carry run, job and cut."""
+    """Have the lines of the body, in this thread, carry run, job and as-of date."""
     token = _about.set({"run": run, "job": job, "as_of": str(as_of) if as_of else ""})
     try:
         yield
@@ -48,7 +48,7 @@ class Lines(logging.Formatter):
 
 
 class Readable(logging.Formatter):
-    """For a person: level, job and cut, message."""
+    """For a person: level, job, as-of date, message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

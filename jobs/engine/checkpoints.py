@@ -1,4 +1,4 @@
-"""How far each source has come, as ops.checkpoints tells: ingest goes on from there, and cuts are chosen within it."""
+"""The checkpoint of each source table and topic in ops.checkpoints: ingest resumes from it, as-of dates end at it."""
 
 from collections.abc import Mapping
 from typing import Any

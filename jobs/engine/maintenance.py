@@ -32,7 +32,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     Args:
         lake: where.
         settings: how long versions stay, how large files grow.
-        today: the day retention is counted from. [the newest cut or day in the table]
+        today: the day retention is counted from. [the newest as-of date or day in the table]
 
     Returns:
         removed: partitions past retention; joined: small files that became fewer; ordered: whether all files were

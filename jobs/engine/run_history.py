@@ -1,6 +1,6 @@
-"""What the platform remembers of its own runs: reading and writing ops.runs, ops.checks and the checkpoints.
+"""The history of runs: reads and writes ops.runs and ops.checks, reads the checkpoints.
 
-A record is written after the commit it speaks of: killed in between, the job runs again and makes the same rows.
+A row is written after the commit it describes: if a job is killed in between, it runs again and writes the same rows.
 """
 
 from collections.abc import Mapping
@@ -11,35 +11,41 @@ from jobs.common.errors import ConfigError
 from jobs.common.tso import instant_of
 from jobs.engine.checkpoints import has_failed, newest_checkpoints
 from jobs.lake.delta import Lake
+from jobs.schema.ops import CHECKS, RUNS
 
 _KEY = ("job", "as_of", "status", "started_at")
 _KNOWN = ("run_id", "output_version", "inputs", "settings", "config_hash", "code_hash", "rows")
 
 
 class RunHistory:
-    """The memory of one lake."""
+    """The runs of one lake."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self._last = self._newest_good_runs()
 
+    def create_tables(self) -> None:
+        """Create the ops tables that runs write, unless they exist: call before runs start concurrently."""
+        for known in (RUNS, CHECKS):
+            self.lake.ensure(known.name)
+
     def last(self, job: str, as_of: date) -> Mapping[str, Any] | None:
-        """Return the newest good run of a job for a cut, None if there is none."""
+        """Return the newest successful run of a job for an as-of date, None if there is none."""
         return self._last.get((job, as_of))
 
     def add_run(self, row: dict[str, Any]) -> None:
-        """Remember a run."""
+        """Add a run."""
         if row["status"] == "ok":
             self._last[(row["job"], row["as_of"])] = row
         self.lake.append_rows("ops.runs", [row])
 
     def add_checks(self, run_id: str, as_of: date, rows: list[dict[str, Any]]) -> None:
-        """Remember what was judged."""
+        """Add the results of a validation."""
         now = datetime.now(UTC)
         self.lake.append_rows("ops.checks", [{"run_id": run_id, "as_of": as_of, "at": now} | row for row in rows])
 
     def checkpoint(self) -> tuple[int, int]:
-        """Return (start, end): the TSOs between which every table's state can be told.
+        """Return (start, end): the TSOs between which the state of every table is known.
 
         Raises:
             ConfigError: nothing has been ingested.
@@ -48,7 +54,7 @@ class RunHistory:
         if not newest:
             raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
         tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
-        # a table that failed for once is behind, and cuts wait for it; one that never came so far holds up nothing
+        # as-of dates wait for a table whose last merge failed; one that never had a checkpoint delays nothing
         fit = [row for row in tables if row["blocked_reason"] is None or (has_failed(row) and row["checkpoint_ts"])]
         if not fit:
             raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")

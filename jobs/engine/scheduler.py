@@ -72,6 +72,7 @@ class Scheduler:
 
     def steps(self, steps: list[Step], force: bool = False) -> None:
         """Run steps, each after those it reads from, `platform.parallel_jobs` at once."""
+        self.runner.history.create_tables()
         at_once = self.runner.settings.platform.parallel_jobs
         graph = TopologicalSorter(dependencies(steps, self.runner.settings.ranking.horizon_days))
         graph.prepare()

@@ -1,1 +1,1 @@
-"""From silver to signals: interactions, pin statistics, user profiles."""
+"""Features: interactions, pin statistics, user profiles."""

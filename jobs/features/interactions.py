@@ -1,8 +1,8 @@
-"""What each user did with each pin: saves from TiDB, openings, clicks and hides from the events.
+"""Counts and weight per user and pin: saves from TiDB, closeups, clicks and hides from events.
 
 In: silver.app_board_pins, silver.app_pins, silver.pin_events. Out: gold.interactions, one row per user and pin.
-A save reaches us twice, as a row of board_pins and as an event; only the row counts, since it also says when the save
-was undone. Saves to secret boards count: the row is the user's own signal, and nobody else sees it.
+A save arrives twice, as a row of board_pins and as an event. Only the row counts, because it disappears when the save
+is undone. Saves to secret boards count: the row is the user's own signal, and nobody else sees it.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -16,9 +16,9 @@ HIDING = ("hide", "report")
 
 
 def interactions(tables: Tables, ctx: Context) -> DataFrame:
-    """Return counts and decayed weight per user and pin; pins that are gone are left out.
+    """Return counts and decayed weight per user and live pin.
 
-    The weight is sum(worth of event * 0.5^(age / half-life)), at most features.max_weight, and 0 once the user hid or
+    The weight is sum(event weight * 0.5^(age / half-life)), at most features.max_weight, and 0 once the user hid or
     reported the pin. A user keeps features.max_pins_per_user rows: saved and hidden pins first, then the newest.
     """
     cfg = ctx.settings.features
@@ -34,7 +34,7 @@ def _count(signals: DataFrame, ctx: Context) -> DataFrame:
     cfg = ctx.settings.features
     kind = F.col("kind")
     hides = F.count_if(kind.isin(*HIDING))
-    weight = exact_sum(_worth(cfg) * decay(F.col("ts"), ctx.instant, cfg.half_life_days))
+    weight = exact_sum(_event_weight(cfg) * decay(F.col("ts"), ctx.instant, cfg.half_life_days))
     return signals.groupBy("user_id", "pin_id").agg(
         F.count_if(kind == "save").cast("int").alias("saves"),
         F.count_if(kind == "closeup").cast("int").alias("closeups"),
@@ -46,7 +46,7 @@ def _count(signals: DataFrame, ctx: Context) -> DataFrame:
     )
 
 
-def _worth(cfg: Features) -> Column:
+def _event_weight(cfg: Features) -> Column:
     kind = F.col("kind")
     return (
         F.when(kind == "save", F.lit(cfg.weights.save))
@@ -56,7 +56,7 @@ def _worth(cfg: Features) -> Column:
     )
 
 
-def _cap(pairs: DataFrame, most: int) -> DataFrame:
+def _cap(pairs: DataFrame, max_pins: int) -> DataFrame:
     decided = (F.col("saves") > 0) | (F.col("hides") > 0)
     newest = Window.partitionBy("user_id").orderBy(decided.desc(), F.desc("last_ts"), "pin_id")
-    return pairs.withColumn("_place", F.row_number().over(newest)).where(F.col("_place") <= most).drop("_place")
+    return pairs.withColumn("_rank", F.row_number().over(newest)).where(F.col("_rank") <= max_pins).drop("_rank")

@@ -1,7 +1,7 @@
-"""How each pin does and who may see it.
+"""Engagement statistics and visibility per pin.
 
 In: silver.app_pins, silver.app_boards, silver.app_board_pins, silver.pin_events. Out: gold.pin_stats, one row per live
-pin. Only saves to public boards count here: what a private board holds must not show through a pin's numbers.
+pin. Only saves to public boards count: a private board must not show through a pin's numbers.
 """
 
 from pyspark.sql import DataFrame, Window
@@ -24,19 +24,19 @@ def pin_stats(tables: Tables, ctx: Context) -> DataFrame:
         F.col("id").alias("board_id"), F.lower(F.trim("privacy")).alias("privacy")
     )
     public = boards.where(F.col("privacy") == "public").select("board_id")
-    facts = _facts(tables["silver.app_pins"], boards, ctx)
-    seen = facts.join(_shown(tables["silver.pin_events"], public, ctx), "pin_id", "left")
-    seen = seen.withColumns({name: F.coalesce(F.col("_shown")[at], F.lit(0)) for at, name in enumerate(_SHOWN)})
+    attributes = _attributes(tables["silver.app_pins"], boards, ctx)
+    seen = attributes.join(_shown(tables["silver.pin_events"], public, ctx), "pin_id", "left")
+    seen = seen.withColumns({name: F.coalesce(F.col("_shown")[index], F.lit(0)) for index, name in enumerate(_SHOWN)})
     saved = _saved(saves(tables["silver.app_board_pins"]).join(public, "board_id"), ctx)
     stats = _rated(seen.drop("_shown"), ctx.settings.features.prior_impressions).join(saved, "pin_id", "left")
     return stats.fillna(0, list(_SAVED)).fillna(0.0, ["popularity"]).drop("_saved_when_shown")
 
 
-def _facts(pins: DataFrame, boards: DataFrame, ctx: Context) -> DataFrame:
+def _attributes(pins: DataFrame, boards: DataFrame, ctx: Context) -> DataFrame:
     known = F.col("privacy").isin("public", "protected", "secret")
     age = F.round(days_ago(F.col("created_at"), ctx.instant), 6)
-    facts = pins.withColumnRenamed("id", "pin_id").join(boards, "board_id", "left")
-    return facts.select(
+    attributes = pins.withColumnRenamed("id", "pin_id").join(boards, "board_id", "left")
+    return attributes.select(
         *("pin_id", "creator_id", "category", "color", "style", "image_signature", "created_at"),
         F.when(known, F.col("privacy")).otherwise("secret").alias("visibility"),
         F.when(F.col("created_at").isNotNull(), age).alias("age_days"),
@@ -58,22 +58,22 @@ def _shown(events: DataFrame, public: DataFrame, ctx: Context) -> DataFrame:
     others = window.where(F.col("kind").isin("impression", "closeup", "click", *HIDING)).select("pin_id", "kind")
     kind = F.col("kind")
     kinds = (kind == "impression", kind == "closeup", kind == "click", kind.isin(*HIDING), kind == "save")
-    # one array, so that both uses below ask for the same columns and Spark counts the events once
-    counts = F.array(*[F.count_if(one) for one in kinds]).alias("_shown")
+    # one array: both uses below then read the same columns, and Spark counts the events once
+    counts = F.array(*[F.count_if(condition) for condition in kinds]).alias("_shown")
     return others.unionByName(public_saves).groupBy("pin_id").agg(counts)
 
 
 def _rated(stats: DataFrame, prior: float) -> DataFrame:
-    """Add save_rate: the mean of the Beta posterior whose prior is the category's mean, worth `prior` impressions."""
-    # an impression can be lost where its save was not: a save is proof that the pin was shown
+    """Add save_rate: mean of a Beta posterior; its prior is the category's mean, weighted as `prior` impressions."""
+    # an impression may be lost while its save is not: a save proves that the pin was shown
     trials = F.greatest("impressions", "_saved_when_shown")
     public = F.col("visibility") == "public"
     rates = stats.groupBy(F.coalesce("category", F.lit("")).alias("_category")).agg(
         F.sum(F.when(public, F.col("_saved_when_shown")).otherwise(0)).alias("saved"),
         F.sum(F.when(public, trials).otherwise(0)).alias("shown"),
     )
-    whole = Window.partitionBy(F.lit(1))  # a few dozen rows, one per category
-    overall = F.try_divide(F.sum("saved").over(whole), F.sum("shown").over(whole))
+    all_categories = Window.partitionBy(F.lit(1))  # a few dozen rows, one per category
+    overall = F.try_divide(F.sum("saved").over(all_categories), F.sum("shown").over(all_categories))
     own = F.try_divide(F.col("saved"), F.col("shown"))
     rates = rates.select("_category", F.coalesce(own, overall, F.lit(0.0)).alias("_mean"))
     joined = stats.withColumn("_category", F.coalesce("category", F.lit(""))).join(F.broadcast(rates), "_category")

@@ -1,6 +1,6 @@
-"""A user's taste: the decayed mean of what they saved lately, in embedding space.
+"""A user's taste: the decayed mean of the embeddings of recent saves.
 
-In: recent saves (user_id, pin_id, place, ts) and silver.pin_embeddings. Out: user_id, recent_saves (newest first) and
+In: recent saves (user_id, pin_id, rank, ts) and silver.pin_embeddings. Out: user_id, recent_saves (newest first) and
 taste (unit length, float16), both in one pass over the same groups.
 """
 
@@ -21,24 +21,24 @@ SCHEMA = "user_id bigint, recent_saves array<bigint>, taste binary"
 def tastes(recent: DataFrame, embeddings: DataFrame, instant: datetime, half_life_days: float) -> DataFrame:
     """Return user_id, recent_saves and taste of each user with a recent save; taste is null without embeddings.
 
-    A group is one user's recent saves, features.recent_saves at most, so that none is large.
+    A group is one user's recent saves, at most features.recent_saves rows.
     """
     vectors = main_model(embeddings).select("pin_id", "embedding")
     counted = recent.withColumn("decay", decay(F.col("ts"), instant, half_life_days)).join(vectors, "pin_id", "left")
-    # sorted, so that the mean is summed in one order whatever the partitions
-    items = F.sort_array(F.collect_list(F.struct("place", "pin_id", "decay", "embedding")))
+    # sorted: the mean is summed in one order for any partitioning
+    items = F.sort_array(F.collect_list(F.struct("rank", "pin_id", "decay", "embedding")))
     return counted.groupBy("user_id").agg(items.alias("items")).mapInArrow(mean_batches, SCHEMA)
 
 
 def main_model(embeddings: DataFrame) -> DataFrame:
-    """Return the embeddings of the model that most pins have: vectors of two models do not mix."""
+    """Return the embeddings of the model with the most pins: vectors of two models must not mix."""
     counts = embeddings.groupBy("model", "dim").count()
     most = counts.agg(F.max_by(F.struct("model", "dim"), F.struct("count", "model", "dim")).alias("main"))
     return embeddings.join(F.broadcast(most.select("main.*")), ["model", "dim"], "left_semi")
 
 
 def mean_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield user_id, recent_saves and taste of (user_id, items: place, pin_id, decay, embedding)."""
+    """Yield user_id, recent_saves and taste of (user_id, items: rank, pin_id, decay, embedding)."""
     for batch in batches:
         if batch.num_rows:
             items = batch.column("items")
@@ -56,13 +56,13 @@ def mean_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _tastes(items: pa.StructArray, owners: np.ndarray, users: int) -> list[bytes | None]:
     """Return each user's taste as bytes; None where no save has an embedding, or they cancel out."""
     raw = items.field("embedding")
-    there = raw.is_valid().to_numpy(zero_copy_only=False)
-    found, lengths = np.unique(owners[there], return_counts=True)
+    valid = raw.is_valid().to_numpy(zero_copy_only=False)
+    users_with_vectors, lengths = np.unique(owners[valid], return_counts=True)
     taste: list[bytes | None] = [None] * users
-    if len(found):
+    if len(users_with_vectors):
         vectors = decode(raw.drop_null())
-        means = weighted_means(vectors, items.field("decay").to_numpy(zero_copy_only=False)[there], lengths)
-        for user, mean in zip(found, means.astype("<f2"), strict=True):
+        means = weighted_means(vectors, items.field("decay").to_numpy(zero_copy_only=False)[valid], lengths)
+        for user, mean in zip(users_with_vectors, means.astype("<f2"), strict=True):
             taste[user] = mean.tobytes() if mean.any() else None
     return taste
 
@@ -76,7 +76,7 @@ def weighted_means(vectors: np.ndarray, weights: np.ndarray, lengths: np.ndarray
         lengths: rows of each user, at least 1, [users].
     """
     starts = np.cumsum(lengths) - lengths
-    # a user's newest save counts as 1: very old saves would else vanish in float32
+    # the newest save has weight 1: the weights of very old saves would vanish in float32
     scaled = weights / np.repeat(np.maximum.reduceat(weights, starts), lengths)
     sums = np.add.reduceat(vectors.astype(np.float32) * scaled[:, None].astype(np.float32), starts, axis=0)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What is known of each user: tastes, habits, activity.
+"""User profiles: taste, habits, activity.
 
 In: silver.app_users, silver.app_board_pins, silver.app_pins, silver.pin_events, silver.pin_embeddings,
 gold.interactions. Out: gold.user_profile, one row per live user.
@@ -17,8 +17,8 @@ MOST_CATEGORIES = 10
 def user_profile(tables: Tables, ctx: Context) -> DataFrame:
     """Return every live user with activity, shares by category and hour, newest saves and taste.
 
-    Events older than features.window_days and features.active_days are not looked at, so `last_active` of a user who
-    left before is that of the newest save. Accounts that are not active get no feed of their own.
+    Events older than features.window_days and features.active_days are ignored: `last_active` of a user who left
+    before is the time of the newest save. Accounts that are not active get no feed of their own.
     """
     cfg = ctx.settings.features
     saved = saves(tables["silver.app_board_pins"])
@@ -34,12 +34,12 @@ def user_profile(tables: Tables, ctx: Context) -> DataFrame:
     return _complete(profile, ctx)
 
 
-def recent_saves(saved: DataFrame, pins: DataFrame, most: int) -> DataFrame:
-    """Return (user_id, pin_id, ts, place): the newest live pins each user saved, place 1 the newest."""
+def recent_saves(saved: DataFrame, pins: DataFrame, max_saves: int) -> DataFrame:
+    """Return (user_id, pin_id, ts, rank): the newest live pins each user saved, rank 1 the newest."""
     live = pins.select(F.col("id").alias("pin_id"))
     pairs = saved.groupBy("user_id", "pin_id").agg(F.max("ts").alias("ts")).join(live, "pin_id")
     newest = Window.partitionBy("user_id").orderBy(F.desc("ts"), "pin_id")
-    return pairs.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= most)
+    return pairs.withColumn("rank", F.row_number().over(newest)).where(F.col("rank") <= max_saves)
 
 
 def _save_counts(saved: DataFrame) -> DataFrame:
@@ -71,11 +71,11 @@ def _shares(counts: str) -> Column:
 
 
 def _categories(interactions: DataFrame, pins: DataFrame) -> DataFrame:
-    # pins without a category are one of their own: what else the user likes keeps its true share
+    # pins without a category form one of their own, so that the other shares stay true
     of_pin = pins.select(F.col("id").alias("pin_id"), F.coalesce("category", F.lit("")).alias("category"))
     weights = interactions.where(F.col("weight") > 0).join(of_pin, "pin_id")
     weights = weights.groupBy("user_id", "category").agg(exact_sum(F.col("weight")).alias("weight"))
-    # a user has at most as many rows here as there are categories
+    # bounded per user by the number of categories
     ranked = F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("minus"), "category")))
     users = weights.groupBy("user_id").agg(ranked.alias("all"))
     total = F.aggregate("all", F.lit(0.0), lambda sum_, one: sum_ - one["minus"])

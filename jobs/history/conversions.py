@@ -1,9 +1,9 @@
-"""What TiDB makes of a value when a statement changes the type of its column: rules from text to text.
+"""Conversion of values when a statement changes the type of their column: TiDB's rules, from text to text.
 
 TiDB rewrites the rows that are there and sends no row event for them, so the ledger keeps their text as it was. Each
 rule here returns what TiDB has after the statement, in the ledger's form, or None where the value does not fit the new
-type or nobody can tell. Which rules a change of type takes is said by jobs/ingest/tidb/ddl/retyped.py; the rules of a
-column stand in the metadata of its silver table. After TiDB's `Datum.ConvertTo` (pkg/types/datum.go).
+type or the conversion is ambiguous. jobs/ingest/tidb/ddl/type_changes.py chooses the rules of a change of type;
+the metadata of a silver table holds those of each column. After TiDB's `Datum.ConvertTo` (pkg/types/datum.go).
 """
 
 import re
@@ -50,7 +50,7 @@ def convert(text: str, steps: Iterable[Sequence[Any]]) -> str | None:
 
 
 def keeps_text(steps: Iterable[Sequence[Any]]) -> bool:
-    """Return whether the steps only say which values fit: those that do stay as they are."""
+    """Return whether the steps only check values: those that fit are unchanged."""
     return all(step[0] in _CHECKS for step in steps)
 
 
@@ -88,7 +88,7 @@ def _hex(text: str, most: int) -> str | None:
 
 
 def _members(text: str, *names: str) -> str | None:
-    """Check that an ENUM has the name; the empty name, MySQL's invalid value, is no name."""
+    """Check that an ENUM has the name; the empty name, MySQL's invalid value, is not a name."""
     return text if text in names else None
 
 
@@ -103,7 +103,7 @@ def _parsed(text: str) -> str | None:
 
 
 def _rounded(text: str, places: int = 0) -> str | None:
-    """Round a decimal number half away from zero, and write it with so many places."""
+    """Round a decimal number half away from zero, and write it with `places` decimals."""
     if not _NUMBER.fullmatch(text) or not text.isascii():
         return None
     found = Decimal(text).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _WIDE)
@@ -212,7 +212,7 @@ def _midnight(text: str, digits: int) -> str | None:
 
 
 def _moment(text: str, digits: int) -> str | None:
-    """Return a DATETIME or TIMESTAMP with so many digits of a second, rounded half up."""
+    """Return a DATETIME or TIMESTAMP with `digits` fractional digits, rounded half up."""
     found = _MOMENT.fullmatch(text)
     if found is None:
         return None
@@ -231,7 +231,7 @@ def _real_moment(text: str, digits: int) -> str | None:
 
 
 def _clock(text: str, digits: int) -> str | None:
-    """Return a TIME with so many digits of a second, rounded half up."""
+    """Return a TIME with `digits` fractional digits, rounded half up."""
     found = _TIME.fullmatch(text)
     if found is None or int(found[2]) > 838:
         return None
@@ -288,7 +288,7 @@ def _is_day(text: str) -> bool:
 
 
 def _cut(fraction: str, digits: int) -> tuple[str, bool]:
-    """Return so many digits of a fraction, and whether what is cut off rounds them up."""
+    """Return `digits` digits of a fraction, and whether the rest rounds them up."""
     return fraction[:digits].ljust(digits, "0"), fraction[digits : digits + 1] >= "5"
 
 

@@ -50,7 +50,7 @@ def typed(rows: DataFrame, schema: StructType, until: int | None = None) -> Data
     Args:
         rows: result of `newest`.
         schema: schema of the silver table, the platform's own columns included.
-        until: commit_ts that the rows are told as of; None for now.
+        until: commit_ts of the past state; None for now.
     """
     deleted = F.col("op") == "D"
     value = F.when(deleted, F.col("before")).otherwise(F.col("after"))
@@ -76,7 +76,7 @@ def source_rows(rows: DataFrame, schema: StructType) -> DataFrame:
 
     Args:
         rows: in the columns of silver.
-        schema: of the silver table, which tells the names: a frame made from the ledger has lost them.
+        schema: of the silver table, with the source's names: a frame made from the ledger has lost them.
     """
     return rows.select(*[F.col(quoted(f.name)).alias(source_name(f)) for f in source_fields(schema)])
 
@@ -92,9 +92,9 @@ def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") 
 
     Args:
         ledger: bronze.ledger.
-        schema: schema of the silver table, which tells which rows are its own.
+        schema: schema of the silver table, with its lineage.
         tso: the cut.
-        source: schema.table, for a silver table whose schema does not tell.
+        source: schema.table, for a silver table whose schema has no lineage.
     """
     mine = ledger.where(lineage_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))
     return typed(newest(mine), schema, tso).where(~F.col("_deleted"))
@@ -109,12 +109,12 @@ def _typed(field: StructField, value: Column) -> Column:
         real = F.when(~text.startswith("0000-"), text)
         return real.try_cast(field.dataType).alias(field.name)
     # a row that was deleted before its column got another type may hold what does not fit it
-    if casts_of(field):
+    if type_changes_of(field):
         return text.try_cast(field.dataType).alias(field.name)
     return text.cast(field.dataType).alias(field.name)
 
 
-def casts_of(field: StructField) -> list[tuple[int, list[Step]]]:
+def type_changes_of(field: StructField) -> list[tuple[int, list[Step]]]:
     """Return the changes of a column's type: commit_ts, and what values from before it go through."""
     return [(at, [tuple(step) for step in steps]) for at, steps in json.loads((field.metadata or {}).get(CASTS, "[]"))]
 
@@ -122,7 +122,7 @@ def casts_of(field: StructField) -> list[tuple[int, list[Step]]]:
 def unfit(field: StructField, at: int) -> Column:
     """Return the condition on newest ledger rows that a value does not fit the type that its column got at `at`."""
     value = F.col("after")
-    steps = [step for version, some in casts_of(field) if version == at for step in some]
+    steps = [step for version, some in type_changes_of(field) if version == at for step in some]
     text = _text(field, value, at - 1)
     return (F.col("op") != "D") & text.isNotNull() & converted(text, steps).isNull()
 
@@ -130,7 +130,7 @@ def unfit(field: StructField, at: int) -> Column:
 def _text(field: StructField, value: Column, until: int | None = None) -> Column:
     """Return a column's text in a ledger row, as of the type that it has now, or had at `until`."""
     text = _named_text(field, value)
-    for version, steps in casts_of(field):
+    for version, steps in type_changes_of(field):
         if not keeps_text(steps) and (until is None or version <= until):
             # only rows from before it are handed over: the others come back as NULL
             older = F.col(COMMIT_TS.name) < version

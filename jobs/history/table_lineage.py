@@ -1,6 +1,8 @@
-"""Which rows of the ledger are a table's: the names it had, each in its span of commit_ts, and what was truncated.
+"""Which rows of the ledger belong to a table: its names by span of commit_ts, truncations, dropped partitions.
 
-Kept as metadata in the schema of the silver table, so that any version of it tells of itself.
+Kept as metadata in the schema of the silver table, so that each version of it has its own. No row event says that a row
+went with a partition. A row lies in the partition that its values determine, those of its newest change before the
+statement; so the condition is tested on the newest change of each key: an older one may have lain elsewhere.
 """
 
 import json
@@ -13,10 +15,84 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.history.partition_drops import PartitionDrop
 from jobs.schema.columns import COMMIT_TS
 
-LIFE = "life"
+Bound = tuple[str | None, ...]
+"""A text for each column; None is MAXVALUE in the bound of a range, NULL in a member of a list."""
+
+
+@dataclass(frozen=True)
+class PartitionDrop:
+    """Partitions that one statement emptied."""
+
+    at: int
+    """commit_ts of the statement."""
+    columns: tuple[tuple[str, str], ...]
+    """Name in the ledger and kind, int, date or datetime, of the columns that the table was partitioned by."""
+    ranges: tuple[tuple[Bound | None, Bound | None], ...] = ()
+    """Where each begins, None for the lowest, and what its rows are below."""
+    members: tuple[Bound, ...] = ()
+    """What rows are equal to, where partitions are lists."""
+
+    def covers(self) -> Column:
+        """Return the condition on the newest ledger row of each key that it went with these partitions."""
+        values = [_value(name, kind) for name, kind in self.columns]
+        kinds = [kind for _, kind in self.columns]
+        gone = [_below(values, kinds, high) & ~_below(values, kinds, low) for low, high in self.ranges]
+        gone += [_equal(values, kinds, member) for member in self.members]
+        return (F.col(COMMIT_TS.name) < self.at) & reduce(Column.__or__, gone, F.lit(False))
+
+    def plain(self) -> list[Any]:
+        """Return it as JSON can hold it."""
+        return [self.at, self.columns, self.ranges, self.members]
+
+    @classmethod
+    def of(cls, told: list[Any]) -> "PartitionDrop":
+        """Read what `plain` returned."""
+        at, columns, ranges, members = told
+        spans = tuple((_bound(low), _bound(high)) for low, high in ranges)
+        return cls(at, tuple((name, kind) for name, kind in columns), spans, tuple(tuple(one) for one in members))
+
+
+def _bound(told: list[str | None] | None) -> Bound | None:
+    return None if told is None else tuple(told)
+
+
+def _value(name: str, kind: str) -> Column:
+    text = F.element_at(F.col("after"), name)
+    if kind == "int":
+        return text.cast("decimal(20,0)")
+    if kind == "date":
+        return text
+    # with as many digits as the column had then: the same moment must read the same
+    return F.rpad(F.when(F.length(text) == 19, F.concat(text, F.lit("."))).otherwise(text), 26, "0")
+
+
+def _literal(kind: str, text: str) -> Column:
+    return F.lit(text).cast("decimal(20,0)") if kind == "int" else F.lit(text)
+
+
+def _below(values: list[Column], kinds: list[str], bound: Bound | None) -> Column:
+    """Return whether a row sorts before a bound, NULL before everything; before no bound at all, none does."""
+    if bound is None:
+        return F.lit(False)
+    found = F.lit(False)
+    for value, kind, text in reversed(list(zip(values, kinds, bound, strict=True))):
+        if text is None:
+            found = F.lit(True)
+            continue
+        edge = _literal(kind, text)
+        found = value.isNull() | (value < edge) | ((value == edge) & found)
+    return found
+
+
+def _equal(values: list[Column], kinds: list[str], member: Bound) -> Column:
+    pairs = zip(values, kinds, member, strict=True)
+    same = [v.isNull() if text is None else v.eqNullSafe(_literal(kind, text)) for v, kind, text in pairs]
+    return reduce(Column.__and__, same)
+
+
+LINEAGE = "lineage"
 """Key of the metadata of silver's _commit_ts."""
 
 
@@ -60,7 +136,7 @@ class TableLineage:
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
         told: list[Any] = [[[s.table, s.start, s.end] for s in self.segments], list(self.truncated_at)]
-        # left out where there are none: the text decides whether a table is made anew
+        # left out where there are none: the text decides whether a table is rebuilt
         return json.dumps(
             [*told, [one.plain() for one in self.dropped_partitions]] if self.dropped_partitions else told
         )
@@ -74,8 +150,8 @@ class TableLineage:
 
 
 def lineage_of(schema: StructType, names: Iterable[str] = ()) -> TableLineage:
-    """Return the life that a silver table tells of; where it tells of none, all rows under `names`."""
-    told = schema[COMMIT_TS.name].metadata.get(LIFE)
+    """Return the lineage in the schema of a silver table; where it has none, all rows under `names`."""
+    told = schema[COMMIT_TS.name].metadata.get(LINEAGE)
     return TableLineage.from_json(told) if told else TableLineage(tuple(Segment(name, 0, None) for name in names))
 
 

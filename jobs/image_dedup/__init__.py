@@ -1,1 +1,1 @@
-"""Images that are nearly the same: hashes that differ in few bits, confirmed, and clusters of them that last."""
+"""Near-duplicate images: pairs of near perceptual hashes, confirmed by embeddings, in clusters with stable ids."""

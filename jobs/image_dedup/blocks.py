@@ -1,8 +1,8 @@
-"""How hashes are cut into blocks, so that near ones share a key.
+"""Blocks of hash bits, chosen so that near hashes share a key.
 
-Pigeonhole: of m blocks, at most r hold the r or fewer bits in which two hashes differ, so m - r blocks or more are
-equal. Each choice of m - r blocks is one key of an equi-join; together the C(m, r) keys miss no pair. More blocks make
-longer keys, hence fewer rows that share one by accident, but more keys to sort by.
+Pigeonhole: of m blocks, at most r contain the r or fewer bits in which two hashes differ, so m - r blocks or more are
+equal. Each choice of m - r blocks is one key of an equi-join; the C(m, r) keys together miss no pair. More blocks make
+longer keys, so fewer rows share one by accident, but also more keys to sort by.
 
 Source: Manku, Jain, Das Sarma, "Detecting Near-Duplicates for Web Crawling", WWW 2007, section 3.
 """

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from jobs.common.errors import ConfigError, SourceError
 from jobs.common.locks import locked
 from jobs.image_dedup.blocks import Hashes, require_radius
-from jobs.image_dedup.hamming import Rows, distances, equal, near, unpacked
-from jobs.knn.npy import opened
+from jobs.image_dedup.hamming import Rows, distances, near, representative_rows, unpack_pairs
+from jobs.knn.npy import open_array
 
 GROUPS, PAIRS = "groups.parquet", "pairs.parquet"
 SLICE = 1 << 20
@@ -45,7 +45,7 @@ def read_hashes(path: Path) -> Hashes:
     Raises:
         SourceError: no such file, no .npy file, or another type or shape.
     """
-    array = opened(path, "hashes")
+    array = open_array(path, "hashes")
     if array.ndim == 1 and array.dtype.kind in "ui" and array.dtype.itemsize == 8:
         hashes: Hashes = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.uint64)
         return hashes
@@ -63,7 +63,7 @@ def read_ids(path: Path, rows: int) -> Rows:
     Raises:
         SourceError: no such file, not whole numbers, not one a row, or one that comes twice.
     """
-    array = opened(path, "ids")
+    array = open_array(path, "ids")
     if array.shape != (rows,) or array.dtype.kind not in "ui" or (len(array) and array.max() >= 1 << 63):
         raise SourceError(
             f"{path} must hold one whole number below 2**63 for each of the {rows:,} hashes, got {array.dtype} "
@@ -76,7 +76,11 @@ def read_ids(path: Path, rows: int) -> Rows:
 
 
 def near_duplicates(
-    hashes: Path, radius: int, out: Path, ids: Path | None = None, say: Callable[[int, int], None] = lambda _, __: None
+    hashes: Path,
+    radius: int,
+    out: Path,
+    ids: Path | None = None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Summary:
     """Write `groups.parquet` (id, representative) and `pairs.parquet` (left, right, distance); return what was found.
 
@@ -88,7 +92,7 @@ def near_duplicates(
         radius: most bits in which two hashes of a pair differ.
         out: folder, made if absent; results that lie there are replaced when both new ones are whole.
         ids: file of ids, one a row. [row numbers]
-        say: told how many keys are done, and of how many.
+        progress: called with how many keys are done, and of how many.
 
     Raises:
         ConfigError: a radius or a number of pairs beyond the limit, or a folder that is a file.
@@ -105,17 +109,17 @@ def near_duplicates(
         raise ConfigError(f"--out {out} must be a folder, but there is a file of that name: name another.")
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / ".near-duplicates.lock", f"Another process is writing near-duplicates into {out}: wait for it."):
-        return _write(values, names, radius, out, say)
+        return _write(values, names, radius, out, progress)
 
 
-def _write(values: Hashes, names: Rows, radius: int, out: Path, say: Callable[[int, int], None]) -> Summary:
-    lowest = equal(values)
+def _write(values: Hashes, names: Rows, radius: int, out: Path, progress: Callable[[int, int], None]) -> Summary:
+    lowest = representative_rows(values)
     unique, sizes = np.unique(lowest, return_counts=True)
     apart, lowest_names = values[unique], names[unique]
     groups, pairs = out / f".{GROUPS}.part", out / f".{PAIRS}.part"
     try:
         _save(groups, len(names), lambda part: {"id": names[part], "representative": names[lowest[part]]})
-        found = near(apart, radius, say)
+        found = near(apart, radius, progress)
         _save(pairs, len(found), lambda part: _columns(found[part], apart, lowest_names))
         (out / PAIRS).unlink(missing_ok=True)  # first, so that never old pairs lie beside new groups
         groups.replace(out / GROUPS)
@@ -127,7 +131,7 @@ def _write(values: Hashes, names: Rows, radius: int, out: Path, say: Callable[[i
 
 
 def _columns(found: Hashes, apart: Hashes, names: Rows) -> dict[str, np.ndarray]:
-    left, right = unpacked(found)
+    left, right = unpack_pairs(found)
     distance = distances(apart[left], apart[right]).astype(np.int32)
     return {"left": names[left], "right": names[right], "distance": distance}
 

@@ -1,8 +1,8 @@
-"""Every pair of 64-bit hashes that differ in at most r bits, on one machine: exact, in memory linear in rows and pairs.
+"""All pairs of 64-bit hashes that differ in at most r bits, on one machine: exact, memory linear in rows and pairs.
 
-Equal hashes are put together first (`equal`): a value that a million images share would make half a million million
-pairs. The rest meet under keys (`blocks`); rows that share a key are compared all with all by XOR and popcount, in
-tiles that fit a core's cache.
+Equal hashes are grouped first (`representative_rows`): a value shared by a million images would form half a million
+million pairs. The others meet under keys (`blocks`). Rows that share a key are compared by XOR and popcount, in tiles
+that fit a core's cache.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ MOST_ROWS = 1 << 32
 """Row numbers and keys share 64 bits while they are sorted."""
 
 
-def equal(hashes: Hashes) -> Rows:
+def representative_rows(hashes: Hashes) -> Rows:
     """Return, for each row [n], the lowest row with the same hash: its representative."""
     order = np.argsort(hashes, kind="stable")
     values = hashes[order]
@@ -37,13 +37,13 @@ def equal(hashes: Hashes) -> Rows:
     return lowest
 
 
-def near(hashes: Hashes, radius: int, say: Callable[[int, int], None] = lambda _, __: None) -> Hashes:
+def near(hashes: Hashes, radius: int, progress: Callable[[int, int], None] = lambda _, __: None) -> Hashes:
     """Return the pairs of rows whose hashes differ in at most `radius` bits, as left << 32 | right, ascending.
 
     Args:
-        hashes: different values, uint64 [n]; see `equal`.
+        hashes: different values, uint64 [n]; see `representative_rows`.
         radius: 0 to MOST_RADIUS; 0 finds nothing, for all are different.
-        say: told how many keys are done, and of how many.
+        progress: called with how many keys are done, and of how many.
 
     Raises:
         ConfigError: a radius beyond the limit, more than 2**32 rows, or more than MOST_PAIRS pairs.
@@ -54,7 +54,7 @@ def near(hashes: Hashes, radius: int, say: Callable[[int, int], None] = lambda _
             f"One machine joins fewer than {MOST_ROWS:,} different hashes, got {len(hashes):,}: join them on Spark."
         )
     found, count = [np.empty(0, np.uint64)], 0
-    for one, other in joined(hashes, radius, None, say):
+    for one, other in join_pairs(hashes, radius, None, progress):
         count += len(one)
         if count > MOST_PAIRS:
             raise ConfigError(
@@ -69,7 +69,7 @@ def near(hashes: Hashes, radius: int, say: Callable[[int, int], None] = lambda _
     return pairs
 
 
-def unpacked(pairs: Hashes) -> Found:
+def unpack_pairs(pairs: Hashes) -> Found:
     """Return left and right of pairs as `near` returns them."""
     return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
@@ -80,28 +80,31 @@ def distances(one: Hashes, other: Hashes) -> NDArray[np.uint8]:
     return counted
 
 
-def joined(
-    hashes: Hashes, radius: int, fresh: NDArray[np.bool_] | None, say: Callable[[int, int], None] = lambda _, __: None
+def join_pairs(
+    hashes: Hashes,
+    radius: int,
+    fresh: NDArray[np.bool_] | None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> Iterator[Found]:
     """Yield every near pair of different hashes once; with `fresh`, those with a fresh row among the two."""
     if radius == 0 or len(hashes) < 2:
         return
     order = np.arange(len(hashes)) if fresh is None else np.argsort(~fresh, kind="stable")
     # fresh rows first: sorting keeps them first among those of one key
-    hashes, width = _squeezed(hashes[order])
+    hashes, width = _compact_bits(hashes[order])
     marks = None if fresh is None else fresh[order]
-    blocks = _worth(len(hashes), radius, width)
+    blocks = _blocks_for(len(hashes), radius, width)
     if blocks is None:
         keys = np.zeros(len(hashes), np.uint64)
-        yield from ((order[i], order[j]) for i, j in within_runs(keys, hashes, radius, marks, hot=len(hashes)))
+        yield from ((order[i], order[j]) for i, j in pairs_in_runs(keys, hashes, radius, marks, hot=len(hashes)))
         return
     for which in range(len(blocks.combinations)):
-        for i, j in under(blocks, which, hashes, marks):
+        for i, j in pairs_of_key(blocks, which, hashes, marks):
             yield order[i], order[j]
-        say(which + 1, len(blocks.combinations))
+        progress(which + 1, len(blocks.combinations))
 
 
-def under(blocks: Blocks, which: int, hashes: Hashes, fresh: NDArray[np.bool_] | None) -> Iterator[Found]:
+def pairs_of_key(blocks: Blocks, which: int, hashes: Hashes, fresh: NDArray[np.bool_] | None) -> Iterator[Found]:
     """Yield the near pairs that share a key first under one combination of blocks.
 
     Args:
@@ -111,14 +114,14 @@ def under(blocks: Blocks, which: int, hashes: Hashes, fresh: NDArray[np.bool_] |
         fresh: [n], fresh ones before all others; given, only pairs with a fresh one are yielded.
     """
     keys, rows = _by_key(blocks.key(hashes, which))
-    met = within_runs(keys, hashes[rows], blocks.radius, None if fresh is None else fresh[rows])
-    for i, j in gathered(met):
+    met = pairs_in_runs(keys, hashes[rows], blocks.radius, None if fresh is None else fresh[rows])
+    for i, j in rebatch_pairs(met):
         one, other = rows[i], rows[j]
         keep = blocks.first(hashes[one] ^ hashes[other], which)
         yield one[keep], other[keep]
 
 
-def gathered(found: Iterator[Found]) -> Iterator[Found]:
+def rebatch_pairs(found: Iterator[Found]) -> Iterator[Found]:
     """Yield the same pairs in pieces of TILE or more: a call of numpy costs as much as a thousand pairs."""
     held: list[Found] = []
     size = 0
@@ -132,7 +135,7 @@ def gathered(found: Iterator[Found]) -> Iterator[Found]:
         yield np.concatenate([i for i, _ in held]), np.concatenate([j for _, j in held])
 
 
-def _worth(rows: int, radius: int, width: int) -> Blocks | None:
+def _blocks_for(rows: int, radius: int, width: int) -> Blocks | None:
     """Return the blocks to cut hashes into, None where keys would leave half of the comparisons or more."""
     if width <= radius:
         return None
@@ -148,7 +151,7 @@ def _by_key(keys: Hashes) -> tuple[Hashes, Rows]:
     return packed >> np.uint64(32), (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def within_runs(
+def pairs_in_runs(
     keys: NDArray[np.integer],
     hashes: Hashes,
     radius: int,
@@ -171,7 +174,7 @@ def within_runs(
         if length > (HOT if hot is None else hot):
             for start in at.tolist():
                 part = slice(start, start + length)
-                for i, j in joined(hashes[part], radius, None if fresh is None else fresh[part]):
+                for i, j in join_pairs(hashes[part], radius, None if fresh is None else fresh[part]):
                     yield i + start, j + start
             continue
         step = max(1, TILE // length)
@@ -212,7 +215,7 @@ def _compared(matrix: Hashes, places: Rows, heads: int, radius: int) -> Iterator
         yield places[top + a, column], places[top + 1 + b, column]
 
 
-def _squeezed(hashes: Hashes) -> tuple[Hashes, int]:
+def _compact_bits(hashes: Hashes) -> tuple[Hashes, int]:
     """Return the hashes with the bits alone in which any two differ, side by side, and how many these are.
 
     Rows that share a key agree in its bits, and often in others: blocks are then cut from what tells the rows apart.

@@ -1,33 +1,31 @@
-"""gold.image_clusters: which images show the same thing, saved twice, cropped or brightened.
+"""gold.image_clusters: clusters of images that show the same thing, saved twice, cropped or brightened.
 
-In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and its cells,
-and the clusters of the day before, or else of a horizon before. Out: one row per image that a live pin carries.
+In: gold.hash_pairs, silver.image_features, gold.pin_stats, silver.pin_embeddings, gold.pin_neighbours and
+gold.ann_index, and the clusters of the day before, or else of a horizon before. Out: one row per image of a live pin.
 
     hashes within image_dedup.hash_radius bits, confirmed by the embeddings' cosine
-    + pins whose embeddings are as good as equal (an image cropped hard has another hash), hidden ones among them
-    -> clusters, chains cut -> ids that last
+    + pins with almost equal embeddings (an image cropped hard has another hash), private pins included
+    -> clusters, chains split -> stable ids
 
-A hash sees light and dark alone: of images with one hash, and of those a few bits apart, most are different images
-where there are many plain ones, so embeddings decide. An image stands for all pins that carry it, by its lowest pin.
+A hash captures light and dark areas only: most images with equal or near hashes are different where many images are
+plain, so embeddings decide. An image is represented by its lowest pin.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.image_dedup.clusters import clusters, lasting
+from jobs.image_dedup.by_embedding import confirm_pairs, private_duplicates
+from jobs.image_dedup.clusters import clusters, stable_ids
 from jobs.image_dedup.clusters import images as clustered
-from jobs.image_dedup.confirm import confirmed
-from jobs.image_dedup.hash_pairs import carried, hashed
-from jobs.image_dedup.join import between, representatives
-from jobs.image_dedup.private_duplicates import private_duplicates
-from jobs.knn.embeddings import model_of
+from jobs.image_dedup.hash_pairs import between, pins_with_image, representatives, with_hash
+from jobs.knn.tables import model_of
 
 
 def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
-    """Return image_signature, image_id, cluster_id, pins, saves of every image that a live pin carries."""
+    """Return image_signature, image_id, cluster_id, pins, saves of every image of a live pin."""
     images = (
-        carried(tables)
+        pins_with_image(tables)
         .groupBy("image_signature")
         .agg(
             F.min("pin_id").alias("image_id"),
@@ -35,29 +33,29 @@ def image_clusters(tables: Tables, ctx: Context) -> DataFrame:
             F.sum("saves").alias("saves"),
         )
     )
-    pairs = _alike(tables, images, ctx)
-    # equal hashes are pairs here, to be confirmed like others: each image stands for itself
+    pairs = _near_duplicates(tables, images, ctx)
+    # equal hashes are pairs to confirm like others, so each image represents itself
     own = images.select(F.col("image_id").alias("id"), F.col("image_id").alias("representative"))
     today = clustered(own, clusters(pairs))
     before = tables["gold.image_clusters@yesterday"]
     before = tables["gold.image_clusters@horizon"] if before.isEmpty() else before
     before = before.select(F.col("image_id").alias("id"), F.col("cluster_id").alias("cluster"))
-    named = lasting(today, before).select(F.col("id").alias("image_id"), F.col("cluster").alias("cluster_id"))
+    named = stable_ids(today, before).select(F.col("id").alias("image_id"), F.col("cluster").alias("cluster_id"))
     return images.join(named, "image_id")
 
 
-def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
-    """Return left, right, distance of images that are near-duplicates, by image_id, each pair once."""
+def _near_duplicates(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
+    """Return left, right, distance of near-duplicate images by image_id, each pair once."""
     dedup = ctx.settings.image_dedup
-    hashes = hashed(tables, images).select(F.col("image_id").alias("id"), "hash")
+    hashes = with_hash(tables, images).select(F.col("image_id").alias("id"), "hash")
     same = representatives(hashes).where("id <> representative")
     same = same.select(F.col("representative").alias("left"), F.col("id").alias("right"), F.lit(0).alias("distance"))
     near = between(tables["gold.hash_pairs"].where("distance > 0"), hashes).unionByName(same)
-    embeddings = tables["silver.pin_embeddings"].join(carried(tables).select("pin_id"), "pin_id", "left_semi")
+    embeddings = tables["silver.pin_embeddings"].join(pins_with_image(tables).select("pin_id"), "pin_id", "left_semi")
     model = model_of(embeddings, ctx.settings.neighbours)
     vectors = embeddings.where((F.col("model") == model.name) & (F.col("dim") == model.dim)) if model else embeddings
     vectors = vectors.select(F.col("pin_id").alias("id"), "embedding")
-    alike = confirmed(near, vectors, dedup.confirm_cosine).select("left", "right", "distance")
+    alike = confirm_pairs(near, vectors, dedup.confirm_cosine).select("left", "right", "distance")
     equal = tables["gold.pin_neighbours"].where(F.col("score") >= F.lit(dedup.duplicate_cosine).cast("float"))
     equal = equal.select("pin_id", "neighbour_id")
     equal = equal.unionByName(private_duplicates(tables, ctx, embeddings, model)) if model else equal
@@ -66,8 +64,8 @@ def _alike(tables: Tables, images: DataFrame, ctx: Context) -> DataFrame:
 
 
 def _by_embedding(tables: Tables, images: DataFrame, equal: DataFrame, distance: int) -> DataFrame:
-    """Return pairs of images whose pins are as good as equal, farther apart than any that hashes found."""
-    pins = carried(tables).select("pin_id", "image_signature")
+    """Return pairs of images whose pins have almost equal embeddings, at a distance above that of any hash pair."""
+    pins = pins_with_image(tables).select("pin_id", "image_signature")
     pins = pins.join(images.select("image_signature", "image_id"), "image_signature")
     one = pins.select("pin_id", F.col("image_id").alias("a"))
     other = pins.select(F.col("pin_id").alias("neighbour_id"), F.col("image_id").alias("b"))

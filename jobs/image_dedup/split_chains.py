@@ -1,16 +1,16 @@
-"""Clusters of images from pairs of them, chains cut. Numpy, on one executor.
+"""Clusters from pairs of images, chains split. Numpy, on one executor.
 
 That a is near b, and b near c, does not make a near c: connected components grow along chains until unlike images
-are in one. So a component is cut greedily, as Pinterest's NearDup does (A. Gusev, "Detecting image similarity using
+share one. So a component is split greedily, as Pinterest's NearDup does (A. Gusev, "Detecting image similarity using
 Spark, LSH and TensorFlow", 2018: transitive closure, then a greedy k-cut).
 
-The rule: of the images not yet in a cluster, that with the most pairs among them is the centre of the next (the
-lowest id of several). Its partners are taken by (distance, id); each joins if it makes a pair with the centre and with
-more than half of those that have joined. What stays outside is cut from the rest, and has its turn.
+The rule: among the images not yet in a cluster, the one with the most pairs is the centre of the next cluster (the
+lowest id on ties). Its partners are visited by (distance, id); each joins if it forms a pair with the centre and with
+more than half of the members so far. The others wait for a later cluster.
 
-So every member is within the radius of its centre, any two are within twice the radius, and of a ~ b ~ c alone, with a
-and c no pair, two make a cluster and one is left by itself. Components do not matter to the outcome: many may be cut
-at once, and however they are put together, the clusters are the same.
+So every member is within the radius of its centre, and any two members are within twice the radius. Of a ~ b ~ c where
+a and c are no pair, two form a cluster and one stays alone. The result does not depend on components: any number may be
+split at once, in any combination.
 """
 
 import heapq
@@ -34,7 +34,7 @@ class Neighbours:
         return self.partners[self.starts[one] : self.starts[one + 1]]
 
 
-def cut(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
+def split_chains(left: Ids, right: Ids, distance: NDArray[np.integer]) -> tuple[Ids, Ids]:
     """Return every image of the pairs, ascending, and the centre of its cluster; one left alone is its own centre.
 
     Args:

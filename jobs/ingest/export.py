@@ -14,9 +14,8 @@ from jobs.common.errors import ConfigError, TableError
 from jobs.engine.checkpoints import is_gone, lacks_silver, newest_checkpoints
 from jobs.history.ledger import source_rows
 from jobs.ingest.csv_lines import csv_lines, header
-from jobs.ingest.tidb.tables.source_table import named
 from jobs.lake.delta import Lake
-from jobs.schema.names import file_name, quoted
+from jobs.schema.names import file_name, quoted, silver_table
 
 Format = Literal["parquet", "jsonl", "csv"]
 _WRITERS = {"parquet": "parquet", "jsonl": "json", "csv": "text"}
@@ -69,7 +68,7 @@ def _tables(lake: Lake) -> dict[str, str]:
     tables = {name: row for name, row in newest.items() if not name.startswith("kafka:")}
     # the silver table of such a name holds another table's rows
     live = [name for name, row in tables.items() if not is_gone(row) and not lacks_silver(row)]
-    found = {name: named(name).silver for name in live}
+    found = {name: silver_table(name) for name in live}
     found = {name: silver for name, silver in found.items() if lake.exists(silver)}
     if not found:
         raise TableError(f"No table of TiDB has been ingested into {lake.root}: run `pinlake ingest` first.")

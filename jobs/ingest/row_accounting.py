@@ -13,7 +13,7 @@ from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.tidb.silver import ApplyWindow, clear, outdated
 from jobs.ingest.tidb.sources import NAMELESS, Sources
-from jobs.ingest.tidb.tables.source_table import SourceTable, named
+from jobs.ingest.tidb.tables.source_table import SourceTable, table_named
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import LEDGER
 from jobs.schema.ops import CHECKPOINTS
@@ -167,10 +167,10 @@ def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], n
         before = past[name]
         if not is_gone(before):
             try:
-                if not lacks_silver(before) and named(name).silver not in used:
-                    clear(work.lake, named(name).silver)
+                if not lacks_silver(before) and table_named(name).silver not in used:
+                    clear(work.lake, table_named(name).silver)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
-                errors.append(as_failure(named(name).silver, name, error))
+                errors.append(as_failure(table_named(name).silver, name, error))
                 continue
             work.progress(f"{name} is gone: dropped or renamed")
         row = {"table": name, "start_ts": before["start_ts"], "keys": before["keys"], "batch": newest}

@@ -1,1 +1,1 @@
-"""Nearest neighbours: exact and approximate, on one machine and sharded."""
+"""Nearest neighbours: exact and approximate, on one machine; sharded on Spark in jobs.knn.sharded."""

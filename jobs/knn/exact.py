@@ -1,7 +1,7 @@
-"""Numpy's part of a neighbour search: matrices checked, final scores computed alike everywhere, ties settled.
+"""Numpy part of a neighbour search: input checks, reproducible final scores, tie-breaking.
 
-A search library's float32 scores depend on tiling, threads and device. The few rows it found are therefore scored
-again here, in float64, and ordered by (-score, row): CPU, GPU and any split of the queries then agree.
+A search library's float32 scores depend on tiling, threads and device. The few rows it returns are therefore scored
+again in float64 and ordered by (-score, row), so CPU, GPU and any split of the queries agree.
 """
 
 import numpy as np

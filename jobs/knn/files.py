@@ -1,4 +1,4 @@
-"""Neighbours from files to files: matrices of numpy in, Parquet or CSV out, whole or not at all."""
+"""Neighbours from files to files: numpy matrices in, Parquet or CSV out, written atomically."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
-"""Nearest rows of a matrix: the one place that touches FAISS, and the one function that picks GPU or CPU.
+"""Exact index over a matrix: the only user of FAISS, and the only choice of GPU or CPU.
 
 In: float32 matrices. Out: scores and row numbers, best first, ties by row number, the same on every backend.
-Callers never mention a device. FAISS is imported inside functions: starting it is slow, and most commands need none.
+Callers never name a device. FAISS is imported inside functions: its start is slow, and most commands do not need it.
 """
 
 import logging
@@ -27,7 +27,7 @@ FAMILY = ("faiss", "faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu11",
 BLOCK = 4096
 """Most queries in one call. Below 1,024 a flat search was measured up to eight times slower per query."""
 SPARE = 16
-"""Rows fetched beyond k, so that equal scores at the cut can be put in order."""
+"""Rows fetched beyond k, so that ties at rank k can be ordered."""
 GPU_MOST = 2048
 """Most neighbours that FAISS returns on a GPU."""
 
@@ -141,11 +141,11 @@ def _open_flat(vectors: Floats, device: str) -> Any:
 
 
 def limit_threads(threads: int | None = None) -> None:
-    """Let FAISS use so many cores, see `threads_told`. Without it each of N tasks starts N threads."""
-    library().omp_set_num_threads(threads_told(threads))
+    """Let FAISS use so many cores, see `resolve_threads`. Without it each of N tasks starts N threads."""
+    library().omp_set_num_threads(resolve_threads(threads))
 
 
-def threads_told(threads: int | None = None) -> int:
+def resolve_threads(threads: int | None = None) -> int:
     """Return `threads`; by default OMP_NUM_THREADS, which Spark sets per task, else one."""
     told = os.environ.get("OMP_NUM_THREADS", "")
     return threads or (int(told) if told.isdigit() and int(told) else 1)

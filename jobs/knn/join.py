@@ -1,8 +1,8 @@
-"""Each vector's k nearest others: one call for anyone with vectors, whatever the size or the machine.
+"""kNN join: the k nearest others of each vector, for any size and machine.
 
-In: vectors, ids. Out: neighbours by (-score, id), what could not be searched, and a report of how it was done. Up to
-EXACT_BELOW vectors, without a recall to reach, or on a GPU, all are compared; else those in the lists of an inverted
-file, as many as the recall asks for. Blocks of queries bound the memory: the vectors are copied once.
+In: vectors, ids. Out: neighbours by (-score, id), a quarantine of unusable rows, and a report. Up to EXACT_BELOW
+vectors, without a target recall, or on a GPU, the search is brute force; otherwise it probes as many lists of an
+inverted file as the target recall needs. Blocks of queries bound the memory: the vectors are copied once.
 """
 
 import time
@@ -17,9 +17,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from jobs.knn.exact import Floats, Rows
-from jobs.knn.index import Device, Index, Wanted, choose, limit_threads, threads_told
-from jobs.knn.inverted import PER_CELL, means, nearest
-from jobs.knn.listmajor import Lists
+from jobs.knn.index import Device, Index, Wanted, choose, limit_threads, resolve_threads
+from jobs.knn.inverted import PER_CELL, Lists, means, nearest
 from jobs.knn.request import KnnRequest, Progress, Report
 from jobs.knn.source import Quarantine, Source, prepare
 from jobs.knn.tuning import SAMPLE, cell_ranks, fewest_probes, recall_at, sample_of, true_neighbours
@@ -69,7 +68,7 @@ class Exact:
 
     def __init__(self, source: Source, wanted: Wanted) -> None:
         """Open the index."""
-        self._index = Index(source.whole(), wanted=wanted, threads=1)
+        self._index = Index(source.all_rows(), wanted=wanted, threads=1)
 
     def search(self, part: slice, k: int) -> tuple[Floats, Rows]:
         """Return scores and numbers [m, min(k, n)]."""
@@ -94,39 +93,39 @@ class Inverted:
 class Join:
     """A search that is prepared: tuned, and reporting how; `blocks` does it."""
 
-    def __init__(self, vectors: Any, ids: Any, wish: KnnRequest, progress: Progress | None = None) -> None:
+    def __init__(self, vectors: Any, ids: Any, request: KnnRequest, progress: Progress | None = None) -> None:
         """Prepare; raises as `knn_join` does."""
-        self.wish = wish
+        self.request = request
         self._say = progress or (lambda *_: None)
-        device = choose(wish.backend)
-        self._threads = threads_told(wish.threads)
-        source, self.quarantine = prepare(vectors, ids, wish.metric)
-        self.ids, self.columns = source.ids, min(wish.k, max(0, len(source) - 1))
-        self.report = _report(source, len(self.quarantine.rows), wish, device)
+        device = choose(request.backend)
+        self._threads = resolve_threads(request.threads)
+        source, self.quarantine = prepare(vectors, ids, request.metric)
+        self.ids, self.columns = source.ids, min(request.k, max(0, len(source) - 1))
+        self.report = _report(source, len(self.quarantine.rows), request, device)
         with one_blas_thread():
             # an inverted file has its own copy: nothing of the given matrix is held on to
             self._searcher = self._open(source, device)
 
     def _open(self, source: Source, device: Device) -> Searcher | None:
-        n, wish = len(source), self.wish
+        n, request = len(source), self.request
         if not self.columns:
             return None
-        small = n <= max(wish.exact_below, wish.k + 1)
-        if small or wish.recall is None or wish.recall >= 1 or device.name == "gpu":
+        small = n <= max(request.exact_below, request.k + 1)
+        if small or request.recall is None or request.recall >= 1 or device.name == "gpu":
             return self._timed("open", lambda: Exact(source, device.name))
-        return self._inverted(source, wish.recall)
+        return self._inverted(source, request.recall)
 
     def _inverted(self, source: Source, target: float) -> Searcher:
-        n, wish, report = len(source), self.wish, self.report
+        n, request, report = len(source), self.request, self.report
         cells = int(4 * np.sqrt(n))
-        drawn = sample_of(n, cells * PER_CELL, wish.seed)
-        centroids = self._timed("train", lambda: means(source.take(drawn), cells, wish.seed, ROUNDS, self._threads))
+        drawn = sample_of(n, cells * PER_CELL, request.seed)
+        centroids = self._timed("train", lambda: means(source.take(drawn), cells, request.seed, ROUNDS, self._threads))
         ranks = self._timed("tune", lambda: self._ranks(source, centroids))
         most = max(1, cells // 4)
         reached = recall_at(ranks, most)
-        if reached.low < target and n <= AFFORDED * wish.exact_below:
+        if reached.low < target and n <= AFFORDED * request.exact_below:
             return self._timed("open", lambda: Exact(source, "cpu"))
-        if reached.low < target and not wish.strict:
+        if reached.low < target and not request.strict:
             report.probes, report.recall, report.missed = most, reached, target
         else:
             report.probes, report.recall = fewest_probes(ranks, target, most)
@@ -134,7 +133,7 @@ class Join:
         return self._timed("assign", lambda: self._lists(source, centroids, report.probes))
 
     def _ranks(self, source: Source, centroids: Floats) -> Rows:
-        sample = sample_of(len(source), SAMPLE, self.wish.seed + 1)
+        sample = sample_of(len(source), SAMPLE, self.request.seed + 1)
         return cell_ranks(source, sample, true_neighbours(source, sample, self.columns), centroids)
 
     def _lists(self, source: Source, centroids: Floats, probes: int) -> Inverted:
@@ -159,7 +158,7 @@ class Join:
     def blocks(self) -> Iterator[Block]:
         """Yield the neighbours of all vectors, in the order of their ids."""
         begun, n = time.monotonic(), len(self.ids)
-        parts = [slice(start, min(n, start + self.wish.block)) for start in range(0, n, self.wish.block)]
+        parts = [slice(start, min(n, start + self.request.block)) for start in range(0, n, self.request.block)]
         self._say("search", 0, n)  # the first block may take minutes
         with one_blas_thread():
             for part, block in zip(parts, self._each(self._block, parts), strict=True):
@@ -230,11 +229,11 @@ def knn_join(vectors: Any, ids: Any, k: int, *, progress: Progress | None = None
     return Neighbours(join.ids, offsets, near[:at], scores[:at], join.quarantine, join.report)
 
 
-def _report(source: Source, quarantined: int, wish: KnnRequest, device: Device) -> Report:
+def _report(source: Source, quarantined: int, request: KnnRequest, device: Device) -> Report:
     return Report(
-        vectors=len(source), quarantined=quarantined, dim=source.dim, k=wish.k, metric=wish.metric,
+        vectors=len(source), quarantined=quarantined, dim=source.dim, k=request.k, metric=request.metric,
         backend=device.name, fallback=device.fallback, gpu_fallbacks=int(bool(device.fallback)),
-        values=source.given.dtype.name,
+        values=source.values.dtype.name,
     )  # fmt: skip
 
 

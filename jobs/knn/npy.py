@@ -1,4 +1,4 @@
-"""Matrices and hashes from files of numpy's, for the commands that need no lake."""
+"""Arrays from .npy files, for the commands that need no lake."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ SMALL = 1 << 12
 """Bytes up to which a file is read: one without rows cannot be mapped."""
 
 
-def opened(path: Path, what: str) -> Any:
+def open_array(path: Path, what: str) -> Any:
     """Return the array of a .npy file, mapped: what is not looked at is not read.
 
     Args:
@@ -45,13 +45,13 @@ def opened(path: Path, what: str) -> Any:
     return found
 
 
-def some_vectors(path: Path) -> Any:
+def open_vectors(path: Path) -> Any:
     """Return the vectors of a .npy file, mapped.
 
     Raises:
         SourceError: no such file, none of numpy's, or one without a vector.
     """
-    found = opened(path, "vectors")
+    found = open_array(path, "vectors")
     if found.ndim > 1 and not found.size:
         raise SourceError(f"The vectors must be one row at least, {path} holds {list(found.shape)}: nothing is to do.")
     return found

@@ -1,4 +1,4 @@
-"""What a search for neighbours is asked for, and what it reports."""
+"""Request and report of a kNN join."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field

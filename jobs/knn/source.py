@@ -1,7 +1,7 @@
-"""Vectors and ids as anyone may bring them, made fit for a search without a second copy of them.
+"""Input vectors and ids, checked and prepared for a search without a second copy.
 
-In: a float16, float32 or float64 matrix, mapped from a file or in memory, and whole-number ids. Out: rows in the order
-of their ids, float32, on demand; and what cannot be searched, with a reason each.
+In: a float16, float32 or float64 matrix, memory-mapped or in memory, and integer ids. Out: rows in the order of their
+ids, float32, on demand; and the rows that cannot be searched, with a reason each.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Quarantine:
 class Source:
     """Vectors that can be searched, numbered 0 to n - 1 in the order of their ids: ties by number are ties by id."""
 
-    given: NDArray[np.floating]
+    values: NDArray[np.floating]
     ids: Rows
     """[n], ascending, no two alike."""
     order: Rows | None
@@ -52,15 +52,15 @@ class Source:
     @property
     def dim(self) -> int:
         """Return d."""
-        return int(self.given.shape[1])
+        return int(self.values.shape[1])
 
     def take(self, numbers: Rows | slice) -> Floats:
         """Return float32 [m, d], of length one where the metric is the cosine."""
         rows = numbers if self.order is None else self.order[numbers]
-        given = self.given[rows]
+        given = self.values[rows]
         return unit(scaled(given)) if self.cosine else np.ascontiguousarray(given, np.float32)
 
-    def whole(self) -> Floats:
+    def all_rows(self) -> Floats:
         """Return all rows; where nothing has to be changed, the memory given."""
         if self.order is None and not self.cosine:
             return self.take(slice(None))
@@ -114,7 +114,7 @@ def prepare(vectors: Any, ids: Any = None, metric: str = "ip") -> tuple[Source, 
     given = np.asanyarray(vectors)
     require_vectors(given)
     named = np.arange(len(given)) if ids is None else checked_ids(np.asanyarray(ids), len(given))
-    bad, reasons = unfit(given, metric)
+    bad, reasons = unusable_rows(given, metric)
     order = None if ids is None else np.argsort(named, kind="stable")
     if order is not None:
         require_distinct(named, order)
@@ -179,17 +179,17 @@ def require_vectors(given: NDArray[Any]) -> None:
     )
 
 
-def unfit(given: NDArray[Any], metric: str = "ip") -> tuple[Rows, list[str]]:
+def unusable_rows(given: NDArray[Any], metric: str = "ip") -> tuple[Rows, list[str]]:
     """Return the rows that cannot be searched, and why: "NaN", "infinite" or "zero".
 
     With the inner product also a row whose square is beyond float32 is "infinite", and one that is zero there "zero".
     """
-    found = list(_unfit(given, metric))
+    found = list(_unusable_parts(given, metric))
     rows = np.concatenate([np.zeros(0, np.int64), *[rows for rows, _ in found]])
     return rows, [reason for _, reasons in found for reason in reasons]
 
 
-def _unfit(given: NDArray[Any], metric: str) -> Iterator[tuple[Rows, list[str]]]:
+def _unusable_parts(given: NDArray[Any], metric: str) -> Iterator[tuple[Rows, list[str]]]:
     for part in steps(*given.shape):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             rows = np.asarray(given[part], np.float32)

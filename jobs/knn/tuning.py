@@ -1,8 +1,7 @@
-"""How many lists to look into: the fewest that find a share of the true neighbours of a sample.
+"""Tuning: the fewest probes that reach a target recall on a sample.
 
-A neighbour is found where its cell is among those looked into, and Lists is exact within them. So the true
-neighbours of the sample and the rank of their cells say what every number of probes would find: nothing is searched
-again and again.
+A neighbour is found if its cell is among the probed ones, and Lists is exact within them. The exact neighbours of the
+sample and the rank of their cells therefore determine the recall of every number of probes: one search suffices.
 """
 
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.common.errors import ValidationFailedError
 from jobs.knn.exact import Floats, Rows, ordered, rescore
-from jobs.knn.inverted import nearest
-from jobs.knn.listmajor import SPARE, Best
+from jobs.knn.inverted import SPARE, Best, nearest
 from jobs.knn.source import Source
 
 SAMPLE = 2_000

@@ -193,7 +193,12 @@ class Lake:
             with CommitErrors(name):
                 direct.create(self.path(name), known, struct_of(known).json())
             return
-        self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.portable)
+        try:
+            self.create(name, struct_of(known), comment=known.comment, partition=known.partition, low=known.portable)
+        except Exception:
+            if not self.exists(name):
+                raise
+            # DELTA_PROTOCOL_CHANGED: another thread or run created it first; on an object store no lock prevents that
 
     def _delta_rs_ok(self, name: str) -> bool:
         """Return whether delta-rs can work on the table in Spark's place."""

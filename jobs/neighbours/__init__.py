@@ -1,1 +1,1 @@
-"""Embeddings, nearest neighbours, related pins."""
+"""Nearest neighbours of pins: index, lists, recall audit, and search by an image."""

@@ -1,7 +1,7 @@
-"""gold.neighbour_recall: how many of the true neighbours the lists hold, looked up for a sample of pins each day.
+"""gold.neighbour_recall: recall of the neighbour lists, measured on a new sample of pins each day.
 
-In: gold.pin_neighbours, gold.ann_index, gold.pin_stats, silver.pin_embeddings. Out: one row. A suite judges it
-(expectations/gold/neighbour_recall.json), and yesterday's row decides whether the index is trained anew.
+In: gold.pin_neighbours, gold.ann_index, gold.pin_stats, silver.pin_embeddings. Out: one row. A suite validates it
+(expectations/gold/neighbour_recall.json), and yesterday's row decides whether the index is trained again.
 """
 
 import numpy as np
@@ -9,10 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.knn.embeddings import model_of, public_embeddings, vectors_of
 from jobs.knn.exact import Rows
-from jobs.knn.sharded.ground_truth import exact_neighbours
-from jobs.knn.sharded.sample import sampled
+from jobs.knn.sharded.ground_truth import exact_neighbours, sample_vectors
+from jobs.knn.tables import model_of, public_embeddings, vectors_of
 from jobs.knn.tuning import Recall
 
 SCHEMA = (
@@ -22,7 +21,7 @@ SCHEMA = (
 
 
 def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
-    """Return one row: recall of a sample's lists against all vectors, others each day; none where there are no pins."""
+    """Return one row: recall of a daily sample's lists against exact neighbours; none without embeddings."""
     neighbours = ctx.settings.neighbours
     embeddings = public_embeddings(tables)
     spark = embeddings.sparkSession
@@ -32,7 +31,7 @@ def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
     vectors = vectors_of(embeddings, model)
     usable = vectors.count()
     seed = neighbours.seed + ctx.as_of.toordinal()
-    ids, queries = sampled(vectors, model.rows, neighbours.audit_pins, model.dim, seed)
+    ids, queries = sample_vectors(vectors, model.rows, neighbours.audit_pins, model.dim, seed)
     truth = exact_neighbours(vectors, ids, queries, neighbours.k)
     lists = _lists(tables["gold.pin_neighbours"], ids)
     recall = _recall(ids, np.stack([truth.ids, truth.neighbours]), lists)
@@ -43,16 +42,16 @@ def neighbour_recall(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def _lists(neighbours: DataFrame, ids: Rows) -> Rows:
-    """Return pin and neighbour [2, n] of the lists of a few pins."""
+    """Return pin and neighbour [2, n] of the lists of the sampled pins."""
     few = neighbours.where(F.col("pin_id").isin(ids.tolist())).select("pin_id", "neighbour_id")
     table = few.toArrow()  # bounded: neighbours.audit_pins lists
     return np.stack([table.column(name).to_numpy() for name in ("pin_id", "neighbour_id")])
 
 
 def _recall(ids: Rows, truth: Rows, lists: Rows) -> Recall:
-    """Return the mean share of each pin's true neighbours that its list holds; pins without any have no share."""
-    held = set(zip(*lists.tolist(), strict=True))
-    hit = np.array([pair in held for pair in zip(*truth.tolist(), strict=True)], np.float64)
-    place = np.searchsorted(ids, truth[0])
-    of_each, wanted = np.bincount(place, hit, len(ids)), np.bincount(place, minlength=len(ids))
-    return Recall.of((of_each[wanted > 0] / wanted[wanted > 0]).astype(np.float32))
+    """Return the mean recall over pins with at least one true neighbour."""
+    listed = set(zip(*lists.tolist(), strict=True))
+    hit = np.array([pair in listed for pair in zip(*truth.tolist(), strict=True)], np.float64)
+    rows = np.searchsorted(ids, truth[0])
+    hits, counts = np.bincount(rows, hit, len(ids)), np.bincount(rows, minlength=len(ids))
+    return Recall.of((hits[counts > 0] / counts[counts > 0]).astype(np.float32))

@@ -1,1 +1,1 @@
-"""Gate, generations, stores, reader."""
+"""Publishes a generation: gate, load, verify, promote; the fallback feeds; rollback and diff."""

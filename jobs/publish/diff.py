@@ -1,11 +1,11 @@
-"""How two generations of a store differ: who came, who went, what changed. Streams both; needs no Spark."""
+"""Compares two generations of a store: users added and removed, positions changed. Streams both; needs no Spark."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from jobs.serving.codec import decode_feed
+from jobs.serving.codec import FEED_PREFIX, decode_feed
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Feed
 from jobs.serving.reader import View
@@ -24,16 +24,16 @@ class Diff:
     users_after: int = 0
     added: int = 0
     """Users with a feed in `after` only."""
-    gone: int = 0
+    removed: int = 0
     """Users with a feed in `before` only."""
     identical: int = 0
     """Users whose pins are the same, in the same order."""
-    places: int = 0
-    """Places of users in both; the longer feed counts."""
+    positions: int = 0
+    """Positions of users in both; the longer feed counts."""
     changed: int = 0
-    """Places that hold another pin, or none."""
+    """Positions with another pin, or none."""
     new_pins: int = 0
-    """Places that hold a pin the user's feed before did not have at all."""
+    """Positions with a pin that the user's feed in `before` did not have."""
     examples: list[int] = field(default_factory=list)
     """First few users whose feed changed."""
     surfaces: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -41,22 +41,22 @@ class Diff:
 
     @property
     def changed_share(self) -> float:
-        """Return changed places as a share of all."""
-        return self.changed / self.places if self.places else 0.0
+        """Return changed positions as a share of all."""
+        return self.changed / self.positions if self.positions else 0.0
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return JSON values."""
         return asdict(self) | {"changed_share": round(self.changed_share, 6)}
 
 
 def diff(store: Store, before: str, after: str) -> Diff:
     """Compare the home feeds of two generations; StoreError if either is not there or damaged."""
     with store.open(before) as old, store.open(after) as new:
-        found = Diff(before, after)
-        found.surfaces = _surfaces(View(before, old).manifest(), View(after, new).manifest())
-        for one, other in _merge(old.scan(b"hf:"), new.scan(b"hf:")):
-            _add(found, one, other)
-        return found
+        result = Diff(before, after)
+        result.surfaces = _surfaces(View(before, old).manifest(), View(after, new).manifest())
+        for one, other in _merge(old.scan(FEED_PREFIX), new.scan(FEED_PREFIX)):
+            _add(result, one, other)
+        return result
 
 
 def _surfaces(before: Manifest, after: Manifest) -> dict[str, tuple[int, int]]:
@@ -79,21 +79,21 @@ def _merge(old: Iterator[Pair], new: Iterator[Pair]) -> Iterator[tuple[Pair | No
             one, other = next(old, None), next(new, None)
 
 
-def _add(found: Diff, one: Pair | None, other: Pair | None) -> None:
-    found.users_before += one is not None
-    found.users_after += other is not None
-    found.gone += other is None
-    found.added += one is None
+def _add(result: Diff, one: Pair | None, other: Pair | None) -> None:
+    result.users_before += one is not None
+    result.users_after += other is not None
+    result.removed += other is None
+    result.added += one is None
     if one is None or other is None:
         return
-    old, new = _pins(decode_feed(*one, found.before)), _pins(decode_feed(*other, found.after))
+    old, new = _pins(decode_feed(*one, result.before)), _pins(decode_feed(*other, result.after))
     changed = sum(a != b for a, b in zip_longest(old, new))
-    found.places += max(len(old), len(new))
-    found.changed += changed
-    found.identical += not changed
-    found.new_pins += len(set(new) - set(old))
-    if changed and len(found.examples) < _EXAMPLES:
-        found.examples.append(int(one[0][3:]))
+    result.positions += max(len(old), len(new))
+    result.changed += changed
+    result.identical += not changed
+    result.new_pins += len(set(new) - set(old))
+    if changed and len(result.examples) < _EXAMPLES:
+        result.examples.append(int(one[0][3:]))
 
 
 def _pins(feed: Feed) -> list[int]:

@@ -1,8 +1,8 @@
-"""Gold and silver rows to (key, value) pairs: one pair a user's feed, a pin's related pins, a pin's card, a fallback.
+"""Encodes gold and silver rows as (key, value) pairs: one per home feed, related-pins list, pin card and fallback.
 
-Lists are gathered per user or pin by Spark (bounded by the length of a feed) and encoded in Arrow batches on
-executors. Values hold no clock and no run id: equal rows give equal bytes, so a generation can be named by its
-content.
+Lists are collected per user or pin by Spark (bounded by the length of a feed) and encoded in Arrow batches on
+executors. Values hold neither a time nor a run id: equal rows give equal bytes, so a generation is named by
+its content.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,8 +54,8 @@ def related_pairs(related: DataFrame, as_of: date) -> DataFrame:
 
     def encode(row: dict[str, Any], items: "pa.StructArray") -> tuple[bytes, bytes]:
         key = related_key(row["pin_id"])
-        pins, scores, reasons, together = (items.field(name).to_pylist() for name in _RELATED[1:])
-        return key, encode_related(key, days, pins, scores, reasons, together)
+        pins, scores, reasons, co_saves = (items.field(name).to_pylist() for name in _RELATED[1:])
+        return key, encode_related(key, days, pins, scores, reasons, co_saves)
 
     return _encoded(related.groupBy("pin_id").agg(_list(_RELATED)), encode)
 
@@ -63,8 +63,7 @@ def related_pairs(related: DataFrame, as_of: date) -> DataFrame:
 def card_pairs(shown: DataFrame, public: DataFrame) -> DataFrame:
     """Return one pair per pin of `shown` (pin_id, repeats allowed) that is in `public`.
 
-    A pin that is not public gets no card, wherever its id stands: a reason may point at a secret pin of the user's
-    own.
+    A pin that is not public gets no card: a reason may point at a secret pin of the user's own.
     """
     wanted = public.join(shown.distinct(), "pin_id", "left_semi").select(*_CARD)
 
@@ -77,21 +76,21 @@ def card_pairs(shown: DataFrame, public: DataFrame) -> DataFrame:
 
 
 def shown_pins(lists: Sequence[DataFrame], related: DataFrame) -> DataFrame:
-    """Return pin_id of every pin that feeds, fallbacks or related pins name, reasons included."""
+    """Return pin_id of every pin in feeds, fallbacks and related pins, and of the pins that reasons point at."""
     pins = [feed.select("pin_id") for feed in lists]
     reasons = [feed.where("reason = 'save'").select(F.col("reason_id").alias("pin_id")) for feed in lists]
-    beside = [related.select("pin_id"), related.select(F.col("related_pin_id").alias("pin_id"))]
-    return union([*pins, *reasons, *beside]).where("pin_id is not null")
+    listed = [related.select("pin_id"), related.select(F.col("related_pin_id").alias("pin_id"))]
+    return union([*pins, *reasons, *listed]).where("pin_id is not null")
 
 
 def public_pins(pins: DataFrame, boards: DataFrame) -> DataFrame:
-    """Return live pins on public boards with what a card shows."""
+    """Return live pins on public boards with the columns of a card."""
     public = boards.where("privacy = 'public'").select(F.col("id").alias("board_id"))
     return pins.join(public, "board_id", "left_semi").withColumnRenamed("id", "pin_id").select(*_CARD)
 
 
 def union(frames: Sequence[DataFrame]) -> DataFrame:
-    """Return the frames one under the other, repeats kept."""
+    """Return the union of the frames, duplicates kept."""
     return reduce(DataFrame.unionByName, frames)
 
 

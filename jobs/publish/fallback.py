@@ -1,6 +1,6 @@
-"""The feed of users who have none of their own: rising, then popular, public pins, for everybody and by category.
+"""Builds the fallback feeds, for users without a feed: rising, then popular, public pins, overall and by category.
 
-In: gold.pin_stats and gold.trending of the cut. Out: one row per segment and position, the columns of gold.home_feed
+In: gold.pin_stats and gold.trending of the as-of. Out: one row per segment and position, the columns of gold.home_feed
 with `segment` (a category in lower case, or "all") for the user. Pins without a category are in "all" only.
 """
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _POOL = 5
-"""Pins looked at per place of the feed, so that the owner cap still leaves a full one."""
+"""Pins considered per position of the feed, so that the owner cap still leaves a full feed."""
 _SCHEMA = "segment string, position int, pin_id bigint, score float, source string, reason string, reason_id bigint"
 
 
 def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -> DataFrame:
     """Return segment, position, pin_id, score, source, reason, reason_id.
 
-    At most half a feed is trending pins, highest rise first; popular ones follow. A creator has at most
+    At most half a feed is trending pins, highest trend score first; popular ones follow. A creator has at most
     publish.fallback_owner_cap pins in a segment. "all" ends with the newest of the pins that nobody has saved yet, so
     that it is there as soon as any pin is public.
     """
@@ -32,9 +32,9 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
     category = F.lower(F.trim("category"))
     public = pin_stats.where("visibility = 'public'").withColumn("segment", F.when(category != "", category))
     public = public.select("pin_id", "creator_id", "segment", "popularity", "age_days")
-    rise = trending.groupBy("pin_id").agg(F.max("score").cast("double").alias("score"))
+    trend = trending.groupBy("pin_id").agg(F.max("score").cast("double").alias("score"))
     columns = ("segment", "pin_id", "creator_id", "score", "source")
-    rising = public.join(rise, "pin_id").withColumn("source", F.lit("trending")).select(*columns)
+    rising = public.join(trend, "pin_id").withColumn("source", F.lit("trending")).select(*columns)
     popular = public.where("popularity > 0").withColumn("score", F.col("popularity"))
     both = rising.unionByName(popular.withColumn("source", F.lit("popular")).select(*columns))
     # newest first; a pin of unknown age counts as old
@@ -43,7 +43,7 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
     both = both.unionByName(unsaved.withColumn("source", F.lit("fresh")).select(*columns))
     best = Window.partitionBy("segment", "source").orderBy(F.col("score").desc(), "pin_id")
     length, cap = publish.fallback_length, publish.fallback_owner_cap
-    # a few hundred pins of each of a few dozen categories are left: small enough to choose from in one place
+    # a few hundred pins of each of a few dozen categories are left: small enough for one task per segment
     tops = both.withColumn("_place", F.row_number().over(best)).where(F.col("_place") <= length * _POOL).drop("_place")
     everybody = tops.withColumn("segment", F.lit(DEFAULT_SEGMENT))
     own = tops.where(F.col("segment").isNotNull() & (F.col("segment") != DEFAULT_SEGMENT))
@@ -58,7 +58,7 @@ def fallback_feed(pin_stats: DataFrame, trending: DataFrame, publish: Publish) -
 def chosen(pins: list[dict[str, Any]], length: int, owner_cap: int) -> list[dict[str, Any]]:
     """Return the pins of one segment's feed, in order, out of rows with pin_id, creator_id, score and source.
 
-    Scores of the sources are of different kinds and never compared. Pins without a creator have none in common.
+    Scores of different sources are never compared. Pins without a creator do not count for the owner cap.
     """
     feed: list[dict[str, Any]] = []
     seen: set[int] = set()

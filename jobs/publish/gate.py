@@ -1,8 +1,8 @@
-"""The gate: numbers that say whether a generation may be served, measured on the lists themselves.
+"""The gate: metrics of the lists that decide whether a generation may be served.
 
-The rules are checked anew against silver, by other code than ranking's, so that a fault there cannot wave itself
-through. Numbers go by these names to expectations/generation.json; a number that cannot be measured (no served
-generation, no evaluation yet) is None.
+The rules are checked again on silver, by code independent of ranking, so that a fault there is found here. The suite
+expectations/generation.json holds the bounds; a metric that cannot be measured (no served generation, no evaluation
+yet) is None.
 """
 
 from collections.abc import Mapping
@@ -21,25 +21,25 @@ NDCG_K = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """What the gate found."""
+    """The gate's result."""
 
     numbers: dict[str, float | None]
-    """By name, as the suite judges them."""
+    """Metric -> value, by the names in the suite."""
     offenders: tuple[str, ...]
-    """One sentence a broken rule, with its first case."""
+    """A sentence per broken rule, with its first case."""
 
 
 def measure(
     tables: Frames, served_feed: DataFrame | None, short_feed: int, depth: int, fallback: DataFrame | None = None
 ) -> Measured:
-    """Return the gate's numbers.
+    """Return the gate's metrics.
 
     Args:
-        tables: gold and silver frames of the cut, by registered name.
+        tables: gold and silver frames of the as-of, by table name.
         served_feed: gold.home_feed that the served generation was made from; None if there is none.
         short_feed: a feed with fewer pins is short.
-        depth: places from the top that churn looks at.
-        fallback: feeds of users without one of their own (fallback.py); None if they are not made.
+        depth: top positions that churn compares.
+        fallback: fallback feeds (fallback.py); None if there are none.
 
     `coverage`: active users with a feed / active users. `short_feeds`: short feeds / feeds. `rule_violations`: rows
     that break a rule, a row counted once a rule. `fallback_pins`: pins in the fallback of everybody.
@@ -48,7 +48,7 @@ def measure(
     1. `ndcg_ratio`, `ndcg_ratio_lower`: NDCG@10 of home_feed, and the lower end of its interval, / of popularity.
     """
     feed, related, stats = tables["gold.home_feed"], tables["gold.related_pins"], tables["gold.pin_stats"]
-    # independent small jobs: side by side, one's planning hides behind another's tasks
+    # independent small jobs in parallel: planning of one overlaps with tasks of another
     with ThreadPoolExecutor(4) as pool:
         rules = [pool.submit(feed_rules, tables), pool.submit(related_rules, tables)]
         if fallback is not None:
@@ -64,7 +64,7 @@ def measure(
             numbers["churn"] = pool.submit(_churn, feed, served_feed, depth)
             numbers["popularity_shift"] = pool.submit(_popularity_shift, feed, served_feed, stats)
         quality = pool.submit(_ndcg_ratio, tables["gold.evaluations"])
-        broken = {rule: found for future in rules for rule, found in future.result().items()}
+        broken = {rule: case for future in rules for rule, case in future.result().items()}
     return Measured(
         {
             **dict.fromkeys(("churn", "popularity_shift")),
@@ -79,8 +79,8 @@ def measure(
 def feed_rules(tables: Frames) -> Broken:
     """Return, by rule, how many rows of gold.home_feed break it and the first case; empty if none does.
 
-    The pin is gone; it is not on a public board; it is the user's own; user and creator block each other; the user has
-    saved it; it stands twice.
+    Rules: the pin is deleted, not on a public board, the user's own, of a blocked creator, saved already, or twice in
+    the feed.
     """
     feed = _numbered(tables["gold.home_feed"].select("user_id", "position", "pin_id"), "user_id", "pin_id")
     rows = feed.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
@@ -94,27 +94,30 @@ def feed_rules(tables: Frames) -> Broken:
         "twice in a feed": F.col("_time") > 1,
     }
     return _count(
-        rows, rules, F.format_string("user %d, place %d: pin %d", "user_id", "position", "pin_id"), "home_feed"
+        rows, rules, F.format_string("user %d, position %d: pin %d", "user_id", "position", "pin_id"), "home_feed"
     )
 
 
 def related_rules(tables: Frames) -> Broken:
-    """Return the same for gold.related_pins: gone, not public, the pin itself, twice in a list."""
+    """Return the same for gold.related_pins: deleted, not public, the pin itself, twice in a list."""
     beside = tables["gold.related_pins"].select(F.col("pin_id").alias("of"), "position", "related_pin_id")
     beside = _numbered(beside.withColumnRenamed("related_pin_id", "pin_id"), "of", "pin_id")
     rows = beside.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
     rules = {**_visibility(), "itself": F.col("of") == F.col("pin_id"), "twice in a list": F.col("_time") > 1}
     return _count(
-        rows, rules, F.format_string("beside pin %d, place %d: pin %d", "of", "position", "pin_id"), "related_pins"
+        rows,
+        rules,
+        F.format_string("beside pin %d, position %d: pin %d", "of", "position", "pin_id"),
+        "related_pins",
     )
 
 
 def fallback_rules(fallback: DataFrame, tables: Frames) -> Broken:
-    """Return the same for the fallbacks: gone, not public, twice in a segment."""
+    """Return the same for the fallbacks: deleted, not public, twice in a segment."""
     feed = _numbered(fallback.select("segment", "position", "pin_id"), "segment", "pin_id")
     rows = feed.join(_facts(tables["silver.app_pins"], tables["silver.app_boards"]), "pin_id", "left")
     rules = {**_visibility(), "twice in a list": F.col("_time") > 1}
-    return _count(rows, rules, F.format_string("%s, place %d: pin %d", "segment", "position", "pin_id"), "fallback")
+    return _count(rows, rules, F.format_string("%s, position %d: pin %d", "segment", "position", "pin_id"), "fallback")
 
 
 def _numbered(rows: DataFrame, of: str, what: str) -> DataFrame:
@@ -123,8 +126,8 @@ def _numbered(rows: DataFrame, of: str, what: str) -> DataFrame:
 
 def _facts(pins: DataFrame, boards: DataFrame) -> DataFrame:
     privacy = boards.select(F.col("id").alias("board_id"), "privacy")
-    known = pins.select(F.col("id").alias("pin_id"), "creator_id", "board_id", F.lit(True).alias("_live"))
-    return known.join(privacy, "board_id", "left").drop("board_id")
+    live = pins.select(F.col("id").alias("pin_id"), "creator_id", "board_id", F.lit(True).alias("_live"))
+    return live.join(privacy, "board_id", "left").drop("board_id")
 
 
 def _blocked(blocks: DataFrame) -> DataFrame:
@@ -138,15 +141,15 @@ def _saved(board_pins: DataFrame) -> DataFrame:
 
 
 def _visibility() -> dict[str, Column]:
-    gone = F.col("_live").isNull()
-    # a pin whose board is unknown may be anybody's secret
-    return {"deleted": gone, "not public": ~gone & ~F.col("privacy").eqNullSafe("public")}
+    deleted = F.col("_live").isNull()
+    # a pin whose board is unknown may be on a secret one
+    return {"deleted": deleted, "not public": ~deleted & ~F.col("privacy").eqNullSafe("public")}
 
 
 def _count(rows: DataFrame, rules: dict[str, Column], case: Column, surface: str) -> Broken:
     broken = F.array_compact(F.array(*[F.when(test, F.lit(rule)) for rule, test in rules.items()]))
-    found = rows.select(F.explode(broken).alias("rule"), case.alias("case"))
-    counted = found.groupBy("rule").agg(F.count(F.lit(1)).alias("n"), F.min("case").alias("case"))
+    cases = rows.select(F.explode(broken).alias("rule"), case.alias("case"))
+    counted = cases.groupBy("rule").agg(F.count(F.lit(1)).alias("n"), F.min("case").alias("case"))
     return {f"{surface}, {row['rule']}": (row["n"], row["case"]) for row in counted.collect()}  # bounded: by rules
 
 
@@ -179,8 +182,8 @@ def _churn(feed: DataFrame, served: DataFrame, depth: int) -> float | None:
     before = served.where(F.col("position") <= depth).select("user_id", "pin_id").withColumn("_kept", F.lit(True))
     both = top.join(before.select("user_id").distinct(), "user_id", "left_semi")
     joined = both.join(before, ["user_id", "pin_id"], "left")
-    row = joined.agg(F.count(F.lit(1)).alias("places"), F.count("_kept").alias("kept")).first()
-    return _ratio(row["places"] - row["kept"], row["places"]) if row else None
+    row = joined.agg(F.count(F.lit(1)).alias("positions"), F.count("_kept").alias("kept")).first()
+    return _ratio(row["positions"] - row["kept"], row["positions"]) if row else None
 
 
 def _popularity_shift(feed: DataFrame, served: DataFrame, stats: DataFrame) -> float | None:
@@ -188,16 +191,16 @@ def _popularity_shift(feed: DataFrame, served: DataFrame, stats: DataFrame) -> f
     shown = now.unionByName(served.select("pin_id", F.lit("before").alias("of")))
     known = shown.join(stats.select("pin_id", "popularity"), "pin_id")
     means = known.groupBy("of").agg(F.avg("popularity").alias("mean"))
-    found = {row["of"]: row["mean"] for row in means.collect()}  # bounded: two rows
-    ratio = _ratio(found.get("now"), found.get("before"))
+    values = {row["of"]: row["mean"] for row in means.collect()}  # bounded: two rows
+    ratio = _ratio(values.get("now"), values.get("before"))
     return None if ratio is None else round(ratio - 1, 6)
 
 
 def _ndcg_ratio(evaluations: DataFrame) -> dict[str, float | None]:
-    judged = evaluations.where((F.col("metric") == "ndcg") & (F.col("k") == NDCG_K))
-    rows = judged.where(F.col("model").isin("home_feed", "popularity")).collect()  # bounded: two rows
-    found = {row["model"]: row for row in rows}
-    feed, popularity = found.get("home_feed"), found.get("popularity")
+    ndcg = evaluations.where((F.col("metric") == "ndcg") & (F.col("k") == NDCG_K))
+    rows = ndcg.where(F.col("model").isin("home_feed", "popularity")).collect()  # bounded: two rows
+    models = {row["model"]: row for row in rows}
+    feed, popularity = models.get("home_feed"), models.get("popularity")
     base = popularity["value"] if popularity else None
     return {
         "ndcg_ratio": _ratio(feed["value"], base) if feed else None,

@@ -1,6 +1,6 @@
-"""The publish job: gate the lists, load them beside the served ones, verify, move the pointer.
+"""The publish job: checks the lists, loads them next to the served generation, verifies, promotes.
 
-In: gold and silver of one cut. Out: a generation in the store, named by its content, and its fate in
+In: gold and silver of one as-of. Out: a generation in the store, named by its content, and its events in
 ops.generations. The pointer moves last, so a failure or a kill anywhere leaves the served generation as it was;
 running again finishes or finds that there is nothing to do.
 """
@@ -17,23 +17,22 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import GateRefusedError, StoreError, TableError, ValidationFailedError
 from jobs.engine.context import ActionContext, ActionResult
-from jobs.publish import encode_pairs as rows
-from jobs.publish import gate
-from jobs.publish import generation_log as journal
+from jobs.publish import encode_pairs, gate, generation_log
 from jobs.publish.fallback import fallback_feed
 from jobs.publish.generations import decode_all, prune
 from jobs.publish.load import content_of, load, sample_keys, verify
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Pointer
 from jobs.serving.reader import View
-from jobs.serving.stores import Store, configured
+from jobs.serving.registry import configured
+from jobs.serving.stores import Store
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Build:
-    """A generation on its way."""
+    """A generation being published."""
 
     manifest: Manifest
     pairs: DataFrame
@@ -47,21 +46,21 @@ class Build:
 
 
 def run(work: ActionContext) -> ActionResult:
-    """Publish the lists of the cut.
+    """Publish the lists of the as-of.
 
     Raises:
-        TableError: an input is missing or there are no feeds at the cut.
-        GateRefusedError: the lists are not fit to be served.
-        StoreError: the store did not give back what was loaded.
-        ConcurrentRunError: another publisher is at work, or moved the pointer.
+        TableError: an input is missing or the as-of has no feeds.
+        GateRefusedError: the gate refused the lists.
+        StoreError: values read back differ from those loaded.
+        ConcurrentRunError: another publisher is running, or moved the pointer.
     """
     publish = work.context.settings.publish
     store = configured(publish, str(work.options.get("store") or publish.path))
     with store.lease():
-        for left in store.gc():
-            work.progress(f"removed {left}: retired, or left by an interrupted run")
+        for name in store.gc():
+            work.progress(f"removed {name}: pruned, or left by an interrupted run")
         served = store.read_pointer()
-        journal.catch_up(work, store.kind, served)
+        generation_log.catch_up(work, store.kind, served)
         if work.unchanged and served is not None:
             manifest = _served_manifest(store, served)
             if manifest is not None and _is_current(work, manifest):
@@ -70,8 +69,8 @@ def run(work: ActionContext) -> ActionResult:
         tables = work.tables()
         stats, trending = tables["gold.pin_stats"], tables["gold.trending"]
         with (
-            _kept(fallback_feed(stats, trending, publish)) as fallback,
-            _kept(_pairs(tables, fallback, work.context.as_of)) as pairs,
+            _persisted(fallback_feed(stats, trending, publish)) as fallback,
+            _persisted(_pairs(tables, fallback, work.context.as_of)) as pairs,
         ):
             build = Build(_manifest(work, pairs, tables, served), pairs, tables, fallback)
             return _publish(work, store, build, served)
@@ -103,13 +102,13 @@ def _versions(work: ActionContext) -> dict[str, int]:
 
 
 @contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
     """Keep a frame on the executors' disks while several jobs read it."""
-    kept = frame.persist(StorageLevel.DISK_ONLY)
+    persisted = frame.persist(StorageLevel.DISK_ONLY)
     try:
-        yield kept
+        yield persisted
     finally:
-        kept.unpersist()
+        persisted.unpersist()
 
 
 def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | None) -> ActionResult:
@@ -120,8 +119,8 @@ def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | 
         return _nothing_loaded(build.manifest)
     work.progress("gate")
     build = replace(build, manifest=replace(build.manifest, gate=_gate(work, store, build, served)))
-    there = name in store.generations()
-    if there:
+    exists = name in store.generations()
+    if exists:
         work.progress(f"{name} is in the store already: verify and serve it")
     else:
         work.progress(f"load {content.keys} keys into {name}")
@@ -130,27 +129,27 @@ def _publish(work: ActionContext, store: Store, build: Build, served: Pointer | 
         work.progress("verify")
         _verify(work, store, build)
     except StoreError:
-        with suppress(StoreError):  # a server that is away is why it failed; the next run's sweep makes up for it
-            store.drop(name)  # what cannot be read back is loaded anew next time
+        with suppress(StoreError):  # a server that is away is why it failed; the next run's gc removes it
+            store.drop(name)  # values that cannot be read back are reloaded by the next run
         raise
-    if not there:
+    if not exists:
         store.commit(name, build.manifest.value())
-    moved = store.promote(served, name)
-    work.progress(f"serving {name}, before it {moved.previous or 'nothing'}")
-    retired = prune(store, work.context.settings.publish.keep_generations)
-    journal.published(work, store.kind, build.manifest, new=not there, retired=retired)
-    return ActionResult(content.keys, counts | {"loaded": 0 if there else content.keys}, detail=build.manifest.plain())
+    pointer = store.promote(served, name)
+    work.progress(f"serving {name}, before it {pointer.previous or 'nothing'}")
+    pruned = prune(store, work.context.settings.publish.keep_generations)
+    generation_log.published(work, store.kind, build.manifest, new=not exists, pruned=pruned)
+    return ActionResult(content.keys, counts | {"loaded": 0 if exists else content.keys}, detail=build.manifest.plain())
 
 
 def _pairs(tables: Mapping[str, DataFrame], fallback: DataFrame, as_of: date) -> DataFrame:
     feed, related = tables["gold.home_feed"], tables["gold.related_pins"]
-    public = rows.public_pins(tables["silver.app_pins"], tables["silver.app_boards"])
-    return rows.union(
+    public = encode_pairs.public_pins(tables["silver.app_pins"], tables["silver.app_boards"])
+    return encode_pairs.union(
         [
-            rows.feed_pairs(feed, as_of),
-            rows.related_pairs(related, as_of),
-            rows.fallback_pairs(fallback, as_of),
-            rows.card_pairs(rows.shown_pins([feed, fallback], related), public),
+            encode_pairs.feed_pairs(feed, as_of),
+            encode_pairs.related_pairs(related, as_of),
+            encode_pairs.fallback_pairs(fallback, as_of),
+            encode_pairs.card_pairs(encode_pairs.shown_pins([feed, fallback], related), public),
         ]
     )
 
@@ -182,7 +181,7 @@ def _manifest(
 
 
 def _config_hash(work: ActionContext) -> str:
-    # folders and Spark say where it ran, not what it is
+    # folders and Spark settings do not change what is published
     text = work.context.settings.model_dump_json(exclude={"platform"})
     return sha256(text.encode()).hexdigest()[:16]
 
@@ -196,10 +195,10 @@ def _gate(work: ActionContext, store: Store, build: Build, served: Pointer | Non
         work.validate("generation", {name: NAN if n is None else n for name, n in measured.numbers.items()})
     except ValidationFailedError as error:
         refused = replace(build.manifest, gate=measured.numbers)
-        journal.refused(work, store.kind, refused)
-        said = "".join(f" {offender}." for offender in measured.offenders)
+        generation_log.refused(work, store.kind, refused)
+        cases = "".join(f" {offender}." for offender in measured.offenders)
         still = f"Generation {served.current} stays served." if served else "Nothing is served yet."
-        raise GateRefusedError(f"Generation {build.name} is not fit to be served: {error}{said} {still}") from error
+        raise GateRefusedError(f"Generation {build.name} was refused by the gate: {error}{cases} {still}") from error
     return measured.numbers
 
 

@@ -1,4 +1,4 @@
-"""ops.generations: what became of each generation. One row an event; the newest row of a generation counts."""
+"""Writes ops.generations: one row per event of a generation; its newest row is its status."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,11 @@ from jobs.serving.models import Pointer
 TABLE = "ops.generations"
 
 
-def published(work: ActionContext, kind: str, manifest: Manifest, *, new: bool, retired: Sequence[str]) -> None:
-    """Write that a generation was loaded (if `new`) and is served, and which were retired for it, in one commit."""
+def published(work: ActionContext, kind: str, manifest: Manifest, *, new: bool, pruned: Sequence[str]) -> None:
+    """Write that a generation was loaded (if `new`) and is served, and which were pruned for it, in one commit."""
     events = [(_event(manifest), "loaded")] if new else []
-    gone = [({"generation": name, "as_of": day_of(name)}, "retired") for name in retired]
-    _append(work, kind, [*events, (_event(manifest), "served"), *gone], datetime.now(UTC))
+    dropped = [({"generation": name, "as_of": day_of(name)}, "pruned") for name in pruned]
+    _append(work, kind, [*events, (_event(manifest), "served"), *dropped], datetime.now(UTC))
 
 
 def refused(work: ActionContext, kind: str, manifest: Manifest) -> None:
@@ -24,7 +24,7 @@ def refused(work: ActionContext, kind: str, manifest: Manifest) -> None:
 
 
 def catch_up(work: ActionContext, kind: str, served: Pointer | None) -> None:
-    """Write what happened to the pointer without Spark at hand: a rollback, or a flip whose run was killed."""
+    """Write moves of the pointer that had no Spark to write them: a rollback, or a promotion whose run was killed."""
     if served is None:
         return
     rows = work.lake.rows(TABLE, "generation", "as_of", "status", "store", "manifest", "at")  # a few a run
@@ -32,10 +32,10 @@ def catch_up(work: ActionContext, kind: str, served: Pointer | None) -> None:
     last = [row for row in events if row["status"] == "served"][-1:]
     if not last or last[0]["generation"] == served.current or served.previous != last[0]["generation"]:
         return
-    known = [row for row in events if row["generation"] == served.current][:1]
-    if known:
+    earlier = [row for row in events if row["generation"] == served.current][:1]
+    if earlier:
         at = datetime.fromtimestamp(served.moved_at_ms / 1000, UTC)
-        _append(work, kind, [(last[0], "rolled_back"), (known[0], "served")], at)
+        _append(work, kind, [(last[0], "rolled_back"), (earlier[0], "served")], at)
 
 
 def _event(manifest: Manifest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Generations in the store: what is there, going back to one, letting old ones go. Needs no Spark."""
+"""Lists the generations of a store, rolls back to one, prunes old ones. Needs no Spark."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from itertools import islice
 from typing import Any
 
 from jobs.common.errors import StoreError
-from jobs.serving.codec import decode_card, decode_feed, decode_related
+from jobs.serving.codec import SURFACES, decode
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Pointer
 from jobs.serving.reader import View
 from jobs.serving.stores import Store
 
-PREFIXES = (b"hf:", b"rp:", b"pc:", b"fb:")
 _PROBE = 100
 """Values of each surface that are decoded before a generation is served again."""
 
@@ -28,7 +27,7 @@ class Listed:
     """None where it is damaged."""
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return JSON values."""
         manifest = self.manifest.plain() if self.manifest else None
         return {"generation": self.generation, "status": self.status, "manifest": manifest}
 
@@ -36,33 +35,33 @@ class Listed:
 def list_generations(store: Store) -> list[Listed]:
     """Return the generations in the store, newest load first, damaged ones last."""
     pointer = store.read_pointer()
-    found = [_listed(store, name, pointer) for name in store.generations()]
-    return sorted(found, key=lambda one: (one.manifest.loaded_at if one.manifest else "", one.generation), reverse=True)
+    listed = [_listed(store, name, pointer) for name in store.generations()]
+    return sorted(listed, key=lambda g: (g.manifest.loaded_at if g.manifest else "", g.generation), reverse=True)
 
 
 def rollback(store: Store, to: str | None = None) -> Pointer:
-    """Serve another generation of the store again, the previous one unless named. Moves the pointer, no data.
+    """Serve another generation of the store, by default the previous one. Moves the pointer, no data.
 
     Raises:
         StoreError: there is no such generation, it is the served one, or a sample of its values cannot be read.
         ConcurrentRunError: the pointer moved meanwhile.
     """
     pointer = store.read_pointer()
-    there = store.generations()
+    names = store.generations()
     if pointer is None:
         raise StoreError("Nothing is served, so there is nothing to roll back: publish first, `pinlake flow`.")
     target = to or pointer.previous
-    if to is None and [name for name in there if name != pointer.current] == []:
+    if to is None and [name for name in names if name != pointer.current] == []:
         raise StoreError(
             f"Cannot roll back: there is no previous generation, {pointer.current} is the only one in the store. The "
             "next `pinlake flow` publishes another."
         )
-    choice = ", ".join(name for name in there if name != pointer.current) or "none"
+    choice = ", ".join(name for name in names if name != pointer.current) or "none"
     if target == pointer.current:
         raise StoreError(f"Generation {target} is being served already. Others in the store: {choice}.")
-    if target not in there:
-        what = f"no generation {target}" if target else "no previous generation"
-        raise StoreError(f"Cannot roll back: the store holds {what} (never loaded, or retired). There are: {choice}.")
+    if target not in names:
+        missing = f"no generation {target}" if target else "no previous generation"
+        raise StoreError(f"Cannot roll back: the store holds {missing} (never loaded, or pruned). There are: {choice}.")
     probe(store, target)
     return store.promote(pointer, target)
 
@@ -70,37 +69,32 @@ def rollback(store: Store, to: str | None = None) -> Pointer:
 def prune(store: Store, keep: int) -> list[str]:
     """Drop all but the newest `keep` generations, and return their names; never the served or the previous one."""
     pointer = store.read_pointer()
-    spared = {pointer.current, pointer.previous} if pointer else set()
+    protected = {pointer.current, pointer.previous} if pointer else set()
     listed = list_generations(store)
-    room = keep - sum(one.generation in spared for one in listed)
-    old = [one.generation for one in listed if one.generation not in spared][max(0, room) :]
+    room = keep - sum(one.generation in protected for one in listed)
+    old = [one.generation for one in listed if one.generation not in protected][max(0, room) :]
     for name in old:
         store.drop(name)
     return old
 
 
 def probe(store: Store, generation: str) -> None:
-    """Decode the manifest and the first values of each surface; StoreError if one cannot be."""
+    """Decode the manifest and the first values of each surface; StoreError if one cannot be decoded."""
     with store.open(generation) as opened:
         View(generation, opened).manifest()
-        for prefix in PREFIXES:
-            decode_all(generation, islice(opened.scan(prefix), _PROBE))
+        for prefix in SURFACES:
+            decode_all(generation, islice(opened.scan(f"{prefix}:".encode()), _PROBE))
 
 
 def decode_all(generation: str, pairs: Iterable[tuple[bytes, bytes | None]]) -> int:
-    """Decode values as a reader would and return how many; StoreError at the first that is absent or damaged."""
-    done = 0
+    """Decode values and return their number; StoreError at the first that is absent or damaged."""
+    count = 0
     for key, value in pairs:
         if value is None:
             raise StoreError(f"Generation {generation} lost key {key.decode('utf-8', 'replace')}: load it again.")
-        if key.startswith(b"pc:"):
-            decode_card(key, value)
-        elif key.startswith(b"rp:"):
-            decode_related(key, value, generation)
-        else:
-            decode_feed(key, value, generation)
-        done += 1
-    return done
+        decode(key, value, generation)
+        count += 1
+    return count
 
 
 def _listed(store: Store, name: str, pointer: Pointer | None) -> Listed:

@@ -1,1 +1,1 @@
-"""From candidates to feeds: score, rules, diversity, arms; evaluation."""
+"""Ranks candidates into feeds: merge, score, rules, diversification, arms; and evaluates them."""

@@ -1,4 +1,4 @@
-"""Experiment arms: which users see which settings, by hash, so that every run and service agrees without a table."""
+"""Assigns users to experiment arms by hash, so that every run and service agrees without a table."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ BUCKETS = 1_000_000
 
 
 def arm(settings: Ranking, user: str = "user_id") -> Column:
-    """Return the arm of each user: the same for ever under one salt and one set of shares.
+    """Return the arm of each user: stable under one salt and one set of shares.
 
     A user's bucket is pmod(xxhash64(salt, user_id), 1,000,000); arms take buckets in the order they are listed, so that
     moving share from the first arm to the next keeps all other users where they are.

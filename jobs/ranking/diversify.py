@@ -1,4 +1,4 @@
-"""Maximal marginal relevance over category, style, colour and creator, many users at once in numpy.
+"""Maximal marginal relevance over category, style, color and creator, many users at once in numpy.
 
 In: candidates in order of score within each user. Out: the same rows with `position`, null for those not in the feed.
 MMR (Carbonell & Goldstein 1998) takes, place by place, the pin with the greatest
@@ -15,8 +15,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from jobs.ranking.blocks import Array, codes, cumcount, iter_user_batches
 from jobs.ranking.rules import list_rules
+from jobs.ranking.user_batches import Array, codes, cumcount, iter_user_batches
 from jobs.settings.ranking import Ranking
 
 LIKENESS = {"category": 0.4, "style": 0.2, "color": 0.2, "creator_id": 0.2}

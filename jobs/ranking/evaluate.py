@@ -1,13 +1,12 @@
-"""Judges the lists of a horizon ago by what users saved since.
+"""Evaluates the feeds of `horizon_days` ago on saves made since, with a popularity baseline.
 
-Protocol: global time split on the lake. Lists are those of the cut a horizon ago, made without anything after it. Users
-judged were active then and have saved something new since. The truth of a user is every pin they saved in the horizon,
-to any board, that they had not saved before, that another user made and that all may see; pins made within the
-horizon count too, as misses of every list. All pins compete (no sampled negatives). A judged user without a list
-scores 0. Popularity stands beside: public pins by decayed saves, without the user's own and those they saved or hid.
+Protocol: global time split on the lake. Lists are those of the as-of one horizon earlier, made from data before it.
+Evaluated users were active then and saved something new since. The ground truth of a user is every pin that they saved
+in the horizon, to any board, that they had not saved before, that another user made and that is public; pins made
+within the horizon count as misses of every list. All pins compete (no sampled negatives). An evaluated user without a
+list scores 0. Baseline: public pins by decayed saves, without the user's own and those they saved or hid.
 Intervals are mean ± 1.96 standard errors over users; `home_feed_minus_popularity` is the paired difference over the
-same users.
-On a first day, without lists of a horizon ago or saves since, there are no rows.
+same users. On a first day, without earlier lists or later saves, there are no rows.
 """
 
 from collections.abc import Iterable
@@ -23,13 +22,13 @@ from jobs.common.intervals import interval
 from jobs.engine.context import Context, Tables
 from jobs.ranking import metrics
 
-CUTS = (10, 20, 50)
-"""List lengths judged."""
-LENGTH = max(CUTS)
+DEPTHS = (10, 20, 50)
+"""List lengths evaluated."""
+LENGTH = max(DEPTHS)
 BEYOND = 10_000
-"""Popular pins looked at past the list, to stand in for those a user has seen already."""
+"""Popular pins considered beyond the list, to replace those that a user has seen."""
 PAIRED = "home_feed_minus_popularity"
-NAMES = tuple(f"{name}_{k}" for name in ("hr", "ndcg", "recall") for k in CUTS)
+NAMES = tuple(f"{name}_{k}" for name in ("hr", "ndcg", "recall") for k in DEPTHS)
 RESULT = "model string, metric string, k int, value double, lower double, upper double, users bigint"
 Line = tuple[str, str, int, float, float | None, float | None, int]
 
@@ -43,12 +42,12 @@ def evaluations(tables: Tables, ctx: Context) -> DataFrame:
     truth = truths(tables, ctx).persist(StorageLevel.MEMORY_AND_DISK)
     shown = lists(tables, truth.select("user_id").distinct()).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        judged = truth.select("user_id").distinct().count()
-        catalogue = _public(tables).count()
+        users = truth.select("user_id").distinct().count()
+        public_pins = _public(tables).count()
         lines: list[Line] = []
-        if judged and catalogue:
+        if users and public_pins:
             seen = coverage(shown)
-            lines = [*_means(sums(user_metrics(shown, truth)), seen, judged), *_shares(seen, catalogue, judged)]
+            lines = [*_means(sums(user_metrics(shown, truth)), seen, users), *_shares(seen, public_pins, users)]
         return truth.sparkSession.createDataFrame(sorted(lines, key=lambda line: line[:3]), RESULT)
     finally:
         truth.unpersist()
@@ -56,7 +55,7 @@ def evaluations(tables: Tables, ctx: Context) -> DataFrame:
 
 
 def truths(tables: Tables, ctx: Context) -> DataFrame:
-    """Return (user_id, pin_id): what each judged user newly saved within the horizon."""
+    """Return (user_id, pin_id): the pins that each evaluated user newly saved within the horizon."""
     start, end = F.lit(ctx.before().instant), F.lit(ctx.instant)
     saved = tables["silver.app_board_pins"].where((F.col("saved_at") >= start) & (F.col("saved_at") < end))
     before = tables["gold.interactions@horizon"].where("saves > 0").select("user_id", "pin_id")
@@ -81,8 +80,8 @@ def lists(tables: Tables, users: DataFrame) -> DataFrame:
     sources = tables["gold.candidates@horizon"].select(
         F.col("source").alias("model"), "user_id", "pin_id", F.col("rank").alias("place")
     )
-    given = feed.unionByName(sources).where(F.col("place") <= LENGTH).join(users, "user_id", "left_semi")
-    return given.unionByName(popular(tables, users)).select("model", "user_id", "pin_id", "place")
+    shown = feed.unionByName(sources).where(F.col("place") <= LENGTH).join(users, "user_id", "left_semi")
+    return shown.unionByName(popular(tables, users)).select("model", "user_id", "pin_id", "place")
 
 
 def popular(tables: Tables, users: DataFrame) -> DataFrame:
@@ -110,21 +109,21 @@ def user_metrics(shown: DataFrame, truth: DataFrame) -> DataFrame:
     counts = truth.groupBy("user_id").agg(F.count(F.lit(1)).alias("truths"))
     schema = "model string, user_id bigint, " + ", ".join(f"{name} double" for name in NAMES)
 
-    def judge(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def evaluate(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            values = judged_lists(batch.column("at").to_pylist(), np.asarray(batch.column("truths")))
+            values = list_metrics(batch.column("at").to_pylist(), np.asarray(batch.column("truths")))
             ids = [batch.column("model"), batch.column("user_id")]
             columns = ids + [pa.array(values[name]) for name in NAMES]
             yield pa.RecordBatch.from_arrays(columns, names=["model", "user_id", *NAMES])
 
-    return hits.join(counts, "user_id").select("model", "user_id", "at", "truths").mapInArrow(judge, schema)
+    return hits.join(counts, "user_id").select("model", "user_id", "at", "truths").mapInArrow(evaluate, schema)
 
 
-def judged_lists(places: list[list[int]], truths: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return each of NAMES for each list, from the places (from 1) of its hits and the size of its user's truth."""
+def list_metrics(places: list[list[int]], truths: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return each of NAMES for each list, from the positions (from 1) of its hits and the size of its user's truth."""
     hits = metrics.hit_matrix(places, LENGTH)
     values = {}
-    for k in CUTS:
+    for k in DEPTHS:
         values[f"hr_{k}"] = metrics.hit_rate(hits, k)
         values[f"ndcg_{k}"] = metrics.ndcg(hits, truths, k)
         values[f"recall_{k}"] = metrics.recall(hits, truths, k)
@@ -143,32 +142,32 @@ def sums(per_user: DataFrame) -> list[Row]:
 
 
 def coverage(shown: DataFrame) -> list[Row]:
-    """Return one row per model with the distinct pins among the first k of all lists, for each of CUTS."""
-    first = [F.count_distinct(F.when(F.col("place") <= k, F.col("pin_id"))).alias(f"pins_{k}") for k in CUTS]
+    """Return one row per model with the distinct pins among the first k of all lists, for each of DEPTHS."""
+    first = [F.count_distinct(F.when(F.col("place") <= k, F.col("pin_id"))).alias(f"pins_{k}") for k in DEPTHS]
     return shown.groupBy("model").agg(*first).collect()  # bounded: one row per model
 
 
 def _means(rows: Iterable[Row], seen: Iterable[Row], users: int) -> list[Line]:
-    """Return mean and interval of each model's metrics over all judged users; a model without a hit has zeros."""
-    found = {row["model"]: row.asDict() for row in rows}
+    """Return mean and interval of each model's metrics over all evaluated users; a model without a hit has zeros."""
+    sums_of = {row["model"]: row.asDict() for row in rows}
     models = {row["model"] for row in seen}
     if {"home_feed", "popularity"} <= models:
         models.add(PAIRED)
     lines: list[Line] = []
     for model in models:
         for name in NAMES:
-            values = found.get(model, {})
+            values = sums_of.get(model, {})
             metric, _, k = name.partition("_")
             total, squares = values.get(name, 0.0), values.get(f"{name}_squared", 0.0)
             lines.append((model, metric, int(k), *interval(total, squares, users), users))
     return lines
 
 
-def _shares(seen: Iterable[Row], catalogue: int, users: int) -> list[Line]:
+def _shares(seen: Iterable[Row], public_pins: int, users: int) -> list[Line]:
     return [
-        (row["model"], "coverage", k, round(row[f"pins_{k}"] / catalogue, 6), None, None, users)
+        (row["model"], "coverage", k, round(row[f"pins_{k}"] / public_pins, 6), None, None, users)
         for row in seen
-        for k in CUTS
+        for k in DEPTHS
     ]
 
 

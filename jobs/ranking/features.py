@@ -1,11 +1,11 @@
-"""What is known of a user and a pin together: the ranker's features, made by one function for training and scoring.
+"""Computes the ranker's features of user-pin pairs, by one function for training and scoring.
 
-In: pairs (user_id, pin_id and whatever else), and the tables of one cut. Out: the same rows with the pin's facts and
-one float column a feature. Grain: the pairs'. Because training asks for the cut a horizon before the impressions and
-scoring for the cut of the run, a feature means the same in both and never knows what it is used to foretell.
+In: pairs (user_id, pin_id and other columns), and the tables of one as-of. Out: the same rows with the pin's facts and
+one float column per feature. Training reads the as-of one horizon before the impressions and scoring that of the run,
+so a feature means the same in both and never contains what it predicts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,8 @@ FEATURES = (
     "user_log_events",
 )
 """The model's inputs, in order."""
-FACTS = ("creator_id", "category", "color", "style", "image_signature", "visibility", "pin_known", "user_known")
-"""What the result carries of the pin and the user besides features; pin_known is null where the cut has no such pin."""
+FACTS = ("creator_id", "category", "color", "style", "visibility", "pin_known", "user_known")
+"""Columns of pin and user in the result besides features; pin_known is null where the as-of has no such pin."""
 VECTORS = {"cf_score": ("user_factor", "pin_factor", SINGLE), "taste_cosine": ("taste", "embedding", HALF)}
 """Feature -> the two binary columns whose inner product it is, and how their values are stored."""
 VECTOR_COLUMNS = tuple(name for left, right, _ in VECTORS.values() for name in (left, right))
@@ -46,7 +46,7 @@ PRIOR = 20.0
 
 @dataclass(frozen=True)
 class Known:
-    """The tables of one cut that features are made from."""
+    """The tables of one as-of that features are computed from."""
 
     pins: DataFrame
     users: DataFrame
@@ -56,23 +56,24 @@ class Known:
 
     @classmethod
     def of(cls, tables: Tables, suffix: str = "") -> "Known":
-        """Return the tables of a job's inputs; `suffix` is "@horizon" for those of the earlier cut."""
+        """Return the tables of a job's inputs; `suffix` is "@horizon" for those of the earlier as-of."""
         names = ("gold.pin_stats", "gold.user_profile", "gold.cf_factors", "silver.pin_embeddings")
         return cls(*[tables[name + suffix] for name in (*names, "silver.app_user_follows")])
 
 
-def paired(pairs: DataFrame, known: Known) -> DataFrame:
-    """Return the pairs with FACTS, the features that SQL can tell, and the vectors that `matrix` multiplies.
+def paired(pairs: DataFrame, known: Known, facts: Sequence[str] = FACTS) -> DataFrame:
+    """Return the pairs with facts, the features that SQL computes, and the vectors that `matrix` multiplies.
 
     No pair is lost or repeated.
 
     Args:
-        pairs: user_id, pin_id and any columns that are no fact or feature.
-        known: tables of one cut. A pin or user they lack leaves nulls, which xgboost takes as missing.
+        pairs: user_id, pin_id and any columns that are neither a fact nor a feature.
+        known: tables of one as-of. A pin or user they lack leaves nulls, which xgboost takes as missing.
+        facts: FACTS, and other columns of the pins' table to carry along.
     """
     follows = known.follows.select("user_id", F.col("followee_id").alias("creator_id"), F.lit(1.0).alias("followed"))
     joined = (
-        pairs.join(_pins(known), "pin_id", "left")
+        pairs.join(_pins(known, facts), "pin_id", "left")
         .join(_users(known), "user_id", "left")
         .join(follows.dropDuplicates(["user_id", "creator_id"]), ["user_id", "creator_id"], "left")
     )
@@ -84,26 +85,26 @@ def paired(pairs: DataFrame, known: Known) -> DataFrame:
         }
     )
     computed = [F.col(name).cast("float") for name in FEATURES if name not in VECTORS]
-    return ready.select(*pairs.columns, *FACTS, *computed, *VECTOR_COLUMNS)
+    return ready.select(*pairs.columns, *facts, *computed, *VECTOR_COLUMNS)
 
 
 def pair_features(pairs: DataFrame, known: Known) -> DataFrame:
-    """Return the pairs with one float column for each of FEATURES: what the ranker learns from.
+    """Return the pairs with one float column for each of FEATURES: the ranker's training input.
 
     Args:
-        pairs: user_id, pin_id and any columns that are no fact or feature.
-        known: tables of one cut.
+        pairs: user_id, pin_id and any columns that are neither a fact nor a feature.
+        known: tables of one as-of.
     """
     kept = pairs.columns
     schema = StructType([*pairs.schema.fields, *[StructField(name, FloatType()) for name in FEATURES]])
 
-    def told(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def compute(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = matrix(batch)
             columns = [pa.array(rows[:, place], from_pandas=True) for place in range(len(FEATURES))]
             yield pa.RecordBatch.from_arrays([*batch.select(kept).columns, *columns], names=[*kept, *FEATURES])
 
-    return paired(pairs, known).mapInArrow(told, schema)
+    return paired(pairs, known).mapInArrow(compute, schema)
 
 
 def dots(left: pa.Array, right: pa.Array, kind: str) -> np.ndarray[Any, Any]:
@@ -121,7 +122,7 @@ def dots(left: pa.Array, right: pa.Array, kind: str) -> np.ndarray[Any, Any]:
     for size in np.unique(sizes[0][(sizes[0] == sizes[1]) & (sizes[0] > 0)]):
         rows = np.flatnonzero((sizes[0] == size) & (sizes[1] == size))
         a, b = (_matrix(side, rows, int(size), kind) for side in (left, right))
-        # a plain product and sum: its last digits do not depend on how many rows stand beside
+        # a plain product and sum: its last digits do not depend on the number of rows
         result[rows] = np.round((a * b).sum(axis=1), 6)
     return result
 
@@ -146,13 +147,13 @@ def matrix(batch: pa.RecordBatch | pa.Table) -> np.ndarray[Any, Any]:
     return rows
 
 
-def _pins(known: Known) -> DataFrame:
+def _pins(known: Known, facts: Sequence[str]) -> DataFrame:
     factors = known.factors.where(F.col("kind") == "pin").select(
         F.col("id").alias("pin_id"), F.col("factor").alias("pin_factor")
     )
-    facts = [name for name in FACTS if name not in {"pin_known", "user_known"}]
+    own = [name for name in facts if name not in {"pin_known", "user_known"}]
     return (
-        known.pins.select("pin_id", *facts, F.lit(True).alias("pin_known"), *_pin_features())
+        known.pins.select("pin_id", *own, F.lit(True).alias("pin_known"), *_pin_features())
         .join(factors, "pin_id", "left")
         .join(known.embeddings.select("pin_id", "embedding"), "pin_id", "left")
     )
@@ -161,7 +162,7 @@ def _pins(known: Known) -> DataFrame:
 def _pin_features() -> list[Column]:
     shown, popular = F.col("impressions"), F.col("popularity")
     opened = (F.col("closeups") + F.col("clicks")) / (shown + PRIOR)
-    # recent saves beside all that still count: near 1 for a pin that rises now, small for one that rests on its past
+    # recent saves over decayed saves: near 1 for a pin that rises now, small for one that was popular before
     trend = F.col("recent_saves") / (popular + 1.0)
     return [
         F.log1p(popular).alias("log_popularity"),

@@ -1,4 +1,4 @@
-"""One row per user and pin, from what several sources propose: their blend, their names, the reason.
+"""Merges the proposals of all sources into one row per user and pin: blended rank, sources, reason.
 
 In: gold.candidates. Out: user_id, pin_id, blend, sources, reason, reason_id.
 """
@@ -11,18 +11,18 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import iter_user_batches
+from jobs.ranking.user_batches import iter_user_batches
 from jobs.settings.ranking import Ranking
 
 REASONS = (
-    # evidence of a pin or a person says more than that of a category, wherever it ranks
+    # evidence of a pin or a user explains more than a category, at any rank
     ("save", "evidence_kind = 'pin'", True),
     ("follow", "evidence_kind = 'user'", True),
     ("trending", "source = 'trending'", False),
     ("fresh", "source = 'fresh'", False),
     ("taste", "true", False),
 )
-"""Reason, when a proposal gives it, whether the evidence's id goes with it; the first that any gives is shown."""
+"""Reason, condition on a proposal, whether evidence_id is its reason_id; the first that any proposal meets wins."""
 SCHEMA = "user_id bigint, pin_id bigint, blend double, sources array<string>, reason string, reason_id bigint"
 
 
@@ -33,7 +33,7 @@ def merged(candidates: DataFrame, settings: Ranking) -> DataFrame:
     that a first place in one source is 1.
     """
     reason = F.coalesce(*[F.when(F.expr(when), F.lit(place)) for place, (_, when, _) in enumerate(REASONS)])
-    rows = candidates.select("user_id", "pin_id", "rank", "source", "evidence_id", reason.alias("why"))
+    rows = candidates.select("user_id", "pin_id", "rank", "source", "evidence_id", reason.alias("reason_no"))
     ordered = rows.repartition("user_id").sortWithinPartitions("user_id", "pin_id", "rank", "source")
     k = settings.blend_k
 
@@ -48,18 +48,18 @@ def merged_block(block: pa.RecordBatch, k: int) -> pa.RecordBatch:
     """Return one row per user and pin of a block.
 
     Args:
-        block: whole users, sorted by user_id, pin_id, rank, source; `why` is the place of the reason in REASONS.
+        block: whole users, sorted by user_id, pin_id, rank, source; `reason_no` is the index of the reason in REASONS.
         k: ranking.blend_k.
     """
     user, pin = (np.asarray(block.column(name)) for name in ("user_id", "pin_id"))
     first = np.flatnonzero(np.r_[True, (user[1:] != user[:-1]) | (pin[1:] != pin[:-1])])
     votes = (k + 1.0) / (k + np.asarray(block.column("rank")))
-    why = np.asarray(block.column("why")).astype(np.int64)
-    # of the most telling reason the best-ranked proposal: rows of a pair lie in order of rank
-    best = np.minimum.reduceat(why * len(user) + np.arange(len(user)), first) % len(user)
+    reason_no = np.asarray(block.column("reason_no")).astype(np.int64)
+    # the best-ranked proposal of the first reason: rows of a pair are in order of rank
+    best = np.minimum.reduceat(reason_no * len(user) + np.arange(len(user)), first) % len(user)
     chosen = pa.array(best)
     reasons, pointed = (pa.array([entry[i] for entry in REASONS]) for i in (0, 2))
-    place = block.column("why").take(chosen)
+    place = block.column("reason_no").take(chosen)
     target = pc.if_else(pointed.take(place), block.column("evidence_id").take(chosen), pa.scalar(None, pa.int64()))
     offsets = pa.array(np.r_[first, len(user)].astype(np.int32))
     return pa.RecordBatch.from_pydict(

@@ -1,6 +1,6 @@
-"""How good lists are, in numpy: hit rate, recall and NDCG at k, area under the ROC curve, 95 % intervals.
+"""Metrics of ranked lists, in numpy: hit rate, recall and NDCG at k, area under the ROC curve, 95 % intervals.
 
-A list is judged by `hits`: one row a user, one column a place, true where the pin at that place was saved later.
+Input `hits`: one row per user, one column per position, true where the pin at that position was saved later.
 Formulas: NDCG with binary gain, discount log2(place + 1) and the ideal over min(k, |truth|) (Järvelin & Kekäläinen
 2002); recall is hits over all of the truth, not over min(k, |truth|).
 """
@@ -23,7 +23,7 @@ def recall(hits: Array, truths: Array, k: int) -> Array:
     Args:
         hits: users x places, bool.
         truths: how many pins each user saved, at least 1.
-        k: length of the list judged.
+        k: length of the list evaluated.
     """
     share: Array = hits[:, :k].sum(axis=1) / truths
     return share
@@ -35,7 +35,7 @@ def ndcg(hits: Array, truths: Array, k: int) -> Array:
     Args:
         hits: users x places, bool.
         truths: how many pins each user saved, at least 1.
-        k: length of the list judged.
+        k: length of the list evaluated.
     """
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(truths, k) - 1]

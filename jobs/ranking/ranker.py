@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.ranking import xgb as boost
+from jobs.ranking import xgb
 from jobs.ranking.features import FEATURES, Known, matrix, pair_features
 from jobs.ranking.metrics import auc
 from jobs.settings.ranking import Labels, Ranker
@@ -36,7 +36,7 @@ SCHEMA = (
 
 @dataclass(frozen=True)
 class Learned:
-    """What training came to."""
+    """The result of training."""
 
     model: str | None
     rows: int
@@ -59,15 +59,15 @@ def ranker(tables: Tables, ctx: Context) -> DataFrame:
     proposed = sampled(labelled(tables["gold.candidates@horizon"], acts, settings), settings)
     examples = pair_features(proposed, Known.of(tables, "@horizon")).select(*KEY, LABEL, *FEATURES)
     learned = learn(examples, settings)
-    shares = boost.importance(learned.model, FEATURES) if learned.model else {}
+    shares = xgb.importance(learned.model, FEATURES) if learned.model else {}
     row = (learned.model, list(FEATURES), learned.rows, learned.positives, learned.auc, shares)
     return events.sparkSession.createDataFrame([row], SCHEMA)
 
 
 def outcomes(events: DataFrame, labels: Labels) -> DataFrame:
-    """Return one row per user and pin that met, an impression included, with the worth of the best the user did.
+    """Return one row per user and pin with an event, impressions included, with the label of the user's best action.
 
-    The worth is 0 where the user did nothing, or hid or reported the pin.
+    The label is 0 where the user did nothing, or hid or reported the pin.
     """
     kind = F.col("kind")
     worth = F.lit(0.0)
@@ -81,17 +81,16 @@ def outcomes(events: DataFrame, labels: Labels) -> DataFrame:
 def labelled(candidates: DataFrame, acts: DataFrame, settings: Ranker) -> DataFrame:
     """Return one row per proposed user and pin with its label.
 
-    Of the proposals that the user never met a share by hash is kept, as refused: enough to tell what a save looks like
-    among all that is proposed, at a fraction of the cost.
+    Of the proposals that the user never saw, a sample by hash (unseen_negative_rate) is kept as negatives.
 
     Args:
         candidates: gold.candidates.
         acts: result of `outcomes`.
         settings: of the ranker.
     """
-    met = candidates.select(*KEY).distinct().join(acts, list(KEY), "left")
-    kept = F.col(LABEL).isNotNull() | (_draw(settings.seed, *KEY) < settings.unseen_negative_rate)
-    return met.where(kept).select(*KEY, F.coalesce(LABEL, F.lit(0.0)).alias(LABEL))
+    labels = candidates.select(*KEY).distinct().join(acts, list(KEY), "left")
+    sampled_in = F.col(LABEL).isNotNull() | (_draw(settings.seed, *KEY) < settings.unseen_negative_rate)
+    return labels.where(sampled_in).select(*KEY, F.coalesce(LABEL, F.lit(0.0)).alias(LABEL))
 
 
 def sampled(proposed: DataFrame, settings: Ranker) -> DataFrame:
@@ -103,7 +102,7 @@ def sampled(proposed: DataFrame, settings: Ranker) -> DataFrame:
 
 
 def learn(examples: DataFrame, settings: Ranker) -> Learned:
-    """Train on one node or on the cluster, by the number of examples, and judge by held-out users.
+    """Train on one node or on the cluster, by the number of examples, and evaluate on held-out users.
 
     Args:
         examples: KEY, label and FEATURES.
@@ -111,18 +110,18 @@ def learn(examples: DataFrame, settings: Ranker) -> Learned:
     """
     examples = examples.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        held = _draw(settings.seed + 2, "user_id") < settings.holdout
-        train, test = examples.where(~held), examples.where(held)
+        holdout = _draw(settings.seed + 2, "user_id") < settings.holdout
+        train, test = examples.where(~holdout), examples.where(holdout)
         numbers = train.agg(F.count(F.lit(1)).alias("n"), F.count_if(F.col(LABEL) > 0).alias("p")).first()
         rows, positives = (int(numbers["n"]), int(numbers["p"])) if numbers else (0, 0)
         if rows < settings.min_rows or positives in {0, rows}:
             return Learned(None, rows, positives, None)
         if rows <= settings.node_rows:
-            model = boost.train_on_node(*_arrays(train), FEATURES, settings)
+            model = xgb.train_on_node(*_arrays(train), FEATURES, settings)
         else:
-            model = boost.train_on_cluster(train, LABEL, FEATURES, settings)
+            model = xgb.train_on_cluster(train, LABEL, FEATURES, settings)
         x, y = _arrays(test.orderBy(_draw(settings.seed, *KEY), *KEY).limit(HOLDOUT_ROWS))
-        return Learned(model, rows, positives, auc(boost.predict(model, x), y > 0))
+        return Learned(model, rows, positives, auc(xgb.predict(model, x), y > 0))
     finally:
         examples.unpersist()
 

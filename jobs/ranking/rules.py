@@ -1,9 +1,9 @@
-"""What may never be shown, declared once and applied last, whatever the source.
+"""The rules that remove candidates, declared once and applied to the proposals of all sources.
 
-A rule has a name and a sentence. Those that look at one candidate are Spark expressions over the flags that `flagged`
-joins to it; those that look at the list say what at most how many may share. They are asked in order; the first that
-fires is the one `gold.feed_drops` names. An unknown fact counts against the pin: a pin whose board's privacy is not
-known to be public is not shown.
+A rule has a name and a sentence. Rules on a single candidate are Spark expressions over the columns that `flagged`
+joins; rules on the list limit how many candidates may share a value. They are evaluated in order; `gold.feed_drops`
+names the first that matches. An unknown fact counts against the pin: a pin is not shown unless its board is known to
+be public.
 """
 
 from collections.abc import Callable
@@ -15,30 +15,30 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ranking.blocks import Array, codes, cumcount
+from jobs.ranking.user_batches import Array, codes, cumcount
 from jobs.settings.ranking import Ranking
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason why a pin may not be shown to a user, whatever else the user is shown."""
+    """A rule on a single candidate."""
 
     name: str
     meaning: str
     when: str
-    """Spark SQL over the candidate and its flags; null counts as not fired."""
+    """Spark SQL over the candidate and its flags; null counts as false."""
 
 
 @dataclass(frozen=True)
 class ListRule:
-    """One reason that looks at the better candidates of the user which no earlier rule removed."""
+    """A rule on a candidate and the better-scored candidates of the user that no earlier rule removed."""
 
     name: str
     meaning: str
     shares: str
-    """Column whose value the candidates have in common; unknown is common to none."""
+    """Column whose equal values are counted; nulls are never equal."""
     at_most: Callable[[Ranking], int]
-    """How many of them may be shown."""
+    """How many candidates with one value may be shown."""
 
 
 SINGLE = (
@@ -61,13 +61,13 @@ SINGLE = (
     ),
     Rule("saved_image", "The user has the same image on a board already, or a near-duplicate of it.", "image_saved"),
 )
-"""Rules that look at one candidate."""
+"""Rules on a single candidate."""
 
 LIST = (
     ListRule(
         "duplicate_image",
         "A better candidate of the user shows the same image, or a near-duplicate of it.",
-        shares="image_signature",
+        shares="image_cluster",
         at_most=lambda _: 1,
     ),
     ListRule(
@@ -77,12 +77,12 @@ LIST = (
         at_most=lambda settings: settings.owner_cap,
     ),
 )
-"""Rules that look at what stands above the candidate, asked after SINGLE."""
+"""Rules on the list, evaluated after SINGLE."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Tables the rules ask, at the cut of the run."""
+    """Tables that the rules read, at the as-of of the run."""
 
     interactions: DataFrame
     pins: DataFrame
@@ -91,49 +91,49 @@ class Facts:
 
 
 def with_image_cluster(pins: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Return pins, their image's cluster for its signature: near-duplicates are one image to the rules.
+    """Return the pins with `image_cluster`: equal for pins whose images are equal or near-duplicates.
 
     Args:
         pins: gold.pin_stats.
-        clusters: gold.image_clusters; an image that it lacks keeps its signature.
+        clusters: gold.image_clusters. An image without a cluster is a cluster of its own, named by its signature.
     """
-    named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("cluster"))
-    image = F.coalesce("cluster", "image_signature")
-    return pins.join(named, "image_signature", "left").withColumn("image_signature", image).drop("cluster")
+    named = clusters.select("image_signature", F.concat(F.lit("cluster "), "cluster_id").alias("_cluster"))
+    cluster = F.coalesce("_cluster", "image_signature")
+    return pins.join(named, "image_signature", "left").withColumn("image_cluster", cluster).drop("_cluster")
 
 
 def flagged(candidates: DataFrame, facts: Facts) -> DataFrame:
-    """Return the candidates with the flags that SINGLE asks; no row is lost or repeated.
+    """Return the candidates with the columns that SINGLE reads; no row is lost or repeated.
 
     Args:
-        candidates: user_id, pin_id, creator_id, image_signature, visibility, pin_known and more.
-        facts: tables at the same cut.
+        candidates: user_id, pin_id, creator_id, image_cluster, visibility, pin_known and others.
+        facts: tables at the same as-of.
     """
     saved, hidden = F.col("saves") > 0, F.col("hides") > 0
     signals = facts.interactions.select("user_id", "pin_id", saved.alias("saved"), hidden.alias("hidden"))
     images = (
         signals.where("saved")
-        .join(facts.pins.select("pin_id", "image_signature"), "pin_id")
-        .where("image_signature IS NOT NULL")
-        .select("user_id", "image_signature", F.lit(True).alias("image_saved"))
+        .join(facts.pins.select("pin_id", "image_cluster"), "pin_id")
+        .where("image_cluster IS NOT NULL")
+        .select("user_id", "image_cluster", F.lit(True).alias("image_saved"))
         .distinct()
     )
-    ways = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
-    pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in ways]
+    directions = (("user_id", "blocked_id"), ("blocked_id", "user_id"))
+    pairs = [facts.blocks.select(F.col(a).alias("user_id"), F.col(b).alias("creator_id")) for a, b in directions]
     blocked = pairs[0].union(pairs[1]).distinct().withColumn("blocked", F.lit(True))
     status = facts.app_users.select(
         F.col("id").alias("creator_id"), F.coalesce("status", F.lit("active")).alias("creator_status")
     )
     return (
         candidates.join(signals, ["user_id", "pin_id"], "left")
-        .join(images, ["user_id", "image_signature"], "left")
+        .join(images, ["user_id", "image_cluster"], "left")
         .join(blocked, ["user_id", "creator_id"], "left")
         .join(status, "creator_id", "left")
     )
 
 
 def first_rule() -> Column:
-    """Return the name of the first of SINGLE that fires; null where none does."""
+    """Return the name of the first of SINGLE that matches; null where none does."""
     return F.coalesce(*[F.when(F.expr(rule.when), F.lit(rule.name)) for rule in SINGLE])
 
 

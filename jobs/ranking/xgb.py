@@ -1,6 +1,6 @@
-"""The only door to xgboost: train on one node or on the cluster, score, explain. Imported inside functions.
+"""Trains xgboost on one node or on the cluster, scores, explains. The only module that imports it, in functions.
 
-A model is a JSON string (Booster.save_raw("json")): it goes into a table, to workers by closure, and opens years later.
+A model is a JSON string (Booster.save_raw("json")): stored in a table and sent to workers by closure.
 """
 
 from functools import lru_cache
@@ -45,7 +45,7 @@ def train_on_cluster(rows: "DataFrame", label: str, names: tuple[str, ...], sett
         settings: rounds, depth, seed, workers.
 
     Raises:
-        ConfigError: more workers are asked for than the cluster can run at once; Spark would wait for ever.
+        ConfigError: more workers are asked for than the cluster can run at once; Spark would wait forever.
     """
     from xgboost.spark import SparkXGBRegressor
 
@@ -95,7 +95,7 @@ def predict(model: str, rows: Array) -> Array:
 
 
 def importance(model: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Return each feature's share of the total gain; 0 for one no tree asks about."""
+    """Return each feature's share of the total gain; 0 for one that no tree uses."""
     gains = _booster(model).get_score(importance_type="total_gain")
     total = sum(gains.values()) or 1.0
     return {name: round(float(gains.get(name, 0.0)) / total, 6) for name in names}

@@ -25,12 +25,12 @@ from jobs.history.table_lineage import TableLineage, lineage_of
 from jobs.ingest.loading.manifest import COMMITTED, PLANNED, Count, Item, Manifest, note
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.loading.stream import Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.canonical import in_key
+from jobs.ingest.tidb.rows.ledger_rows import key_text
 from jobs.ingest.tidb.rows.masks import masks_of
-from jobs.ingest.tidb.rows.rows import key_text
 from jobs.ingest.tidb.silver import put
-from jobs.ingest.tidb.tables.source_table import named
+from jobs.ingest.tidb.tables.source_table import table_named
 from jobs.lake.delta import Lake
 from jobs.lake.table_frames import nullable, struct_of
 from jobs.reconcile.compare import Found, Key, Row, hold_against
@@ -80,7 +80,7 @@ def run(work: ActionContext) -> ActionResult:
         ValidationFailedError: the rows break a critical expectation; nothing was written.
     """
     plan: Repair = work.options["repair"]
-    table, lake = named(plan.asked.table), work.lake
+    table, lake = table_named(plan.asked.table), work.lake
     past, schema = _unchanged(lake, plan), lake.schema(table.silver)
     source = Database(plan.address, plan.asked.named or plan.asked.table, plan.report.at)
     try:

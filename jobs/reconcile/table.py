@@ -86,7 +86,7 @@ def against_lake(
     """
     from jobs.engine.checkpoints import lacks_silver, newest_checkpoints
     from jobs.history.ledger import source_rows, state_at
-    from jobs.ingest.tidb.tables.source_table import named as source_table
+    from jobs.ingest.tidb.tables.source_table import table_named as source_table
     from jobs.reconcile.silver import Silver
 
     table = asked.table

@@ -1,1 +1,1 @@
-"""What to show beside a pin: evidence that pins go together, and the choice among them."""
+"""Related pins: signals per pin pair, blended lists, evaluation."""

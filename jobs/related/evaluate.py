@@ -1,36 +1,108 @@
-"""gold.related_evaluations: related pins of a horizon ago, judged by what was saved since, each source alone beside.
+"""gold.related_evaluations: the related pins of `horizon_days` ago, evaluated on saves made since.
 
-In, of a horizon ago: gold.related_pins, gold.related_pairs, gold.image_clusters, gold.pin_stats; of now:
+In, as of the horizon: gold.related_pins, gold.related_pairs, gold.image_clusters, gold.pin_stats; as of now:
 gold.pin_stats, silver.app_board_pins, silver.app_boards, silver.pin_events. Out: one row per model, segment, metric, k.
 
-Protocol: global time split on the lake. Lists are those of the cut a horizon ago, made without anything after it: the
-published ones; those of each source alone, by the same rules, with nothing filled in from the category; and the
-category's popular pins alone.
+Protocol: global time split on the lake. All lists are built from data up to the horizon only: the published lists;
+those of each signal alone, by the same rules and without backfill; and the popular pins of the category.
 
-    recall           of the pins saved since to a public board after the query pin, the share among the first k. All
-                     pins compete; pins made since count too, as misses of every list. Mean over query pins.
-    save_rate        saves per logged impression of pins that the list holds beside the impression's query pin
-    save_rate_others the same of pins it does not hold; only pins that were there a horizon ago count in both
+    recall           share of the pins saved since to a public board after the query pin that are among the first k.
+                     All pins compete; pins created since count as misses of every list. Mean over query pins.
+    save_rate        saves per logged impression of pins that the list contains for the impression's query pin
+    save_rate_others the same for pins that it does not contain; both count only pins that existed at the horizon
     save_gain        their difference
 
-Impressions count by the inverse of how often their place is saved from (see `_placed`), for what stands first is
-looked at most. A head pin is one of the most saved that together have a third of all saves a horizon ago, torso pins
-have the next third, tail pins the rest. Where there is nothing to judge by, the value is null.
+Impressions are weighted by the inverse save propensity of their position (see `_placed`), because first positions get
+most attention. Head pins are the most saved pins that together have a third of all saves as of the horizon, torso
+pins have the next third, tail pins the rest. Without data to evaluate on, a value is null.
+
+The event log does not record the query pin of a list. It is taken to be the pin that the user opened last before the
+page request, within `related.query_hours`.
 """
+
+from datetime import datetime, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.backfill import with_popular
-from jobs.related.job import facts
-from jobs.related.labels import logged, next_co_saves
-from jobs.related.lists import best_pairs, chosen, pooled
+from jobs.related.job import pin_facts
+from jobs.related.lists import best_pairs, choose_lists, pool_pairs, with_popular
 from jobs.related.metrics import BLEND, POPULAR, RESULT, Line, recall_lines, save_lines
-from jobs.related.sources import SOURCES
+from jobs.related.signals import OPENING, SIGNALS
 from jobs.settings import Settings
 from jobs.settings.related import Related
+
+SURFACE = "related_pins"
+
+
+def next_co_saves(tables: Tables, since: datetime, cap: int) -> DataFrame:
+    """Return (pin_id, related_pin_id), each pair once: the second was saved since to a public board that had the first.
+
+    Reads silver.app_board_pins, silver.app_boards; of what pin_stats holds of now, only pins that all may see are
+    right answers. Bounded by `cap` squared a board.
+
+    Args:
+        tables: inputs, of now.
+        since: saves before it are no answers.
+        cap: newest pins of a board that count.
+    """
+    public = tables["silver.app_boards"].where(F.col("privacy") == "public").select(F.col("id").alias("board_id"))
+    seen = tables["gold.pin_stats"].where(F.col("visibility") == "public").select("pin_id")
+    saves = tables["silver.app_board_pins"].join(public, "board_id", "left_semi").join(seen, "pin_id", "left_semi")
+    newest = Window.partitionBy("board_id").orderBy(F.desc_nulls_last("saved_at"), "pin_id")
+    recent = saves.withColumn("place", F.row_number().over(newest)).where(F.col("place") <= cap)
+    boards = recent.groupBy("board_id").agg(F.collect_list(F.struct("pin_id", "saved_at")).alias("saves"))
+    later = boards.select("saves", F.explode("saves").alias("next")).where(F.col("next.saved_at") >= F.lit(since))
+    pairs = later.select(F.explode("saves").alias("had"), "next")
+    pairs = pairs.where("had.saved_at <= next.saved_at and had.pin_id <> next.pin_id")
+    return pairs.select("had.pin_id", F.col("next.pin_id").alias("related_pin_id")).distinct()
+
+
+def logged(events: DataFrame, since: datetime, hours: float) -> DataFrame:
+    """Return user_id, pin_id, related_pin_id, position, saved: impressions of related pins since, beside a query pin.
+
+    saved is 1.0 where the impression ended in a save, else 0.0. Impressions without place or page request, and those of
+    people who opened nothing in the hours before, cannot be judged and are left out.
+
+    Args:
+        events: rows of silver.pin_events, of now.
+        since: impressions before it do not count.
+        hours: see related.query_hours.
+    """
+    known = events.where(F.col("ds") >= F.lit(since.date())).where(F.col("ts") >= F.lit(since))
+    known = known.where((F.col("surface") == SURFACE) & F.col("request_id").isNotNull())
+    shown = F.col("kind") == "impression"
+    each = known.where(shown | (F.col("kind") == "save")).groupBy("user_id", "request_id", "pin_id")
+    labels = each.agg(
+        F.min(F.when(shown, F.col("position"))).alias("position"),
+        F.min(F.when(shown, F.col("ts"))).alias("ts"),
+        F.max(F.when(shown, 0.0).otherwise(1.0)).alias("saved"),
+    ).where("position is not null")
+    queries = _queries(labels, events, since - timedelta(hours=hours), hours)
+    return (
+        labels.withColumnRenamed("pin_id", "related_pin_id")
+        .join(queries, ["user_id", "request_id"])
+        .where("pin_id <> related_pin_id")
+        .select("user_id", "pin_id", "related_pin_id", "position", "saved")
+    )
+
+
+def _queries(labels: DataFrame, events: DataFrame, since: datetime, hours: float) -> DataFrame:
+    """Return user_id, request_id, pin_id: the pin opened last before each page request."""
+    # a page is asked for before its first pin is seen; what is opened from it comes after
+    asked = labels.groupBy("user_id", "request_id").agg(F.min("ts").alias("ts"))
+    opened = events.where((F.col("ds") >= F.lit(since.date())) & (F.col("ts") >= F.lit(since)))
+    opened = opened.where(F.col("kind").isin(*OPENING)).select("user_id", "ts", F.struct("ts", "pin_id").alias("open"))
+    both = asked.unionByName(opened, allowMissingColumns=True)
+    # at one instant the request comes first, so that it never finds what came of it
+    before = Window.partitionBy("user_id").orderBy("ts", F.col("request_id").isNull(), "open.pin_id")
+    last = F.last("open", ignorenulls=True).over(before.rowsBetween(Window.unboundedPreceding, Window.currentRow))
+    found = both.withColumn("last", last).where("request_id is not null and last is not null")
+    near = F.unix_micros("ts") - F.unix_micros("last.ts") <= hours * 3_600_000_000
+    return found.where(near).select("user_id", "request_id", "last.pin_id")
+
 
 PLACES = 5
 """Places of a list that are taken together where the effect of the place is measured."""
@@ -81,23 +153,23 @@ def listed(tables: Tables, queries: DataFrame, settings: Settings) -> DataFrame:
     blend = published.select(F.lit(BLEND).alias("model"), "pin_id", "related_pin_id", "position")
     public = tables["gold.pin_stats@horizon"].where(F.col("visibility") == "public")
     pairs = tables["gold.related_pairs@horizon"]
-    known = facts(public, pairs, tables["gold.image_clusters@horizon"], settings)
+    known = pin_facts(public, pairs, tables["gold.image_clusters@horizon"], settings)
     mine = pairs.join(queries, "pin_id", "left_semi")
     asked = known.join(queries, "pin_id", "left_semi").select("pin_id", "signature", "twins", "category")
-    alone = pooled(_each(mine, settings.related), known, "model", "pin_id").join(asked, "pin_id")
+    alone = pool_pairs(_each(mine, settings.related), known, "model", "pin_id").join(asked, "pin_id")
     famous = with_popular(asked, known, settings.related.length).where("top is not null")
     kind = alone.schema["pool"].dataType
     famous = famous.withColumn("pool", F.col("top").cast(kind)).withColumn("model", F.lit(POPULAR))
     columns = ("model", "pin_id", "signature", "twins", "pool")
     pools = alone.select(*columns).unionByName(famous.select(*columns))
-    return blend.unionByName(chosen(pools, settings.related).select(*blend.columns))
+    return blend.unionByName(choose_lists(pools, settings.related).select(*blend.columns))
 
 
 def _each(pairs: DataFrame, related: Related) -> DataFrame:
     """Return the best pairs of each pin by each source alone."""
     said = [
         F.struct(F.lit(source).alias("model"), F.col(source).alias("score"), F.lit(source).alias("reason"))
-        for source in SOURCES
+        for source in SIGNALS
     ]
     values = ("pin_id", "related_pin_id", "similarity", "co_saves")
     each = pairs.select(*values, F.explode(F.array(*said)).alias("said")).select(*values, "said.*")
@@ -124,4 +196,4 @@ def _placed(seen: DataFrame) -> DataFrame:
     mean = F.try_divide(F.sum("saves").over(whole), F.sum("shown").over(whole))
     smooth = (F.col("saves") + PRIOR * mean) / (F.col("shown") + PRIOR)
     weights = rates.select("places", F.coalesce(F.try_divide(mean, smooth), F.lit(1.0)).alias("weight"))
-    return grouped.join(F.broadcast(weights), "places").withColumn("worth", F.col("saved") * F.col("weight"))
+    return grouped.join(F.broadcast(weights), "places").withColumn("weighted_save", F.col("saved") * F.col("weight"))

@@ -1,6 +1,6 @@
-"""How good lists of related pins are: recall of next co-saves, saves of logged impressions, with their intervals.
+"""Metrics of related pins with 95 % intervals: recall of next co-saves, save rates of logged impressions.
 
-Spark adds up; back comes one row a segment, or one a segment and model.
+Spark aggregates; the driver receives one row per segment, or per segment and model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.common.intervals import Estimate, interval, ratio_interval
-from jobs.related.sources import SOURCES
+from jobs.related.signals import SIGNALS
 
 BLEND, POPULAR = "related_pins", "popular"
-MODELS = (BLEND, *SOURCES, POPULAR)
+MODELS = (BLEND, *SIGNALS, POPULAR)
 SEGMENTS = ("all", "head", "torso", "tail")
 FIRST = 10
-"""Places that are seen without scrolling far."""
+"""Positions visible without much scrolling."""
 RESULT = (
     "model string, segment string, metric string, k int, value double, lower double, upper double, judged bigint, "
     "hits bigint"
@@ -25,7 +25,7 @@ RESULT = (
 Line = tuple[str, str, str, int, float | None, float | None, float | None, int, int | None]
 _NOTHING = (None, None, None)
 _PARTS = ("listed", "shown", "other", "missed")
-"""Of a user: weighted saves and impressions of pins that are listed, and of those that are not."""
+"""Per user: weighted saves and impressions of listed pins, and of pins that are not listed."""
 
 
 def recall_lines(lists: DataFrame, truth: DataFrame, length: int) -> list[Line]:
@@ -35,8 +35,8 @@ def recall_lines(lists: DataFrame, truth: DataFrame, length: int) -> list[Line]:
 
     Args:
         lists: model, pin_id, related_pin_id, position.
-        truth: pin_id, related_pin_id, segment: what was saved next; a segment a query pin.
-        length: of a whole list.
+        truth: pin_id, related_pin_id, segment: the next co-saves, with the segment of the query pin.
+        length: of a full list.
     """
     cuts = sorted({min(FIRST, length), length})
     found = lists.join(truth, ["pin_id", "related_pin_id"])
@@ -50,7 +50,7 @@ def recall_lines(lists: DataFrame, truth: DataFrame, length: int) -> list[Line]:
     pins = truth.groupBy("pin_id").agg(F.first("segment").alias("segment"), F.count(F.lit(1)).alias("truths"))
     judged = pins.join(hits, "pin_id", "left").fillna(0)
     share = {(model, k): F.col(names[model, k]) / F.col("truths") for model, k in names}
-    gaps = {(f"{BLEND}_minus_{source}", k): share[BLEND, k] - share[source, k] for source in SOURCES for k in cuts}
+    gaps = {(f"{BLEND}_minus_{source}", k): share[BLEND, k] - share[source, k] for source in SIGNALS for k in cuts}
     values = share | gaps
     sums = [F.count(F.lit(1)).alias("n"), *[F.sum(name).alias(name) for name in names.values()]]
     for place, value in enumerate(values.values()):
@@ -75,9 +75,9 @@ def save_lines(judged: DataFrame, length: int) -> list[Line]:
     """Return save_rate, save_rate_others and save_gain of every model, by segment; intervals are over users.
 
     Args:
-        judged: user_id, segment of the query pin, saved, worth (a save over what its place makes likely), models
-            (array of those that list the pin beside the query pin; null: none).
-        length: of a whole list.
+        judged: user_id, segment of the query pin, saved, weighted_save (a save weighted by the inverse propensity of
+            its position), models (those that list the pin for the query pin; null: none).
+        length: of a full list.
     """
     rows = {(row["segment"], row["model"]): row.asDict() for row in _moments(judged).collect()}  # bounded: models
     lines = []
@@ -90,10 +90,14 @@ def save_lines(judged: DataFrame, length: int) -> list[Line]:
 def _moments(judged: DataFrame) -> DataFrame:
     """Return segment, model, users and the sums over users of _PARTS, of each product of two, and of plain saves."""
     both = judged.withColumn("segment", F.explode(F.array("segment", F.lit("all"))))
-    total = [F.sum("worth").alias("worth"), F.count(F.lit(1)).alias("all"), F.sum("saved").alias("saves")]
+    total = [
+        F.sum("weighted_save").alias("weighted_save"),
+        F.count(F.lit(1)).alias("all"),
+        F.sum("saved").alias("saves"),
+    ]
     for place, model in enumerate(MODELS):
         mine = F.coalesce(F.array_contains("models", model), F.lit(False)).cast("double")
-        for name, value in (("w", F.col("worth")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
+        for name, value in (("w", F.col("weighted_save")), ("n", F.lit(1.0)), ("s", F.col("saved"))):
             total.append(F.sum(mine * value).alias(f"{name}{place}"))
     users = both.groupBy("segment", "user_id").agg(*total)
     each = [
@@ -101,18 +105,18 @@ def _moments(judged: DataFrame) -> DataFrame:
             F.lit(model).alias("model"),
             F.col(f"w{place}").alias("listed"),
             F.col(f"n{place}").alias("shown"),
-            (F.col("worth") - F.col(f"w{place}")).alias("other"),
+            (F.col("weighted_save") - F.col(f"w{place}")).alias("other"),
             (F.col("all") - F.col(f"n{place}")).alias("missed"),
             F.col(f"s{place}").alias("saves"),
             (F.col("saves") - F.col(f"s{place}")).alias("other_saves"),
         )
         for place, model in enumerate(MODELS)
     ]
-    told = users.select("segment", F.explode(F.array(*each)).alias("of")).select("segment", "of.*")
+    moments = users.select("segment", F.explode(F.array(*each)).alias("of")).select("segment", "of.*")
     sums = [F.sum(name).alias(name) for name in (*_PARTS, "saves", "other_saves")]
     for a, b in combinations_with_replacement(_PARTS, 2):
         sums.append(F.sum(F.col(a) * F.col(b)).alias(f"{a}_{b}"))
-    return told.groupBy("segment", "model").agg(F.count(F.lit(1)).alias("users"), *sums)
+    return moments.groupBy("segment", "model").agg(F.count(F.lit(1)).alias("users"), *sums)
 
 
 def _saves(row: Mapping[str, Any] | None, model: str, segment: str, k: int) -> Iterator[Line]:

@@ -1,11 +1,11 @@
-"""gold.related_pairs: what each source says of two pins, brought to 0..1. Related pins are blended and judged from it.
+"""gold.related_pairs: pin pairs scored 0 to 1 per signal, the input of related pins and of their evaluation.
 
 In: gold.pin_neighbours, gold.pin_stats, gold.cf_factors, silver.app_board_pins, silver.app_boards, silver.pin_events,
 silver.app_pins. Out: one row per pin and related pin.
 
-    neighbours, co-saves, sittings, links, factors -> one row a pair -> each source scaled to 0..1
+    neighbours, co-saves, session co-views, links, ALS factors -> one row per pair -> each signal scaled to 0..1
 
-Private, protected and deleted pins are never in it: every source sees the public pins of the cut alone.
+Private, protected and deleted pins never appear: every signal is computed on the public pins of the as-of date.
 """
 
 from datetime import timedelta
@@ -14,69 +14,69 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.engine.context import Context, Tables
-from jobs.related.co_occurrence import co_opened, co_saves, same_link
-from jobs.related.collaborative import saved_by_same
+from jobs.related.signals import co_saves, co_views, same_link, similar_factors
 
 
 def related_pairs(tables: Tables, ctx: Context) -> DataFrame:
-    """Return what each source says of each pair of public pins that at least one of them knows.
+    """Return one row per pair of public pins with at least one signal, each signal scaled to 0..1.
 
     Raises:
-        TableError, MissingDependencyError: as `saved_by_same` does.
+        TableError, MissingDependencyError: see `similar_factors`.
     """
     related = ctx.settings.related
     public = tables["gold.pin_stats"].where(F.col("visibility") == "public")
     shown, since = public.select("pin_id"), ctx.instant - timedelta(days=ctx.settings.features.window_days)
     saved = co_saves(tables["silver.app_board_pins"], tables["silver.app_boards"], shown, related)
-    opened = co_opened(tables["silver.pin_events"], shown, related, since)
+    viewed = co_views(tables["silver.pin_events"], shown, related, since)
     sources = (
         _best(saved, "rate", "trust", related.pairs_per_pin),
-        _best(opened, "open_rate", "open_trust", related.pairs_per_pin),
+        _best(viewed, "view_rate", "view_trust", related.pairs_per_pin),
         same_link(tables["silver.app_pins"], shown, related.link_pin_cap),
-        saved_by_same(tables["gold.cf_factors"], public, ctx.settings),
+        similar_factors(tables["gold.cf_factors"], public, ctx.settings),
     )
     return _scaled(_merge(tables["gold.pin_neighbours"], *sources), ctx.settings.neighbours.k)
 
 
 def _best(pairs: DataFrame, rate: str, trust: str, most: int) -> DataFrame:
-    """Return the `most` surest pairs of each pin."""
+    """Return the `most` pairs of each pin with the highest rate times trust."""
     first = Window.partitionBy("pin_id").orderBy(F.desc(F.col(rate) * F.col(trust)), "related_pin_id")
     return pairs.withColumn("place", F.row_number().over(first)).where(F.col("place") <= most).drop("place")
 
 
 def _merge(near: DataFrame, *others: DataFrame) -> DataFrame:
-    """Return a row a pair with what each source says of it; null where a source lacks the pair."""
+    """Return one row per pair with the raw values of each signal; null where a signal lacks the pair."""
     similarity = F.col("score").alias("similarity")
-    whole = near.select("pin_id", F.col("neighbour_id").alias("related_pin_id"), similarity, "rank")
+    pairs = near.select("pin_id", F.col("neighbour_id").alias("related_pin_id"), similarity, "rank")
     for other in others:
-        whole = whole.unionByName(other, allowMissingColumns=True)
-    values = [name for name in whole.columns if name not in {"pin_id", "related_pin_id"}]
-    return whole.groupBy("pin_id", "related_pin_id").agg(*[F.max(name).alias(name) for name in values])
+        pairs = pairs.unionByName(other, allowMissingColumns=True)
+    values = [name for name in pairs.columns if name not in {"pin_id", "related_pin_id"}]
+    return pairs.groupBy("pin_id", "related_pin_id").agg(*[F.max(name).alias(name) for name in values])
 
 
 def _scaled(pairs: DataFrame, k: int) -> DataFrame:
-    """Return pin_id, related_pin_id, similarity, co_saves and each source's strength, 0 to 1.
+    """Return pin_id, related_pin_id, similarity, co_saves and each signal's score, 0 to 1.
 
-    Cosines lie close together and their size differs from pin to pin, so the place among the nearest counts too:
-    cosine * (1 - (rank - 1) / neighbours.k). A co-save rate counts as a share of the pin's best rate, then times
-    its trust: discounted first, one common board would be as sure as twenty where a pin has no better. So do sittings.
+    Cosines lie close together and their scale differs per pin, so the neighbour rank discounts them:
+    cosine * (1 - (rank - 1) / neighbours.k). Co-save and co-view rates are divided by the pin's best rate, then
+    multiplied by trust. In the opposite order one common board would count as much as twenty for a pin without a
+    better pair.
     """
-    strengths = {
+    scores = {
         "looks_alike": _near("similarity", "rank", k),
         "saved_together": _share("rate") * F.col("trust"),
-        "co_viewed": _share("open_rate") * F.col("open_trust"),
+        "co_viewed": _share("view_rate") * F.col("view_trust"),
         "same_link": F.col("linked").cast("double"),
-        "collaborative": _near("near_cosine", "near_rank", k),
+        "collaborative": _near("factor_cosine", "factor_rank", k),
     }
-    scaled = [F.round(strength, 6).cast("float").alias(source) for source, strength in strengths.items()]
-    together = F.coalesce("co_saves", F.lit(0)).alias("co_saves")
-    return pairs.select("pin_id", "related_pin_id", "similarity", together, *scaled)
+    scaled = [F.round(score, 6).cast("float").alias(source) for source, score in scores.items()]
+    co_saved = F.coalesce("co_saves", F.lit(0)).alias("co_saves")
+    return pairs.select("pin_id", "related_pin_id", "similarity", co_saved, *scaled)
 
 
 def _near(cosine: str, rank: str, k: int) -> Column:
-    place = 1 - (F.col(rank) - 1) / F.lit(float(k))
-    # greatest() skips nulls: a pair that the source lacks would get a strength of 0
-    return F.when(F.col(cosine).isNotNull(), F.greatest(F.col(cosine).cast("double") * place, F.lit(0.0)))
+    discount = 1 - (F.col(rank) - 1) / F.lit(float(k))
+    # greatest() skips nulls: a pair that the signal lacks would score 0
+    return F.when(F.col(cosine).isNotNull(), F.greatest(F.col(cosine).cast("double") * discount, F.lit(0.0)))
 
 
 def _share(rate: str) -> Column:

@@ -1,5 +1,6 @@
 """One page a run: `pinlake report`. Reads ops and gold tables by delta-rs and the store by its reader; no Spark.
 
-tables.py opens tables, moment.py picks the runs a report is of, layout.py lays out the flow; quality.py, funnel.py,
-intake.py and samples.py each fill one section; plots.py draws, headline.py says it in words, page.py puts it together.
+page.py assembles the page: run_snapshot.py selects the runs, headline.py writes the first screen, layout.py and
+flow_diagram.py draw the flow; quality.py, related.py, neighbours.py, funnel.py, input_faults.py and samples.py fill one
+section each; plots.py draws charts. feed_page.py writes the page of one feed.
 """

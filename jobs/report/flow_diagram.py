@@ -41,7 +41,7 @@ class Step:
         return _STATUS[self.run.status]
 
     @property
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """Return rows, bytes, seconds and peak memory in words; empty where they are not known."""
         row: Mapping[str, Any] = self.run.row or {}
         peak = row.get("peak_mb")
@@ -70,18 +70,18 @@ class Step:
         return f"pinlake run {self.job.name}" + (f" --as-of {day} --force" if day else "")
 
 
-def steps(moment: RunSnapshot, docs: Path | None, page: Path) -> list[Step]:
+def steps(snapshot: RunSnapshot, docs: Path | None, page: Path) -> list[Step]:
     """Return the rows of the picture.
 
     Args:
-        moment: the runs.
+        snapshot: the runs.
         docs: folder of Data Docs, None where there are none that the page may link to.
         page: where the report is written: links are relative to it.
     """
-    runs = {run.job.name: run for run in moment.runs}
-    longest = max((run.row["seconds"] or 0 for run in moment.runs if run.row), default=0) or 1
+    runs = {run.job.name: run for run in snapshot.runs}
+    longest = max((run.row["seconds"] or 0 for run in snapshot.runs if run.row), default=0) or 1
     found: list[Step] = []
-    for place in lay_out([run.job for run in moment.runs]):
+    for place in lay_out([run.job for run in snapshot.runs]):
         run = runs[place.job.name]
         found.append(
             Step(
@@ -101,9 +101,9 @@ def link(target: Path, page: Path) -> str:
     return Path(os.path.relpath(target.resolve(), page.resolve().parent)).as_posix()
 
 
-def summary(moment: RunSnapshot) -> str:
+def summary(snapshot: RunSnapshot) -> str:
     """Return how many jobs ran and how long they took in all."""
-    rows = [run.row for run in moment.runs if run.row]
+    rows = [run.row for run in snapshot.runs if run.row]
     if not rows:
         return ""
     peak = max((row["peak_mb"] or 0 for row in rows), default=0)

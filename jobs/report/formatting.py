@@ -1,8 +1,10 @@
-"""Names of rules, reasons, figures and models in words. What is not named here speaks for itself."""
+"""Formats numbers, dates and names for pages and the terminal. A name without a text here is shown as it is."""
 
 import json
 from datetime import date
 from math import isnan
+
+from jobs.serving.reason_labels import REASONS
 
 RULES = {
     "length": "no place left in the feed",
@@ -20,15 +22,11 @@ RULES = {
     "owner_cap": "too many of one creator",
 }
 MODELS = {"home_feed": "home feed", "popularity": "popularity"}
-BESIDE = {
+RELATED_MODELS = {
     "related_pins": "related pins as shown",
-    "looks_alike": "looks alike, alone",
-    "saved_together": "saved together, alone",
-    "co_viewed": "opened together, alone",
-    "same_link": "same link, alone",
-    "collaborative": "saved by the same people, alone",
-    "popular": "popular in the category",
+    **{name: f"{reason.related}, alone" for name, reason in REASONS.items() if reason.related},
 }
+"""Names of the models in gold.related_evaluations: the lists as shown, and each source alone."""
 METRICS = {
     "hr": "users whose list held a pin they went on to save",
     "ndcg": "NDCG: hits count more near the top",
@@ -99,13 +97,13 @@ def share(value: float | None, lower: float | None = None, upper: float | None =
     return f"{value * 100:.1f}{ends}"
 
 
-def day(cut: date) -> str:
+def day(as_of: date) -> str:
     """Return a day in words, such as 1 November 2026."""
-    return f"{cut.day} {cut:%B %Y}"
+    return f"{as_of.day} {as_of:%B %Y}"
 
 
 def measured(observed: str | None) -> str:
-    """Return a measured figure, rounded; a dash where there was nothing to measure."""
+    """Return a measured estimate, rounded; a dash where there was nothing to measure."""
     try:
         number = float(observed or "nan")
     except ValueError:

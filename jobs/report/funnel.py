@@ -22,7 +22,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The funnel of one cut."""
+    """The funnel of one as-of."""
 
     users: int
     total: Stage
@@ -38,25 +38,25 @@ class Funnel:
 _TOTAL = """
 select count(*) as proposed, count(*) filter (where rule is null) as allowed, count(position) as shown,
        count(distinct user_id) as users
-from ranked where as_of = date '{cut}'
+from ranked where as_of = date '{as_of}'
 """
 _DROPS = """
 select coalesce(rule, 'length') as rule, count(*) as pairs
-from ranked where as_of = date '{cut}' and position is null group by 1 order by 2 desc, 1
+from ranked where as_of = date '{as_of}' and position is null group by 1 order by 2 desc, 1
 """
 _SOURCES = """
 select source, coalesce(rule, 'length') as rule, count(*) as proposed, count(position) as shown
-from (select unnest(sources) as source, rule, position from ranked where as_of = date '{cut}')
+from (select unnest(sources) as source, rule, position from ranked where as_of = date '{as_of}')
 group by 1, 2 order by 1, 2
 """
 
 
-def read_funnel(tables: Tables, cut: date, version: int | None) -> Funnel | None:
-    """Return the funnel of a cut, None if nothing was ranked.
+def read_funnel(tables: Tables, as_of: date, version: int | None) -> Funnel | None:
+    """Return the funnel of an as-of, None if nothing was ranked.
 
     Args:
         tables: of the lake.
-        cut: the cut.
+        as_of: the as-of.
         version: of gold.ranked that the run committed; None if it has not run.
 
     Raises:
@@ -65,13 +65,13 @@ def read_funnel(tables: Tables, cut: date, version: int | None) -> Funnel | None
     if version is None:
         return None
     name = {"gold.ranked": version}
-    whole = tables.ask(_TOTAL.format(cut=cut), name)[0]
+    whole = tables.ask(_TOTAL.format(as_of=as_of), name)[0]
     if not whole["proposed"]:
         return None
-    drops = {row["rule"]: row["pairs"] for row in tables.ask(_DROPS.format(cut=cut), name)}
+    drops = {row["rule"]: row["pairs"] for row in tables.ask(_DROPS.format(as_of=as_of), name)}
     sources: dict[str, Stage] = {}
     by_source: dict[str, dict[str, int]] = {rule: {} for rule in drops}
-    for row in tables.ask(_SOURCES.format(cut=cut), name):
+    for row in tables.ask(_SOURCES.format(as_of=as_of), name):
         so_far = sources.get(row["source"], Stage(0, 0, 0))
         allowed = row["proposed"] if row["rule"] == "length" else 0
         sources[row["source"]] = Stage(

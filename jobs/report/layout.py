@@ -18,7 +18,7 @@ class Line:
 
     lane: int
     stage: str
-    """Of the job whose output runs there: gives the colour."""
+    """Of the job whose output runs there: gives the color."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How many of the true neighbours the lists hold, from gold.neighbour_recall: the cut's audit, and those before."""
+"""How many of the true neighbours the lists hold, from gold.neighbour_recall: the as-of's audit, and those before."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +12,7 @@ _CUTS = 30
 
 @dataclass(frozen=True)
 class Audit:
-    """One cut's audit, and those before it, newest first."""
+    """One as-of's audit, and those before it, newest first."""
 
     row: dict[str, Any]
     """Of gold.neighbour_recall."""
@@ -30,12 +30,12 @@ class Audit:
         return (self.row["as_of"] - trained).days if trained else None
 
 
-def read_audit(tables: Tables, cut: date, version: int | None) -> Audit | None:
-    """Return the audit made at a cut, None if there is none.
+def read_audit(tables: Tables, as_of: date, version: int | None) -> Audit | None:
+    """Return the audit made at an as-of, None if there is none.
 
     Args:
         tables: of the lake.
-        cut: whose neighbours were audited.
+        as_of: whose neighbours were audited.
         version: of gold.neighbour_recall that the run committed; None if it has not run.
 
     Raises:
@@ -43,12 +43,12 @@ def read_audit(tables: Tables, cut: date, version: int | None) -> Audit | None:
     """
     if version is None:
         return None
-    asked = f"select * from neighbour_recall where as_of = date '{cut}'"  # noqa: S608 - a date
+    asked = f"select * from neighbour_recall where as_of = date '{as_of}'"  # noqa: S608 - a date
     rows = tables.ask(asked, {"gold.neighbour_recall": version})
     if not rows:
         return None
     before = tables.ask(
-        f"select * from neighbour_recall where as_of < date '{cut}' order by as_of desc limit {_CUTS}",  # noqa: S608
-        {"gold.neighbour_recall": None},  # a cut before may have been made anew since
+        f"select * from neighbour_recall where as_of < date '{as_of}' order by as_of desc limit {_CUTS}",  # noqa: S608
+        {"gold.neighbour_recall": None},  # an as-of before may have been made again since
     )
     return Audit(rows[0], tuple(before))

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.common.errors import StoreError, TableError
 from jobs.lake.query import Tables
-from jobs.report import formatting as words
-from jobs.report import plots
+from jobs.report import formatting, plots
 from jobs.report.flow_diagram import link, steps, summary
 from jobs.report.funnel import Funnel, read_funnel
 from jobs.report.headline import headline, ingest_counts, interval
-from jobs.report.intake import read_blocked, read_faults
+from jobs.report.input_faults import read_blocked, read_faults
 from jobs.report.neighbours import Audit, read_audit
 from jobs.report.quality import Quality, read_quality
 from jobs.report.related import Related, read_related
@@ -48,20 +47,20 @@ def write_report(places: Places, reader: "Reader | None", wanted: str | None = N
     Args:
         places: of lake, output, images and Data Docs.
         reader: of the store; None leaves sample feeds out.
-        wanted: a day, a run's id, or None for the newest published cut.
+        wanted: a day, a run's id, or None for the newest published as-of.
 
     Raises:
         TableError: nothing has ever run on the lake.
         ConfigError: there is no such run.
     """
     tables = Tables(places.lake)
-    moment = find(tables, wanted, _current(reader))
-    name = moment.run_id or str(moment.cut or "ingest")
+    snapshot = find(tables, wanted, _current(reader))
+    name = snapshot.run_id or str(snapshot.as_of or "ingest")
     path = places.out if places.out.suffix else places.out / f"report-{name}.html"
-    html = _render(tables, moment, reader, places, path)
+    html = _render(tables, snapshot, reader, places, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
-    return path, moment
+    return path, snapshot
 
 
 def _current(reader: "Reader | None") -> str | None:
@@ -71,34 +70,34 @@ def _current(reader: "Reader | None") -> str | None:
         return None  # nothing has been published
 
 
-def _render(tables: Tables, moment: RunSnapshot, reader: "Reader | None", places: Places, path: Path) -> str:
+def _render(tables: Tables, snapshot: RunSnapshot, reader: "Reader | None", places: Places, path: Path) -> str:
     album = Album(places.images)
-    runs = [run.row["run_id"] for run in moment.runs if run.row and run.job.stage == "ingest"]
-    quality, no_quality = _or_why(lambda: _quality(tables, moment))
-    funnel, no_funnel = _or_why(lambda: _funnel(tables, moment))
-    audit, no_audit = _or_why(lambda: _audit(tables, moment))
-    related, no_related = _or_why(lambda: _related(tables, moment))
-    faults, blocked = read_faults(tables, runs, moment.until), read_blocked(tables, moment.until)
+    runs = [run.row["run_id"] for run in snapshot.runs if run.row and run.job.stage == "ingest"]
+    quality, no_quality = _or_why(lambda: _quality(tables, snapshot))
+    funnel, no_funnel = _or_why(lambda: _funnel(tables, snapshot))
+    audit, no_audit = _or_why(lambda: _audit(tables, snapshot))
+    related, no_related = _or_why(lambda: _related(tables, snapshot))
+    faults, blocked = read_faults(tables, runs, snapshot.until), read_blocked(tables, snapshot.until)
     docs = places.docs if places.docs and (places.docs / "index.html").is_file() else None
     shown: Context = {
-        "moment": moment,
-        "head": headline(moment, quality, faults, blocked),
-        "steps": steps(moment, docs, path),
-        "summary": summary(moment),
+        "snapshot": snapshot,
+        "head": headline(snapshot, quality, faults, blocked),
+        "steps": steps(snapshot, docs, path),
+        "summary": summary(snapshot),
         "quality": quality,
         "funnel": funnel,
         "audit": audit,
         "related": related,
         "gone": {"quality": no_quality, "funnel": no_funnel, "audit": no_audit, "related": no_related},
         "plots": _plots(quality, funnel),
-        "gate": [check for run in moment.runs for check in run.checks if check["suite"] == "generation"],
-        "samples": _samples(tables, moment, reader, album),
+        "gate": [check for run in snapshot.runs for check in run.checks if check["suite"] == "generation"],
+        "samples": _samples(tables, snapshot, reader, album),
         "faults": faults,
         "blocked": blocked,
-        "intake": {name: number for name, number in ingest_counts(moment).items() if number},
+        "intake": {name: number for name, number in ingest_counts(snapshot).items() if number},
         "docs": link(docs / "index.html", path) if docs else None,
         "now": datetime.now(UTC),
-        "words": words,
+        "formatting": formatting,
         "interval": interval,
     }
     return template(TEMPLATE).render(shown | {"images": album.rules()})
@@ -112,20 +111,20 @@ def _or_why(read: Callable[[], Any]) -> tuple[Any, str]:
         return None, str(error)
 
 
-def _quality(tables: Tables, moment: RunSnapshot) -> Quality | None:
-    return read_quality(tables, moment.cut, moment.version("ranking.evaluations")) if moment.cut else None
+def _quality(tables: Tables, snapshot: RunSnapshot) -> Quality | None:
+    return read_quality(tables, snapshot.as_of, snapshot.version("ranking.evaluations")) if snapshot.as_of else None
 
 
-def _funnel(tables: Tables, moment: RunSnapshot) -> Funnel | None:
-    return read_funnel(tables, moment.cut, moment.version("ranking.ranked")) if moment.cut else None
+def _funnel(tables: Tables, snapshot: RunSnapshot) -> Funnel | None:
+    return read_funnel(tables, snapshot.as_of, snapshot.version("ranking.ranked")) if snapshot.as_of else None
 
 
-def _audit(tables: Tables, moment: RunSnapshot) -> Audit | None:
-    return read_audit(tables, moment.cut, moment.version("neighbours.recall")) if moment.cut else None
+def _audit(tables: Tables, snapshot: RunSnapshot) -> Audit | None:
+    return read_audit(tables, snapshot.as_of, snapshot.version("neighbours.recall")) if snapshot.as_of else None
 
 
-def _related(tables: Tables, moment: RunSnapshot) -> Related | None:
-    return read_related(tables, moment.cut, moment.version("related.evaluations")) if moment.cut else None
+def _related(tables: Tables, snapshot: RunSnapshot) -> Related | None:
+    return read_related(tables, snapshot.as_of, snapshot.version("related.evaluations")) if snapshot.as_of else None
 
 
 def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:
@@ -139,10 +138,10 @@ def _plots(quality: Quality | None, funnel: Funnel | None) -> dict[str, str]:
     return drawn
 
 
-def _samples(tables: Tables, moment: RunSnapshot, reader: "Reader | None", album: Album) -> Context:
-    """Return sample feeds of the cut's generation; of what is still served where the cut has none in the store."""
-    mine = moment.generation if moment.generation and moment.generation.status == "served" else None
-    generation = mine or moment.served
+def _samples(tables: Tables, snapshot: RunSnapshot, reader: "Reader | None", album: Album) -> Context:
+    """Return sample feeds of the as-of's generation; of what is still served where the as-of has none in the store."""
+    mine = snapshot.generation if snapshot.generation and snapshot.generation.status == "served" else None
+    generation = mine or snapshot.served
     nothing: Context = {"generation": None, "own": False, "feeds": [], "related": None}
     if reader is None or generation is None or generation.as_of is None:
         return nothing | {

@@ -1,6 +1,6 @@
-"""Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colours are the page's own.
+"""Plots as SVG that stands in the page: drawn by matplotlib as wide as a phone; colors are the page's own.
 
-Each colour is drawn as a placeholder and then named by its CSS variable, so one image is right in light and in dark.
+Each color is drawn as a placeholder and then named by its CSS variable, so one image is right in light and in dark.
 Text stays text: it can be read aloud, searched and enlarged.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.report.formatting import MODELS, RULES
 from jobs.report.funnel import Funnel
-from jobs.report.quality import FEED, POPULARITY, Figure, Quality
+from jobs.report.quality import FEED, POPULARITY, Estimate, Quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def _styled(draw: Callable[..., str]) -> Callable[..., str]:
 
 @_styled
 def plot_models(quality: Quality, metric: str, percent: bool) -> str:
-    """Return each model's figure with its interval, the best on top; the feed and popularity stand out."""
+    """Return each model's estimate with its interval, the best on top; the feed and popularity stand out."""
     models = quality.models(metric)
     figure, axes = _canvas(0.46 + 0.34 * len(models))
     scale = 100 if percent else 1
@@ -65,7 +65,7 @@ def plot_models(quality: Quality, metric: str, percent: bool) -> str:
 
 @_styled
 def plot_history(quality: Quality) -> str:
-    """Return the feed and popularity over past cuts, with their intervals."""
+    """Return the feed and popularity over past as-of dates, with their intervals."""
     from matplotlib.dates import date2num
 
     figure, axes = _canvas(2.1)
@@ -78,7 +78,7 @@ def plot_history(quality: Quality) -> str:
         axes.fill_between(at, lows, highs, color=color, alpha=0.18, linewidth=0)
         axes.plot(at, [one.value for one in found], color=color, linewidth=2, marker="o", markersize=4)
         label = MODELS[FEED if name == "feed" else POPULARITY]
-        # on the lines themselves, so that no legend has to be matched by colour
+        # on the lines themselves, so that no legend has to be matched by color
         axes.annotate(label, (at[0], highs[0]), (0, 5), textcoords="offset points", color=color, ha="left")
     axes.set_ylim(0, max(one.upper or one.value for row in quality.history for one in row[1:]) * 1.25 or 1)
     ticks = sorted({0, len(days) // 2, len(days) - 1})
@@ -125,7 +125,7 @@ def plot_drops(funnel: Funnel) -> str:
     return _svg(figure, "drops")
 
 
-def _ends(found: Figure, scale: float) -> tuple[float, float]:
+def _ends(found: Estimate, scale: float) -> tuple[float, float]:
     low = found.value if found.lower is None else found.lower
     high = found.value if found.upper is None else found.upper
     return max(low, 0) * scale, high * scale

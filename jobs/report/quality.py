@@ -1,4 +1,4 @@
-"""How good the lists are, from gold.evaluations: feed and sources beside popularity, now and over past cuts."""
+"""How good the lists are, from gold.evaluations: feed and sources beside popularity, now and over past as-of dates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ FEED, POPULARITY, PAIRED = "home_feed", "popularity", "home_feed_minus_popularit
 K = 10
 """Length of the list that headlines speak of: about what a first screen shows."""
 _CUTS = 60
-"""Evaluated cuts drawn: two months of days."""
+"""Evaluated as-of dates drawn: two months of days."""
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A mean over users with its 95 % interval; the interval is None for coverage."""
 
     value: float
@@ -26,21 +26,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quality:
-    """One cut's evaluation."""
+    """One as-of's evaluation."""
 
     as_of: date
-    figures: Mapping[tuple[str, str, int], Figure]
+    estimates: Mapping[tuple[str, str, int], Estimate]
     """By model, metric and k."""
-    history: tuple[tuple[date, Figure, Figure], ...]
-    """Past cuts, oldest first, this one last: NDCG@K of the feed and of popularity."""
+    history: tuple[tuple[date, Estimate, Estimate], ...]
+    """Past as-of dates, oldest first, this one last: NDCG@K of the feed and of popularity."""
 
-    def of(self, model: str, metric: str, k: int = K) -> Figure | None:
-        """Return a figure, None if it was not measured."""
-        return self.figures.get((model, metric, k))
+    def of(self, model: str, metric: str, k: int = K) -> Estimate | None:
+        """Return a estimate, None if it was not measured."""
+        return self.estimates.get((model, metric, k))
 
-    def models(self, metric: str, k: int = K) -> list[tuple[str, Figure]]:
-        """Return the models and their figures, the best first; differences left out."""
-        found = [(m, f) for (m, what, n), f in self.figures.items() if (what, n) == (metric, k) and m != PAIRED]
+    def models(self, metric: str, k: int = K) -> list[tuple[str, Estimate]]:
+        """Return the models and their estimates, the best first; differences left out."""
+        found = [(m, f) for (m, what, n), f in self.estimates.items() if (what, n) == (metric, k) and m != PAIRED]
         return sorted(found, key=lambda pair: -pair[1].value)
 
     @property
@@ -55,20 +55,20 @@ class Quality:
         return "better" if gap.lower > 0 else "worse"
 
     @property
-    def ahead(self) -> tuple[str, Figure, Figure] | None:
-        """Return the best source, its figure and the feed's, if the source alone beats the feed and intervals part."""
+    def ahead(self) -> tuple[str, Estimate, Estimate] | None:
+        """Return the best source, its estimate and the feed's, if it alone beats the feed beyond both intervals."""
         feed, best = self.of(FEED, "ndcg"), next(iter(self.models("ndcg")), None)
         if feed is None or best is None or best[0] == FEED or feed.upper is None or best[1].lower is None:
             return None
         return (best[0], best[1], feed) if best[1].lower > feed.upper else None
 
 
-def read_quality(tables: Tables, cut: date, version: int | None) -> Quality | None:
-    """Return the evaluation made at a cut, None if there is none, as on a first day.
+def read_quality(tables: Tables, as_of: date, version: int | None) -> Quality | None:
+    """Return the evaluation made at an as-of, None if there is none, as on a first day.
 
     Args:
         tables: of the lake.
-        cut: whose lists of a horizon before were judged.
+        as_of: whose lists of a horizon before were evaluated.
         version: of gold.evaluations that the run committed; None if it has not run.
 
     Raises:
@@ -77,25 +77,25 @@ def read_quality(tables: Tables, cut: date, version: int | None) -> Quality | No
     if version is None:
         return None
     name = {"gold.evaluations": version}
-    rows = tables.ask(f"select * from evaluations where as_of = date '{cut}'", name)  # noqa: S608 - a date
+    rows = tables.ask(f"select * from evaluations where as_of = date '{as_of}'", name)  # noqa: S608 - a date
     if not rows:
         return None
-    figures = {(row["model"], row["metric"], row["k"]): _figure(row) for row in rows}
+    estimates = {(row["model"], row["metric"], row["k"]): _estimate(row) for row in rows}
     past = tables.ask(
-        f"select * from evaluations where as_of <= date '{cut}' and metric = 'ndcg' and k = {K} "  # noqa: S608
+        f"select * from evaluations where as_of <= date '{as_of}' and metric = 'ndcg' and k = {K} "  # noqa: S608
         f"and model in ('{FEED}', '{POPULARITY}') order by as_of desc limit {2 * _CUTS}",
-        {"gold.evaluations": None},  # a cut before may have been judged anew since
+        {"gold.evaluations": None},  # an as-of before may have been evaluated again since
     )
-    return Quality(cut, figures, _history(past))
+    return Quality(as_of, estimates, _history(past))
 
 
-def _history(rows: list[dict[str, Any]]) -> tuple[tuple[date, Figure, Figure], ...]:
-    by_day: dict[date, dict[str, Figure]] = {}
+def _history(rows: list[dict[str, Any]]) -> tuple[tuple[date, Estimate, Estimate], ...]:
+    by_day: dict[date, dict[str, Estimate]] = {}
     for row in rows:
-        by_day.setdefault(row["as_of"], {})[row["model"]] = _figure(row)
+        by_day.setdefault(row["as_of"], {})[row["model"]] = _estimate(row)
     whole = [(day, of[FEED], of[POPULARITY]) for day, of in sorted(by_day.items()) if {FEED, POPULARITY} <= set(of)]
     return tuple(whole)
 
 
-def _figure(row: Mapping[str, Any]) -> Figure:
-    return Figure(row["value"], row["lower"], row["upper"], row["users"])
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(row["value"], row["lower"], row["upper"], row["users"])

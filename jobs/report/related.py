@@ -14,8 +14,8 @@ K = 10
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A figure with its 95 % interval and what it rests on; no value where nothing could be judged."""
+class RelatedEstimate:
+    """A estimate with its 95 % interval and what it rests on; no value where nothing could be evaluated."""
 
     value: float | None
     lower: float | None
@@ -26,9 +26,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Related:
-    """One cut's evaluation of related pins."""
+    """One as-of's evaluation of related pins."""
 
-    figures: Mapping[tuple[str, str, str, int], Judged]
+    estimates: Mapping[tuple[str, str, str, int], RelatedEstimate]
     """By model, segment, metric and k."""
     length: int
     """Of a whole list."""
@@ -36,30 +36,30 @@ class Related:
     @property
     def models(self) -> list[str]:
         """Return the lists as they were, then each source alone, the best recall first."""
-        names = {model for model, *_ in self.figures if not model.startswith(MINUS)} - {BLEND}
+        names = {model for model, *_ in self.estimates if not model.startswith(MINUS)} - {BLEND}
         return [BLEND, *sorted(names, key=lambda model: (-(self.recall(model).value or 0.0), model))]
 
-    def recall(self, model: str, segment: str = "all") -> Judged:
+    def recall(self, model: str, segment: str = "all") -> RelatedEstimate:
         """Return recall among the first K places."""
-        return self.figures[model, segment, "recall", min(K, self.length)]
+        return self.estimates[model, segment, "recall", min(K, self.length)]
 
-    def saved(self, model: str, metric: str) -> Judged:
+    def saved(self, model: str, metric: str) -> RelatedEstimate:
         """Return save_rate, save_rate_others or save_gain, of all query pins."""
-        return self.figures[model, "all", metric, self.length]
+        return self.estimates[model, "all", metric, self.length]
 
     @property
     def behind(self) -> list[str]:
         """Return the sources that alone find more of the next co-saves than the blend, beyond chance."""
-        gaps = [(m, self.recall(m)) for m, segment, *_ in self.figures if m.startswith(MINUS) and segment == "all"]
+        gaps = [(m, self.recall(m)) for m, segment, *_ in self.estimates if m.startswith(MINUS) and segment == "all"]
         return sorted({m.removeprefix(MINUS) for m, gap in gaps if gap.upper is not None and gap.upper < 0})
 
 
-def read_related(tables: Tables, cut: date, version: int | None) -> Related | None:
-    """Return the evaluation made at a cut; None if there is none, or if it had nothing to judge, as on a first day.
+def read_related(tables: Tables, as_of: date, version: int | None) -> Related | None:
+    """Return the evaluation made at an as-of; None if there is none, or if it had nothing to judge, as on a first day.
 
     Args:
         tables: of the lake.
-        cut: whose related pins of a horizon before were judged.
+        as_of: whose related pins of a horizon before were evaluated.
         version: of gold.related_evaluations that the run committed; None if it has not run.
 
     Raises:
@@ -68,12 +68,12 @@ def read_related(tables: Tables, cut: date, version: int | None) -> Related | No
     if version is None:
         return None
     name = {"gold.related_evaluations": version}
-    rows = tables.ask(f"select * from related_evaluations where as_of = date '{cut}'", name)  # noqa: S608 - a date
+    rows = tables.ask(f"select * from related_evaluations where as_of = date '{as_of}'", name)  # noqa: S608 - a date
     if not any(row["judged"] for row in rows):
         return None
-    figures = {(row["model"], row["segment"], row["metric"], row["k"]): _judged(row) for row in rows}
-    return Related(figures, max(row["k"] for row in rows))
+    estimates = {(row["model"], row["segment"], row["metric"], row["k"]): _estimate(row) for row in rows}
+    return Related(estimates, max(row["k"] for row in rows))
 
 
-def _judged(row: Mapping[str, Any]) -> Judged:
-    return Judged(row["value"], row["lower"], row["upper"], row["judged"], row["hits"])
+def _estimate(row: Mapping[str, Any]) -> RelatedEstimate:
+    return RelatedEstimate(row["value"], row["lower"], row["upper"], row["judged"], row["hits"])

@@ -1,7 +1,7 @@
-"""Which runs a report is of: those of one cut, as things stood at one moment.
+"""Selects the runs of a report: those of one as-of, at one point in time.
 
-RUN may be a day: its cut as it stands now. It may be a run's id: that run and what stood beside it until the same job
-ran for the cut again, so a failure that was mended since can still be looked at. Without RUN: the newest cut with a
+RUN may be a day: the newest runs of that as-of. It may be a run's id: that run and the others until the same job ran
+for the as-of again, so that a failure fixed since can still be examined. Without RUN: the newest as-of with a
 published generation, else the newest that was tried.
 """
 
@@ -59,20 +59,20 @@ class Generation:
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """What a report is of."""
+    """The runs and generations of one report."""
 
-    cut: date | None
-    """None for a run of ingest that no cut has used."""
+    as_of: date | None
+    """None for a run of ingest that no as-of has used."""
     until: datetime | None
-    """Nothing after it is told; None: as things stand now."""
+    """Rows after it are left out; None: the current state."""
     runs: tuple[JobRun, ...]
     """One a job, in the order of the flow."""
     generation: Generation | None = None
-    """Made for the cut: served or refused."""
+    """Made for the as-of: served or refused."""
     served: Generation | None = None
-    """Served at the moment, whatever its cut."""
+    """The served generation, of any as-of."""
     later: Row | None = None
-    """A run that failed since, which this report does not tell of."""
+    """A run that failed since and is not in this report."""
     run_id: str | None = None
     """The run that was asked for."""
 
@@ -86,13 +86,13 @@ class RunSnapshot:
         return tuple(sorted((r for r in self.runs if r.status == "failed"), key=lambda r: _start(r.row or {})))
 
     def version(self, *jobs: str) -> int | None:
-        """Return the newest Delta version that these jobs committed for the cut, None if they have not."""
+        """Return the newest Delta version that these jobs committed for the as-of, None if they have not."""
         rows = [run.row for run in self.runs if run.job.name in jobs and run.row and run.row["status"] == "ok"]
         return max((row["output_version"] for row in rows if row["output_version"] is not None), default=None)
 
 
 def find(tables: Tables, wanted: str | None = None, current: str | None = None) -> RunSnapshot:
-    """Return what to report on.
+    """Return the runs and generations to report on.
 
     Args:
         tables: of the lake.
@@ -108,8 +108,8 @@ def find(tables: Tables, wanted: str | None = None, current: str | None = None) 
         raise TableError(f"Nothing has run on the lake in {tables.root}: run `pinlake flow` first.")
     events = [_generation(row) for row in tables.ask("select * from generations", {"ops.generations": None})]
     events.sort(key=lambda event: event.at)
-    cut, until, asked = _choose(runs, events, wanted)
-    chosen = _runs_of(runs, cut, until, asked)
+    as_of, until, asked = _choose(runs, events, wanted)
+    chosen = _runs_of(runs, as_of, until, asked)
     checks = _checks(tables, [row["run_id"] for row in chosen.values()])
     known = [event for event in events if until is None or event.at <= until]
     served = [event for event in known if event.status == "served"]
@@ -118,13 +118,13 @@ def find(tables: Tables, wanted: str | None = None, current: str | None = None) 
             Generation(current, None, "served", datetime.now(UTC))  # loaded from another lake
         ]
     return RunSnapshot(
-        cut=cut,
+        as_of=as_of,
         until=until,
         runs=tuple(
             JobRun(job, row, tuple(checks.get(row["run_id"], ())) if row else ())
             for job, row in ((job, chosen.get(job.name)) for job in FLOW)
         ),
-        generation=next((e for e in reversed(known) if cut and e.as_of == cut and e.status in _FATES), None),
+        generation=next((e for e in reversed(known) if as_of and e.as_of == as_of and e.status in _FATES), None),
         served=served[-1] if served else None,
         later=_failed_since(runs, chosen.values()) if until is None else None,
         run_id=asked["run_id"] if asked else None,
@@ -137,7 +137,7 @@ _FATES = ("served", "refused")
 def _choose(
     runs: Rows, events: list[Generation], wanted: str | None
 ) -> tuple[date | None, datetime | None, Row | None]:
-    """Return cut, moment (None: now) and the run asked for."""
+    """Return as-of, time (None: now) and the requested run."""
     if wanted is None:
         served = [event.as_of for event in events if event.status == "served" and event.as_of]
         tried = [row["as_of"] for row in runs if row["as_of"]]
@@ -151,7 +151,7 @@ def _choose(
         recent = [f"{row['run_id']} ({row['as_of'] or 'ingest'}, {row['status']})" for row in runs[-_RECENT:]]
         days = sorted({str(row["as_of"]) for row in runs if row["as_of"]})[-_RECENT:]
         raise ConfigError(
-            f"RUN is a day that was run or a run's id; there is no {wanted!r}. Days: {', '.join(days) or 'none'}. "
+            f"RUN must be a day with runs, or the id of a run, got {wanted!r}. Days: {', '.join(days) or 'none'}. "
             f"Newest runs: {', '.join(reversed(recent))}. `pinlake runs` lists more."
         )
     return day, None, None
@@ -164,16 +164,16 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _runs_of(runs: Rows, cut: date | None, until: datetime | None, asked: Row | None) -> dict[str, Row]:
-    """Return the run of each job that counts: the newest of the cut, and the ingest before the last of them."""
-    told = [row for row in runs if until is None or _start(row) < until]
-    chosen: dict[str, Row] = {row["job"]: row for row in told if cut and row["as_of"] == cut}
+def _runs_of(runs: Rows, as_of: date | None, until: datetime | None, asked: Row | None) -> dict[str, Row]:
+    """Return the run of each job that counts: the newest of the as-of, and the ingest before the last of them."""
+    visible = [row for row in runs if until is None or _start(row) < until]
+    chosen: dict[str, Row] = {row["job"]: row for row in visible if as_of and row["as_of"] == as_of}
     last = max((_start(row) for row in chosen.values()), default=None)
-    for name in sorted({row["job"] for row in told if row["as_of"] is None}):
-        chosen[name] = _effective([r for r in told if r["job"] == name and (last is None or _start(r) <= last)])
+    for name in sorted({row["job"] for row in visible if row["as_of"] is None}):
+        chosen[name] = _effective([r for r in visible if r["job"] == name and (last is None or _start(r) <= last)])
     for name, row in list(chosen.items()):
         if row and row["as_of"] is not None and _idle(row):
-            chosen[name] = _effective([r for r in told if r["job"] == name and r["as_of"] == cut])
+            chosen[name] = _effective([r for r in visible if r["job"] == name and r["as_of"] == as_of])
     if asked is not None:
         chosen[asked["job"]] = asked
     return {name: row for name, row in chosen.items() if row}

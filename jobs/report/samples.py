@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobs.serving.models import Feed
     from jobs.serving.reader import View
 
-PLACES, BESIDE, SAVED = 8, 6, 8
+PLACES, RELATED, SAVED = 8, 6, 8
 """Tiles shown of a feed, of a list of related pins, of what a user saved."""
 
 
@@ -43,7 +43,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Beside:
+class RelatedSample:
     """One pin's related pins."""
 
     subject: Tile
@@ -53,7 +53,7 @@ class Beside:
 _PEOPLE = """
 select f.user_id, max(p.n_saves) as saves, count(distinct f.reason) as reasons
 from home_feed f join user_profile p on f.user_id = p.user_id
-where f.as_of = date '{cut}' and p.as_of = date '{cut}'
+where f.as_of = date '{as_of}' and p.as_of = date '{as_of}'
   and f.position <= {places} and p.n_saves between {low} and {high}
 group by f.user_id order by reasons desc, saves desc, f.user_id limit 1
 """
@@ -61,13 +61,13 @@ _KINDS = (("someone with many saves", 15, 80), ("someone nearly new", 0, 3), ("a
 """Why a user is shown, and the saves such a user has."""
 
 
-def choose_people(tables: Tables, cut: date, feed: int | None, profile: int | None) -> list[Person]:
+def choose_people(tables: Tables, as_of: date, feed: int | None, profile: int | None) -> list[Person]:
     """Return whose feeds to show: at most two, fewer where the lake has no such users.
 
     Args:
         tables: of the lake.
-        cut: of the generation shown.
-        feed: version of gold.home_feed that the cut's run committed.
+        as_of: of the generation shown.
+        feed: version of gold.home_feed that the as-of's run committed.
         profile: the same of gold.user_profile.
 
     Raises:
@@ -76,15 +76,15 @@ def choose_people(tables: Tables, cut: date, feed: int | None, profile: int | No
     names = {"gold.home_feed": feed, "gold.user_profile": profile}
     people: list[Person] = []
     for why, low, high in _KINDS:
-        rows = tables.ask(_PEOPLE.format(cut=cut, places=PLACES, low=low, high=high), names)
+        rows = tables.ask(_PEOPLE.format(as_of=as_of, places=PLACES, low=low, high=high), names)
         if rows and (why != "any user" or not people):
-            people.append(_person(tables, cut, profile, why, rows[0]["user_id"]))
+            people.append(_person(tables, as_of, profile, why, rows[0]["user_id"]))
     return people
 
 
-def _person(tables: Tables, cut: date, profile: int | None, why: str, user: int) -> Person:
+def _person(tables: Tables, as_of: date, profile: int | None, why: str, user: int) -> Person:
     row = tables.ask(
-        f"select n_saves, recent_saves from user_profile where as_of = date '{cut}' and user_id = {user}",  # noqa: S608
+        f"select n_saves, recent_saves from user_profile where as_of = date '{as_of}' and user_id = {user}",  # noqa: S608
         {"gold.user_profile": profile},
     )[0]
     return Person(user, why, row["n_saves"], tuple(row["recent_saves"] or ())[:SAVED])
@@ -109,12 +109,12 @@ def sample_feed(view: "View", person: Person, album: Album) -> Sample | None:
     )
 
 
-def sample_related(view: "View", feed: "Feed | None", album: Album) -> Beside | None:
+def sample_related(view: "View", feed: "Feed | None", album: Album) -> RelatedSample | None:
     """Return what is shown beside the first pin of a feed that has anything beside it."""
     for item in feed.items[:PLACES] if feed else ():
         related = view.related(item.pin_id)
         if related is not None and related.items:
-            items = related.items[:BESIDE]
+            items = related.items[:RELATED]
             tiles = Tiles(view.cards([item.pin_id, *(one.pin_id for one in items)]), album)
-            return Beside(tiles.plain(item.pin_id), [tiles.of_related(one, item.pin_id) for one in items])
+            return RelatedSample(tiles.plain(item.pin_id), [tiles.of_related(one, item.pin_id) for one in items])
     return None

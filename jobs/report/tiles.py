@@ -40,7 +40,7 @@ class Tile:
     image: str | None = None
     """Class that carries the image; None where there is none."""
     ground: str = "grey"
-    """Colour shown where there is no image."""
+    """Color shown where there is no image."""
     position: int = 0
     reason: str = ""
     chip: str = ""

@@ -144,7 +144,7 @@ PINS = _app(
     Column("title", "string", "Title."),
     Column("link", "string", "Page the pin leads to."),
     Column("category", "string", "Category the creator chose."),
-    Column("color", "string", "Dominant colour."),
+    Column("color", "string", "Dominant color."),
     Column("style", "string", "Style bucket."),
     _CREATED,
 )

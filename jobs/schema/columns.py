@@ -30,7 +30,7 @@ PIN_ID = Column("pin_id", "bigint", "Pin, TiDB app.pins.id.", nullable=False)
 BOARD_ID = Column("board_id", "bigint", "Board, TiDB app.boards.id.")
 CREATOR_ID = Column("creator_id", "bigint", "User who made the pin.")
 CATEGORY = Column("category", "string", "Category the creator chose, such as 'garden'.")
-COLOR = Column("color", "string", "Dominant colour of the pin's image, one of a dozen names.")
+COLOR = Column("color", "string", "Dominant color of the pin's image, one of a dozen names.")
 STYLE = Column("style", "string", "Visual style bucket of the pin's image.")
 IMAGE_SIGNATURE = Column(
     "image_signature", "string", "Hex digest that names the pin's image file; equal images share it."
@@ -38,7 +38,7 @@ IMAGE_SIGNATURE = Column(
 CREATED_AT = Column("created_at", "timestamp", "When the source row was created, UTC.")
 
 # When.
-AS_OF = Column("as_of", "date", "The cut: this row knows nothing from this day's 00:00 UTC on.", nullable=False)
+AS_OF = Column("as_of", "date", "As-of date: nothing from 00:00 UTC of this day on was used.", nullable=False)
 TS = Column("ts", "timestamp", "When it happened, UTC.", nullable=False)
 DS = Column("ds", "date", "UTC day of ts; the partition.", nullable=False)
 RUN_ID = Column("run_id", "string", "Run that wrote the row; joins ops.runs.", nullable=False)

@@ -20,8 +20,8 @@ from jobs.schema.columns import (
 )
 from jobs.schema.table import gold
 
-EVIDENCE_KIND = Column("evidence_kind", "string", "What the source went by: pin, category, user or none.")
-EVIDENCE_ID = Column("evidence_id", "bigint", "Pin or user the source went by; null where it has none.")
+EVIDENCE_KIND = Column("evidence_kind", "string", "Evidence of the proposal: pin, category, user or none.")
+EVIDENCE_ID = Column("evidence_id", "bigint", "Pin or user that is the evidence; null where there is none.")
 RULE = Column("rule", "string", "Name of the rule that removed the pin.")
 
 INTERACTIONS = gold(
@@ -31,7 +31,7 @@ INTERACTIONS = gold(
     "user_id pin_id",
     USER_ID,
     PIN_ID,
-    Column("saves", "int", "Saves to any board, live at the cut."),
+    Column("saves", "int", "Saves to any board, live at the as-of date."),
     Column("closeups", "int", "Times the user opened the pin."),
     Column("clicks", "int", "Times the user followed the pin's link."),
     Column("hides", "int", "Times the user hid or reported the pin."),
@@ -42,7 +42,7 @@ INTERACTIONS = gold(
 PIN_STATS = gold(
     "pin_stats",
     "How each pin does, with the facts the rules need. Holds every live pin, whoever may see it.",
-    "one row per pin alive at the cut",
+    "one row per pin alive at the as-of date",
     "pin_id",
     PIN_ID,
     CREATOR_ID,
@@ -52,11 +52,11 @@ PIN_STATS = gold(
     IMAGE_SIGNATURE,
     CREATED_AT,
     Column("visibility", "string", "public, protected or secret: the privacy of the board the pin was made on."),
-    Column("age_days", "double", "Days from creation to the cut."),
+    Column("age_days", "double", "Days from creation to the as-of date."),
     Column("impressions", "bigint", "Times shown, all surfaces, in features.window_days."),
     Column("closeups", "bigint", "Times opened in the window."),
     Column("clicks", "bigint", "Times its link was followed in the window."),
-    Column("saves", "bigint", "Saves to public boards, all time, live at the cut."),
+    Column("saves", "bigint", "Saves to public boards, all time, live at the as-of date."),
     Column("recent_saves", "bigint", "Saves to public boards in features.trend_days."),
     Column("hides", "bigint", "Times hidden or reported in the window."),
     Column(
@@ -69,7 +69,7 @@ PIN_STATS = gold(
 USER_PROFILE = gold(
     "user_profile",
     "What is known of a user: tastes, habits, activity.",
-    "one row per user alive at the cut",
+    "one row per user alive at the as-of date",
     "user_id",
     USER_ID,
     Column("created_at", "timestamp", "When the account was made, UTC."),
@@ -102,81 +102,87 @@ CF_FACTORS = gold(
 )
 PIN_NEIGHBOURS = gold(
     "pin_neighbours",
-    "Nearest pins of each pin in embedding space; content candidates and related pins start here.",
+    "Nearest public pins of each public pin in embedding space: input of content candidates and related pins.",
     "one row per pin and neighbour, neighbours.k at most",
     "pin_id neighbour_id",
     PIN_ID,
-    Column("neighbour_id", "bigint", "The pin that is near.", nullable=False),
+    Column("neighbour_id", "bigint", "The neighbouring pin.", nullable=False),
     RANK,
-    SCORE.means("Cosine of the two embeddings, 1 for equal."),
+    SCORE.means("Cosine similarity of the two embeddings."),
 )
-NEIGHBOUR_CELLS = gold(
+ANN_INDEX = gold(
     "ann_index",
-    "The index that neighbours are searched in: cells of an inverted file. Empty where all pins can be compared.",
+    "Cells of the inverted-file (IVF) index for neighbour search. Empty where brute force is used.",
     "one row per cell",
     "cell",
     Column(
-        "version", "string", "Embedding model, dim, settings, cut trained for, digest: two never mix.", nullable=False
+        "version",
+        "string",
+        "Embedding model, dim, settings, as-of of the training, digest. Lists of two versions never mix.",
+        nullable=False,
     ),
-    Column("cell", "int", "Number of the cell, from 0.", nullable=False),
-    Column("centroid", "binary", "Middle of the cell, unit length, little-endian float32.", nullable=False),
-    Column("probes", "int", "Cells that a pin looks into, nearest first.", nullable=False),
-    Column("trained_on", "date", "Cut that the cells were trained for.", nullable=False),
-    Column("trained_pins", "bigint", "Pins there were then."),
-    Column("recall", "double", "Share of the true neighbours that so many probes found of a sample then."),
-    Column("lower", "double", "Lower end of its 95 % interval: what neighbours.min_recall asks for."),
-    Column("upper", "double", "Upper end of it."),
-    Column("sampled", "int", "Pins of the sample."),
+    Column("cell", "int", "Cell number, from 0.", nullable=False),
+    Column("centroid", "binary", "Centroid of the cell, unit length, little-endian float32.", nullable=False),
+    Column("probes", "int", "Cells probed per query, nearest first.", nullable=False),
+    Column("trained_on", "date", "As-of of the training.", nullable=False),
+    Column("trained_pins", "bigint", "Pins at the training."),
+    Column("recall", "double", "Recall of `probes` probes on the tuning sample."),
+    Column("lower", "double", "Lower end of its 95 % confidence interval; at least neighbours.min_recall."),
+    Column("upper", "double", "Upper end of the interval."),
+    Column("sampled", "int", "Pins in the tuning sample."),
 )
 NEIGHBOUR_RECALL = gold(
     "neighbour_recall",
-    "Audit of the neighbours: a sample of pins compared with all others, another sample each day.",
+    "Recall audit of the neighbour lists: exact neighbours of a new sample of pins each day.",
     "one row, none without embeddings",
     "",
-    Column("pins", "bigint", "Public pins with a usable embedding of the model.", nullable=False),
+    Column("pins", "bigint", "Public pins with a valid embedding of the model.", nullable=False),
     Column(
         "left_out",
         "bigint",
-        "Public pins whose embedding is NaN, infinite or zero: no list holds them.",
+        "Public pins whose embedding is NaN, infinite or zero; they appear in no list.",
         nullable=False,
     ),
-    Column("sampled", "int", "Pins looked up."),
-    Column("recall", "double", "Mean share of their true neighbours that their lists hold."),
+    Column("sampled", "int", "Pins in the audit sample."),
+    Column("recall", "double", "Mean recall of their lists."),
     Column("lower", "double", "Lower end of the 95 % interval over pins."),
     Column("upper", "double", "Upper end of the 95 % interval over pins."),
-    Column("target", "double", "What is asked for: neighbours.min_recall, or 1 where all pins are compared."),
-    Column("version", "string", "Index searched; null where all pins are compared."),
-    Column("probes", "int", "Cells that a pin looked into; null likewise."),
-    Column("trained_on", "date", "Cut that the index was trained for; null likewise."),
+    Column("target", "double", "Required recall: neighbours.min_recall, or 1 for brute force."),
+    Column("version", "string", "Version of the index; null for brute force."),
+    Column("probes", "int", "Cells probed per query; null for brute force."),
+    Column("trained_on", "date", "As-of of the index training; null for brute force."),
 )
 HASH_PAIRS = gold(
     "hash_pairs",
-    "Which hashes of images are near one another: near-duplicates are proposed by them, and confirmed by embeddings.",
+    "Pairs of perceptual hashes within the Hamming radius: candidates for near-duplicates, confirmed by embeddings.",
     "one row per hash, and one per pair of near hashes",
     "low high",
+    Column("low", "bigint", "Hash of a live pin's image, 64 bits as a signed number.", nullable=False),
+    Column("high", "bigint", "The other, greater hash; equal to low in the row that registers a hash.", nullable=False),
+    Column("distance", "int", "Hamming distance in bits; 0 for a hash and itself.", nullable=False),
     Column(
-        "low", "bigint", "Hash of an image that a live pin carries, its 64 bits as a signed number.", nullable=False
+        "radius", "int", "image_dedup.hash_radius of the search; hashes farther apart form no pair.", nullable=False
     ),
-    Column(
-        "high", "bigint", "The other hash, greater; the same in the row that says the hash is there.", nullable=False
-    ),
-    Column("distance", "int", "Bits in which they differ, 0 for a hash and itself.", nullable=False),
-    Column("radius", "int", "image_dedup.hash_radius that was looked for: farther hashes are no pair.", nullable=False),
 )
 IMAGE_CLUSTERS = gold(
     "image_clusters",
-    "Which images show the same thing: near-duplicates together, under an id that lasts, with what their pins did.",
-    "one row per image that a live pin carries",
+    "Clusters of near-duplicate images with stable ids, pin counts and saves.",
+    "one row per image of a live pin",
     "image_signature",
     IMAGE_SIGNATURE.required(),
-    Column("image_id", "bigint", "Lowest live pin with the image, which stands for it.", nullable=False),
-    Column("cluster_id", "bigint", "Cluster: the lowest image when it was born, for good.", nullable=False),
-    Column("pins", "int", "Live pins that carry the image."),
-    Column("saves", "bigint", "Their saves to public boards, all time."),
+    Column("image_id", "bigint", "Lowest live pin with the image; represents it.", nullable=False),
+    Column(
+        "cluster_id",
+        "bigint",
+        "Cluster id: the lowest image when the cluster was formed; stable from day to day.",
+        nullable=False,
+    ),
+    Column("pins", "int", "Live pins with the image."),
+    Column("saves", "bigint", "Saves of these pins to public boards, all time."),
 )
 TRENDING = gold(
     "trending",
-    "Pins rising faster than expected, by category: a rise over expectation, not volume.",
+    "Pins with more people than expected, by category: trend over expectation, not volume.",
     "one row per category and pin, candidates.trending.per_category at most",
     "category pin_id",
     CATEGORY.required().means("Category the creator chose; '' for pins without one."),
@@ -202,21 +208,19 @@ CANDIDATES = gold(
 )
 RANKER = gold(
     "ranker",
-    "The learned ranker of an as-of, whole: enough to score again years later.",
+    "The trained ranker of an as-of, with its model as JSON.",
     "one row",
     "",
-    Column(
-        "model", "string", "xgboost model as JSON (Booster.save_raw); null where there was too little to learn from."
-    ),
+    Column("model", "string", "xgboost model as JSON (Booster.save_raw); null where there were too few labels."),
     Column("features", "array<string>", "Feature names in the model's order.", nullable=False),
     Column("trained_rows", "bigint", "Labelled proposals it learned from."),
-    Column("positives", "bigint", "Those that ended in a save, click or closeup."),
+    Column("positives", "bigint", "Labelled proposals that ended in a save, click or closeup."),
     Column("auc", "double", "Area under the ROC curve on held-out users, positives against the rest."),
     Column("importance", "map<string,float>", "Share of total gain by feature."),
 )
 RANKED = gold(
     "ranked",
-    "Every candidate with its score and what became of it: the home feed and the drops are read from here.",
+    "Every candidate with its score and its rule or position: home_feed and feed_drops are selected from it.",
     "one row per user and candidate pin",
     "user_id pin_id",
     USER_ID,
@@ -229,11 +233,11 @@ RANKED = gold(
     CREATOR_ID,
     RULE.means("Rule that removed the pin; null where it may be shown."),
     ARM,
-    Column("position", "int", "Place in the feed after diversification; null where it did not get in."),
+    Column("position", "int", "Position in the feed after diversification; null where it is not in the feed."),
 )
 HOME_FEED = gold(
     "home_feed",
-    "The feed of each active user, in order, with reasons: what is published.",
+    "The feed of each active user, in order, with reasons, as published.",
     "one row per user and position",
     "user_id position",
     USER_ID,
@@ -247,45 +251,45 @@ HOME_FEED = gold(
 )
 FEED_DROPS = gold(
     "feed_drops",
-    "Why not: candidates that a rule or the length of the feed kept out.",
+    "Candidates that are not in the feed: removed by a rule, or beyond its length.",
     "one row per user and dropped pin, ranking.drops_per_user at most",
     "user_id pin_id",
     USER_ID,
     PIN_ID,
-    RULE.required().means("Name of the rule that removed the pin; length where it found no place."),
+    RULE.required().means("Name of the rule that removed the pin; length where the feed was full."),
     SCORE.means("Ranker's score; higher is better."),
     SOURCE.means("Candidate source that ranked the pin best."),
 )
-RELATED_PIN_ID = Column("related_pin_id", "bigint", "The pin to show.", nullable=False)
+RELATED_PIN_ID = Column("related_pin_id", "bigint", "The related pin.", nullable=False)
 RELATED_PAIRS = gold(
     "related_pairs",
-    "What each source says of two public pins, brought to 0..1: related pins are blended, and judged, from it.",
-    "one row per pin and related pin that at least one source knows",
+    "Pin pairs scored 0 to 1 per signal: embedding similarity, co-saves, session co-views, shared links, ALS.",
+    "one row per pin and related pin with at least one signal",
     "pin_id related_pin_id",
     PIN_ID,
     RELATED_PIN_ID.means("The other pin."),
-    Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
+    Column("similarity", "float", "Cosine of the two embeddings; null if not a nearest neighbour."),
     Column("co_saves", "int", "Public boards that hold both pins."),
-    Column("looks_alike", "float", "Cosine times place among the nearest, 0 to 1; null where it is not among them."),
-    Column("saved_together", "float", "Co-save rate as a share of the pin's best, times trust; null without."),
-    Column("co_viewed", "float", "The same of sittings in which people opened both; null without."),
-    Column("same_link", "float", "1 where both lead to one page; else null."),
+    Column("looks_alike", "float", "Cosine, discounted by neighbour rank, 0 to 1; null if not a nearest neighbour."),
+    Column("saved_together", "float", "Co-save rate relative to the pin's best, times trust; null without co-saves."),
+    Column("co_viewed", "float", "The same for sessions in which both were opened; null without co-views."),
+    Column("same_link", "float", "1 if both link to the same page, else null."),
     Column(
         "collaborative",
         "float",
-        "Cosine of collaborative filtering factors times place among the nearest; null without.",
+        "Cosine of the ALS factors, discounted by neighbour rank; null if not a nearest neighbour.",
     ),
 )
 RELATED_PINS = gold(
     "related_pins",
-    "Pins to show beside a pin: neighbours, co-saves, sittings and links blended.",
+    "Related pins of each public pin: the signals of gold.related_pairs blended, rules applied.",
     "one row per pin and position",
     "pin_id position",
     PIN_ID,
     POSITION,
     RELATED_PIN_ID,
     SCORE,
-    Column("similarity", "float", "Cosine of the two embeddings; null where it is not among the nearest."),
+    Column("similarity", "float", "Cosine of the two embeddings; null if not a nearest neighbour."),
     Column("co_saves", "int", "Public boards that hold both pins."),
     REASON.means(
         "looks_alike, saved_together, both, co_viewed, same_link, collaborative, duplicate (from the list of a "
@@ -294,33 +298,31 @@ RELATED_PINS = gold(
 )
 RELATED_EVALUATIONS = gold(
     "related_evaluations",
-    "How good the related pins of horizon_days ago were, judged by what was saved since; each source alone beside.",
+    "Related pins of horizon_days ago, evaluated on saves made since; each signal and popularity as baselines.",
     "one row per model, segment, metric and k",
     "model segment metric k",
     Column(
         "model",
         "string",
-        "related_pins (the lists as they were), a source alone, popular, or related_pins_minus_ a source (paired).",
+        "related_pins (as published), one signal, popular, or related_pins_minus_<signal> (paired).",
         nullable=False,
     ),
-    Column(
-        "segment", "string", "Query pins judged: all, head, torso or tail, a third of all saves each.", nullable=False
-    ),
+    Column("segment", "string", "Query pins: all, head, torso or tail, a third of all saves each.", nullable=False),
     Column("metric", "string", "recall, save_rate, save_rate_others or save_gain.", nullable=False),
-    Column("k", "int", "Places of the list that count.", nullable=False),
+    Column("k", "int", "Cutoff: positions of the list that count.", nullable=False),
     Column(
         "value",
         "double",
-        "recall: mean share of the next co-saves listed; others: saves per impression; null if none was judged.",
+        "recall: mean share of the next co-saves listed; others: saves per impression; null without judged cases.",
     ),
     Column("lower", "double", "Lower end of the 95 % interval, over query pins, or over users for saves."),
     Column("upper", "double", "Upper end of the 95 % interval."),
-    Column("judged", "bigint", "What it rests on: query pins for recall, logged impressions for the others."),
+    Column("judged", "bigint", "Sample size: query pins for recall, logged impressions for the others."),
     Column("hits", "bigint", "Next co-saves listed, or saves of those impressions; null for differences."),
 )
 EVALUATIONS = gold(
     "evaluations",
-    "How good the lists of horizon_days ago were, judged by what users saved since. Popularity always beside.",
+    "Evaluation of the feeds of horizon_days ago on saves made since, with a popularity baseline.",
     "one row per model, metric and k",
     "model metric k",
     Column(
@@ -330,18 +332,18 @@ EVALUATIONS = gold(
         nullable=False,
     ),
     Column("metric", "string", "hr, ndcg, recall or coverage.", nullable=False),
-    Column("k", "int", "Length of the list judged.", nullable=False),
-    Column("value", "double", "Mean over users; coverage: share of the catalogue shown.", nullable=False),
+    Column("k", "int", "Length of the list evaluated.", nullable=False),
+    Column("value", "double", "Mean over users; coverage: share of public pins shown.", nullable=False),
     Column("lower", "double", "Lower end of the 95 % interval over users."),
     Column("upper", "double", "Upper end of the 95 % interval over users."),
-    Column("users", "bigint", "Users judged: those who had a feed and saved something new since."),
+    Column("users", "bigint", "Users evaluated: active at that as-of, and saved something new since."),
 )
 
 GOLD = (
     INTERACTIONS,
     PIN_STATS,
     USER_PROFILE,
-    NEIGHBOUR_CELLS,
+    ANN_INDEX,
     PIN_NEIGHBOURS,
     NEIGHBOUR_RECALL,
     HASH_PAIRS,

@@ -7,7 +7,7 @@ _SIGNATURE = Column("image_signature", "string", "Hex digest naming the image fi
 
 IMAGE_FEATURES = Table(
     name="silver.image_features",
-    comment="What images look like, in numbers: hash, colours, style. A row an image file, named by its signature.",
+    comment="What images look like, in numbers: hash, colors, style. A row an image file, named by its signature.",
     grain="one row per image_signature, and one more for each day its file was missing",
     keys=("image_signature", "at"),
     time=AsOf.STATIC,
@@ -18,9 +18,9 @@ IMAGE_FEATURES = Table(
         Column("height", "int", "Pixels down."),
         Column("phash", "bigint", "64-bit DCT hash, its bits as a signed number: images alike differ in few bits."),
         Column(
-            "histogram", "binary", "Shares of 256 colours (16 hues, 4 saturations, 4 values), little-endian float16."
+            "histogram", "binary", "Shares of 256 colors (16 hues, 4 saturations, 4 values), little-endian float16."
         ),
-        Column("colours", "array<string>", "Dominant colours as #rrggbb, the largest share first, three at most."),
+        Column("colors", "array<string>", "Dominant colors as #rrggbb, the largest share first, three at most."),
         Column("style", "string", "dark, light, vivid or muted, then plain or busy: light-plain."),
         Column(
             "fault", "string", "Why there are no numbers, such as truncated_image or missing_image; null if there are."

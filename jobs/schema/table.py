@@ -16,7 +16,7 @@ class AsOf(StrEnum):
     """Append-only facts with `ts`; the past is a filter."""
 
     LATEST = "newest"
-    """Versions of one thing with `ts`; the past is the newest row per key before the cut."""
+    """Versions of one thing with `ts`; the past is the newest row per key before the as-of date."""
 
     STATIC = "fact"
     """What is so at any time, such as what a file under a name that never changes holds; read whole."""

@@ -1,4 +1,4 @@
-"""Addresses of servers, as publish.nodes gives them: host:port, [::1]:port, or a URL of Redis."""
+"""Addresses of servers in publish.nodes: host:port, [::1]:port, or a Redis URL."""
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -8,7 +8,7 @@ from jobs.common.errors import ConfigError
 SCHEMES = {"redis": False, "rediss": True}
 """Scheme -> whether it is TLS."""
 PORT = 6379
-"""Of Redis, where a URL names none."""
+"""Default port of a Redis URL."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ def parse(node: str, kind: str = "") -> Address:
     """Return the address of a server.
 
     Args:
-        node: as publish.nodes gives it.
+        node: an entry of publish.nodes.
         kind: of the store; only Redis has URLs.
 
     Raises:
-        ConfigError: it is no address, or holds a password.
+        ConfigError: it is malformed, or holds a password.
     """
     if "://" in node:
         return _of_url(node, kind)
@@ -40,7 +40,7 @@ def parse(node: str, kind: str = "") -> Address:
     if not (host and colon and port.isdigit()):
         raise _mistake(node, "a server is host:port")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise _mistake(node, "an IPv6 address stands in brackets, [::1]:6379")
+        raise _mistake(node, "an IPv6 address needs brackets, [::1]:6379")
     if "@" in host:
         raise _mistake(node, "a user is given as publish.user, or in a URL, redis://user@host:6379")
     return Address(host.strip("[]"), _port(node, int(port)))
@@ -73,7 +73,7 @@ def _database(node: str, url: SplitResult) -> int | None:
     if not path:
         return None
     if not path.isdigit():
-        raise _mistake(node, "what stands behind the port is the number of a database, redis://host:6379/2")
+        raise _mistake(node, "the path is the number of a database, redis://host:6379/2")
     return int(path)
 
 

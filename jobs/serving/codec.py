@@ -1,4 +1,4 @@
-"""Keys and values of the store: bytes out of Python values and back. The whole format is in docs/store-format.md.
+"""Encodes and decodes keys and values of the store. The whole format is in docs/store-format.md.
 
 A value is ``head (1 byte) | crc32 (4 bytes, little-endian) | body``. Head: low seven bits the format's version, top
 bit set where the body is a zstd frame. The checksum covers head, key and body as stored, so that a flipped bit, a torn
@@ -15,18 +15,22 @@ from urllib.parse import quote
 from jobs.common.errors import StoreError
 from jobs.serving import format_pb2 as pb
 from jobs.serving.models import Feed, FeedItem, PinCard, Pointer, Related, RelatedItem
+from jobs.serving.reason_labels import REASONS
 
 FORMAT = 1
 ZSTD = 0x80
 COMPRESS_FROM = 1024
 MAX_PAYLOAD = 16 << 20
 MAX_KEY = 40
+SURFACES = {"hf": "home_feed", "rp": "related_pins", "pc": "pin_cards", "fb": "fallback"}
+"""Prefix of a key, before its colon -> surface."""
+FEED_PREFIX, RELATED_PREFIX, CARD_PREFIX, FALLBACK_PREFIX = (f"{name}:".encode() for name in SURFACES)
 MANIFEST_KEY = b"m:"
 POINTER_KEY = b"ptr"
 DEFAULT_SEGMENT = "all"
 _EPOCH = date(1970, 1, 1)
 _SOURCES = {name.removeprefix("SOURCE_").lower(): number for name, number in pb.Source.items()}
-_REASONS = {name.removeprefix("REASON_").lower(): number for name, number in pb.Reason.items()}
+_REASONS = {"none": 0} | {name: reason.number for name, reason in REASONS.items()}
 _SOURCE_NAMES = {number: name for name, number in _SOURCES.items()}
 _REASON_NAMES = {number: name for name, number in _REASONS.items()}
 
@@ -43,25 +47,25 @@ class Columns(NamedTuple):
 
 def feed_key(user_id: int) -> bytes:
     """Return the key of a user's home feed."""
-    return b"hf:%d" % user_id
+    return FEED_PREFIX + b"%d" % user_id
 
 
 def related_key(pin_id: int) -> bytes:
     """Return the key of a pin's related pins."""
-    return b"rp:%d" % pin_id
+    return RELATED_PREFIX + b"%d" % pin_id
 
 
 def card_key(pin_id: int) -> bytes:
     """Return the key of a pin's card."""
-    return b"pc:%d" % pin_id
+    return CARD_PREFIX + b"%d" % pin_id
 
 
 def fallback_key(segment: str) -> bytes:
     """Return the key of a segment's fallback feed: percent-encoded, or a digest where that is too long."""
     text = quote(segment.lower(), safe="")
-    if len(text) > MAX_KEY - 3:
+    if len(text) > MAX_KEY - len(FALLBACK_PREFIX):
         text = "~" + sha256(segment.lower().encode()).hexdigest()[:16]
-    return b"fb:" + text.encode()
+    return FALLBACK_PREFIX + text.encode()
 
 
 def pack(key: bytes, payload: bytes) -> bytes:
@@ -78,15 +82,15 @@ def unpack(key: bytes, value: bytes) -> bytes:
     """Return the payload of a value found under `key`.
 
     Raises:
-        StoreError: the value is torn, changed, of another key, or of a format this reader does not know.
+        StoreError: the value is truncated, changed, stored under another key, or of an unknown format.
     """
     if len(value) < 5:
         raise StoreError(f"{_show(key)}: a value has at least 5 bytes, got {len(value)}: load the generation again.")
     head, crc, body = value[0], int.from_bytes(value[1:5], "little"), value[5:]
     if head & ~ZSTD != FORMAT:
         raise StoreError(
-            f"{_show(key)}: value of format {head & ~ZSTD}, this reader knows {FORMAT}: it is damaged "
-            f"or the reader is old."
+            f"{_show(key)}: value of format {head & ~ZSTD}, this reader supports {FORMAT}: the value is damaged, "
+            f"or the reader is too old."
         )
     if _crc(head, key, body) != crc:
         raise StoreError(f"{_show(key)}: checksum does not match, the value is damaged: roll back or load it again.")
@@ -123,7 +127,7 @@ def decode_feed(key: bytes, value: bytes, generation: str) -> Feed:
         )
         for place, (pin, score, source, reason, ident) in enumerate(zip(*columns, strict=True), 1)
     )
-    return Feed(generation, to_date(message.as_of), message.arm, key.startswith(b"fb:"), items)
+    return Feed(generation, to_date(message.as_of), message.arm, key.startswith(FALLBACK_PREFIX), items)
 
 
 def encode_related(
@@ -151,8 +155,8 @@ def decode_related(key: bytes, value: bytes, generation: str) -> Related:
     columns = (message.pin_ids, message.scores, message.reasons, message.co_saves)
     _same_length(key, columns)
     items = tuple(
-        RelatedItem(place, pin, score, _REASON_NAMES.get(reason, "none"), together)
-        for place, (pin, score, reason, together) in enumerate(zip(*columns, strict=True), 1)
+        RelatedItem(place, pin, score, _REASON_NAMES.get(reason, "none"), count)
+        for place, (pin, score, reason, count) in enumerate(zip(*columns, strict=True), 1)
     )
     return Related(generation, to_date(message.as_of), int(key[3:]), items)
 
@@ -174,6 +178,15 @@ def decode_card(key: bytes, value: bytes) -> PinCard:
     """Return a pin's card; StoreError if the value is damaged."""
     m = _parse(pb.PinCard, key, value)
     return PinCard(int(key[3:]), m.title, m.link, m.category, m.color, m.creator_id, m.image_signature)
+
+
+def decode(key: bytes, value: bytes, generation: str) -> Feed | Related | PinCard:
+    """Return the value of a key of any surface; StoreError if it is damaged."""
+    if key.startswith(CARD_PREFIX):
+        return decode_card(key, value)
+    if key.startswith(RELATED_PREFIX):
+        return decode_related(key, value, generation)
+    return decode_feed(key, value, generation)
 
 
 def encode_pointer(pointer: Pointer) -> bytes:
@@ -213,10 +226,12 @@ def _inflate(key: bytes, body: bytes) -> bytes:
     try:
         size = zstandard.get_frame_parameters(body).content_size
         if size > MAX_PAYLOAD:
-            raise StoreError(f"{_show(key)}: a payload has at most {MAX_PAYLOAD} bytes, this one says {size}.")
+            raise StoreError(f"{_show(key)}: a payload has at most {MAX_PAYLOAD} bytes, this one declares {size}.")
         return zstandard.ZstdDecompressor().decompress(body)
     except zstandard.ZstdError as error:
-        raise StoreError(f"{_show(key)}: the value is no zstd frame ({error}): load the generation again.") from error
+        raise StoreError(
+            f"{_show(key)}: the value is not a zstd frame ({error}): load the generation again."
+        ) from error
 
 
 def _parse(kind: Any, key: bytes, value: bytes) -> Any:
@@ -224,7 +239,7 @@ def _parse(kind: Any, key: bytes, value: bytes) -> Any:
     try:
         return kind.FromString(payload)
     except Exception as error:  # protobuf's DecodeError lives in another module per backend
-        raise StoreError(f"{_show(key)}: the payload is no {kind.DESCRIPTOR.name} ({error}).") from error
+        raise StoreError(f"{_show(key)}: the payload is not a {kind.DESCRIPTOR.name} message ({error}).") from error
 
 
 def _number(numbers: dict[str, int], name: str | None, what: str) -> int:

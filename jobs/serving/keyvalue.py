@@ -1,11 +1,11 @@
-"""Generations on servers of keys and values: what memcached and Redis have in common.
+"""Generations on key-value servers: the part that memcached and Redis share.
 
-Every key of a generation starts with its prefix, ``<generation>.<load>``, new for each load, so that nothing of an
-interrupted load is ever read. Two records lead to it, changed by compare-and-set: the pointer (which generation is
-served) and the directory (prefixes of sealed, loading and dropped generations). Lists of keys are written before the
-values they name, so whatever a kill leaves can be found and removed (layout.py).
+Every key of a generation starts with its prefix, ``<generation>.<load>``, new for each load, so that
+values of an interrupted load are never read. Two records refer to it, both changed by compare-and-set: the pointer (the
+generation that is served) and the directory (prefixes of committed, loading and dropped generations). Lists of keys are
+written before the values they name, so everything that a killed load leaves can be found and removed (layout.py).
 
-A dropped generation stays readable for `grace_seconds`, for requests that began with it; `sweep` then removes it.
+A dropped generation stays readable for `grace_seconds`, for requests that began with it; `gc` then removes it.
 Layout in docs/store-format.md, reasons in docs/adr/0010.
 """
 
@@ -22,15 +22,15 @@ import zstandard
 
 from jobs.common.errors import ConcurrentRunError, StoreError
 from jobs.serving.codec import MANIFEST_KEY, decode_pointer, encode_pointer
-from jobs.serving.layout import INDEX, PARTS, KeyValueOpened, full, list_key, listed, pack
+from jobs.serving.layout import INDEX, PARTS, KeyValueHandle, full_key, list_key, pack_keys, read_keys
 from jobs.serving.models import Pointer
 from jobs.serving.servers import Server
 from jobs.serving.stores import Access, GenerationHandle, Pair, Part, Store, checked_name
 
 BLOCK = 512
-"""Pairs sent in one round trip, and keys in one block of a part's list: 512 keys of 250 bytes fit any item limit."""
+"""Pairs per round trip, and keys per block of a part's list: 512 keys of 250 bytes fit any item limit."""
 _TRIES = 100
-"""Times the directory is read and written again while others change it."""
+"""Attempts to change the directory while other publishers change it."""
 Directory = dict[str, dict[str, Any]]
 
 
@@ -43,13 +43,13 @@ class KeyValueStore(Store):
         self.grace_seconds = access.grace_seconds
 
     def lease(self) -> AbstractContextManager[None]:
-        """Hold a lock on the server, renewed while this process lives and gone `lease_seconds` after it died."""
+        """Hold a lock on the server: renewed while this process runs, expired `lease_seconds` after it died."""
         return self.server.lock("lease", self.lease_seconds)
 
     def begin(self, generation: str) -> None:
-        """Give the load a prefix of its own; remove what an interrupted one left."""
+        """Give the load a new prefix; remove what an interrupted load left."""
         directory = self._directory()
-        if checked_name(generation) in directory["sealed"]:
+        if checked_name(generation) in directory["committed"]:
             raise StoreError(f"Generation {generation} is already in {self.server}: drop it first, or serve it.")
         self._restart(generation)
         prefix = f"{generation}.{uuid4().hex[:8]}"
@@ -59,64 +59,64 @@ class KeyValueStore(Store):
         """Write pairs block by block, the list of a block's keys before its values."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None:
-            raise StoreError(f"Nothing to load into: {self.server} knows of no load of {generation}. Begin it first.")
+            raise StoreError(f"Cannot load: {self.server} has no load of {generation}. Call `begin` first.")
         part, rest = uuid4().hex[:12], iter(pairs)
-        self.server.append(full(prefix, PARTS), part.encode() + b"\n")
+        self.server.append(full_key(prefix, PARTS), part.encode() + b"\n")
         blocks, keys, size, checksum, last = 0, 0, 0, 0, b""
         while block := list(islice(rest, BLOCK)):
             last = _ascending(last, [key for key, _ in block])
-            self.server.put_many([(list_key(prefix, part, blocks), pack([key for key, _ in block]))])
-            self.server.put_many([(full(prefix, key), value) for key, value in block])
+            self.server.put_many([(list_key(prefix, part, blocks), pack_keys([key for key, _ in block]))])
+            self.server.put_many([(full_key(prefix, key), value) for key, value in block])
             blocks, keys = blocks + 1, keys + len(block)
             size += sum(len(value) for _, value in block)
             checksum += sum(zlib.crc32(value, zlib.crc32(key)) for key, value in block)
         return Part(f"{part}:{blocks}" if keys else "", keys, size, checksum % 2**64)
 
     def stage(self, generation: str, parts: Sequence[Part]) -> None:
-        """Write the index: the parts of the receipts, by their first key."""
+        """Write the index: the parts named by the receipts, ordered by their first key."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None:
-            raise StoreError(f"Nothing to gather: {self.server} knows of no load of {generation}. Begin it first.")
-        found = []
+            raise StoreError(f"Cannot stage: {self.server} has no load of {generation}. Call `begin` first.")
+        entries = []
         for part in parts:
             if part.name:
                 name, blocks = part.name.split(":")
-                keys = listed(self.server, prefix, name, 0)
+                keys = read_keys(self.server, prefix, name, 0)
                 if keys is None:
                     raise StoreError(f"{self.server} lost the keys of part {name} of {generation}: {_MEMORY}")
-                found.append((keys[0], name, int(blocks), part.keys))
-        index = json.dumps([entry[1:] for entry in sorted(found)]).encode()
-        self.server.put_many([(full(prefix, INDEX), zstandard.compress(index))])
+                entries.append((keys[0], name, int(blocks), part.keys))
+        index = json.dumps([entry[1:] for entry in sorted(entries)]).encode()
+        self.server.put_many([(full_key(prefix, INDEX), zstandard.compress(index))])
 
     def commit(self, generation: str, manifest: bytes) -> None:
-        """Store the manifest, then name the generation among the sealed ones."""
+        """Store the manifest, then enter the generation in the directory as committed."""
         prefix = self._directory()["loading"].get(generation)
         if prefix is None or self._parts(prefix) is None:
-            raise StoreError(f"Generation {generation} cannot be sealed: nothing of it was gathered in {self.server}.")
-        self.server.put_many([(full(prefix, MANIFEST_KEY), manifest)])
+            raise StoreError(f"Generation {generation} cannot be committed: nothing of it was staged in {self.server}.")
+        self.server.put_many([(full_key(prefix, MANIFEST_KEY), manifest)])
 
-        def sealed(now: Directory) -> None:
+        def committed(now: Directory) -> None:
             if now["loading"].pop(generation, None) != prefix:
                 raise StoreError(
-                    f"Generation {generation} cannot be sealed: another publisher removed it from {self.server}, as "
+                    f"Generation {generation} cannot be committed: another publisher removed it from {self.server}, as "
                     f"this one's lease ran out (publish.lease_seconds = {self.lease_seconds}). Run again."
                 )
-            now["sealed"][generation] = prefix
+            now["committed"][generation] = prefix
 
-        self._change(sealed)
+        self._change(committed)
 
     def open(self, generation: str) -> GenerationHandle:
-        """Open a sealed generation, or a gathered one."""
+        """Open a committed generation, or a staged one."""
         prefix, parts = self._found(generation)
-        return KeyValueOpened(self.server, prefix, parts)
+        return KeyValueHandle(self.server, prefix, parts)
 
     def count(self, generation: str) -> int:
-        """Return the keys that the index says were loaded; whether their values are there is for reading back."""
+        """Return the number of keys in the index. Whether their values are there is checked by reading back."""
         return sum(keys for _, _, keys in self._found(generation)[1])
 
-    def hint(self, holders: Sequence[str]) -> str:
-        """Ask the servers how they stand."""
-        return self.server.hint(holders)
+    def hint(self, nodes: Sequence[str]) -> str:
+        """Return the servers' memory and evictions, and what to change."""
+        return self.server.hint(nodes)
 
     def read_pointer(self) -> Pointer | None:
         """Return the pointer."""
@@ -126,8 +126,8 @@ class KeyValueStore(Store):
     def promote(self, expected: Pointer | None, generation: str) -> Pointer:
         """Compare and set on the server: the pointer's epoch is its revision."""
         now = self.read_pointer()
-        if now == expected and generation not in self._directory()["sealed"]:
-            raise StoreError(f"Generation {generation} is not whole in {self.server}. There are: {self._there()}.")
+        if now == expected and generation not in self._directory()["committed"]:
+            raise StoreError(f"Generation {generation} is not complete in {self.server}. There are: {self._there()}.")
         epoch, previous = (expected.epoch, expected.current) if expected else (0, "")
         moved = Pointer(epoch + 1, generation, previous, time.time_ns() // 1_000_000)
         if now != expected or not self.server.swap("pointer", epoch, encode_pointer(moved)):
@@ -139,22 +139,22 @@ class KeyValueStore(Store):
         return moved
 
     def generations(self) -> list[str]:
-        """Return the sealed generations."""
-        return sorted(self._directory()["sealed"])
+        """Return the committed generations."""
+        return sorted(self._directory()["committed"])
 
     def drop(self, generation: str) -> None:
-        """Take a generation out of the directory; its values stay for `grace_seconds`, until the sweep after."""
+        """Take a generation out of the directory; its values stay for `grace_seconds`, until the next gc."""
         served = self.read_pointer()
         if served and served.current == generation:
-            raise StoreError(f"Generation {generation} is being served and cannot be dropped: flip to another first.")
+            raise StoreError(f"Generation {generation} is being served and cannot be dropped: promote another first.")
         self._restart(generation)
 
         def dropped(now: Directory) -> None:
-            prefix = now["sealed"].pop(generation, None)
+            prefix = now["committed"].pop(generation, None)
             if prefix:
                 now["dropped"][prefix] = time.time()
 
-        if generation in self._directory()["sealed"]:
+        if generation in self._directory()["committed"]:
             self._change(dropped)
 
     def gc(self) -> list[str]:
@@ -166,7 +166,7 @@ class KeyValueStore(Store):
         return sorted(old)
 
     def _forget_loads(self, loads: Mapping[str, str]) -> None:
-        """Take loads out of the directory before a value goes: nobody can seal what is being removed."""
+        """Take loads out of the directory before a value goes: nobody can commit what is being removed."""
 
         def forgotten(now: Directory) -> None:
             for generation, prefix in loads.items():
@@ -189,26 +189,26 @@ class KeyValueStore(Store):
         self._change(lambda now: now["dropped"].pop(prefix, None))
 
     def _erase(self, prefix: str) -> None:
-        """Delete a prefix's values by the lists of its parts, the lists last: a kill in between is made up for."""
-        (named,) = self.server.get_many([full(prefix, PARTS)])
+        """Delete a prefix's values by the lists of its parts; the lists last, so that a killed gc can resume."""
+        (named,) = self.server.get_many([full_key(prefix, PARTS)])
         for part in (named or b"").decode().split():
             block = 0
-            while (keys := listed(self.server, prefix, part, block)) is not None:
-                self.server.delete_many([full(prefix, key) for key in keys])
+            while (keys := read_keys(self.server, prefix, part, block)) is not None:
+                self.server.delete_many([full_key(prefix, key) for key in keys])
                 block += 1
             self.server.delete_many([list_key(prefix, part, number) for number in reversed(range(block))])
-        self.server.delete_many([full(prefix, key) for key in (INDEX, MANIFEST_KEY, PARTS)])
+        self.server.delete_many([full_key(prefix, key) for key in (INDEX, MANIFEST_KEY, PARTS)])
 
     def _found(self, generation: str) -> tuple[str, list[tuple[str, int, int]]]:
         directory = self._directory()
-        prefix = directory["sealed"].get(generation) or directory["loading"].get(generation)
+        prefix = directory["committed"].get(generation) or directory["loading"].get(generation)
         if not prefix:
             raise StoreError(f"No generation {generation} in {self.server}. There are: {self._there()}.")
-        # an evicted index only stops scans: values are found without it
+        # without its index a generation cannot be scanned; values are still found
         return prefix, self._parts(prefix) or []
 
     def _parts(self, prefix: str) -> list[tuple[str, int, int]] | None:
-        (index,) = self.server.get_many([full(prefix, INDEX)])
+        (index,) = self.server.get_many([full_key(prefix, INDEX)])
         return None if index is None else [tuple(entry) for entry in json.loads(zstandard.decompress(index))]
 
     def _directory(self) -> Directory:
@@ -230,8 +230,8 @@ _MEMORY = "it evicted them or restarted. Give it more memory (memcached -m, Redi
 
 
 def _decoded(record: tuple[int, bytes] | None) -> tuple[int, Directory]:
-    known: Directory = {"sealed": {}, "loading": {}, "dropped": {}}
-    return (record[0], known | json.loads(record[1])) if record else (0, known)
+    empty: Directory = {"committed": {}, "loading": {}, "dropped": {}}
+    return (record[0], empty | json.loads(record[1])) if record else (0, empty)
 
 
 def _ascending(last: bytes, keys: Sequence[bytes]) -> bytes:

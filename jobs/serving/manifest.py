@@ -1,4 +1,4 @@
-"""What a generation is made of: its name, where it came from, how much is in it. Lies in the store under key `m:`."""
+"""The manifest of a generation: name, origin, counts and digests. Stored under key `m:`."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ class Content:
     bytes: int
     """Of values, as stored."""
     checksum: str
-    """Sum of crc32(key + value) modulo 2^64, 16 hex digits: a loader in any language can add it up."""
+    """Sum of crc32(key + value) modulo 2^64, 16 hex digits: a loader in any language can compute it."""
     mixed: str
     """Sum of Spark's xxhash64(key, value), decimal: crc32 alone collides too easily to name a generation by."""
     surfaces: dict[str, dict[str, int]]
@@ -44,14 +44,14 @@ class Manifest:
     arms: dict[str, int] = field(default_factory=dict)
     """Users by experiment arm."""
     gate: dict[str, float | None] = field(default_factory=dict)
-    """What the gate measured."""
+    """The gate's metrics."""
     config_hash: str = ""
     run_id: str = ""
     loaded_at: str = ""
-    """UTC, ISO 8601: orders generations for retirement."""
+    """UTC, ISO 8601: orders generations for pruning."""
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return JSON values."""
         return asdict(self) | {"as_of": self.as_of.isoformat()}
 
     def value(self) -> bytes:
@@ -72,9 +72,9 @@ class Manifest:
         if value is None:
             raise StoreError(f"Generation {generation} has no manifest: it is damaged; publish its as-of again.")
         try:
-            found = json.loads(unpack(MANIFEST_KEY, value))
-            content = Content(**found.pop("content"))
-            manifest = Manifest(**found | {"as_of": date.fromisoformat(found["as_of"]), "content": content})
+            values = json.loads(unpack(MANIFEST_KEY, value))
+            content = Content(**values.pop("content"))
+            manifest = Manifest(**values | {"as_of": date.fromisoformat(values["as_of"]), "content": content})
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(f"Generation {generation}: its manifest cannot be read ({error}).") from error
         if manifest.generation != generation:
@@ -83,7 +83,7 @@ class Manifest:
 
 
 def day_of(generation: str) -> date | None:
-    """Return the as-of that a generation's name states, None if it states none."""
+    """Return the as-of in a generation's name, None if it has none."""
     try:
         return date.fromisoformat(generation[1:9])
     except ValueError:

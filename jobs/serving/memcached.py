@@ -24,9 +24,9 @@ from pymemcache.exceptions import MemcacheError
 
 from jobs.common.errors import StoreError
 from jobs.serving.address import parse
-from jobs.serving.answers import of_memcached
 from jobs.serving.keyvalue import KeyValueStore
 from jobs.serving.layout import is_shared
+from jobs.serving.server_errors import of_memcached
 from jobs.serving.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.serving.stores import Access
 
@@ -71,11 +71,11 @@ class Memcached(Server):
         """Return the key's node."""
         return self.node_of(key)
 
-    def hint(self, holders: Sequence[str]) -> str:
-        """Tell each node's memory and evictions."""
-        told = "; ".join(f"{node} {self._told(node)}" for node in holders)
+    def hint(self, nodes: Sequence[str]) -> str:
+        """Return each node's memory and evictions."""
+        states = "; ".join(f"{node} {self._state_of(node)}" for node in nodes)
         return (
-            f"As memcached says, {told}. It evicts without a word when memory is short: start it with a larger -m (the "
+            f"memcached reports {states}. It evicts silently when memory is short: start it with a larger -m (the "
             f"nodes together hold publish.keep_generations + 2 generations), or lower publish.keep_generations."
         )
 
@@ -122,8 +122,8 @@ class Memcached(Server):
             if got or not self._is_away(node):
                 answers.append(unpacked(got.get(key)))
         if not answers:
-            told = " ".join(self._said.get(node, f"memcached at {node} does not answer.") for node in self.nodes)
-            raise StoreError(f"No node of {self} can be read from. {told}")
+            states = " ".join(self._said.get(node, f"memcached at {node} does not answer.") for node in self.nodes)
+            raise StoreError(f"No node of {self} can be read from. {states}")
         return max((one for one in answers if one), default=None)
 
     def swap(self, name: str, revision: int, content: bytes) -> bool:
@@ -208,7 +208,7 @@ class Memcached(Server):
         self._away.pop(node, None)
         return found
 
-    def _told(self, node: str) -> str:
+    def _state_of(self, node: str) -> str:
         try:
             now = self._clients[node].stats()
         except (OSError, MemcacheError):

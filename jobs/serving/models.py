@@ -1,7 +1,4 @@
-"""What a reader hands out: plain frozen dataclasses, standard library only.
-
-A generation and a pointer are named here too, because reader and publisher must agree on them.
-"""
+"""What a reader returns: plain frozen dataclasses, standard library only."""
 
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -26,7 +23,7 @@ class Pointer:
 
 @dataclass(frozen=True)
 class FeedItem:
-    """One place of a feed."""
+    """One position of a feed."""
 
     position: int
     """From 1."""
@@ -40,7 +37,7 @@ class FeedItem:
 
 @dataclass(frozen=True)
 class Feed:
-    """A home feed, or the fallback shown to whom has none."""
+    """A home feed, or the fallback for users who have none."""
 
     generation: str
     as_of: date
@@ -51,7 +48,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class RelatedItem:
-    """One place of a list of related pins."""
+    """One position of a list of related pins."""
 
     position: int
     pin_id: int
@@ -62,7 +59,7 @@ class RelatedItem:
 
 @dataclass(frozen=True)
 class Related:
-    """Pins to show beside `pin_id`."""
+    """Pins related to `pin_id`."""
 
     generation: str
     as_of: date
@@ -84,5 +81,5 @@ class PinCard:
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """Return a dataclass of this module as what JSON can hold; dates as ISO text."""
+    """Return a dataclass of this module as JSON values; dates as ISO text."""
     return {key: item.isoformat() if isinstance(item, date) else item for key, item in asdict(value).items()}

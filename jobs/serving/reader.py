@@ -1,8 +1,7 @@
-"""Reading what is served: the class an online service copies.
+"""Reads the served generation: the class that an online service uses.
 
-With it go values.py, codec.py, manifest.py, format_pb2.py, address.py, stores.py and the store: rocks.py, files.py,
-../locks.py, or servers.py, keyvalue.py, layout.py, answers.py and memcached.py or redis.py. It needs Python's standard
-library, protobuf, zstandard and the store's client; no Spark, pandas or numpy. Opens in milliseconds.
+The service copies jobs/serving and jobs/common (errors.py, locks.py). It needs Python's standard library, protobuf,
+zstandard and the client of its store; no Spark, pandas or numpy. Opens in milliseconds.
 
     reader = Reader.open("/srv/pinlake/store")
     with reader.view() as view:            # one request, one generation
@@ -30,20 +29,21 @@ from jobs.serving.codec import (
 )
 from jobs.serving.manifest import Manifest
 from jobs.serving.models import Feed, PinCard, Pointer, Related
-from jobs.serving.stores import Access, GenerationHandle, Store, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access, GenerationHandle, Store
 
 
 class View:
-    """One generation: whatever is asked of it comes from that one."""
+    """One generation: every answer comes from it."""
 
     def __init__(self, generation: str, opened: GenerationHandle) -> None:
         self.generation = generation
         self.opened = opened
         self.users = 0
-        """Requests that hold it; counted by the reader."""
+        """Requests that use it; counted by the reader."""
 
     def home_feed(self, user_id: int, segment: str | None = None) -> Feed | None:
-        """Return the user's feed, else the fallback of `segment`, else that of everybody; None if there is none."""
+        """Return the user's feed, else the fallback of `segment`, else the common fallback; None if there is none."""
         keys = [
             feed_key(user_id),
             *([fallback_key(segment)] if segment else []),
@@ -56,7 +56,7 @@ class View:
         return None
 
     def related(self, pin_id: int) -> Related | None:
-        """Return what to show beside a pin, None if there is nothing."""
+        """Return a pin's related pins, None if there are none."""
         value = self.opened.get(key := related_key(pin_id))
         return None if value is None else decode_related(key, value, self.generation)
 
@@ -68,8 +68,8 @@ class View:
     def cards(self, pin_ids: list[int]) -> dict[int, PinCard]:
         """Return the cards there are, in one round trip."""
         keys = [card_key(pin) for pin in pin_ids]
-        found = self.opened.get_many(keys)
-        return {pin: decode_card(k, v) for pin, k, v in zip(pin_ids, keys, found, strict=True) if v is not None}
+        values = self.opened.get_many(keys)
+        return {pin: decode_card(k, v) for pin, k, v in zip(pin_ids, keys, values, strict=True) if v is not None}
 
     def manifest(self) -> Manifest:
         """Return the generation's manifest."""
@@ -79,7 +79,7 @@ class View:
 class Reader:
     """Follows the pointer. One per process; safe to use from several threads.
 
-    The pointer is read again at most every `refresh_seconds`, so a flip is seen that late at worst. A generation
+    The pointer is read again at most every `refresh_seconds`, so a promotion is seen at most that late. A generation
     stays open for the requests that began with it.
     """
 
@@ -157,7 +157,7 @@ class Reader:
         if name not in self._views:
             try:
                 self._views[name] = self.at(name)
-            except StoreError:  # retired between two looks at the pointer
+            except StoreError:  # pruned since the pointer was read
                 self._read_at = float("-inf")
                 name = self._newest().current
                 self._views[name] = self.at(name)

@@ -15,8 +15,8 @@ from redis.retry import Retry
 
 from jobs.common.errors import ConfigError, StoreError
 from jobs.serving.address import Address, parse
-from jobs.serving.answers import Asked, of_redis
 from jobs.serving.keyvalue import KeyValueStore
+from jobs.serving.server_errors import Connection, of_redis
 from jobs.serving.servers import PREFIX, Server, busy, packed, renewed, unpacked
 from jobs.serving.stores import Access
 
@@ -46,24 +46,24 @@ class Redis(Server):
         return f"Redis at {self.node}"
 
     def __repr__(self) -> str:
-        """Return no more than a person may see."""
+        """Return the address only, never the password."""
         return f"<{self}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave connections behind."""
-        kept = ("node", "timeout", "_password", "_access")
-        return {name: value for name, value in self.__dict__.items() if name in kept}
+        names = ("node", "timeout", "_password", "_access")
+        return {name: value for name, value in self.__dict__.items() if name in names}
 
     def node_for(self, _key: bytes) -> str:
         """Return the one server."""
         return self.node
 
-    def hint(self, _holders: Sequence[str]) -> str:
-        """Tell its memory and evictions."""
+    def hint(self, _nodes: Sequence[str]) -> str:
+        """Return its memory and evictions."""
         with self._strict():
             now = self._client.info()
         return (
-            f"As Redis says, it has maxmemory {now['maxmemory'] >> 20} MiB ({now['maxmemory_policy']}), evicted "
+            f"Redis has maxmemory {now['maxmemory'] >> 20} MiB ({now['maxmemory_policy']}), evicted "
             f"{now['evicted_keys']} values and has been up for {now['uptime_in_seconds']} s. Set maxmemory-policy "
             f"noeviction, and maxmemory for publish.keep_generations + 2 generations."
         )
@@ -112,29 +112,29 @@ class Redis(Server):
     @contextmanager
     def lock(self, name: str, seconds: int) -> Iterator[None]:
         """Hold the client library's lock, renewed by a thread."""
-        held = self._client.lock(PREFIX.decode() + name, timeout=seconds, blocking=False, thread_local=False)
+        lock = self._client.lock(PREFIX.decode() + name, timeout=seconds, blocking=False, thread_local=False)
         with self._strict():
-            if not held.acquire():
+            if not lock.acquire():
                 raise busy(self, seconds)
 
         def renew() -> None:
             with self._strict():
-                held.reacquire()
+                lock.reacquire()
 
         try:
             with renewed(renew, seconds / 3):
                 yield
         finally:
             with self._strict():
-                if held.owned():
-                    held.release()
+                if lock.owned():
+                    lock.release()
 
     @cached_property
     def _address(self) -> Address:
-        """Return where the server is; what the address says wins over the settings."""
-        found, access = parse(self.node, "redis"), self._access
-        database = access.database if found.database is None else found.database
-        return replace(found, tls=found.tls or access.tls, user=found.user or access.user, database=database)
+        """Return the server's address; its own parts win over the settings."""
+        address, access = parse(self.node, "redis"), self._access
+        database = access.database if address.database is None else address.database
+        return replace(address, tls=address.tls or access.tls, user=address.user or access.user, database=database)
 
     @cached_property
     def _client(self) -> Any:
@@ -158,5 +158,5 @@ class Redis(Server):
             yield
         except (redis.RedisError, OSError) as error:
             at = self._address
-            asked = Asked(str(self), at.user, bool(self._password), at.tls, self.timeout)
-            raise StoreError(of_redis(asked, error)) from error
+            connection = Connection(str(self), at.user, bool(self._password), at.tls, self.timeout)
+            raise StoreError(of_redis(connection, error)) from error

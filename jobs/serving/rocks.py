@@ -1,7 +1,7 @@
-"""RocksDB as a store: one database folder a generation, made of sorted SST files, opened read-only.
+"""RocksDB as a store: one database folder per generation, made of sorted SST files, opened read-only.
 
-Below the store's folder: ``<generation>/`` (whole), ``<generation>.loading/`` (invisible: ``parts/*.sst`` as
-executors wrote them, ``db/`` as gathered), ``<generation>.dropping/``, ``pointer``, and two lock files. Executors
+Below the store's folder: ``<generation>/`` (committed), ``<generation>.loading/`` (invisible: ``parts/*.sst`` as
+executors wrote them, ``db/`` as staged), ``<generation>.dropping/``, ``pointer``, and two lock files. Executors
 write SST files straight into the folder, so on a cluster it must lie on a file system they share; the driver only
 links them in (RocksDB's "ingest external file", no data is copied) and renames. A rename makes a generation whole
 and another moves the pointer, so a kill at any moment leaves either the state before or the state after.
@@ -9,6 +9,7 @@ and another moves the pointer, so a kill at any moment leaves either the state b
 The only module that imports rocksdict.
 """
 
+import os
 import shutil
 import time
 import zlib
@@ -21,21 +22,20 @@ from uuid import uuid4
 from jobs.common.errors import ConcurrentRunError, StoreError
 from jobs.common.locks import locked
 from jobs.serving.codec import MANIFEST_KEY, decode_pointer, encode_pointer
-from jobs.serving.files import sync_folder, write_durably
 from jobs.serving.models import Pointer
 from jobs.serving.stores import NAME, GenerationHandle, Pair, Part, Store, checked_name
 
 _LOADING, _DROPPING = ".loading", ".dropping"
 
 
-class RocksOpened(GenerationHandle):
+class RocksHandle(GenerationHandle):
     """One database, open read-only."""
 
     def __init__(self, folder: Path) -> None:
         from rocksdict import AccessType, Rdict
 
         with _store_errors(f"open {folder}"):
-            # the log file is that of the manifest's one write; False says it may be there
+            # the log file is that of the manifest's one write; False allows it to be there
             self._db = Rdict(str(folder), _options(), access_type=AccessType.read_only(False))
         self._folder = str(folder)
 
@@ -50,7 +50,7 @@ class RocksOpened(GenerationHandle):
             return list(self._db.get(list(keys))) if keys else []
 
     def node_for(self, _key: bytes) -> str:
-        """Return the folder: one has all."""
+        """Return the folder: it has every key."""
         return self._folder
 
     def scan(self, prefix: bytes) -> Iterator[Pair]:
@@ -81,8 +81,8 @@ class RocksStore(Store):
 
     @contextmanager
     def lease(self) -> Iterator[None]:
-        """Hold a file lock, which the kernel lets go of when the publisher dies."""
-        busy = f"Another publisher is at work on {self.root}: wait until it is done, then run again."
+        """Hold a file lock, which the kernel releases when the publisher dies."""
+        busy = f"Another publisher is running on {self.root}: wait until it is done, then run again."
         with locked(self.root / "lease", busy):
             yield
 
@@ -94,12 +94,14 @@ class RocksStore(Store):
         (self._loading(generation) / "parts").mkdir(parents=True)
 
     def load(self, generation: str, pairs: Iterable[Pair]) -> Part:
-        """Write one SST file under a name of its own; the receipt says which."""
+        """Write one SST file under a new name; the receipt names it."""
         from rocksdict import SstFileWriter
 
         folder = self._loading(generation) / "parts"
         if not folder.is_dir():
-            raise StoreError(f"Nothing to load into: {folder} is not there. On a cluster publish.path must be shared.")
+            raise StoreError(
+                f"Cannot load: no folder {folder}. On a cluster publish.path must be on a shared file system."
+            )
         name = f"{uuid4().hex}.sst"
         writer, keys, size, checksum = SstFileWriter(options=_options()), 0, 0, 0
         with _store_errors(f"write {folder / name}"):
@@ -119,43 +121,43 @@ class RocksStore(Store):
 
         folder = self._loading(generation)
         shutil.rmtree(folder / "db", ignore_errors=True)
-        how = IngestExternalFileOptions()
-        how.set_move_files(True)
-        with _store_errors(f"gather {folder}"), self._writable(folder / "db") as db:
+        options = IngestExternalFileOptions()
+        options.set_move_files(True)
+        with _store_errors(f"stage {folder}"), self._writable(folder / "db") as db:
             if names := [str(folder / "parts" / part.name) for part in parts if part.name]:
-                db.ingest_external_file(names, how)
+                db.ingest_external_file(names, options)
 
     def commit(self, generation: str, manifest: bytes) -> None:
         """Put the manifest in, then give the database its final name."""
         folder = self._loading(generation)
         if not (folder / "db").is_dir():
-            raise StoreError(f"Generation {generation} cannot be sealed: nothing of it was gathered in {self.root}.")
-        with _store_errors(f"seal {folder}"), self._writable(folder / "db") as db:
+            raise StoreError(f"Generation {generation} cannot be committed: nothing of it was staged in {self.root}.")
+        with _store_errors(f"commit {folder}"), self._writable(folder / "db") as db:
             db.put(MANIFEST_KEY, manifest)
             db.flush()
-        sync_folder(folder / "db")
+        _sync_folder(folder / "db")
         (folder / "db").rename(self._final(generation))
-        sync_folder(self.root)
+        _sync_folder(self.root)
         shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, generation: str) -> GenerationHandle:
-        """Open a sealed generation, or a gathered one."""
-        final, gathered = self._final(generation), self._loading(generation) / "db"
-        for folder in (final, gathered):
+        """Open a committed generation, or a staged one."""
+        final, staged = self._final(generation), self._loading(generation) / "db"
+        for folder in (final, staged):
             if folder.is_dir():
-                return RocksOpened(folder)
+                return RocksHandle(folder)
         raise StoreError(f"No generation {generation} in {self.root}. There are: {self._there()}.")
 
     def count(self, generation: str) -> int:
         """Return entries as RocksDB counts them in its files: exact, for no key is ever written twice."""
         folder = self._final(generation)
-        sealed = folder.is_dir()
-        with RocksOpened(folder if sealed else self._loading(generation) / "db") as opened:
-            return opened.entries() - sealed
+        committed = folder.is_dir()
+        with RocksHandle(folder if committed else self._loading(generation) / "db") as opened:
+            return opened.entries() - committed  # the manifest
 
-    def hint(self, holders: Sequence[str]) -> str:
-        """Name what can take values out of a folder."""
-        return f"Was something removed from {', '.join(holders)}, or is the disk failing?"
+    def hint(self, nodes: Sequence[str]) -> str:
+        """Return what can remove values from a folder."""
+        return f"Check whether files were removed from {', '.join(nodes)}, and whether the disk fails."
 
     def read_pointer(self) -> Pointer | None:
         """Return the pointer file's content."""
@@ -167,7 +169,7 @@ class RocksStore(Store):
             raise StoreError(f"The pointer in {self.root} cannot be read: {error}.") from error
 
     def promote(self, expected: Pointer | None, generation: str) -> Pointer:
-        """Compare, write beside, sync, rename; under a lock, for the two steps must be one."""
+        """Compare, then replace the pointer file; under a lock, which makes the two steps one."""
         with locked(self.root / "pointer.lock"):
             now = self.read_pointer()
             if now != expected:
@@ -176,10 +178,10 @@ class RocksStore(Store):
                     f"{now or 'none'}. Nothing was changed; run again."
                 )
             if not self._final(generation).is_dir():
-                raise StoreError(f"Generation {generation} is not whole in {self.root}. There are: {self._there()}.")
+                raise StoreError(f"Generation {generation} is not complete in {self.root}. There are: {self._there()}.")
             epoch, previous = (now.epoch + 1, now.current) if now else (1, "")
             moved = Pointer(epoch, generation, previous, time.time_ns() // 1_000_000)
-            write_durably(self.root / "pointer", encode_pointer(moved))
+            _write_durably(self.root / "pointer", encode_pointer(moved))
             return moved
 
     def generations(self) -> list[str]:
@@ -189,23 +191,23 @@ class RocksStore(Store):
         return sorted(p.name for p in self.root.iterdir() if NAME.fullmatch(p.name) and (p / "CURRENT").is_file())
 
     def drop(self, generation: str) -> None:
-        """Rename out of sight, then remove: readers that hold it open keep their files until they close."""
+        """Rename, then remove: readers that have it open keep their files until they close it."""
         served = self.read_pointer()
         if served and served.current == generation:
-            raise StoreError(f"Generation {generation} is being served and cannot be dropped: flip to another first.")
+            raise StoreError(f"Generation {generation} is being served and cannot be dropped: promote another first.")
         shutil.rmtree(self._loading(generation), ignore_errors=True)
-        final, going = self._final(generation), self.root / f"{generation}{_DROPPING}"
+        final, dropping = self._final(generation), self.root / f"{generation}{_DROPPING}"
         if final.exists():
-            shutil.rmtree(going, ignore_errors=True)
-            final.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+            shutil.rmtree(dropping, ignore_errors=True)
+            final.rename(dropping)
+        shutil.rmtree(dropping, ignore_errors=True)
 
     def gc(self) -> list[str]:
         """Remove loading and dropping folders."""
-        left = [p for p in sorted(self.root.glob("*")) if p.is_dir() and p.suffix in {_LOADING, _DROPPING}]
-        for folder in left:
+        leftovers = [p for p in sorted(self.root.glob("*")) if p.is_dir() and p.suffix in {_LOADING, _DROPPING}]
+        for folder in leftovers:
             shutil.rmtree(folder, ignore_errors=True)
-        return [folder.name for folder in left]
+        return [folder.name for folder in leftovers]
 
     def _final(self, generation: str) -> Path:
         return self.root / checked_name(generation)
@@ -229,7 +231,7 @@ class RocksStore(Store):
 
 @contextmanager
 def _store_errors(what: str) -> Iterator[None]:
-    """Turn RocksDB's bare Exception into an error a person can act on."""
+    """Turn RocksDB's bare Exception into a StoreError that names the operation."""
     try:
         yield
     except (StoreError, GeneratorExit):
@@ -242,9 +244,29 @@ def _options() -> Any:
     from rocksdict import BlockBasedOptions, DBCompressionType, Options
 
     options, blocks = Options(raw_mode=True), BlockBasedOptions()
-    blocks.set_bloom_filter(10, False)  # most lookups of users without a feed end here
+    blocks.set_bloom_filter(10, False)  # answers most lookups of users without a feed
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.none())  # values of 1 KiB and more are zstd frames already
-    options.set_disable_auto_compactions(True)  # parts are disjoint: nothing to gain
+    options.set_disable_auto_compactions(True)  # parts are disjoint: compaction gains nothing
     options.create_if_missing(True)
     return options
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Replace a file atomically: readers, and a power cut, find the old content or the new."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames within a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,11 +1,11 @@
-"""The store contract: what a place that serves generations must do. rocks.py is one; others stand beside it.
+"""The contract of a store that keeps and serves generations. registry.py lists the implementations.
 
-A generation goes through four steps, and is invisible to readers until the last:
+A generation goes through four steps and is invisible to readers until the last:
 
-1. `begin`: room for it, empty; whatever an interrupted load left under its name is removed;
-2. `load`: sorted pairs, part by part, from any process that sees the store (Spark's executors);
-3. `gather`: the parts become readable through `open`, for verification, then `seal`: with its manifest it is whole;
-4. `flip`: the pointer moves to it, by compare-and-set.
+1. `begin`: an empty load; whatever an interrupted load left under its name is removed;
+2. `load`: sorted pairs, part by part, from any process that reaches the store (Spark's executors);
+3. `stage`: the parts become readable through `open`, for verification; `commit`: with its manifest it is complete;
+4. `promote`: the pointer moves to it, by compare-and-set.
 
 A store must be picklable: executors get a copy of it. tests/contracts/test_store_contract.py holds every store to
 this.
@@ -16,18 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
-from jobs.common.errors import ConfigError, StoreError
-from jobs.serving.address import parse
+from jobs.common.errors import StoreError
 from jobs.serving.models import Pointer
-
-if TYPE_CHECKING:  # an online service's copy goes without the settings
-    from jobs.settings.publish import Publish
 
 Pair = tuple[bytes, bytes]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-"""What a generation may be called: fit for a folder and for a key."""
+"""Valid names of a generation: they are used as folder names and in keys."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Part:
     """Receipt for pairs loaded in one go."""
 
     name: str
-    """How the store finds the part again; empty where nothing was written."""
+    """The store's own name of the part; empty where nothing was written."""
     keys: int
     bytes: int
     """Of values."""
@@ -56,7 +52,7 @@ class GenerationHandle(ABC):
 
     @abstractmethod
     def node_for(self, key: bytes) -> str:
-        """Return where `key` lies, as a person knows it: a folder, or the server of several that has it."""
+        """Return the folder or server that has `key`."""
 
     @abstractmethod
     def scan(self, prefix: bytes) -> Iterator[Pair]:
@@ -64,7 +60,7 @@ class GenerationHandle(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the generation."""
+        """Close the generation."""
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -79,24 +75,24 @@ class Store(ABC):
     """Where generations are kept and served from."""
 
     kind: ClassVar[str]
-    """As settings.publish.store names it."""
+    """Name in the setting publish.store."""
     where: str
     """Folder or servers, as `open_store` takes them."""
 
     @abstractmethod
     def lease(self) -> AbstractContextManager[None]:
-        """Hold off every other publisher; ConcurrentRunError if one is at work."""
+        """Hold the publishers' lock; ConcurrentRunError if another publisher holds it."""
 
     @abstractmethod
     def begin(self, generation: str) -> None:
-        """Make room for a generation; StoreError if it is already sealed."""
+        """Start loading a generation; StoreError if it is already committed."""
 
     @abstractmethod
     def load(self, generation: str, pairs: Iterable[Pair]) -> Part:
         """Write pairs with strictly ascending keys as one part, and return its receipt.
 
         Parts hold disjoint ranges of keys. A part may be written twice (a task that Spark runs again): only those
-        given to `gather` count.
+        given to `stage` count.
         """
 
     @abstractmethod
@@ -105,108 +101,66 @@ class Store(ABC):
 
     @abstractmethod
     def commit(self, generation: str, manifest: bytes) -> None:
-        """Store the manifest under `m:`; from here on the generation is whole."""
+        """Store the manifest under `m:`; from here on the generation is complete."""
 
     @abstractmethod
     def open(self, generation: str) -> GenerationHandle:
-        """Open a sealed or gathered generation; StoreError if it is not there."""
+        """Open a committed or staged generation; StoreError if it is not there."""
 
     @abstractmethod
     def count(self, generation: str) -> int:
         """Return the keys of a generation, its manifest excluded."""
 
     @abstractmethod
-    def hint(self, holders: Sequence[str]) -> str:
-        """Say what to look at, and what to change, where these holders lost values."""
+    def hint(self, nodes: Sequence[str]) -> str:
+        """Return what to check, and what to change, where these nodes lost values."""
 
     @abstractmethod
     def read_pointer(self) -> Pointer | None:
-        """Return the pointer, None before the first flip; StoreError if it is damaged."""
+        """Return the pointer, None before the first promotion; StoreError if it is damaged."""
 
     @abstractmethod
     def promote(self, expected: Pointer | None, generation: str) -> Pointer:
-        """Move the pointer to a sealed generation if it still is what the caller last read.
+        """Move the pointer to a committed generation, unless it changed since the caller read `expected`.
 
         Raises:
-            ConcurrentRunError: somebody moved it meanwhile.
-            StoreError: the generation is not sealed.
+            ConcurrentRunError: another publisher moved it meanwhile.
+            StoreError: the generation is not committed.
         """
 
     @abstractmethod
     def generations(self) -> list[str]:
-        """Return the sealed generations, names ascending."""
+        """Return the committed generations, names ascending."""
 
     @abstractmethod
     def drop(self, generation: str) -> None:
-        """Remove a generation, half-loaded or sealed; StoreError if it is the served one."""
+        """Remove a generation, loading or committed; StoreError if it is the served one."""
 
     @abstractmethod
     def gc(self) -> list[str]:
-        """Remove what interrupted loads left and what was dropped, and return the names. Call it under the lease."""
+        """Remove what interrupted loads left and what was dropped; return the names. Call it under the lease."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How servers are reached and held; the embedded store needs none of it."""
+    """How to reach servers, and how long to hold them; the embedded store needs none of it."""
 
     password: str = field(default="", repr=False)
     timeout_seconds: float = 1.0
     lease_seconds: int = 30
     grace_seconds: float = 60.0
     user: str = ""
-    """Of Redis' access control; empty is its default user."""
+    """Redis ACL user; empty uses the default user."""
     database: int = 0
-    """Of Redis."""
+    """Redis database number."""
     tls: bool = False
-    """Whether Redis is spoken to in TLS."""
+    """Whether to connect to Redis by TLS."""
     tls_ca: str = ""
-    """File of the authority that Redis' certificate is checked by; empty takes the system's."""
-
-
-def open_store(kind: str, where: str, access: Access | None = None) -> Store:
-    """Return a store.
-
-    Args:
-        kind: rocksdb, memcached or redis.
-        where: folder of the embedded store, or the servers as host:port or URL, separated by commas.
-        access: how servers are reached.
-
-    Raises:
-        ConfigError: the kind is unknown, or an address is none.
-    """
-    how = access or Access()
-    if kind == "rocksdb":
-        from jobs.serving.rocks import RocksStore
-
-        return RocksStore(where)
-    if kind == "memcached":
-        from jobs.serving.memcached import MemcachedStore
-
-        return MemcachedStore(addresses(where, kind), how)
-    if kind == "redis":
-        from jobs.serving.redis import RedisStore
-
-        return RedisStore(addresses(where, kind), how)
-    raise ConfigError(f"publish.store = {kind!r}: there are rocksdb, memcached and redis. Set publish.store to one.")
+    """File of the CA certificate for Redis; empty uses the system's."""
 
 
 def checked_name(generation: str) -> str:
-    """Return a generation's name; StoreError if it could not be one of a folder or of a key."""
+    """Return a generation's name; StoreError if it is not a valid one."""
     if not NAME.fullmatch(generation):
         raise StoreError(f"A generation is named by letters, digits, - and _, at most 64; got {generation!r}.")
     return generation
-
-
-def configured(publish: "Publish", path: str) -> Store:
-    """Return the store that the settings name; `path` is where publish.path leads."""
-    same = ("timeout_seconds", "lease_seconds", "grace_seconds", "user", "database", "tls", "tls_ca")
-    access = Access(publish.password.get_secret_value(), **{name: getattr(publish, name) for name in same})
-    return open_store(publish.store, path if publish.store == "rocksdb" else ",".join(publish.nodes), access)
-
-
-def addresses(where: str, kind: str = "") -> list[str]:
-    """Return the address of each server, as it is written; ConfigError if one is none."""
-    nodes = [node.strip() for node in where.split(",")]
-    for node in nodes:
-        parse(node, kind)
-    return nodes

@@ -1,7 +1,7 @@
 """Checks names in the settings against what they refer to; an unknown name is an error with a suggestion.
 
 In: the settings, the folder of the suites. Names of source tables and columns are checked when the sources are read
-(jobs/ingest/tidb/tables/named.py).
+(jobs/ingest/tidb/tables/table_names.py).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Draws an image for each pin: ground by colour, texture by style, motif by topic. The only user of PIL.
+"""Draws an image for each pin: ground by color, texture by style, motif by topic. The only user of PIL.
 
 An image is drawn at twice its size and halved, which smooths its edges. Two pins of one topic share the motif and
 differ in number, size, place and shade; a near-duplicate repeats its original's choices with a slight shift.
@@ -61,7 +61,7 @@ def _choices(pins: Pins, pin: Array) -> Array:
 
 
 class Painter:
-    """Draws images of one size; keeps the grounds, which depend on colour, style and direction alone."""
+    """Draws images of one size; keeps the grounds, which depend on color, style and direction alone."""
 
     def __init__(self, size: int) -> None:
         """Prepare for images of `size` by `size` pixels."""

@@ -126,7 +126,7 @@ def _home(config: Simulator, when: Clock, people: People, boards: Boards) -> Arr
 
 
 def _looks(config: Simulator, topic: Array, aspects: Array) -> tuple[Array, Array]:
-    """Return colour and style: what the topic is usually like, bent by the pin's aspects."""
+    """Return color and style: what the topic is usually like, bent by the pin's aspects."""
     source = rng(config.seed, "looks")
     out = []
     for size in (len(COLOR_NAMES), len(STYLES)):

@@ -1,1 +1,1 @@
-"""Measure a table once, judge it by its suite: Spark computes the figures, Great Expectations judges them."""
+"""Measure a table once, validate it by its suite: Spark computes the metrics, Great Expectations validates them."""

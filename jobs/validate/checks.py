@@ -1,4 +1,4 @@
-"""What the runner and the gate call: find the suite of a table, measure, judge, report.
+"""Entry point of the runner and the gate: finds the suite of a table, measures, validates, reports.
 
 In: `expectations/`, the settings, a work folder. Out: a Report per table; Data Docs in `<work>/gx/docs`. Nothing is
 written to the lake: the runner puts `Report.rows()` into ops.checks.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.settings import Settings
-from jobs.validate.judge import Judge, warm_up
+from jobs.validate.gx import ExpectationRunner, warm_up
 from jobs.validate.report import Report
 from jobs.validate.suites import Suite, load_suite, suite_names, suite_path
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Validator:
-    """Judges tables by the suites of one folder. Suites are read once."""
+    """Validates tables by the suites of one folder. Suites are read once."""
 
     def __init__(self, expectations: Path, settings: Settings, work: Path) -> None:
         """Nothing is read, imported or written until it is needed.
@@ -33,7 +33,7 @@ class Validator:
         """
         self.expectations = expectations
         self.settings = settings
-        self.judge = Judge(work / "gx", settings.validation.docs_results)
+        self.runner = ExpectationRunner(work / "gx", settings.validation.docs_results)
         self._suite = cache(lambda name: load_suite(expectations, name))
 
     def warm_up(self) -> None:
@@ -49,7 +49,7 @@ class Validator:
         return self._suite(name)
 
     def check(self, name: str, df: "DataFrame", label: str = "") -> Report | None:
-        """Measure a table in one pass and judge it; None if it has no suite.
+        """Measure a table in one pass and validate it; None if it has no suite.
 
         Args:
             name: table, such as gold.home_feed.
@@ -64,20 +64,20 @@ class Validator:
         from jobs.validate.measure import measure
 
         suite = self.suite(name)
-        return self.judge.judge(suite, measure(df, suite), parameters=self.parameters(name), label=label)
+        return self.runner.validate(suite, measure(df, suite), parameters=self.parameters(name), label=label)
 
     def check_numbers(self, suite: str, numbers: Mapping[str, float | None], label: str = "") -> Report:
-        """Judge numbers that were measured elsewhere, such as the gate's.
+        """Validate numbers that were measured elsewhere, such as the gate's.
 
         Args:
             suite: name of the suite, such as generation.
-            numbers: every figure the suite names; None where there was nothing to measure.
+            numbers: every metric the suite names; None where there was nothing to measure.
             label: as in `check`.
 
         Raises:
-            ConfigError: there is no such suite, or a figure or parameter is missing.
+            ConfigError: there is no such suite, or a metric or parameter is missing.
         """
-        return self.judge.judge(self.suite(suite), numbers, parameters=self.parameters(suite), label=label)
+        return self.runner.validate(self.suite(suite), numbers, parameters=self.parameters(suite), label=label)
 
     def digest(self, name: str) -> str:
         """Return a digest of a table's suite and of the parameters that it uses; empty where it has no suite."""
@@ -89,17 +89,17 @@ class Validator:
 
     def build_docs(self) -> Path:
         """Write Data Docs: a page per suite and one per result kept. Return the first page."""
-        self.judge.add_suites(self.suite(name) for name in suite_names(self.expectations))
-        return self.judge.build_docs()
+        self.runner.add_suites(self.suite(name) for name in suite_names(self.expectations))
+        return self.runner.build_docs()
 
     def parameters(self, suite: str) -> dict[str, float]:
         """Return the values for the $PARAMETERs of a suite: validation.parameters over those of other sections."""
-        given = self.settings.validation.parameters
-        return known(self.settings) | given.get("default", {}) | given.get(suite, {})
+        parameters = self.settings.validation.parameters
+        return bounds_in_settings(self.settings) | parameters.get("default", {}) | parameters.get(suite, {})
 
 
-def known(settings: Settings) -> dict[str, float]:
-    """Return bounds that other sections of the settings already state, under the names suites use."""
+def bounds_in_settings(settings: Settings) -> dict[str, float]:
+    """Return bounds that other sections of the settings state, under the names used by suites."""
     candidates = settings.candidates
     sources = (candidates.collaborative, candidates.content, candidates.trending, candidates.fresh)
     return {

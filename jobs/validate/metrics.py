@@ -1,10 +1,10 @@
-"""The vocabulary of figures: what can be measured of a table, all of it in one aggregation.
+"""The metrics that can be measured of a table, all in one aggregation.
 
-A figure is named `<columns>.<kind>`, columns separated by commas, or by a kind alone where it is of the whole table.
+A metric is named `<columns>.<kind>`, columns separated by commas, or by the kind alone for the whole table.
 Nulls never count as wrong except in null_count. An empty table has 0 in every count and null in min, max, mean,
 min_day, max_day, length_min, length_max.
 
-| kind                 | columns        | figure                                                                      |
+| kind                 | columns        | metric                                                                      |
 |----------------------|----------------|-----------------------------------------------------------------------------|
 | row_count            | none           | rows                                                                        |
 | missing_column_count | none           | columns named by the suite that are absent or of a type that does not fit   |
@@ -19,7 +19,7 @@ min_day, max_day, length_min, length_max.
 | not_match_count      | one, text      | rows with a value that meta `regex` (Java's) does not match                 |
 | violation_count      | one or more    | rows for which the SQL condition in meta `where` is true; name the columns  |
 
-A figure over a column that the table lacks, or whose type does not fit, is null and adds to missing_column_count.
+A metric over a column that the table lacks, or whose type does not fit, is null and adds to missing_column_count.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ _ORDERED = (T.AtomicType, T.ArrayType, T.StructType)  # all but maps, which Spar
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure to measure."""
+    """One metric to measure."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ class Metric:
     argument: Any = None
 
     def fits(self, column: str, types: Types) -> bool:
-        """Return whether the table has the column, of a type this figure can be measured on."""
+        """Return whether the table has the column, of a type this metric can be measured on."""
         return column in types and isinstance(types[column], KINDS[self.kind].fits)
 
     def column(self, types: Types) -> Column:
@@ -63,7 +63,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Target:
-    """What an aggregate is made of."""
+    """Columns and argument of an aggregate."""
 
     names: tuple[str, ...]
     type: T.DataType | None
@@ -78,12 +78,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of figure."""
+    """One kind of metric."""
 
     build: Callable[[Target], Column]
     fits: tuple[type[T.DataType], ...] = (T.DataType,)
     argument: str | None = None
-    """Key in the expectation's meta that holds the figure's argument."""
+    """Key in the expectation's meta that holds the metric's argument."""
     least: int = 1
     """Fewest columns."""
     most: int = 1
@@ -91,34 +91,34 @@ class Kind:
 
 
 def parse_metric(name: str, meta: Mapping[str, Any], suite: str) -> Metric:
-    """Return the figure called `name` in suite `suite`; `meta` is that of the expectation.
+    """Return the metric called `name` in suite `suite`; `meta` is that of the expectation.
 
     Raises:
         ConfigError: no such kind, the wrong number of columns, or its argument is missing.
     """
     before, _, kind = name.rpartition(".")
     columns = tuple(part.strip() for part in before.split(",") if part.strip())
-    known = KINDS.get(kind)
-    if known is None:
-        raise ConfigError(f"Suite {suite}: no figure is called {name!r}. There are: {', '.join(sorted(KINDS))}.")
-    if not known.least <= len(columns) <= known.most:
-        span = known.least if known.least == known.most else f"at least {known.least}"
+    spec = KINDS.get(kind)
+    if spec is None:
+        raise ConfigError(f"Suite {suite}: there is no metric {name!r}. Kinds: {', '.join(sorted(KINDS))}.")
+    if not spec.least <= len(columns) <= spec.most:
+        span = spec.least if spec.least == spec.most else f"at least {spec.least}"
         raise ConfigError(f"Suite {suite}: {name!r}: {kind} is of {span} column(s), got {len(columns)}.")
     argument = None
-    if known.argument is not None:
-        argument = meta.get(known.argument)
-        if not isinstance(argument, list if known.argument == "set" else str) or not argument:
-            raise ConfigError(f"Suite {suite}: {name!r} needs {known.argument!r} in its meta, got {argument!r}.")
+    if spec.argument is not None:
+        argument = meta.get(spec.argument)
+        if not isinstance(argument, list if spec.argument == "set" else str) or not argument:
+            raise ConfigError(f"Suite {suite}: {name!r} needs {spec.argument!r} in its meta, got {argument!r}.")
     return Metric(name, kind, columns, argument)
 
 
 def _finite(target: Target) -> Column:
     """Return the column as double, null where it is NaN or infinite: Spark sorts NaN above all numbers."""
     number = target.values.cast("double")
-    return F.when(~_strange(number), number) if isinstance(target.type, _FLOATS) else number
+    return F.when(~_not_finite(number), number) if isinstance(target.type, _FLOATS) else number
 
 
-def _strange(number: Column) -> Column:
+def _not_finite(number: Column) -> Column:
     return F.isnan(number) | (F.abs(number) == F.lit(float("inf")))
 
 
@@ -149,7 +149,7 @@ KINDS: dict[str, Kind] = {
     "max": Kind(lambda t: F.max(_finite(t)), (T.NumericType,)),
     # rounded: the sum of doubles depends on the order of partitions
     "mean": Kind(lambda t: F.round(F.avg(_finite(t)), 6), (T.NumericType,)),
-    "not_finite_count": Kind(lambda t: F.count_if(_strange(t.values.cast("double"))), (T.NumericType,)),
+    "not_finite_count": Kind(lambda t: F.count_if(_not_finite(t.values.cast("double"))), (T.NumericType,)),
     "min_day": Kind(lambda t: F.min(_day(t)), _TEMPORAL),
     "max_day": Kind(lambda t: F.max(_day(t)), _TEMPORAL),
     "length_min": Kind(lambda t: F.min(_length(t)), _SIZED),

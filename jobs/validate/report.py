@@ -1,4 +1,4 @@
-"""What Great Expectations said of one table, in a form the platform keeps (ops.checks) and stops by."""
+"""The result of validating one table: rows of ops.checks, and the error that stops a job."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,36 +8,36 @@ from jobs.common.errors import ValidationFailedError
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation, judged."""
+    """The result of one expectation."""
 
     suite: str
     expectation: str
     """Great Expectations' type."""
     column: str
-    """Figure judged."""
+    """Name of the metric."""
     severity: str
     success: bool
     observed: str | None
-    """Figure measured; None where there was nothing to measure."""
+    """Value of the metric; None where there was nothing to measure."""
     expected: str
     """Bounds, as JSON."""
     notes: str = ""
     """Why it is expected."""
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return the result in one line."""
         why = f" ({self.notes})" if self.notes else ""
         return f"{self.column} is {self.observed or 'null'}, expected {self.expected}{why}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One suite, judged."""
+    """The result of one suite."""
 
     suite: str
     checks: tuple[Check, ...]
     worst: str | None
-    """Highest severity that failed, as Great Expectations ranks it; None if all held."""
+    """Highest severity that failed, by Great Expectations' ranking; None if all passed."""
     result: Any
     """Great Expectations' own ExpectationSuiteValidationResult."""
 
@@ -60,7 +60,7 @@ class Report:
         """Stop the job if Great Expectations found a critical failure.
 
         Raises:
-            ValidationFailedError: it names table, figure, what was observed and what was expected.
+            ValidationFailedError: it names table, metric, what was observed and what was expected.
         """
         if self.worst != "critical":
             return

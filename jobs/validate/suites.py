@@ -1,7 +1,7 @@
-"""Suites of expectations as they lie in `expectations/`: Great Expectations' own JSON, checked when read.
+"""Reads the suites in `expectations/`: Great Expectations' own JSON, checked on reading.
 
 In: `expectations/<layer>/<table>.json`, one suite a table, and `expectations/<name>.json` for numbers that are not
-figures of one table (generation). Out: `Suite`. Imports neither Spark nor Great Expectations, so that a typing error in
+metrics of one table (generation). Out: `Suite`. Imports neither Spark nor Great Expectations, so that a typing error in
 a suite is found in milliseconds.
 """
 
@@ -22,22 +22,22 @@ PARAMETER = "$PARAMETER"
 
 @dataclass(frozen=True)
 class Expectation:
-    """One expectation about one figure."""
+    """One expectation about one metric."""
 
     type: str
     """Great Expectations' snake_case name."""
-    figure: str
-    """Name of the figure judged, such as pin_id.null_count: the `column` of the row that is judged."""
+    metric: str
+    """Name of the metric, such as pin_id.null_count: a column of the one-row frame that is validated."""
     severity: str
     kwargs: Mapping[str, Any]
     """Arguments besides the column, parameters not yet filled."""
     meta: Mapping[str, Any]
-    """`notes` says why; `set`, `regex` or `where` are arguments of the figure (jobs/validate/metrics.py)."""
+    """`notes` says why; `set`, `regex` or `where` are arguments of the metric (jobs/validate/metrics.py)."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What is expected of one table, or of the numbers of one gate."""
+    """The expectations of one table, or of the gate's numbers."""
 
     name: str
     expectations: tuple[Expectation, ...]
@@ -46,16 +46,16 @@ class Suite:
 
     @property
     def of_table(self) -> bool:
-        """Return whether the figures are measured on a table; else they are handed in."""
+        """Return whether the metrics are measured on a table; else the caller passes them."""
         return "." in self.name
 
     @cached_property
-    def figures(self) -> dict[str, Mapping[str, Any]]:
-        """Return each figure's name with the meta of the expectation that names it first."""
-        found: dict[str, Mapping[str, Any]] = {}
+    def metrics(self) -> dict[str, Mapping[str, Any]]:
+        """Return each metric's name with the meta of the expectation that names it first."""
+        metas: dict[str, Mapping[str, Any]] = {}
         for item in self.expectations:
-            found.setdefault(item.figure, item.meta)
-        return found
+            metas.setdefault(item.metric, item.meta)
+        return metas
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Suite:
 
 
 def suite_path(folder: Path, name: str) -> Path:
-    """Return where the suite called `name` lies: gold.home_feed -> gold/home_feed.json."""
+    """Return the file of the suite `name`: gold.home_feed -> gold/home_feed.json."""
     return folder / f"{name.replace('.', '/', 1)}.json"
 
 
@@ -108,10 +108,10 @@ def parse_suite(content: Any, name: str, where: str) -> Suite:
     items = [_expectation(item, f"{where}, expectation {n}") for n, item in enumerate(content["expectations"], 1)]
     suite = Suite(name, tuple(items), content)
     for item in items:
-        if _arguments(item.meta) != _arguments(suite.figures[item.figure]):
+        if _arguments(item.meta) != _arguments(suite.metrics[item.metric]):
             raise ConfigError(
-                f"{where}: {item.figure} is given two arguments, {_arguments(suite.figures[item.figure])} and "
-                f"{_arguments(item.meta)}; a figure is measured once: state the same in every expectation of it."
+                f"{where}: {item.metric} has two different arguments, {_arguments(suite.metrics[item.metric])} and "
+                f"{_arguments(item.meta)}; a metric is measured once: use the same argument in all of its expectations."
             )
     return suite
 
@@ -128,7 +128,7 @@ def _expectation(item: Any, where: str) -> Expectation:
         raise ConfigError(f"{where}: severity must be one of {', '.join(SEVERITIES)}, got {item['severity']!r}.")
     kwargs, meta = item["kwargs"], item.get("meta") or {}
     if not isinstance(kwargs, Mapping) or not isinstance(kwargs.get("column"), str):
-        raise ConfigError(f"{where}: kwargs must name the figure to judge under `column`, got {kwargs!r}.")
+        raise ConfigError(f"{where}: kwargs must name the metric to validate under `column`, got {kwargs!r}.")
     if not isinstance(meta, Mapping):
         raise ConfigError(f"{where}: meta must hold keys and values, got {meta!r}.")
     for bad in _bad_parameters(kwargs):

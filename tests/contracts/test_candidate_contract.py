@@ -10,7 +10,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from jobs.candidates.factors import cf_factors
+from jobs.candidates.als import cf_factors
 from jobs.engine.context import Context
 from jobs.flow import JOBS
 from jobs.settings import Settings

@@ -14,7 +14,8 @@ from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
 from jobs.serving.memcached import Memcached
 from jobs.serving.reader import Reader
 from jobs.serving.redis import Redis
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import fallback, feed, put, serve
 from tests.servers import free_port, memcached_nodes, redis_server
 
@@ -58,7 +59,7 @@ def test_a_node_that_dies_or_hangs_takes_its_own_feeds_and_nothing_else(gone, by
     with memcached_nodes(3) as nodes:
         store = open_store("memcached", nodes.where, PATIENCE)
         put(store, "g1", [*FEEDS, fallback([7])])
-        node, prefix = store.server.nodes[gone], store._directory()["sealed"]["g1"].encode()
+        node, prefix = store.server.nodes[gone], store._directory()["committed"]["g1"].encode()
         lost = {user for user in USERS if store.server.node_of(prefix + b":hf:%d" % user) == node}
         ended(nodes, node, by)
         reader, began = Reader(open_store("memcached", nodes.where, PATIENCE)), time.monotonic()
@@ -204,7 +205,7 @@ def test_a_server_that_is_full_says_what_to_change(tmp_path):
         assert Reader(store).home_feed(3).generation == "g1"
 
 
-def test_a_sweep_killed_half_way_leaves_nothing_that_could_be_sealed(redis, monkeypatch):
+def test_a_gc_killed_half_way_leaves_nothing_that_could_be_committed(redis, monkeypatch):
     store = open_store("redis", redis.emptied())
     store.begin("g1")
     store.stage("g1", [store.load("g1", sorted(FEEDS))])
@@ -219,7 +220,7 @@ def test_a_sweep_killed_half_way_leaves_nothing_that_could_be_sealed(redis, monk
         killed.setattr(store.server, "delete_many", dies)
         with pytest.raises(KeyboardInterrupt):
             store.gc()
-    with pytest.raises(StoreError, match="cannot be sealed"):
+    with pytest.raises(StoreError, match="cannot be committed"):
         store.commit("g1", b"manifest")
     assert len(store.gc()) == 1
     assert [key for key in store.server._client.scan_iter() if b"g1." in key] == []

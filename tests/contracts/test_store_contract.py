@@ -16,7 +16,7 @@ from jobs.common.errors import ConcurrentRunError, ConfigError, StoreError
 from jobs.publish.generations import list_generations, prune, rollback
 from jobs.serving.manifest import Manifest
 from jobs.serving.reader import Reader
-from jobs.serving.stores import open_store
+from jobs.serving.registry import open_store
 from tests import loader
 from tests.feeds import DAY, content_of, feed, put, serve
 
@@ -68,16 +68,16 @@ class TestLoading:
         store.stage("g1", [store.load("g1", sorted(PAIRS))])
         assert store.count("g1") == len(PAIRS)
 
-    def test_a_generation_is_invisible_until_it_is_sealed(self, store):
+    def test_a_generation_is_invisible_until_it_is_committed(self, store):
         store.begin("g1")
         store.stage("g1", [store.load("g1", sorted(PAIRS))])
         assert store.generations() == []
         assert store.open("g1").get(b"hf:1") == b"v1" * 20  # for verification
-        with pytest.raises(StoreError, match="not whole"):
+        with pytest.raises(StoreError, match="not complete"):
             store.promote(None, "g1")
         assert store.read_pointer() is None
 
-    def test_a_sealed_generation_is_never_loaded_over(self, store):
+    def test_a_committed_generation_is_never_loaded_over(self, store):
         put(store, "g1", PAIRS)
         with pytest.raises(StoreError, match="already"):
             store.begin("g1")
@@ -132,7 +132,7 @@ class TestPointer:
                 store.promote(expected, "g3")
         assert store.read_pointer().current == "g2"
 
-    def test_of_many_who_flip_at_once_one_wins(self, store):
+    def test_of_many_who_promote_at_once_one_wins(self, store):
         put(store, "g0", PAIRS)
         seen = store.read_pointer()
         names = [f"g{i}" for i in range(1, 9)]
@@ -222,7 +222,7 @@ class TestKeeping:
 
 
 class TestReading:
-    def test_a_request_never_mixes_generations_during_twenty_flips(self, store):
+    def test_a_request_never_mixes_generations_during_twenty_promotions(self, store):
         users = {user: [0] for user in range(5)}
         serve(store, "g0", users)
         reader, stop = Reader(store, refresh_seconds=0.0), threading.Event()

@@ -66,8 +66,8 @@ def test_two_workers_and_a_kill_lose_nothing_against_one_index(given, tmp_path):
     assert len(after) > len(before), "there was work left"
     assert {name: after[name] for name in before} == before, "what was done was not done again"
     order = np.argsort(ids)
-    looked = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
-    both = Vectors(ids[order], vectors[order], looked, np.full(N, -2, np.float32))
+    probed = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
+    both = Vectors(ids[order], vectors[order], probed, np.full(N, -2, np.float32))
     whole = search(both, both, CELLS, K)
     found = pq.read_table(tmp_path / "found").sort_by([("id", "ascending"), ("rank", "ascending")])
     for name, values in (("id", whole.ids), ("neighbour", whole.neighbours), ("score", whole.scores)):

@@ -1,11 +1,11 @@
 """A small model of an image's look, learnt from the images themselves and written as an ONNX file.
 
-What it is: colours by place, and texture wherever it stands. No semantics: it knows no faces, no films, no words. It is
+What it is: colors by place, and texture wherever it stands. No semantics: it knows no faces, no films, no words. It is
 made because no trained network can be had without a download, and it is a whole user-supplied model to what runs it.
 
 Texture as Coates, Lee and Ng ("An Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011)
 learn it: patches brought to one contrast, whitened, clustered; each centre is a filter, and an image's value is how
-strongly it answers on average. Colour: the means of 6 x 4 fields. Each of both is brought to its principal components,
+strongly it answers on average. Color: the means of 6 x 4 fields. Each of both is brought to its principal components,
 the strong ones damped, so that neither the commonest texture nor brightness alone decides.
 """
 
@@ -34,7 +34,7 @@ MOST = 4096
 """Images to learn from."""
 CONTRAST, WHITEN, QUIET = 0.01, 0.1, 0.25
 """Added to a patch's variance, to the variances that whitening divides by, and what an answer must exceed."""
-TEXTURE, COLOUR = 128, 48
+TEXTURE, COLOR = 128, 48
 """Components kept of each."""
 Values = NDArray[np.float32]
 
@@ -58,11 +58,11 @@ def learn(images: NDArray[np.uint8], seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     some = images[np.sort(rng.choice(len(images), min(len(images), MOST), replace=False))]
     texture = _texture(_filters(some, rng, seed))
-    colour = _colour()
+    color = _color()
     blocks = []
-    for part, keep in ((texture, TEXTURE), (colour, COLOUR)):
+    for part, keep in ((texture, TEXTURE), (color, COLOR)):
         blocks.append(_components(_run(part, some), keep))
-    return _joined([texture, colour], blocks)
+    return _joined([texture, color], blocks)
 
 
 def _filters(images: NDArray[np.uint8], rng: np.random.Generator, seed: int) -> Filters:
@@ -91,7 +91,7 @@ def _components(found: Values, keep: int) -> tuple[Values, Values]:
     # the sign of an axis is arbitrary: its largest entry is made positive, so that every machine makes one model
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     turned = axes / size**0.25
-    # texture and colour count alike: the mean square over all components of a block is the same
+    # texture and color count same_vector: the mean square over all components of a block is the same
     turned /= np.sqrt((size**0.5).sum())
     return turned.astype(np.float32), (-(mean @ turned)).astype(np.float32)
 
@@ -133,14 +133,14 @@ def _texture(filters: Filters) -> Part:
     return Part([h.make_node(op, ins, [to], **more) for op, ins, to, more in told], constants, "texture", 2 * count)
 
 
-def _colour() -> Part:
-    """Return the graph of colour: mean red, green and blue of each field."""
+def _color() -> Part:
+    """Return the graph of color: mean red, green and blue of each field."""
     h, field = _helper(), [HEIGHT // FIELDS[0], WIDTH // FIELDS[1]]
     nodes = [
         h.make_node("AveragePool", ["x"], ["fields"], kernel_shape=field, strides=field),
-        h.make_node("Flatten", ["fields"], ["colour"]),
+        h.make_node("Flatten", ["fields"], ["color"]),
     ]
-    return Part(nodes, {}, "colour", 3 * FIELDS[0] * FIELDS[1])
+    return Part(nodes, {}, "color", 3 * FIELDS[0] * FIELDS[1])
 
 
 def _joined(parts: list[Part], blocks: list[tuple[Values, Values]]) -> bytes:

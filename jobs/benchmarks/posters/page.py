@@ -15,7 +15,7 @@ from jobs.benchmarks.posters.dataset import Given
 from jobs.benchmarks.posters.figures import FIRST, Share, genres_shared, rated_together, share
 from jobs.benchmarks.posters.pipeline import BOARD, Through
 from jobs.image_dedup.hamming import distances
-from jobs.related.choose import Pin, choose
+from jobs.related.lists import Pin, choose
 from jobs.report.tiles import Album, template
 
 TEMPLATE = Path(__file__).with_name("posters.html")
@@ -45,7 +45,7 @@ class Query:
     poster: Poster
     look: str
     """Style of the image: light-plain."""
-    colours: list[str]
+    colors: list[str]
     nearest: list[Poster]
     """By look alone, near-duplicates among them."""
     apart: list[Poster]
@@ -80,7 +80,7 @@ class Posters:
         return Query(
             self.poster(film),
             row["style"],
-            row["colours"],
+            row["colors"],
             [self.poster(other, note=f"{cosine:.2f}", twin=twin) for other, cosine, twin in nearest],
             [self.poster(pool[place][0], note=f"{pool[place][1]:.2f}") for place in sorted(keep)],
             [self.poster(one["related_pin_id"], note=_said(one), reason=one["reason"]) for one in related],

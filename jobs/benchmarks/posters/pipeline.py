@@ -28,8 +28,8 @@ from jobs.engine.context import ActionContext, Context
 from jobs.flow import job
 from jobs.history.as_of import read_as_of
 from jobs.ingest.embeddings import job as embeddings
-from jobs.ingest.images import job as pictures
-from jobs.ingest.images.decode import Frame, Unusable, framed
+from jobs.ingest.images import job as images_job
+from jobs.ingest.images.decode import Frame, Unusable, decode_framed
 from jobs.knn.join import Neighbours, knn_join
 from jobs.lake.table_frames import nullable, struct_of
 from jobs.lake.vectors import decode
@@ -88,7 +88,7 @@ def through(work: ActionContext, data: Given, root: Path) -> Through:
         model.write_bytes(learn(_pixels(data, root), work.context.settings.neighbours.seed))
     work = replace(work, options={"images": str(root), "model": str(model), "work": str(root)})
     with timed(seconds, "measure"):
-        measured = pictures.run(work).counts
+        measured = images_job.run(work).counts
     with timed(seconds, "embed"):
         done = embeddings.run(work)
     counts = {f"{name}_images": count for name, count in measured.items()} | dict(done.counts)
@@ -157,7 +157,7 @@ def _pixels(data: Given, root: Path) -> NDArray[np.uint8]:
     shape, found = Frame(HEIGHT, WIDTH, "crop"), []
     for name in dict.fromkeys(data.signatures):
         try:
-            found.append(framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
+            found.append(decode_framed((root / "images" / name[:2] / f"{name}.jpg").read_bytes(), 50_000_000, shape))
         except Unusable:  # ingest.images quarantines it
             continue
     return np.stack(found)
@@ -211,7 +211,7 @@ def _lists(related: DataFrame) -> dict[int, list[dict[str, Any]]]:
 
 def _features(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
     measured = tables["silver.image_features"].where(F.col("fault").isNull())
-    told = measured.select("image_signature", "phash", "style", "colours")
+    told = measured.select("image_signature", "phash", "style", "colors")
     pins = tables["gold.pin_stats"].select("pin_id", "image_signature", "saves")
     found = pins.join(told, "image_signature").orderBy("pin_id").toArrow()  # bounded: a row a film
     rows: list[dict[str, Any]] = found.to_pylist()

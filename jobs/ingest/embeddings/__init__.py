@@ -1,1 +1,1 @@
-"""Images to vectors, by a model that the user brings as an ONNX file."""
+"""Image embeddings by a user-supplied ONNX model."""

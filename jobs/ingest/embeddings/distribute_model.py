@@ -1,4 +1,4 @@
-"""The model's file from wherever it lies to every executor: Spark's own distribution of files, under its digest."""
+"""Distributes the model file to the executors: Spark's own file distribution, keyed by its SHA-256."""
 
 import hashlib
 import os
@@ -15,21 +15,21 @@ from jobs.settings.ingest import Embeddings
 
 
 @dataclass(frozen=True)
-class Shipped:
+class DistributedModel:
     """A model that executors can open; hashable, so that they open it once."""
 
     file: str
     """Its name among the files of Spark's context."""
     shown: str
     """The file as settings name it."""
-    wish: Embeddings
+    settings: Embeddings
     """Settings, the SHA-256 of the file among them: an executor opens no other."""
     version: str
     """Name in silver.pin_embeddings."""
     dim: int
 
 
-def shipped(work: ActionContext, uri: str, wish: Embeddings) -> Shipped:
+def distribute(work: ActionContext, uri: str, settings: Embeddings) -> DistributedModel:
     """Try the model on the driver's CPU, and send it to all executors.
 
     Raises:
@@ -51,12 +51,12 @@ def shipped(work: ActionContext, uri: str, wish: Embeddings) -> Shipped:
             "get one file: export it with its weights inside, onnx.save_model(model, FILE)."
         )
     # the driver may have no GPU: where executors run the model is theirs to find out
-    model = Model(path, wish.model_copy(update={"backend": "cpu"}), uri)
+    model = Model(path, settings.model_copy(update={"backend": "cpu"}), uri)
     work.spark.sparkContext.addFile(str(path))
-    return Shipped(path.name, uri, wish.model_copy(update={"sha256": sha}), model.version, model.dim)
+    return DistributedModel(path.name, uri, settings.model_copy(update={"sha256": sha}), model.version, model.dim)
 
 
-def local_path(sent: Shipped) -> str:
+def local_path(sent: DistributedModel) -> str:
     """Return where the file lies on this executor.
 
     Raises:

@@ -1,9 +1,9 @@
-r"""A folder or a tar of images in, a matrix of vectors out: `pinlake embed`. No lake, no Java.
+r"""`pinlake embed`: a folder or a tar of images in, a matrix of vectors out. No lake, no Java.
 
-VECTORS.npy holds float16 [n, dim], rows of length one; VECTORS.names.parquet says which image each row is;
-VECTORS.quarantine.parquet what could not be embedded, and why, if anything. A name that is not UTF-8 has its bytes in
-name_bytes, and stands in name with \xe9 for such a byte. All take their names once they are whole, the vectors last:
-where VECTORS.npy lies, the others are of the same run.
+VECTORS.npy holds float16 [n, dim], rows of unit length. VECTORS.names.parquet maps rows to images.
+VECTORS.quarantine.parquet lists the images that could not be embedded, with reasons, if any. A name that is not UTF-8
+has its bytes in name_bytes, and \xe9 for such a byte in name. Files are renamed once they are complete, the vectors
+last: if VECTORS.npy exists, the others are of the same run.
 """
 
 import io
@@ -20,13 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.common.errors import ConfigError, SourceError
-from jobs.ingest.embeddings.alike import Alike
-from jobs.ingest.embeddings.folders import of_folder
-from jobs.ingest.embeddings.images import Embedded, embedded
-from jobs.ingest.embeddings.listing import Listing
+from jobs.ingest.embeddings.embed import Embedded, SameVectorCheck, embedded
+from jobs.ingest.embeddings.listing import Listing, of_folder
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.tars import normal, of_tar
-from jobs.ingest.images.names import text_of
+from jobs.ingest.images.decode import printable_name
 from jobs.settings.ingest import Images
 
 _NAME = [("name", pa.string()), ("name_bytes", pa.binary())]
@@ -89,20 +87,20 @@ def embed_files(source: Path, model: Model, out: Path, limits: Images, threads: 
     """
     listing = _listed(source, limits.max_file_mb << 20)
     if not listing.total:
-        shown = text_of(str(source))[0]
+        shown = printable_name(str(source))[0]
         hidden = f" but {listing.hidden:,} whose name begins with a dot" if listing.hidden else ""
         raise SourceError(f"{shown} must hold images, and holds no file{hidden}. Name a folder or a tar of images.")
     made = Summary(dim=model.dim, model=model.version, device=model.device.name, fallback=model.device.fallback)
     made.hidden = listing.hidden
     with ExitStack() as stack, ThreadPoolExecutor(threads, "decode") as pool:
         results = stack.enter_context(_Results(out, model))
-        while batch := list(islice(listing.files, model.wish.batch)):
+        while batch := list(islice(listing.files, model.settings.batch)):
             results.take(listing, [name for name, _ in batch], embedded([r for _, r in batch], model, limits, pool.map))
             say(results.done, listing.total)
         if listing.links:
-            results.take_links(listing, model.wish.batch)
+            results.take_links(listing, model.settings.batch)
             say(results.done, listing.total)
-        made.vectors, made.quarantined, made.warning = results.rows, results.faults, results.alike.warning()
+        made.vectors, made.quarantined, made.warning = results.rows, results.faults, results.same_vector.warning()
         results.keep()
     return made
 
@@ -111,7 +109,9 @@ def _listed(source: Path, most: int) -> Listing:
     if source.is_dir():
         return of_folder(source, most)
     if not source.is_file():
-        raise SourceError(f"{text_of(str(source))[0]}: there is no such folder or tar. Name one that holds images.")
+        raise SourceError(
+            f"{printable_name(str(source))[0]}: there is no such folder or tar. Name one that holds images."
+        )
     return of_tar(source, most)
 
 
@@ -131,7 +131,7 @@ class _Results:
         ]
         self._vectors = self._opened(self._parts[2])
         self._vectors.write(_header(0, model.dim))
-        self.rows, self.done, self.alike = 0, 0, Alike()
+        self.rows, self.done, self.same_vector = 0, 0, SameVectorCheck()
         self.faults: dict[str, int] = {}
         self._linked: dict[str, Embedded] = {}
 
@@ -152,7 +152,7 @@ class _Results:
         if listing.links:
             self._linked |= {normal(name): one for name, one in whole if normal(name) in listing.links}
         self._add([(name, one) for name, one in whole if normal(name) not in listing.unlisted])
-        self.alike.add(found)
+        self.same_vector.add(found)
 
     def take_links(self, listing: Listing, batch: int) -> None:
         """Write the links, each with what became of the file it leads to."""
@@ -164,7 +164,7 @@ class _Results:
         names: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
         for name, one in found:
-            text, raw = text_of(name)
+            text, raw = printable_name(name)
             told: dict[str, Any] = {"name": text, "name_bytes": raw}
             if one.fault is not None:
                 bad.append(told | {"reason": one.fault.reason, "detail": str(one.fault)})

@@ -1,8 +1,8 @@
-"""How pictures are made into what a model takes: from its input, its metadata and the settings, settings first.
+"""Preprocessing of images for a model: from its input, its metadata and the settings; settings take precedence.
 
-A model says how it was trained in its metadata, where whoever exported it wrote that down: `mean` and `std` (three
-numbers each, of red, green, blue from 0 to 1), and what ONNX's own MetadataProps.md names: Image.BitmapPixelFormat
-(Rgb8, Bgr8) and Image.NominalPixelRange (NominalRange_0_255, Normalized_0_1, Normalized_1_1).
+A model may document its training in its metadata: `mean` and `std` (three numbers each, of red, green, blue from 0 to
+1), and the keys of ONNX's MetadataProps.md: Image.BitmapPixelFormat (Rgb8, Bgr8) and Image.NominalPixelRange
+(NominalRange_0_255, Normalized_0_1, Normalized_1_1).
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """How an image becomes a part of a model's input."""
 
     frame: Frame
@@ -57,29 +57,29 @@ class Recipe:
         """Return eight hex digits: vectors of another preparation are other vectors."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
-    def tensor(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the model's input for pictures [n, height, width, 3] of red, green, blue."""
-        made: NDArray[Any] = pictures
+    def tensor(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the model's input for images [n, height, width, 3] of red, green, blue."""
+        made: NDArray[Any] = images
         if self.kind != "uint8":
             scale, shift = 1 / (255 * np.array(self.std)), np.array(self.mean) / np.array(self.std)
             with np.errstate(over="ignore"):  # what became infinite is found in the vectors
-                made = pictures * scale.astype(np.float32) - shift.astype(np.float32)
+                made = images * scale.astype(np.float32) - shift.astype(np.float32)
         made = made if self.rgb else made[..., ::-1]
         made = np.moveaxis(made, 3, 1) if self.channels_first else made
         return np.ascontiguousarray(made, self.kind)
 
 
-def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embeddings) -> Recipe:
-    """Return how pictures are prepared for a model.
+def preprocessing_of(model: str, given: Input, told: Mapping[str, str], settings: Embeddings) -> Preprocessing:
+    """Return how images are prepared for a model.
 
     Args:
         model: its file, for messages.
         given: its input.
         told: its metadata.
-        wish: settings.
+        settings: settings.
 
     Raises:
-        ConfigError: the input is no batch of colour pictures, its size is known to nobody, or the metadata makes no
+        ConfigError: the input is no batch of color images, its size is known to nobody, or the metadata makes no
             sense.
     """
     first = _channels_first(model, given)
@@ -88,8 +88,8 @@ def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embedding
         raise ConfigError(
             f"Model {model}: input {given.name!r} must be one of {', '.join(KINDS)}, got {given.type}: export it anew."
         )
-    frame = Frame(*_size(model, given, first, wish), wish.fit, wish.resample)
-    mean, std = _normal(model, told, wish)
+    frame = Frame(*_size(model, given, first, settings), settings.fit, settings.resample)
+    mean, std = _normal(model, told, settings)
     if kind == "uint8" and (mean, std) != ((0.0,) * 3, (1.0,) * 3):
         raise ConfigError(
             f"Model {model}: input {given.name!r} takes bytes, which cannot be normalised, got mean {mean}, std {std}: "
@@ -100,7 +100,7 @@ def recipe_of(model: str, given: Input, told: Mapping[str, str], wish: Embedding
         raise ConfigError(
             f"Model {model}: its Image.BitmapPixelFormat must be Rgb8 or Bgr8, got {form}: export it anew."
         )
-    return Recipe(frame, mean, std, FORMATS[form], first, kind)
+    return Preprocessing(frame, mean, std, FORMATS[form], first, kind)
 
 
 def _channels_first(model: str, given: Input) -> bool:
@@ -108,15 +108,15 @@ def _channels_first(model: str, given: Input) -> bool:
     if len(shape) == 4 and 3 in (shape[1], shape[3]):
         return shape[1] == 3
     raise ConfigError(
-        f"Model {model}: input {given.name!r} must be [pictures, 3, height, width] or [pictures, height, width, 3], "
-        f"got {shape}: export the model so that it takes colour pictures."
+        f"Model {model}: input {given.name!r} must be [images, 3, height, width] or [images, height, width, 3], "
+        f"got {shape}: export the model so that it takes color images."
     )
 
 
-def _size(model: str, given: Input, first: bool, wish: Embeddings) -> tuple[int, int]:
+def _size(model: str, given: Input, first: bool, settings: Embeddings) -> tuple[int, int]:
     own = given.shape[2:4] if first else given.shape[1:3]
     fixed = [extent if isinstance(extent, int) and extent > 0 else None for extent in own]
-    size = wish.size or (fixed[0] or 0, fixed[1] or 0)
+    size = settings.size or (fixed[0] or 0, fixed[1] or 0)
     if min(size) < 1:
         raise ConfigError(
             f"Model {model}: input {given.name!r} leaves height and width open ({list(given.shape)}): say which it was "
@@ -130,7 +130,7 @@ def _size(model: str, given: Input, first: bool, wish: Embeddings) -> tuple[int,
     return size
 
 
-def _normal(model: str, told: Mapping[str, str], wish: Embeddings) -> tuple[Triple, Triple]:
+def _normal(model: str, told: Mapping[str, str], settings: Embeddings) -> tuple[Triple, Triple]:
     span = told.get("Image.NominalPixelRange", "Normalized_0_1")
     if span not in RANGES:
         raise ConfigError(
@@ -138,7 +138,7 @@ def _normal(model: str, told: Mapping[str, str], wish: Embeddings) -> tuple[Trip
             "ingest.embeddings.mean and std and export it without."
         )
     mean, std = RANGES[span]
-    return wish.mean or _triple(model, "mean", told) or mean, wish.std or _triple(model, "std", told) or std
+    return settings.mean or _triple(model, "mean", told) or mean, settings.std or _triple(model, "std", told) or std
 
 
 def _triple(model: str, what: str, told: Mapping[str, str]) -> Triple | None:

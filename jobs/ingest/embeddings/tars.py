@@ -1,6 +1,6 @@
-"""The images of a tar, read twice: its heads first, for a link may stand before the file it leads to.
+"""Listing of a tar of images. It is read twice, headers first, because a link may precede its target.
 
-A link has the vector of the file it leads to, and comes behind all files.
+A link gets the vector of its target, and follows all files.
 """
 
 import lzma
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.ingest.embeddings.images import Read
+from jobs.ingest.embeddings.embed import Read
 from jobs.ingest.embeddings.listing import Listing, fault
-from jobs.ingest.images.decode import Unusable
-from jobs.ingest.images.names import text_of
+from jobs.ingest.images.decode import Unusable, printable_name
 
 LINKS = 40
 """Links that lead to each other up to which they are followed: Linux's own limit."""
@@ -75,7 +74,7 @@ def _tar(source: Path, mode: Any) -> Iterator[tarfile.TarFile]:
         with tarfile.open(source, mode, tarinfo=_Strict, encoding="utf-8", errors="surrogateescape") as archive:
             yield archive
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        shown, why = text_of(str(source))[0], (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        shown, why = printable_name(str(source))[0], (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         if _is_zip(source):
             raise SourceError(f"{shown} must be a folder or a tar, and is a zip: unpack it into a folder.") from error
         raise SourceError(f"{shown} must be a whole tar: {why}. Make it anew, or unpack it into a folder.") from error

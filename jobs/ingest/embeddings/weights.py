@@ -1,7 +1,7 @@
-"""Which files an ONNX model keeps its weights in, beside its own: what ONNX calls external data.
+"""The external weight files of an ONNX model (ONNX: external data).
 
-The model's file is walked through where it lies, mapped: protobuf's own reader would copy its weights, a gigabyte or
-two, to find a few names. The numbers are the fields of onnx.proto3.
+The model file is memory-mapped and scanned in place: protobuf's own reader would copy its weights, a gigabyte or two,
+to find a few names. The numbers are the fields of onnx.proto3.
 """
 
 import mmap

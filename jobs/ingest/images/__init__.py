@@ -1,1 +1,1 @@
-"""Images to numbers: hash, colours, style. The bytes stay where they are."""
+"""Image files to features: decoding, metadata, perceptual hash, colors, style."""

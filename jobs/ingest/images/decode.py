@@ -1,7 +1,7 @@
-"""From an image file's bytes to small arrays, in bounded memory; the only user of Pillow besides the world.
+"""Decodes image files to small RGB arrays in bounded memory; the only user of Pillow besides the simulator.
 
-A file is not trusted: its size in pixels is read before its pixels are, formats are those named here, and an image
-that ends early is no image.
+A file is not trusted: its size in pixels is checked before the pixels are decoded, only the formats named here are
+accepted, and a truncated image is rejected. Any color mode becomes 8-bit RGB, on white where it is transparent.
 """
 
 import io
@@ -12,15 +12,74 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.ingest.images.color import on_white
-from jobs.ingest.images.metadata import PNG, bare, orientation, orientation_of_xmp
+from jobs.ingest.images.metadata import PNG, orientation, orientation_of_xmp, strip_metadata
+
+
+def printable_name(name: str) -> tuple[str, bytes | None]:
+    r"""Return a name as it is written down, and its bytes where they are not UTF-8: these stand as \xe9."""
+    raw = name.encode("utf-8", "surrogateescape")
+    text = raw.decode("utf-8", "backslashreplace")
+    return text, None if text == name else raw
+
+
+_DEEP = ("I", "F")
+"""Pillow's modes of more than 8 bits a sample begin with these: I;16, I;16B, I;16L, I and F. All are gray."""
+
+
+def on_white(image: Any, depth: int = 8) -> Any:
+    """Return a loaded image of Pillow's as RGB.
+
+    Args:
+        image: of any mode.
+        depth: bits of the samples in the file, which its transparent color is stated in.
+    """
+    clear = image.info.get("transparency")
+    if image.mode[0] in _DEEP:
+        return _from_gray(np.asarray(image), clear)
+    if isinstance(clear, int) and image.mode == "L" and depth < 8:
+        clear = clear * 255 // ((1 << depth) - 1)
+    if isinstance(clear, tuple) and depth == 16:
+        clear = tuple(value >> 8 for value in clear)
+    if "A" not in image.getbands() and clear is None:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    from PIL import Image
+
+    image.info["transparency"] = clear
+    if clear is None:
+        del image.info["transparency"]
+    layers = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+
+
+def _from_gray(values: NDArray[Any], clear: Any) -> Any:
+    from PIL import Image
+
+    made = eight_bits(values)
+    if isinstance(clear, int):
+        made[values == clear] = 255
+    return Image.fromarray(made).convert("RGB")
+
+
+def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return gray values of more than 8 bits as 8: what Pillow's own conversion clips to 255.
+
+    16 bits lose the lower eight. 32 bits are those of 16, in a wider type, where no value is larger; else they lose the
+    lower 23 of 31. Floats are from 0 to 1 where none is larger, else on the scale of the integers that hold them all.
+    """
+    if values.dtype.kind == "f":
+        most = float(np.nan_to_num(values, nan=0.0, posinf=0.0).max(initial=0.0))
+        scale = 255.0 if most <= 1 else 1.0 if most < 256 else 255 / 65_535 if most < 65_536 else 255 / most
+        return np.nan_to_num(values * scale, nan=0.0, posinf=255.0).clip(0, 255).astype(np.uint8)
+    shift = 8 if values.dtype.itemsize == 2 or values.max(initial=0) < 65_536 else 23
+    return (values.clip(0) >> shift).astype(np.uint8)
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What pins carry; each other decoder is a risk without a use."""
 KEEP = 1 << 20
 """Bytes of a bad file that are kept."""
-GRAY, COLOUR = 32, 32
-"""Sides of the two arrays: what the hash is made of, and enough for colours and texture."""
+GRAY, COLOR = 32, 32
+"""Sides of the two arrays: what the hash is made of, and enough for colors and texture."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +90,7 @@ class DecodedImage:
     height: int
     gray: NDArray[np.uint8]
     """[32, 32] luma."""
-    colour: NDArray[np.uint8]
+    color: NDArray[np.uint8]
     """[32, 32, 3] red, green, blue."""
 
 
@@ -66,11 +125,11 @@ def decode(raw: bytes, most_pixels: int) -> DecodedImage:
 
     plain = _upright(raw, most_pixels)
     gray = plain.convert("L").resize((GRAY, GRAY), Image.Resampling.LANCZOS)
-    colour = plain.resize((COLOUR, COLOUR), Image.Resampling.BOX)
-    return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(colour))
+    color = plain.resize((COLOR, COLOR), Image.Resampling.BOX)
+    return DecodedImage(plain.width, plain.height, np.asarray(gray), np.asarray(color))
 
 
-def framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
+def decode_framed(raw: bytes, most_pixels: int, frame: Frame) -> NDArray[np.uint8]:
     """Return the image in `raw` in a shape, [height, width, 3] red, green, blue; raises as `decode`."""
     from PIL import Image, ImageOps
 
@@ -84,7 +143,7 @@ def _upright(raw: bytes, most_pixels: int) -> Any:
     """Return the image as Pillow's, in red, green, blue."""
     from PIL import Image, UnidentifiedImageError
 
-    pixels, turned = bare(raw)
+    pixels, turned = strip_metadata(raw)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own bound on pixels is the one that counts
@@ -111,7 +170,7 @@ def _upright(raw: bytes, most_pixels: int) -> Any:
 
 
 def _depth(raw: bytes) -> int:
-    """Return the bits of a PNG's samples, 8 for others: its transparent colour is stated in these."""
+    """Return the bits of a PNG's samples, 8 for others: its transparent color is stated in these."""
     return raw[24] if raw.startswith(PNG) and len(raw) > 24 else 8
 
 

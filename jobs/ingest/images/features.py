@@ -1,7 +1,7 @@
-"""Numbers of many pictures at once: perceptual hash, colours, style. Numpy on small arrays, the same on every machine.
+"""Features of a batch of images: perceptual hash, colors, style. Numpy on small arrays, the same on every machine.
 
-The hash is the DCT hash of N. Krawetz ("Looks Like It", 2011), bit for bit as the library imagehash makes it: 32 x 32
-luma, the 8 x 8 lowest frequencies, a bit each for being above their median. Two pictures that look alike differ in few
+The hash is the DCT hash of N. Krawetz ("Looks Like It", 2011), bit for bit as the library imagehash computes it: 32 x
+32 luma, the 8 x 8 lowest frequencies, one bit each for being above their median. Images that look alike differ in few
 bits.
 """
 
@@ -15,39 +15,39 @@ from numpy.typing import NDArray
 from jobs.ingest.images.decode import GRAY, DecodedImage
 
 BINS = (16, 4, 4)
-"""Hues, saturations and values of the histogram: 256 colours."""
-COLOURS = 3
-"""Most dominant colours of an image."""
+"""Hues, saturations and values of the histogram: 256 colors."""
+COLORS = 3
+"""Most dominant colors of an image."""
 _SHARE = 0.08
-"""Share of an image that a colour must have to be dominant."""
+"""Share of an image that a color must have to be dominant."""
 _DARK, _LIGHT, _VIVID, _BUSY = 85.0, 180.0, 0.45, 14.0
 """Mean luma, mean luma, mean saturation, mean step of luma between neighbours: where style buckets meet."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Numbers of n pictures."""
+    """Numbers of n images."""
 
     phash: NDArray[np.uint64]
     """[n] hashes, the first bit (the lowest frequency) the highest."""
     histogram: NDArray[np.float16]
-    """[n, 256] shares of colours: bin = hue * 16 + saturation * 4 + value."""
-    colours: list[list[str]]
-    """Dominant colours of each as #rrggbb, the largest share first, three at most."""
+    """[n, 256] shares of colors: bin = hue * 16 + saturation * 4 + value."""
+    colors: list[list[str]]
+    """Dominant colors of each as #rrggbb, the largest share first, three at most."""
     style: list[str]
     """dark, light, vivid or muted, then plain or busy: light-plain."""
 
 
-def features(pictures: Sequence[DecodedImage]) -> Features:
-    """Return the numbers of pictures, in their order."""
-    colour = np.stack([image.colour for image in pictures])
-    bins, saturation = _bins(colour)
+def features(images: Sequence[DecodedImage]) -> Features:
+    """Return the numbers of images, in their order."""
+    color = np.stack([image.color for image in images])
+    bins, saturation = _bins(color)
     shares = np.stack([np.bincount(one, minlength=256) for one in bins]) / bins.shape[1]
-    luma = colour.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = color.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return Features(
-        phash(np.stack([image.gray for image in pictures])),
+        phash(np.stack([image.gray for image in images])),
         shares.astype(np.float16),
-        [_dominant(*one) for one in zip(colour.reshape(len(pictures), -1, 3), bins, shares, strict=True)],
+        [_dominant(*one) for one in zip(color.reshape(len(images), -1, 3), bins, shares, strict=True)],
         _styles(luma, saturation),
     )
 
@@ -68,9 +68,9 @@ def _waves() -> NDArray[np.float64]:
     return np.asarray(2 * np.cos(np.pi * wave * (2 * place + 1) / (2 * GRAY)))
 
 
-def _bins(colour: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _bins(color: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return each pixel's bin and saturation (0 to 1), both [n, pixels]."""
-    red, green, blue = np.moveaxis(colour.reshape(len(colour), -1, 3).astype(np.float32), -1, 0)
+    red, green, blue = np.moveaxis(color.reshape(len(color), -1, 3).astype(np.float32), -1, 0)
     most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     spread = most - least
     safe = np.where(spread > 0, spread, 1)
@@ -84,7 +84,7 @@ def _bins(colour: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.floa
 
 
 def _dominant(pixels: NDArray[np.uint8], bins: NDArray[np.int64], shares: NDArray[np.float64]) -> list[str]:
-    order = np.argsort(-shares, kind="stable")[:COLOURS]
+    order = np.argsort(-shares, kind="stable")[:COLORS]
     chosen = [number for number in order if shares[number] >= _SHARE] or [order[0]]
     means = [pixels[bins == number].mean(axis=0).round().astype(int) for number in chosen]
     return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in means]

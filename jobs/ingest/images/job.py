@@ -1,10 +1,10 @@
-"""The action that turns pins' pictures into numbers: silver.image_features, a row an image file.
+"""Action `ingest.images`: features of the images of pins, silver.image_features, one row per image file.
 
-In: silver.app_pins, which name pictures by their signature; the files, at `ingest.images.path` below the sources'
-root. Out: silver.image_features, ops.quarantine. An image is read once: what has a row is not read again, except
-where its file was missing, which is tried again on a later day. Executors read, decode and measure; the driver learns
-counts. A file that is no image has a row that says so, and lies in quarantine with its bytes. Killed anywhere, run
-again: quarantine is written first and not twice.
+In: silver.app_pins, which reference images by their signature; the files, at `ingest.images.path` below the sources'
+root. Out: silver.image_features, ops.quarantine. An image is read once: a file that has a row is not read again, unless
+it was missing, which is retried later. Executors read, decode and measure; the driver receives counts. A file that is
+not an image has a row with its fault, and its bytes are in quarantine. The action is idempotent: quarantine is written
+first and not twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +27,9 @@ from jobs.ingest.images.reading import (
     fault_of,
     image_bytes,
     object_of,
-    set_aside,
-    spread,
-    wanted,
+    pending_images,
+    quarantine_images,
+    repartition_images,
 )
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
@@ -43,25 +43,25 @@ _TOGETHER = 256
 _FOUND = pa.schema(
     [
         ("image_signature", pa.string()), ("path", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-        ("phash", pa.int64()), ("histogram", pa.binary()), ("colours", pa.list_(pa.string())), ("style", pa.string()),
+        ("phash", pa.int64()), ("histogram", pa.binary()), ("colors", pa.list_(pa.string())), ("style", pa.string()),
         *FAULTS,
     ]
 )  # fmt: skip
 _DDL = (
     "image_signature string, path string, width int, height int, phash bigint, histogram binary, "
-    f"colours array<string>, style string, {FAULTS_DDL}"
+    f"colors array<string>, style string, {FAULTS_DDL}"
 )
 
 
 def run(work: ActionContext) -> ActionResult:
-    """Measure the pictures that have not been.
+    """Measure the images that have not been.
 
     Returns:
-        counts: pictures measured, missing, quarantined, and waiting for a later run.
+        counts: images measured, missing, quarantined, and waiting for a later run.
     """
     settings, root = work.context.settings.ingest.images, work.options.get("images")
     if not root or not work.lake.exists(PINS.name):
-        work.progress("no pictures named, or no pins yet: nothing to do")
+        work.progress("no images named, or no pins yet: nothing to do")
         return ActionResult()
     work.lake.ensure(IMAGE_FEATURES.name)
     pins = work.lake.version(PINS.name)
@@ -69,11 +69,11 @@ def run(work: ActionContext) -> ActionResult:
         work.progress("every image was measured, and the pins are the same: nothing to do")
         return NOTHING
     # not persisted: a commit to a table makes Spark plan all that is persisted of it again
-    missing = wanted(work, work.lake.scan(IMAGE_FEATURES.name), settings).localCheckpoint()
+    missing = pending_images(work, work.lake.scan(IMAGE_FEATURES.name), settings).localCheckpoint()
     left = missing.count()
     if not left:
         return NOTHING
-    work.progress(f"{left:,} pictures to measure")
+    work.progress(f"{left:,} images to measure")
     complete_to = pins if left <= settings.max_images else None
     counts = _measure(work, missing.limit(settings.max_images), str(root), complete_to)
     counts["waiting"] = max(0, left - settings.max_images)
@@ -82,7 +82,9 @@ def run(work: ActionContext) -> ActionResult:
 
 def _measure(work: ActionContext, signatures: DataFrame, root: str, complete_to: int | None) -> dict[str, int]:
     settings = work.context.settings.ingest.images
-    found = spread(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
+    found = (
+        repartition_images(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
+    )
     try:
         kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault
         counts = {row["fault"]: row["count"] for row in kinds}
@@ -90,7 +92,7 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, complete_to:
         rows = found.withColumns({"run_id": F.lit(work.run_id), "at": F.lit(datetime.now(UTC))})
         rows = rows.select(*[column.name for column in IMAGE_FEATURES.columns], "detail", "raw", "path")
         if bad:
-            set_aside(work, rows)
+            quarantine_images(work, rows)
         kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
         work.validate_table(IMAGE_FEATURES.name, kept)
         note = None if complete_to is None or counts.get(MISSING) else {COMPLETE_TO: complete_to}
@@ -111,11 +113,11 @@ def _reader(root: str, settings: Images) -> Callable[[Iterable[pa.RecordBatch]],
 
 
 def measured(root: str, signatures: list[str], settings: Images) -> pa.RecordBatch:
-    """Return the rows of some pictures; runs on an executor.
+    """Return the rows of some images; runs on an executor.
 
     Args:
         root: path or URI of the sources.
-        signatures: the pictures.
+        signatures: the images.
         settings: where they lie below the root, and how large they may be.
     """
     good: list[tuple[dict[str, Any], DecodedImage]] = []
@@ -138,4 +140,4 @@ def _add(found: Any, good: list[tuple[dict[str, Any], DecodedImage]]) -> None:
     hashes = found.phash.view(np.int64)
     for at, (row, image) in enumerate(good):
         row |= {"width": image.width, "height": image.height, "phash": int(hashes[at]), "style": found.style[at]}
-        row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colours": found.colours[at]}
+        row |= {"histogram": found.histogram[at].astype("<f2").tobytes(), "colors": found.colors[at]}

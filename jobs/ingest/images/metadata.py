@@ -1,9 +1,9 @@
-"""An image file without its metadata, and the one thing in there that pixels need: the orientation.
+"""Strips the metadata of an image file, and reads its orientation.
 
-Pillow reads text, colour profiles and EXIF while it opens a file, and refuses the file where it dislikes them: text
-above a megabyte, a profile that is none, EXIF with a value of another type. The pixels are whole then, and every
-browser shows them. So the parts that are no pixels are taken out before a decoder sees the file, unread and, in PNG,
-without being inflated. A file whose parts cannot be told apart is left as it is: the decoder says what is wrong.
+Pillow reads text, color profiles and EXIF while it opens a file, and rejects the file if they are invalid: text above a
+megabyte, a broken profile, EXIF with a value of another type. The pixels are intact then, and every browser shows them.
+So the metadata is removed before a decoder sees the file, unread and, in PNG, without being inflated. A file whose
+structure cannot be parsed is left unchanged: the decoder reports the fault.
 """
 
 import re
@@ -20,12 +20,12 @@ _TEXT = 1 << 20
 _SCAN, _BARE = 0xDA, {0x01, *range(0xD0, 0xD9)}
 """Markers of a JPEG: the pixels begin; those without a length."""
 _METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}
-"""APP1 to APP13, APP15 and comments: APP0 and APP14 say how colours are stored."""
+"""APP1 to APP13, APP15 and comments: APP0 and APP14 say how colors are stored."""
 _EXIF, _XMP = b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"
 _TURNED = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 
 
-def bare(raw: bytes) -> tuple[bytes, int]:
+def strip_metadata(raw: bytes) -> tuple[bytes, int]:
     """Return an image file without metadata, and its orientation, 1 to 8 as EXIF numbers them."""
     if raw.startswith(PNG):
         return _png(raw)

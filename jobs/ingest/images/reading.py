@@ -1,7 +1,7 @@
-"""Which images a run has to read, their bytes, and where those go that are none: for whatever is made of images.
+"""The images that a run has to read, their bytes, and the quarantine of unusable files.
 
-In: silver.app_pins, which name images by their signature; the files below the sources' root. An image that nobody
-pins is never opened, and no bucket is listed.
+In: silver.app_pins, which reference images by their signature; the files below the sources' root. An image without a
+pin is never opened, and no bucket is listed.
 """
 
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def pinned(work: ActionContext) -> DataFrame:
     return work.lake.scan(PINS.name).where(~F.col("_deleted") & (F.length("image_signature") > 0))
 
 
-def wanted(work: ActionContext, known: DataFrame, settings: Images) -> DataFrame:
+def pending_images(work: ActionContext, known: DataFrame, settings: Images) -> DataFrame:
     """Return image_signature of the images of live pins that are not known.
 
     Args:
@@ -43,7 +43,7 @@ def wanted(work: ActionContext, known: DataFrame, settings: Images) -> DataFrame
     return pinned(work).select("image_signature").distinct().join(known, "image_signature", "left_anti")
 
 
-def spread(work: ActionContext, signatures: DataFrame) -> DataFrame:
+def repartition_images(work: ActionContext, signatures: DataFrame) -> DataFrame:
     """Return the signatures in several tasks a core: how long images take differs."""
     tasks = 4 * work.spark.sparkContext.defaultParallelism
     return signatures.repartition(tasks, "image_signature").select("image_signature")
@@ -76,7 +76,7 @@ def fault_of(fault: Unusable, raw: bytes) -> dict[str, Any]:
     return {"fault": fault.reason, "detail": str(fault), "raw": raw[:KEEP] or None}
 
 
-def set_aside(work: ActionContext, bad: DataFrame) -> None:
+def quarantine_images(work: ActionContext, bad: DataFrame) -> None:
     """Put bad files into quarantine, once for each reason: a run that was killed may have done so before.
 
     Args:

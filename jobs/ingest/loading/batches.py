@@ -27,7 +27,7 @@ from jobs.ingest.loading.replay import Replay, forget_files
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, RejectedRows, Task, arrow_schema, ending, spark_schema
 from jobs.ingest.loading.tolerance import tolerance
-from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
+from jobs.ingest.tidb.blocks import read_in_blocks, splitter_for
 from jobs.schema.ops import QUARANTINE
 
 READER_ERROR = "reader_error"
@@ -227,10 +227,10 @@ def _groups(tasks: list[Task], limit: int) -> list[list[Task]]:
 
 def _read(task: Task, reader: Reader, schema: pa.Schema, limit: int) -> Iterator[pa.RecordBatch]:
     bad = RejectedRows()
-    cut = as_of_for(task.spec) if task.size > limit else None
+    splitter = splitter_for(task.spec) if task.size > limit else None
     try:
-        if cut is not None:
-            yield from read_in_blocks(task, reader, cut, limit)
+        if splitter is not None:
+            yield from read_in_blocks(task, reader, splitter, limit)
             return
         content = read(task.root, task.path)
     except OSError as error:  # of a file read in blocks, what came before is good

@@ -17,8 +17,7 @@ from jobs.ingest.loading.tolerance import Excess
 from jobs.ingest.tidb.dumpling.export import table_of
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
-from jobs.ingest.tidb.ticdc.numbering import Numbered
+from jobs.ingest.tidb.ticdc.data_files import DataFolder, first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema.ops import AWAITED, QUARANTINE
@@ -100,7 +99,7 @@ def _was_awaited(entries: Mapping[tuple[str, str], Entry], path: str, checkpoint
 def _unnamed(
     sources: Sources,
     feed: SinkListing,
-    mine: Numbered,
+    mine: DataFolder,
     owners: list[SourceTable],
     found: Absent,
     entries: Mapping[tuple[str, str], Entry],
@@ -148,7 +147,7 @@ def unreadable_files(sources: Sources, feed: SinkListing | None, excess: Excess,
     for source, path in excess.files:
         what = classify(path) if source == "ticdc" else None
         if isinstance(what, Data):
-            mine = folders.get(path, Numbered(what.folder))
+            mine = folders.get(path, DataFolder(what.folder))
             stops = list(_stops(feed or SinkListing("", 0), _owners(sources, mine.folder), mine, what.number, why))
         else:
             stops = [(table.full_name, at, why) for table, at in _of_snapshot(sources, source, path)]
@@ -217,7 +216,7 @@ def _covers(segment: Segment, name: str, at: int) -> bool:
 
 
 def _stops(
-    feed: SinkListing, owners: Iterable[SourceTable], mine: Numbered, number: int, why: str
+    feed: SinkListing, owners: Iterable[SourceTable], mine: DataFolder, number: int, why: str
 ) -> Iterator[tuple[str, int, str]]:
     """Yield table, the least commit_ts that a file may hold, and what is wrong, unless its rows do not count."""
     some = list(owners)

@@ -1,7 +1,7 @@
-"""Files too large for a task's memory, read in blocks of whole records: a table dumped in one piece may have any size.
+"""Reads a file that is too large for a task's memory in blocks of whole records: a dumped table may have any size.
 
-In: a file and its reader. Out: the reader's batches, with rows numbered through the file. Where a record ends is told
-by what follows it: a line's end, outside quotes where quotes may hold one. A format that cannot be cut is read whole.
+In: a file and its reader. Out: the reader's batches, with rows numbered through the file. A record
+ends at a line's end, outside quotes where a text may hold one. A format that cannot be split is read whole.
 """
 
 import re
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from jobs.ingest.loading.storage import open_stream
 from jobs.ingest.loading.stream import FILE, Task
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.csv_records import Dialect as FeedDialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
 
@@ -26,8 +26,8 @@ _NEXT_TUPLE = re.compile(rb"[,;]\r?\n")
 
 
 @dataclass
-class Cut:
-    """How one kind of file is cut."""
+class BlockSplitter:
+    """How one kind of file is splitter."""
 
     end: Callable[[bytes], int]
     """Returns where the last whole record ends, 0 where none does."""
@@ -39,26 +39,26 @@ class Cut:
     """Returns a block that ends as a file does."""
 
 
-def as_of_for(spec: Any) -> Cut | None:
-    """Return how files with this spec are cut; None where they are read whole."""
+def splitter_for(spec: Any) -> BlockSplitter | None:
+    """Return the splitter of files with this spec; None where they are read whole."""
     if isinstance(spec, RowSpec):
-        return Cut(_line_end, lines=True)
+        return BlockSplitter(_line_end, lines=True)
     if isinstance(spec, CsvSpec):
-        return Cut(lambda data: _feed_record_end(data, spec.dialect))
+        return BlockSplitter(lambda data: _feed_record_end(data, spec.dialect))
     if not isinstance(spec, DumpSpec) or spec.format == "parquet":
         return None
     dialect = spec.dialect
     if spec.format == "sql":
-        return Cut(_tuple_end, header=_insert, close=_closed) if dialect.escape_backslash else None
+        return BlockSplitter(_tuple_end, header=_insert, close=_closed) if dialect.escape_backslash else None
     header = _first_line if dialect.header else (lambda _: b"")
     if not dialect.escape_backslash and len(dialect.quote) != 1:
-        return None  # a line's end may stand in a text, and nothing simple tells
+        return None  # a line's end may stand in a text, and no simple rule finds it
     # with backslashes a line's end in a text is written \n: a raw one ends the record
     end = _line_end if dialect.escape_backslash else (lambda data: _even_line_end(data, dialect.quote.encode()))
-    return Cut(end, header=header)
+    return BlockSplitter(end, header=header)
 
 
-def read_in_blocks(task: Task, reader: Reader, cut: Cut, size: int) -> Iterator[pa.RecordBatch]:
+def read_in_blocks(task: Task, reader: Reader, splitter: BlockSplitter, size: int) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a file, `size` bytes of it in memory at a time; OSError if it cannot be read."""
     head, waiting, before = b"", b"", 0
     with open_stream(task.root, task.path) as stream:
@@ -66,16 +66,16 @@ def read_in_blocks(task: Task, reader: Reader, cut: Cut, size: int) -> Iterator[
         while not ended:
             chunk = stream.read(size)
             ended, waiting = not chunk, waiting + chunk
-            at = len(waiting) if ended else cut.end(waiting)
+            at = len(waiting) if ended else splitter.end(waiting)
             if not waiting.strip() or not at:
                 continue
             block, waiting = waiting[:at], waiting[at:]
             found = 0
-            for batch in reader(task, head + (block if ended else cut.close(block))):
+            for batch in reader(task, head + (block if ended else splitter.close(block))):
                 found += _found(batch)
                 yield _numbered(batch, before)
-            before += block.count(b"\n") if cut.lines else found
-            head = cut.header(head + block) or head
+            before += block.count(b"\n") if splitter.lines else found
+            head = splitter.header(head + block) or head
 
 
 def _found(batch: pa.RecordBatch) -> int:

@@ -35,10 +35,10 @@ from jobs.ingest.tidb.absent import (
 )
 from jobs.ingest.tidb.apply import apply_changes
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
-from jobs.ingest.tidb.dumpling.export import Export, let_go_on, read_export
+from jobs.ingest.tidb.dumpling.export import Export, read_export, unblock_begun
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.rows.keyless import identified
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.keyless import with_row_ids
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.silver import silver_schema
 from jobs.ingest.tidb.sources import Sources, join
 from jobs.ingest.tidb.ticdc.canal import read_canal
@@ -58,7 +58,7 @@ _READERS = {DumpSpec: read_dump, RowSpec: read_canal, CsvSpec: read_feed_csv}
 def _read(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     batches = _READERS[type(task.spec)](task, content)
     rows = task.spec if isinstance(task.spec, RowSpec) else task.spec.rows
-    return identified(batches, task.path) if rows.append else batches
+    return with_row_ids(batches, task.path) if rows.append else batches
 
 
 _PATIENCE = 3.0
@@ -85,7 +85,7 @@ def run(work: ActionContext) -> ActionResult:
         return ActionResult()
     past = newest_checkpoints(work.lake, "pending")
     if export is not None:
-        let_go_on(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
+        unblock_begun(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
         resnapshots.begin(work, past, *work.options["resnapshot"])
     later = resnapshots.resnapshots(work.lake)

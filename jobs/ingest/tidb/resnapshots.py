@@ -11,10 +11,10 @@ from typing import Any
 
 from jobs.common.errors import ConfigError, SourceError
 from jobs.engine.context import ActionContext
-from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, create_text, read_export
-from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.tables.schema_history import Snapshot
 from jobs.lake.delta import Lake
 from jobs.schema.ops import SNAPSHOTS
 

@@ -3,7 +3,7 @@
 In: rows of bronze.ledger not applied yet. Out: silver.<schema>_<table> as of the checkpoint. A row is applied
 if its sequence (commit_ts, op_rank) is greater than the one in silver, so that a repetition of this step, or of any
 file, changes nothing. Where DDL changed what older rows are (a column renamed, dropped or of another type, the table
-truncated, renamed or made anew), the table is made again from the ledger in one commit.
+truncated, renamed or recreated), the table is rebuilt from the ledger in one commit.
 """
 
 import json
@@ -20,9 +20,9 @@ from pyspark.storagelevel import StorageLevel
 from jobs.common.errors import ConfigError
 from jobs.engine.context import ActionContext
 from jobs.history.ledger import CASTS, DEFAULT, NAMES, SINCE, newest, typed
-from jobs.history.table_lineage import LIFE
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.keys import ROW_ID
+from jobs.history.table_lineage import LINEAGE
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.ddl.source_column import Column
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake.bloom import maybe_among
 from jobs.lake.delta import Lake
@@ -68,21 +68,21 @@ def merge(work: ActionContext, mark: ApplyWindow) -> int:
         ConcurrentRunError: another run wrote the table first.
     """
     table, lake = mark.table, work.lake
-    anew = reshaped(lake, table)
-    changes = lake.scan(LEDGER.name).where(table.life.rows() & (F.col("_commit_ts") <= mark.limit))
+    rebuild = reshaped(lake, table)
+    changes = lake.scan(LEDGER.name).where(table.lineage.rows() & (F.col("_commit_ts") <= mark.limit))
     if table.snapshot is not None:
         # the snapshot holds every commit up to its TSO; what the feed has of them is older or the same
         # what `reconcile` took from the source at that moment is of a rank of its own
         later = (F.col("_commit_ts") > table.snapshot.tso) | (F.col("_op_rank") > 1)
         changes = changes.where((F.col("op") == "S") | later)
-    schema = _schema(lake, table, anew)
-    last = newest(changes if anew else _unapplied(changes, mark)).persist(StorageLevel.DISK_ONLY)
+    schema = _schema(lake, table, rebuild)
+    last = newest(changes if rebuild else _unapplied(changes, mark)).persist(StorageLevel.DISK_ONLY)
     try:
         rows = typed(last, schema)
         work.validate_table(table.silver, rows.where(~F.col("_deleted")))
         if create(work, table, schema):
             lake.append(table.silver, by_key(rows, table.silver_key, last.count()))
-        elif anew:
+        elif rebuild:
             lake.rewrite(table.silver, by_key(rows.to(schema), table.silver_key, last.count()))
         else:
             _evolve(lake, mark, schema)
@@ -106,7 +106,7 @@ def reshaped(lake: Lake, table: SourceTable) -> bool:
     if not lake.exists(table.silver):
         return True
     have, wanted = lake.schema(table.silver), _fields(table)
-    if have[COMMIT_TS.name].metadata.get(LIFE) != table.life.to_json():
+    if have[COMMIT_TS.name].metadata.get(LINEAGE) != table.lineage.to_json():
         return True
     own = {column.name for column in _OWN}
     kept = [field for field in have.fields if field.name not in own]
@@ -142,7 +142,7 @@ def create(work: ActionContext, table: SourceTable, schema: StructType | None = 
     unknown = [name for name in cluster if name not in names]
     if unknown:
         raise ConfigError(
-            f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is no column of it. "
+            f"ingest.tables.{table.full_name}.cluster: {', '.join(unknown)} is not a column of it. "
             f"It has {', '.join(names)}."
         )
     columns = [name if name.isidentifier() else quoted(name) for name in (names[one] for one in cluster)]
@@ -187,8 +187,8 @@ def _evolve(lake: Lake, mark: ApplyWindow, schema: StructType) -> None:
     for column in mark.table.columns:
         if column.default is not None and column.since is not None and column.since > mark.checkpoint:
             name = names[column.name]
-            wanted, told = schema[name].dataType, F.lit(column.default)
-            value = F.unhex(told) if isinstance(wanted, BinaryType) else told.try_cast(wanted)
+            wanted, default = schema[name].dataType, F.lit(column.default)
+            value = F.unhex(default) if isinstance(wanted, BinaryType) else default.try_cast(wanted)
             old = F.col(quoted(name)).isNull() & (F.col("_commit_ts") < column.since)
             with lake.commit_lock(mark.table.silver):
                 lake.delta(mark.table.silver).update(old, {quoted(name): value})
@@ -212,15 +212,15 @@ def silver_schema(table: SourceTable) -> StructType:
     """Return the schema of a table's silver when it is made: the source's columns, then the platform's own."""
     fields = _fields(table)
     for own in _OWN:
-        told = {LIFE: table.life.to_json()} if own is COMMIT_TS else {}
-        fields.append(StructField(own.name, _type(own.type), True, {"comment": own.comment} | told))
+        metadata = {LINEAGE: table.lineage.to_json()} if own is COMMIT_TS else {}
+        fields.append(StructField(own.name, _type(own.type), True, {"comment": own.comment} | metadata))
     return StructType(fields)
 
 
-def _schema(lake: Lake, table: SourceTable, anew: bool) -> StructType:
+def _schema(lake: Lake, table: SourceTable, rebuild: bool) -> StructType:
     """Return the schema that silver is to have; of a table that is there, later columns come last."""
     whole = silver_schema(table)
-    if anew:
+    if rebuild:
         return whole
     wanted = {field.name: field for field in whole.fields}
     have = [field.name for field in lake.schema(table.silver).fields if field.name in wanted]
@@ -241,16 +241,16 @@ def _field(table: SourceTable, known: Table | None, column: Column, name: str) -
         comment = "Id of an inserted row, as the table has no key: commit_ts, digest of the row, number."
     if known is not None:
         comment = next((c.comment for c in known.columns if c.name == column.name), comment)
-    told: dict[str, Any] = {"comment": comment}
+    metadata: dict[str, Any] = {"comment": comment}
     if len(column.names) > 1 or name != column.name:
-        told[NAMES] = json.dumps([list(name) for name in column.names])
+        metadata[NAMES] = json.dumps([list(name) for name in column.names])
     if column.since is not None:
-        told[SINCE] = str(column.since)
+        metadata[SINCE] = str(column.since)
     if column.default is not None:
-        told[DEFAULT] = column.default
+        metadata[DEFAULT] = column.default
     if column.casts:
-        told[CASTS] = json.dumps(column.casts)
-    return StructField(name, _type(column.now.spark), True, told)
+        metadata[CASTS] = json.dumps(column.casts)
+    return StructField(name, _type(column.now.spark), True, metadata)
 
 
 def _shape(field: StructField) -> tuple[Any, ...]:

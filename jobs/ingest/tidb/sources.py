@@ -1,7 +1,8 @@
-"""Feed and snapshot put together: the life of every source table, and the files that can be read now.
+"""Joins feed and snapshot: the lineage of every source table, and the files that can be read now.
 
-In: a `Feed`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
-table whose layout is not known (schema file missing or broken, no key) are not read; they wait, and the table says why.
+In: a `SinkListing`, an `Export`, or both; the settings. Out: `SourceTable`s and the `Item`s of the files. Files of a
+table whose layout is not known (schema file missing or broken, no key) are not read;
+they wait, and the table is blocked with the reason.
 """
 
 import re
@@ -11,23 +12,23 @@ from dataclasses import dataclass, field, replace
 from jobs.engine.checkpoints import is_gone
 from jobs.ingest.loading.manifest import Item
 from jobs.ingest.loading.stream import Task
-from jobs.ingest.tidb.ddl.ddl import CreateTable
-from jobs.ingest.tidb.ddl.keys import ROW_ID
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.create_table import CreateTable
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
-from jobs.ingest.tidb.dumpling.computed import computable
 from jobs.ingest.tidb.dumpling.export import Export, dialect_of, format_of
+from jobs.ingest.tidb.dumpling.generated_columns import computable
 from jobs.ingest.tidb.dumpling.reader import DumpSpec
 from jobs.ingest.tidb.resnapshots import Resnapshot
-from jobs.ingest.tidb.rows.masks import covered_table, masks_of
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
+from jobs.ingest.tidb.rows.masks import masks_of
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
-from jobs.ingest.tidb.tables.named import check_names
-from jobs.ingest.tidb.tables.owners import Past, block_unwritable, unnameable
-from jobs.ingest.tidb.tables.shapes import dialect_of_feed, shapes_of
-from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
+from jobs.ingest.tidb.tables.row_layouts import sample_row_layouts
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
+from jobs.ingest.tidb.tables.source_table import SourceTable, masked_table
+from jobs.ingest.tidb.tables.table_names import Past, block_unwritable, check_names, unwritable_names
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.csv_records import dialect_of_feed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.settings.ingest import Ingest, TableRules
@@ -84,17 +85,17 @@ def join(
 
     creates = {name: c for name, c in export.creates.items() if name not in export.blocked} if export else {}
     begun = {n: Snapshot(export.tso, c) for n, c in creates.items() if export and not rules(n).exclude}
-    lives = DdlReplay(begun, rules, unfit, shapes_of(feed) if feed else None)
+    replay = DdlReplay(begun, rules, unfit, sample_row_layouts(feed) if feed else None)
     files = [f for name, some in (feed.schemas if feed else {}).items() if not rules(name).exclude for f in some]
     taken = {name: resnapshot for name, resnapshot in (later or {}).items() if not rules(name).exclude}
-    retaken = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
+    later_snapshots = {name: resnapshot.snapshot for name, resnapshot in taken.items()}
     known = [((p.schema, p.table), p.version, str(e)) for p, e in (feed.broken if feed else []) if p.table]
     broken = [one for one in known if not rules(one[0]).exclude]
-    sources.tables = lives.replay([*files, *(feed.databases if feed else [])], checkpoint, retaken, broken)
-    sources.tables = {n: covered_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
+    sources.tables = replay.replay([*files, *(feed.databases if feed else [])], checkpoint, later_snapshots, broken)
+    sources.tables = {n: masked_table(t, masks_of(settings, t.full_name, t.key)) for n, t in sources.tables.items()}
     sources.tables |= aside
-    sources.versions = lives.versions
-    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, lives))
+    sources.versions = replay.versions
+    check_names(settings, {*creates, *(feed.schemas if feed else ())}, _columns_of(creates, replay))
     if feed is not None:
         _add_feed(sources, feed, settings, past or {})
     if export is not None:
@@ -126,7 +127,7 @@ def _set_aside(
     """Return feed and export without the tables that bronze cannot have by their names, and those tables, blocked."""
     names = {*(feed.schemas if feed else ()), *(export.creates if export else ())}
     names |= {(data.folder.schema, data.folder.table) for _, data in (feed.data if feed else ())}
-    why = unnameable(names)
+    why = unwritable_names(names)
     if not why:
         return feed, export, {}
     if feed is not None:
@@ -141,10 +142,10 @@ def _set_aside(
     return feed, export, {".".join(name): SourceTable(*name).block(0, said) for name, said in why.items()}
 
 
-def _columns_of(creates: Mapping[TableName, CreateTable], lives: DdlReplay) -> dict[TableName, list[Version]]:
+def _columns_of(creates: Mapping[TableName, CreateTable], replay: DdlReplay) -> dict[TableName, list[Version]]:
     """Return all that is known of each table's columns, by its names."""
     known = {name: [Version(0, create.columns, create.key)] for name, create in creates.items()}
-    for name, versions in lives.versions.items():
+    for name, versions in replay.versions.items():
         known[name] = [*known.get(name, ()), *versions.values()]
     return known
 
@@ -155,7 +156,7 @@ def _show_nameless(sources: Sources, feed: SinkListing) -> None:
     found = [(path.schema, path.version, str(error)) for path, error in feed.broken if not path.table]
     for path in feed.unnamed:
         number, at, *_ = path.split("/")
-        found.append((number, int(at), f"no schema file says whose rows {path} has. Restore it from the store."))
+        found.append((number, int(at), f"no schema file names the table of {path}. Restore it from the store."))
     for number, version, reason in found:
         if number.isdigit() and int(number) not in sources.named_ids and version <= sources.checkpoint:
             table = sources.tables.get(f"{NAMELESS}.{number}") or SourceTable(NAMELESS, number)
@@ -274,7 +275,7 @@ def _wait(
     """Leave a file for later and hold its table: rows are there that cannot be read."""
     sources.blocked_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
-    reason = f"no schema file says how {path} is to be read. Restore schema_{number}_*.json."
+    reason = f"no schema file describes the columns of {path}. Restore schema_{number}_*.json."
     if version is not None:
         conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
         reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
@@ -307,7 +308,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
 
 
 def _told(full: str, snapshot: Snapshot, settings: Ingest) -> Version:
-    """Return a table's columns and key as its CREATE TABLE in an export and the settings tell them."""
+    """Return a table's columns and key from its CREATE TABLE in an export and the settings."""
     rules = settings.tables.get(full, TableRules())
     return SchemaHistory(rules, snapshot).snapshot_version() or Version(snapshot.tso, (), ())
 

@@ -54,11 +54,11 @@ def _earliest(lake: Lake, batches: Collection[int]) -> Mapping[str, int]:
 
 def _counted(lake: Lake, table: SourceTable, at: int) -> dict[str, int]:
     """Return how many values do not fit, by column, of the rows that there were when the statement ran."""
-    mine = lake.scan(LEDGER.name).where(table.life.rows(at) & (F.col("_commit_ts") < at))
+    mine = lake.scan(LEDGER.name).where(table.lineage.rows(at) & (F.col("_commit_ts") < at))
     if table.snapshot is not None:
         later = (F.col("_commit_ts") > table.snapshot.tso) | (F.col("_op_rank") > 1)
         mine = mine.where((F.col("op") == "S") | later)
-    there = newest(mine).where(~table.life.gone(at))
+    there = newest(mine).where(~table.lineage.gone(at))
     fields = zip(table.columns, source_fields(silver_schema(table)), strict=True)
     retyped = {column.name: field for column, field in fields if at in dict(column.casts)}
     bad = [F.count_if(unfit(field, at)).alias(f"c{place}") for place, field in enumerate(retyped.values())]

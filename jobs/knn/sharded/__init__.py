@@ -1,1 +1,1 @@
-"""Nearest neighbours of more vectors than one machine holds: shards of an inverted file, searched by Spark's tasks."""
+"""Nearest neighbours of more vectors than one machine holds: shards of an inverted file, searched by Spark tasks."""

@@ -1,8 +1,8 @@
-"""Which shard holds which cells: coarse k-means over the centroids, groups too large cut, cells too large dealt out.
+"""Assignment of cells to shards: coarse k-means over the centroids; large groups are split, large cells distributed.
 
-A query goes to every shard that holds a part of a cell it looks into, so neighbours are those of one index over all
-vectors, at the same cells: cutting an index up costs copies of queries, not recall. Cells that lie close share a
-shard, so that a query is copied to few.
+A query is sent to every shard with a part of a cell that it probes, so the neighbours are those of one index over all
+vectors with the same cells: sharding costs copies of queries, not recall. Cells that lie close share a shard, so a
+query is copied to few.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.knn.exact import Floats, Rows
 from jobs.knn.inverted import means
-from jobs.knn.sharded.packed_vectors import Whole, dealt
+from jobs.knn.sharded.packed_vectors import Integers, hash_bucket
 
 NONE = -1
 
@@ -42,36 +42,36 @@ class Layout:
     blocks: NDArray[np.int32]
     """[shards], blocks that the queries of a shard are dealt to."""
 
-    def home(self, ids: Rows, cell: Whole) -> Rows:
+    def home(self, ids: Rows, cell: Integers) -> Rows:
         """Return the shard of each vector by its id and cell."""
-        return self.shards[cell, dealt(ids, self.parts[cell])].astype(np.int64)
+        return self.shards[cell, hash_bucket(ids, self.parts[cell])].astype(np.int64)
 
-    def visits(self, looked: Whole) -> tuple[Rows, Rows]:
-        """Return lines of the cells `looked` [m, p] into, and a shard that holds some of them, each pair once."""
-        return _pairs(self.shards, looked)
+    def visits(self, probed: Integers) -> tuple[Rows, Rows]:
+        """Return (query row, shard) for the cells `probed` [m, p]: each pair once."""
+        return _pairs(self.shards, probed)
 
     def units(self) -> list[tuple[int, int]]:
         """Return all (shard, block) to be searched, in order."""
         return [(shard, block) for shard, count in enumerate(self.blocks) for block in range(count)]
 
     def unit(self, shards: Rows, blocks: Rows) -> Rows:
-        """Return a number for each (shard, block), 0 for a shard's own vectors: parcels of one are written together."""
+        """Return a number for each (shard, block), 0 for a shard's own vectors: the output partition."""
         first = np.cumsum(self.blocks + 1) - self.blocks - 1
         return first[shards] + blocks + 1
 
 
-def assign_cells(centroids: Floats, looked: Rows, counts: tuple[int, int], limits: Limits, seed: int) -> Layout:
+def assign_cells(centroids: Floats, probed: Rows, counts: tuple[int, int], limits: Limits, seed: int) -> Layout:
     """Return where vectors go, so that no shard and no block is much above its limit.
 
     Args:
         centroids: [cells, d].
-        looked: [s, p], cells that a sample of the vectors look into, their own first.
+        probed: [s, p], cells that a sample of the vectors look into, their own first.
         counts: vectors in all, and how many of them ask for their neighbours.
         limits: how much one task takes.
         seed: of the coarse k-means.
     """
-    share, asking = (count / max(1, len(looked)) for count in counts)
-    rows = np.bincount(looked[:, 0], minlength=len(centroids)) * share
+    share, asking = (count / max(1, len(probed)) for count in counts)
+    rows = np.bincount(probed[:, 0], minlength=len(centroids)) * share
     parts = np.maximum(1, np.ceil(rows / limits.shard)).astype(np.int32)
     groups = _groups(centroids, np.where(parts > 1, 0, rows), limits.shard, seed)
     shards = np.full((len(centroids), int(parts.max(initial=1))), NONE, np.int32)
@@ -81,10 +81,10 @@ def assign_cells(centroids: Floats, looked: Rows, counts: tuple[int, int], limit
         shards[cell, : parts[cell]] = np.arange(following, following + parts[cell])
         following += int(parts[cell])
     shards, count = _numbered(shards)
-    _, visited = _pairs(shards, looked)
+    _, visited = _pairs(shards, probed)
     queries = np.bincount(visited, minlength=count) * asking
     blocks = np.maximum(1, np.ceil(queries / limits.block)).astype(np.int32)
-    return Layout(centroids, looked.shape[1], shards, parts, blocks)
+    return Layout(centroids, probed.shape[1], shards, parts, blocks)
 
 
 def _groups(centroids: Floats, rows: NDArray[np.float64], most: int, seed: int) -> NDArray[np.int32]:
@@ -124,8 +124,8 @@ def _numbered(shards: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
     return np.where(shards == NONE, NONE, names[shards]).astype(np.int32), len(order)
 
 
-def _pairs(shards: NDArray[np.int32], looked: Whole) -> tuple[Rows, Rows]:
-    told = np.sort(shards[looked].reshape(len(looked), -1), axis=1)
+def _pairs(shards: NDArray[np.int32], probed: Integers) -> tuple[Rows, Rows]:
+    told = np.sort(shards[probed].reshape(len(probed), -1), axis=1)
     once = np.ones(told.shape, bool)
     once[:, 1:] = told[:, 1:] != told[:, :-1]
     lines, columns = np.nonzero(once & (told != NONE))

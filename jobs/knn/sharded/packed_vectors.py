@@ -1,7 +1,7 @@
-"""Vectors and neighbours on their way between tasks: packed, so that Spark moves a row for thousands of them.
+"""Packed vectors and neighbours for shuffles: one Spark row holds thousands of them.
 
-A row of Spark for each vector costs more than assigning it to a cell does. Every parcel carries a checksum: what was
-damaged on a disk or on the way stops the job instead of changing who is near.
+One Spark row per vector would cost more than assigning the vector to a cell. Every packed row carries a checksum:
+damage on a disk or in transit fails the job instead of changing results.
 """
 
 import hashlib
@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 
 from jobs.common.errors import TableError
 from jobs.knn.exact import Floats, Rows
 from jobs.lake.vectors import HALF
 
-VECTORS = "shard int, block int, ids binary, vectors binary, cells binary, floors binary, checksum binary"
+PACKED_VECTORS = "shard int, block int, ids binary, vectors binary, cells binary, min_scores binary, checksum binary"
 """Vectors for one shard: its own where `block` is INDEX, else of a block of those that look into it."""
-FOUND = "bucket int, ids binary, counts binary, neighbours binary, scores binary, cells binary, checksum binary"
+PACKED_PAIRS = "bucket int, ids binary, counts binary, neighbours binary, scores binary, cells binary, checksum binary"
 """Neighbours of vectors whose ids fall into one bucket, as found in one place."""
 INDEX = -1
-Whole = NDArray[np.integer[Any]]
+Integers = NDArray[np.integer[Any]]
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 """Of splitmix64's last step (Steele, Lea, Flood 2014): ids that lie close are dealt out evenly."""
 
@@ -37,26 +38,26 @@ class Vectors:
     """[m, d]."""
     cells: NDArray[np.int32]
     """[m, p]: the cell it stands in (p = 1), or those it looks into, nearest first."""
-    floors: Floats
+    min_scores: Floats
     """[m], scores below which no neighbour is wanted."""
 
     def row(self, shard: int, block: int) -> tuple[object, ...]:
-        """Return the parcel."""
+        """Return the packed row."""
         parts = (
             self.ids.astype("<i8").tobytes(),
             self.vectors.astype(HALF).tobytes(),
             self.cells.astype("<i4").tobytes(),
-            self.floors.astype("<f4").tobytes(),
+            self.min_scores.astype("<f4").tobytes(),
         )
         return (shard, block, *parts, checksum(*parts))
 
     def take(self, rows: Rows | slice) -> "Vectors":
         """Return some of them."""
-        return Vectors(self.ids[rows], self.vectors[rows], self.cells[rows], self.floors[rows])
+        return Vectors(self.ids[rows], self.vectors[rows], self.cells[rows], self.min_scores[rows])
 
 
 @dataclass(frozen=True)
-class Found:
+class Pairs:
     """Neighbours, one line a pair."""
 
     ids: Rows
@@ -66,20 +67,20 @@ class Found:
     scores: Floats
     """[n]."""
     cells: NDArray[np.int32]
-    """[n], the cell that the neighbour stands in; empty where nobody asked."""
+    """[n], the cell that the neighbour stands in; empty where nobody request."""
 
     def __len__(self) -> int:
         """Return n."""
         return len(self.ids)
 
-    def take(self, rows: Rows) -> "Found":
+    def take(self, rows: Rows) -> "Pairs":
         """Return some of them."""
         cells = self.cells[rows] if len(self.cells) else self.cells
-        return Found(self.ids[rows], self.neighbours[rows], self.scores[rows], cells)
+        return Pairs(self.ids[rows], self.neighbours[rows], self.scores[rows], cells)
 
     def rows(self, buckets: int) -> Iterator[tuple[object, ...]]:
-        """Yield a parcel for each bucket."""
-        where = dealt(self.ids, buckets)
+        """Yield one packed row per bucket."""
+        where = hash_bucket(self.ids, buckets)
         order = np.argsort(where, kind="stable")
         edges = np.searchsorted(where[order], np.arange(buckets + 1))
         for bucket in np.flatnonzero(np.diff(edges)):
@@ -99,7 +100,7 @@ class Found:
         return (bucket, *parts, checksum(*parts))
 
     @classmethod
-    def together(cls, parts: list["Found"]) -> "Found":
+    def concat(cls, parts: list["Pairs"]) -> "Pairs":
         """Return them all."""
         if not parts:
             return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int32))
@@ -108,7 +109,7 @@ class Found:
 
 
 def checksum(*parts: bytes) -> bytes:
-    """Return the SHA-256 of a parcel's bytes and of how long each part is."""
+    """Return the SHA-256 of a packed row: its parts and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -116,7 +117,7 @@ def checksum(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-def dealt(ids: Rows, among: int | Whole) -> Rows:
+def hash_bucket(ids: Rows, among: int | Integers) -> Rows:
     """Return a number below `among` for each id, evenly, the same everywhere."""
     mixed = ids.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX[0]
@@ -125,8 +126,8 @@ def dealt(ids: Rows, among: int | Whole) -> Rows:
     return (mixed % np.asarray(among, np.uint64)).astype(np.int64)
 
 
-def batch_of(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.RecordBatch]:
-    """Yield one batch of parcels; none where there are none."""
+def pack_batch(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.RecordBatch]:
+    """Yield one batch of packed rows; nothing without rows."""
     held = list(rows)
     if held:
         kinds = [part.strip().split(" ") for part in schema.split(",")]
@@ -135,21 +136,24 @@ def batch_of(rows: Iterable[tuple[object, ...]], schema: str) -> Iterator[pa.Rec
         yield pa.RecordBatch.from_arrays(columns, [name for name, _ in fields])
 
 
-def vectors_in(batch: pa.RecordBatch, dim: int) -> Iterator[tuple[int, Vectors]]:
-    """Yield the block and the vectors of each parcel; TableError where one is damaged."""
-    for row in _rows(batch, ("ids", "vectors", "cells", "floors")):
+def unpack_vectors(batch: pa.RecordBatch, dim: int) -> Iterator[tuple[int, Vectors]]:
+    """Yield the block and the vectors of each packed row; TableError if one is damaged."""
+    for row in _rows(batch, ("ids", "vectors", "cells", "min_scores")):
         ids = np.frombuffer(row["ids"], "<i8")
         vectors = np.frombuffer(row["vectors"], HALF).reshape(len(ids), dim)
-        cells, floors = np.frombuffer(row["cells"], "<i4").reshape(len(ids), -1), np.frombuffer(row["floors"], "<f4")
+        cells, floors = (
+            np.frombuffer(row["cells"], "<i4").reshape(len(ids), -1),
+            np.frombuffer(row["min_scores"], "<f4"),
+        )
         yield row["block"], Vectors(ids, vectors, cells, floors)
 
 
-def found_in(batch: pa.RecordBatch) -> Iterator[tuple[int, Found]]:
-    """Yield the bucket and the neighbours of each parcel; TableError where one is damaged."""
+def unpack_pairs(batch: pa.RecordBatch) -> Iterator[tuple[int, Pairs]]:
+    """Yield the bucket and the neighbours of each packed row; TableError if one is damaged."""
     for row in _rows(batch, ("ids", "counts", "neighbours", "scores", "cells")):
         ids, counts = np.frombuffer(row["ids"], "<i8"), np.frombuffer(row["counts"], "<i4")
         neighbours, scores = np.frombuffer(row["neighbours"], "<i8"), np.frombuffer(row["scores"], "<f4")
-        yield row["bucket"], Found(np.repeat(ids, counts), neighbours, scores, np.frombuffer(row["cells"], "<i4"))
+        yield row["bucket"], Pairs(np.repeat(ids, counts), neighbours, scores, np.frombuffer(row["cells"], "<i4"))
 
 
 def _rows(batch: pa.RecordBatch, parts: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -162,3 +166,51 @@ def _rows(batch: pa.RecordBatch, parts: tuple[str, ...]) -> Iterator[dict[str, A
                 "damaged them; run the job again with --force, which packs them anew."
             )
         yield values
+
+
+LISTS = "id bigint, neighbour bigint, rank int, score float, cell int"
+
+
+def merge_top_k(found: DataFrame, buckets: int, k: int) -> DataFrame:
+    """Return id, neighbour, rank (from 1), score, cell of the k best of each id, by (-score, neighbour).
+
+    Args:
+        found: packed pairs.
+        buckets: number of hash buckets of the ids: one is held in memory at a time.
+        k: neighbours wanted.
+    """
+
+    def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: dict[int, list[Pairs]] = {}
+        for batch in batches:
+            for bucket, some in unpack_pairs(batch):
+                held.setdefault(bucket, []).append(some)
+        for parts in held.values():
+            yield _batch(*best(Pairs.concat(parts), k))
+
+    return found.repartitionById(buckets, "bucket").mapInArrow(merge, LISTS)
+
+
+def best(found: Pairs, k: int) -> tuple[Pairs, Rows]:
+    """Return the k best of each id by (-score, neighbour), each neighbour once, by (id, rank); and the ranks from 1."""
+    order = np.lexsort((found.neighbours, -found.scores, found.ids))
+    ids, neighbours = found.ids[order], found.neighbours[order]
+    # one neighbour of an id has one score wherever it was found: copies stand side by side
+    order = order[_changes(ids) | _changes(neighbours)]
+    ids = found.ids[order]
+    first = np.flatnonzero(_changes(ids))
+    rank = np.arange(1, len(ids) + 1) - np.repeat(first, np.diff(np.append(first, len(ids))))
+    return found.take(order[rank <= k]), rank[rank <= k]
+
+
+def _changes(values: Rows) -> np.ndarray:
+    changed = np.ones(len(values), bool)
+    changed[1:] = values[1:] != values[:-1]
+    return changed
+
+
+def _batch(found: Pairs, rank: Rows) -> pa.RecordBatch:
+    cells = found.cells if len(found.cells) else np.zeros(len(found), np.int32)
+    columns = (found.ids, found.neighbours, rank.astype(np.int32), found.scores, cells)
+    names = ["id", "neighbour", "rank", "score", "cell"]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)

@@ -1,7 +1,7 @@
-"""All neighbours of many vectors: delivered to shards, searched a block a task, put together.
+"""Sharded search: vectors are shuffled to shards, searched one block per task, and merged.
 
-Each block of queries in a shard is a job of Spark with one task, as many at once as the cluster has room for, and is
-kept once it is done: killed anywhere, the search goes on with the blocks that are missing, and finds the same bytes.
+Each block of queries in a shard is a Spark job with one task, as many at once as the cluster has room for. Its result
+is stored in scratch space: a killed search resumes with the missing blocks and returns the same bytes.
 """
 
 import io
@@ -18,23 +18,23 @@ from pyspark.sql import functions as F
 
 from jobs.knn.index import Wanted
 from jobs.knn.inverted import nearest
+from jobs.knn.sharded.ground_truth import sample_vectors
 from jobs.knn.sharded.layout import Layout, Limits, assign_cells
-from jobs.knn.sharded.merge import merged
-from jobs.knn.sharded.packed_vectors import FOUND, INDEX
-from jobs.knn.sharded.sample import sampled
-from jobs.knn.sharded.search import search_parcels
-from jobs.knn.sharded.shuffle import delivered
+from jobs.knn.sharded.packed_vectors import INDEX, PACKED_PAIRS, merge_top_k
+from jobs.knn.sharded.search import search_packed
+from jobs.knn.sharded.shuffle import shuffle
 from jobs.knn.sharded.train import Cells
 from jobs.lake.scratch import ScratchSpace
+from jobs.settings.related import Neighbours
 
 log = logging.getLogger(__name__)
 
 BUCKET = 50_000
 """Ids whose neighbours are put together at once: at 50 each from three shards 100 MB."""
-ANY = -2.0
-"""A floor that every cosine is above."""
+NO_MINIMUM = -2.0
+"""A minimum below every cosine."""
 ESTIMATE = 20_000
-"""Vectors that tell how full shards and blocks will be."""
+"""Vectors sampled to estimate the sizes of shards and blocks."""
 
 
 @dataclass(frozen=True)
@@ -49,35 +49,41 @@ class SearchPlan:
     task_gpus: float = 0
     """Share of a GPU that one task asks for, on a cluster whose workers offer them."""
 
+    @classmethod
+    def of(cls, neighbours: Neighbours) -> "SearchPlan":
+        """Return the plan that the settings ask for."""
+        limits = Limits(neighbours.shard_rows, neighbours.shard_queries)
+        return cls(limits, neighbours.seed, neighbours.backend, neighbours.task_cpus, neighbours.task_gpus)
+
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What is searched for what."""
+    """Queries and items of a search."""
 
     vectors: DataFrame
     """id bigint, vector binary (float16, none NaN or zero), asks boolean (its neighbours are wanted), holds boolean (it
-    may be a neighbour), floor float (pairs below are not wanted; ANY for all)."""
+    may be a neighbour), floor float (pairs below are not wanted; NO_MINIMUM for all)."""
     rows: int
-    """Those that may be neighbours, about."""
-    asking: int
-    """Those whose neighbours are wanted, about."""
+    """Approximate number of items."""
+    queries: int
+    """Approximate number of queries."""
     k: int
 
     @classmethod
     def of_all(cls, vectors: DataFrame, rows: int, k: int) -> "SearchRequest":
         """Return the search of all `vectors` (id, vector) for all."""
-        flags = {"asks": F.lit(True), "holds": F.lit(True), "floor": F.lit(ANY).cast("float")}
+        flags = {"is_query": F.lit(True), "is_item": F.lit(True), "min_score": F.lit(NO_MINIMUM).cast("float")}
         return cls(vectors.withColumns(flags), rows, rows, k)
 
 
-def search(asked: SearchRequest, cells: Cells, way: SearchPlan, keep: ScratchSpace) -> DataFrame:
-    """Return id, neighbour, rank from 1, score of the k nearest of all vectors to each that asks.
+def search(request: SearchRequest, cells: Cells, plan: SearchPlan, scratch: ScratchSpace) -> DataFrame:
+    """Return id, neighbour, rank from 1, score of the k nearest items of each query.
 
     By (-cosine of six decimals, neighbour) among the cells that it looks into, as one index over all of them finds;
     itself by id not among them, no neighbour twice, fewer than k where those cells hold fewer.
     """
-    buckets = buckets_for(asked.asking)
-    return merged(probe_shards(asked, cells, way, buckets, keep), buckets, asked.k).drop("cell")
+    buckets = buckets_for(request.queries)
+    return merge_top_k(probe_shards(request, cells, plan, buckets, scratch), buckets, request.k).drop("cell")
 
 
 def buckets_for(ids: int) -> int:
@@ -86,45 +92,45 @@ def buckets_for(ids: int) -> int:
 
 
 def probe_shards(
-    asked: SearchRequest, cells: Cells, way: SearchPlan, buckets: int, keep: ScratchSpace, name: str = ""
+    request: SearchRequest, cells: Cells, plan: SearchPlan, buckets: int, scratch: ScratchSpace, name: str = ""
 ) -> DataFrame:
-    """Return parcels of what was found in each shard; `name` tells two searches of one job apart."""
-    layout = _layout(asked, cells, way, keep, name)
+    """Return the packed pairs found in each shard; `name` distinguishes two searches of one job."""
+    layout = _layout(request, cells, plan, scratch, name)
     dim = layout.centroids.shape[1]
-    parcels = keep.unit(f"{name}parcels", lambda: delivered(asked.vectors, layout, dim))
-    task = Task(len(layout.centroids), dim, asked.k, buckets, way)
-    return keep.read(_blocks(parcels, layout, task, keep, name))
+    packed = scratch.unit(f"{name}packed", lambda: shuffle(request.vectors, layout, dim))
+    task = Task(len(layout.centroids), dim, request.k, buckets, plan)
+    return scratch.read(_blocks(packed, layout, task, scratch, name))
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a task must know besides its parcels."""
+    """What a task must know besides its packed."""
 
     cells: int
     dim: int
     k: int
     buckets: int
-    way: SearchPlan
+    plan: SearchPlan
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield what was found; runs on an executor."""
-        yield from search_parcels(batches, self.cells, self.dim, self.k, self.buckets, self.way.wanted)
+        """Yield packed pairs; runs on an executor."""
+        yield from search_packed(batches, self.cells, self.dim, self.k, self.buckets, self.plan.wanted)
 
 
-def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: ScratchSpace, name: str) -> list[str]:
+def _blocks(packed: DataFrame, layout: Layout, task: Task, scratch: ScratchSpace, name: str) -> list[str]:
     """Search all blocks that are not there yet; return the names of all."""
-    spark = parcels.sparkSession
-    profile = _profile(spark, task.way)
+    spark = packed.sparkSession
+    profile = _profile(spark, task.plan)
     names = {f"{name}found/{shard:06d}-{block:06d}": (shard, block) for shard, block in layout.units()}
 
     def one(unit: str) -> None:
         shard, block = names[unit]
-        here = parcels.where((F.col("shard") == shard) & F.col("block").isin(INDEX, block))
-        keep.unit(unit, lambda: here.coalesce(1).mapInArrow(task, FOUND, profile=profile))
+        here = packed.where((F.col("shard") == shard) & F.col("block").isin(INDEX, block))
+        scratch.unit(unit, lambda: here.coalesce(1).mapInArrow(task, PACKED_PAIRS, profile=profile))
 
-    left = [unit for unit in names if not keep.done(unit)]
+    left = [unit for unit in names if not scratch.done(unit)]
     log.info("%d of %d blocks in %d shards to search", len(left), len(names), len(layout.blocks))
-    at_once = max(1, spark.sparkContext.defaultParallelism // task.way.task_cpus)
+    at_once = max(1, spark.sparkContext.defaultParallelism // task.plan.task_cpus)
     pool = ThreadPoolExecutor(at_once, "shards")
     try:
         for number, _ in enumerate(pool.map(one, left), 1):
@@ -135,29 +141,29 @@ def _blocks(parcels: DataFrame, layout: Layout, task: Task, keep: ScratchSpace, 
     return list(names)
 
 
-def _profile(spark: SparkSession, way: SearchPlan) -> ResourceProfile | None:
+def _profile(spark: SparkSession, plan: SearchPlan) -> ResourceProfile | None:
     """Return what a task asks of a cluster; None where one core does, or there is no cluster to ask."""
-    if str(spark.sparkContext.master).startswith("local") or (way.task_cpus == 1 and not way.task_gpus):
+    if str(spark.sparkContext.master).startswith("local") or (plan.task_cpus == 1 and not plan.task_gpus):
         return None
-    wanted = TaskResourceRequests().cpus(way.task_cpus)
-    if way.task_gpus:
-        wanted = wanted.resource("gpu", way.task_gpus)
+    wanted = TaskResourceRequests().cpus(plan.task_cpus)
+    if plan.task_gpus:
+        wanted = wanted.resource("gpu", plan.task_gpus)
     return ResourceProfileBuilder().require(wanted).build
 
 
-def _layout(asked: SearchRequest, cells: Cells, way: SearchPlan, keep: ScratchSpace, name: str) -> Layout:
-    """Return the layout that the parcels were, or will be, delivered by: one, whatever machine goes on."""
-    spark = asked.vectors.sparkSession
+def _layout(request: SearchRequest, cells: Cells, plan: SearchPlan, scratch: ScratchSpace, name: str) -> Layout:
+    """Return the layout of the shuffle, stored in scratch: the same when another machine resumes."""
+    spark = request.vectors.sparkSession
 
     def make() -> DataFrame:
-        everything = max(asked.rows, asked.asking)
-        _, some = sampled(asked.vectors, everything, ESTIMATE, cells.dim, way.seed)
-        looked = nearest(cells.centroids, some, cells.probes)
-        made = assign_cells(cells.centroids, looked, (asked.rows, asked.asking), way.limits, way.seed)
+        everything = max(request.rows, request.queries)
+        _, some = sample_vectors(request.vectors, everything, ESTIMATE, cells.dim, plan.seed)
+        probed = nearest(cells.centroids, some, cells.probes)
+        made = assign_cells(cells.centroids, probed, (request.rows, request.queries), plan.limits, plan.seed)
         packed = io.BytesIO()
         np.savez(packed, shards=made.shards, parts=made.parts, blocks=made.blocks)
         return spark.createDataFrame([(packed.getvalue(),)], "layout binary").coalesce(1)
 
-    row = keep.unit(f"{name}layout", make).collect()[0]  # bounded: one row
+    row = scratch.unit(f"{name}layout", make).collect()[0]  # bounded: one row
     kept = np.load(io.BytesIO(row["layout"]), allow_pickle=False)
     return Layout(cells.centroids, cells.probes, kept["shards"], kept["parts"], kept["blocks"])

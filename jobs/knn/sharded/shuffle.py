@@ -1,4 +1,4 @@
-"""Vectors, each to the shard that holds it and to those it looks into."""
+"""Shuffles each vector to the shard that holds it and to the shards that it probes."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -12,18 +12,18 @@ from jobs.knn.exact import Rows
 from jobs.knn.index import limit_threads
 from jobs.knn.inverted import nearest
 from jobs.knn.sharded.layout import Layout
-from jobs.knn.sharded.packed_vectors import INDEX, VECTORS, Vectors, batch_of, dealt
+from jobs.knn.sharded.packed_vectors import INDEX, PACKED_VECTORS, Vectors, hash_bucket, pack_batch
 from jobs.lake.vectors import decode, unit
 
-TOGETHER = 1 << 16
+BATCH_ROWS = 1 << 16
 """Vectors that are packed at once: 16 MiB at 128 values."""
 
 
-def delivered(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
-    """Return parcels, those of one shard and block in one partition.
+def shuffle(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
+    """Return packed, those of one shard and block in one partition.
 
     Args:
-        vectors: id, vector, asks, holds, floor: see `jobs.knn.sharded.run.Asked`.
+        vectors: id, vector, is_query, is_item, min_score: see `jobs.knn.sharded.run.SearchRequest`.
         layout: where they go.
         dim: values of a vector.
     """
@@ -34,19 +34,23 @@ def delivered(vectors: DataFrame, layout: Layout, dim: int) -> DataFrame:
         yield from packed(batches, shared.value, dim)
 
     units = int((layout.blocks + 1).sum())
-    parcels = vectors.select("id", "vector", "asks", "holds", "floor").mapInArrow(pack, f"unit int, {VECTORS}")
-    return parcels.repartitionById(units, "unit").drop("unit")
+    packed = vectors.select("id", "vector", "is_query", "is_item", "min_score").mapInArrow(
+        pack, f"unit int, {PACKED_VECTORS}"
+    )
+    return packed.repartitionById(units, "unit").drop("unit")
 
 
 def packed(batches: Iterable[pa.RecordBatch], layout: Layout, dim: int) -> Iterator[pa.RecordBatch]:
-    """Yield parcels and the number of their shard and block; runs on an executor."""
-    for table in together(batches, TOGETHER):
+    """Yield packed rows and the number of their shard and block; runs on an executor."""
+    for table in rebatch(batches, BATCH_ROWS):
         ids = table.column("id").to_numpy()
         vectors = decode(table.column("vector"), dim)
         limit_threads()
-        looked = nearest(layout.centroids, unit(vectors), layout.probes)
-        some = Vectors(ids, vectors.astype(np.float16), looked.astype(np.int32), table.column("floor").to_numpy())
-        yield from batch_of(_rows(some, _true(table, "holds"), _true(table, "asks"), layout), f"unit int, {VECTORS}")
+        probed = nearest(layout.centroids, unit(vectors), layout.probes)
+        some = Vectors(ids, vectors.astype(np.float16), probed.astype(np.int32), table.column("min_score").to_numpy())
+        yield from pack_batch(
+            _rows(some, _true(table, "is_item"), _true(table, "is_query"), layout), f"unit int, {PACKED_VECTORS}"
+        )
 
 
 def _true(table: pa.Table, name: str) -> Rows:
@@ -55,10 +59,10 @@ def _true(table: pa.Table, name: str) -> Rows:
 
 def _rows(some: Vectors, holds: Rows, asks: Rows, layout: Layout) -> Iterator[tuple[object, ...]]:
     home = layout.home(some.ids[holds], some.cells[holds, 0])
-    own = Vectors(some.ids, some.vectors, some.cells[:, :1], some.floors)
+    own = Vectors(some.ids, some.vectors, some.cells[:, :1], some.min_scores)
     yield from _dealt(own, holds, home, np.full(len(home), INDEX), layout)
     lines, shards = layout.visits(some.cells[asks])
-    blocks = dealt(some.ids[asks][lines], layout.blocks[shards])
+    blocks = hash_bucket(some.ids[asks][lines], layout.blocks[shards])
     yield from _dealt(some, asks[lines], shards, blocks, layout)
 
 
@@ -72,7 +76,7 @@ def _dealt(some: Vectors, lines: Rows, shards: Rows, blocks: Rows, layout: Layou
         yield (int(units[at]), *row)
 
 
-def together(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+def rebatch(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
     """Yield tables of about `most` rows."""
     held: list[pa.RecordBatch] = []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""The cells of an inverted file and how many a query looks into: trained on a sample, judged against all vectors."""
+"""Trains the cells of an inverted file on a sample and tunes the number of probes against exact neighbours."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from pyspark.sql import DataFrame
 
 from jobs.knn.exact import Floats
 from jobs.knn.inverted import PER_CELL, means
-from jobs.knn.sharded.ground_truth import exact_neighbours
-from jobs.knn.sharded.sample import sampled, sampling
+from jobs.knn.sharded.ground_truth import exact_neighbours, sample_rows, sample_vectors
 from jobs.knn.tuning import Recall, fewest_probes, ranks_among
 from jobs.lake.vectors import SINGLE, decode, encode, unit
 
@@ -36,8 +35,15 @@ class Cells:
         """Return d."""
         return int(self.centroids.shape[1])
 
+    @classmethod
+    def single(cls, dim: int) -> "Cells":
+        """Return one cell that holds all vectors: a search of it is exact."""
+        centroid = np.zeros((1, dim), np.float32)
+        centroid[0, 0] = 1
+        return cls(centroid, 1, Recall(1.0, 1.0, 1.0, 2))
 
-def trained(vectors: DataFrame, rows: int, dim: int, k: int, target: float, sample: int, seed: int) -> Cells:
+
+def train_cells(vectors: DataFrame, rows: int, dim: int, k: int, target: float, sample: int, seed: int) -> Cells:
     """Return 4 * sqrt(n) cells, and the fewest probes that reach the recall by the lower end of its interval.
 
     Args:
@@ -54,7 +60,7 @@ def trained(vectors: DataFrame, rows: int, dim: int, k: int, target: float, samp
     """
     count = min(MOST_CELLS, int(4 * np.sqrt(rows)))
     centroids = _centroids(vectors, rows, dim, count, seed)
-    ids, queries = sampled(vectors, rows, sample, dim, seed + 1)
+    ids, queries = sample_vectors(vectors, rows, sample, dim, seed + 1)
     truth = exact_neighbours(vectors, ids, queries, k, centroids)
     ranks = ranks_among(queries, truth.cells.reshape(len(ids), k), centroids)
     probes, recall = fewest_probes(ranks, target, max(1, len(centroids) // 4))
@@ -73,6 +79,6 @@ def _centroids(vectors: DataFrame, rows: int, dim: int, count: int, seed: int) -
             found = encode(means(some, min(count, len(some)), seed, ROUNDS), SINGLE)
             yield pa.RecordBatch.from_arrays([found], ["centroid"])
 
-    some = sampling(vectors.select("id", "vector"), rows, min(TRAINED_ON, count * PER_CELL), seed)
+    some = sample_rows(vectors.select("id", "vector"), rows, min(TRAINED_ON, count * PER_CELL), seed)
     table = some.repartition(1).mapInArrow(train, "centroid binary").toArrow()  # bounded: MOST_CELLS rows
     return np.ascontiguousarray(decode(table.column("centroid"), dim, SINGLE), np.float32)

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
+from jobs.candidates.als import cf_factors
 from jobs.candidates.content import content
-from jobs.candidates.factors import cf_factors
 from jobs.candidates.fresh import fresh
 from jobs.candidates.trending import trending
 from jobs.common.errors import ConfigError

@@ -145,8 +145,8 @@ def test_rows_of_another_cut_are_refused(spark, lake):
 
 
 def test_a_missing_or_unknown_column_is_named(spark):
-    with pytest.raises(TableError, match=r"missing \['arm'\], unknown \['colour'\]"):
-        conform(feed(spark, 1, 1, [1]).withColumnRenamed("arm", "colour"), table("gold.home_feed"))
+    with pytest.raises(TableError, match=r"missing \['arm'\], unknown \['color'\]"):
+        conform(feed(spark, 1, 1, [1]).withColumnRenamed("arm", "color"), table("gold.home_feed"))
 
 
 def test_a_table_never_written_is_an_error_or_empty_as_the_registry_says(lake, settings):

@@ -10,8 +10,7 @@ from pyspark.sql import functions as F
 from jobs.engine.maintenance import maintain
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb import silver
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
 from jobs.ingest.tidb.silver import put, silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.lake import layout

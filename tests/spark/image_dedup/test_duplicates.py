@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from jobs.common.errors import ConfigError
-from jobs.image_dedup import blocks, hamming, join
-from jobs.image_dedup.confirm import confirmed
-from jobs.image_dedup.join import hash_pairs, near_pairs, representatives, updated_pairs
+from jobs.image_dedup import blocks, hamming
+from jobs.image_dedup import hash_pairs as hash_pairs_module
+from jobs.image_dedup.by_embedding import confirm_pairs
+from jobs.image_dedup.hash_pairs import hash_pairs, near_pairs, representatives, updated_pairs
 from tests.asserts import assert_no_cross_join
 
 pytestmark = pytest.mark.spark
@@ -48,7 +49,7 @@ def oracle(ids, values, radius):
 @pytest.mark.parametrize(("radius", "bucket", "part"), [(0, 64, 1000), (1, 64, 1000), (6, 64, 1000), (6, 2.0**-6, 100)])
 def test_finds_what_comparing_all_with_all_finds(spark, monkeypatch, radius, bucket, part):
     monkeypatch.setattr(blocks, "BUCKET", bucket)  # of 2**-6: as many blocks as millions of hashes would have
-    monkeypatch.setattr(join, "PART", part)  # of 100: keys are dealt to several parts
+    monkeypatch.setattr(hash_pairs_module, "PART", part)  # of 100: keys are dealt to several parts
     values = hashes()
     ids = np.random.default_rng(1).permutation(5000)[: len(values)].tolist()
     found = near_pairs(frame(spark, values, ids), radius)
@@ -60,7 +61,7 @@ def test_one_machine_finds_the_same(spark):
     values = hashes(seed=3)
     bits = values.view(np.uint64)
     unique = np.unique(hamming.equal(bits))
-    left, right = (unique[side].tolist() for side in hamming.unpacked(hamming.near(bits[unique], 6)))
+    left, right = (unique[side].tolist() for side in hamming.unpack_pairs(hamming.near(bits[unique], 6)))
     on_spark = rows(near_pairs(frame(spark, values), 6).select("left", "right"))
     assert on_spark == list(zip(left, right, strict=True))
 
@@ -87,7 +88,7 @@ def test_a_radius_beyond_the_limit_is_refused(spark):
     ("gone", "new", "few"), [(0.2, 0.1, 1000), (0.2, 0.1, 0), (0.0, 0.3, 1000), (0.5, 0.0, 1000), (1.0, 1.0, 1000)]
 )
 def test_yesterdays_pairs_and_what_is_new_give_what_all_hashes_give(spark, monkeypatch, gone, new, few):
-    monkeypatch.setattr(join, "FEW", few)
+    monkeypatch.setattr(hash_pairs_module, "FEW", few)
     values = np.unique(hashes(400, seed=7))
     rng = np.random.default_rng(8)
     before = values[rng.random(len(values)) >= new]
@@ -114,13 +115,13 @@ def test_embeddings_confirm_and_few_bits_do_where_there_are_none(spark):
         [(1, 2, 6), (1, 3, 1), (2, 4, 2), (2, 5, 3), (1, 6, 2)], "left bigint, right bigint, distance int"
     )
     known = vectors(spark, {1: [3, 4], 2: [6, 8], 3: [4, -3], 6: [0, 0]})
-    found = {row[:2]: row[2:] for row in map(tuple, confirmed(pairs, known, 0.9).collect())}
+    found = {row[:2]: row[2:] for row in map(tuple, confirm_pairs(pairs, known, 0.9).collect())}
     # 1 and 3 look alike to the hash alone; 2 and 5 are too far apart without an embedding
     assert found == {(1, 2): (6, 1.0), (2, 4): (2, None), (1, 6): (2, None)}
-    assert {tuple(row[:2]) for row in confirmed(pairs, known, 0.9, alone=-1).collect()} == {(1, 2)}
+    assert {tuple(row[:2]) for row in confirm_pairs(pairs, known, 0.9, alone=-1).collect()} == {(1, 2)}
 
 
 def test_vectors_of_two_lengths_are_refused(spark):
     pairs = spark.createDataFrame([(1, 2, 6)], "left bigint, right bigint, distance int")
     with pytest.raises(Exception, match="must have one length, got 2 and 3"):
-        confirmed(pairs, vectors(spark, {1: [1, 0], 2: [1, 0, 0]}), 0.9).collect()
+        confirm_pairs(pairs, vectors(spark, {1: [1, 0], 2: [1, 0, 0]}), 0.9).collect()

@@ -100,7 +100,7 @@ def test_rows_above_the_checkpoint_wait_and_an_added_column_fills_older_rows(lak
 
 def small(root, lines_by_file, checkpoint=1000):
     """Write a feed of one table app.t(id, v)."""
-    from jobs.ingest.tidb.ticdc.schemafile import checksum
+    from jobs.ingest.tidb.ticdc.schema_files import checksum
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": 5, "Query": "", "Type": 0}

@@ -9,11 +9,11 @@ from pyspark.sql.types import StructField, StructType
 from jobs.history.ledger import typed, unfit
 from jobs.history.table_lineage import Segment
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.ddl.type_changes import conversion_steps
 from jobs.ingest.tidb.silver import silver_schema
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.conversions import KNOWN
 from tests.spark.ingest.test_cdc import adds_up
 from tests.statements import column
@@ -27,7 +27,7 @@ ID = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "Co
 def test_every_known_conversion_gives_the_same_in_spark_and_says_what_does_not_fit(spark):
     columns = [Column.first(column("id BIGINT NOT NULL"))]
     for place, (old, now, _) in enumerate(KNOWN):
-        steps = steps_between(column(f"c{place} {old}"), column(f"c{place} {now}"))
+        steps = conversion_steps(column(f"c{place} {old}"), column(f"c{place} {now}"))
         columns.append(Column(column(f"c{place} {now}"), ((0, f"c{place}"),), casts=((AT, steps),)))
     table = SourceTable("app", "t", columns=tuple(columns), key=("id",), segments=(Segment("app.t", 0, None),))
     schema, most = silver_schema(table), max(len(values) for _, _, values in KNOWN)

@@ -1,4 +1,4 @@
-"""Pins' pictures embedded by executors: once for each image and model, with pins given the vectors they carry."""
+"""Pins' images embedded by executors: once for each image and model, with pins given the vectors they carry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,16 +15,16 @@ from jobs.schema.images import IMAGE_EMBEDDINGS
 from jobs.schema.ops import QUARANTINE
 from jobs.settings import Settings
 from tests.builders import build
-from tests.smallmodels import halves, shares, two_colours, unit, unpooled
+from tests.smallmodels import halves, shares, two_colors, unit, unpooled
 
 pytestmark = pytest.mark.spark
 
 RED, GREEN, BLACK, BAD, GONE = "aa01", "ab02", "bb03", "bc04", "bd05"
 FILES = {
-    RED: two_colours((255, 0, 0), (255, 0, 0)),
-    GREEN: two_colours((0, 255, 0), (0, 255, 0)),
-    BLACK: two_colours((0, 0, 0), (0, 0, 0)),
-    BAD: two_colours((9, 9, 9), (1, 1, 1))[:60],
+    RED: two_colors((255, 0, 0), (255, 0, 0)),
+    GREEN: two_colors((0, 255, 0), (0, 255, 0)),
+    BLACK: two_colors((0, 0, 0), (0, 0, 0)),
+    BAD: two_colors((9, 9, 9), (1, 1, 1))[:60],
 }
 CHANGED = datetime(2026, 7, 24, tzinfo=UTC)
 """When the pins of `pins` changed last: what tests' rows are unless they say otherwise."""
@@ -154,7 +154,7 @@ def test_what_cannot_be_is_said_before_any_image_is_read(lake, work, embed, sour
     with pytest.raises(ConfigError, match="SHA-256"):
         embed(halves(), sha256="0" * 64)
     with pytest.raises(SourceError, match=r"none\.onnx"):
-        embeddings.run(work(pictures=str(sources), model=str(sources / "none.onnx")))
+        embeddings.run(work(images=str(sources), model=str(sources / "none.onnx")))
     assert not lake.exists(IMAGE_EMBEDDINGS.name)
 
 
@@ -171,5 +171,5 @@ def test_a_model_that_makes_no_vector_of_any_image_keeps_nothing(lake, embed, so
 
 
 def test_without_a_model_there_is_nothing_to_do(lake, work, sources):
-    assert embeddings.run(work(pictures=str(sources))).counts == {}
+    assert embeddings.run(work(images=str(sources))).counts == {}
     assert not lake.exists(IMAGE_EMBEDDINGS.name)

@@ -70,7 +70,7 @@ def test_five_hundred_histories_end_in_the_state_of_a_plain_model(spark, tmp_pat
         assert set(there) == set(wanted), history.schema
         for name, table in there.items():
             assert table.blocked_reason is None
-            mine = changes.where(table.life.rows() & (F.col("_commit_ts") <= at))
+            mine = changes.where(table.lineage.rows() & (F.col("_commit_ts") <= at))
             assert rows_of(typed(newest(mine), silver_schema(table))) == wanted[name], (history.schema, name)
 
 

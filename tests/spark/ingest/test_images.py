@@ -1,4 +1,4 @@
-"""Pins' pictures measured by executors: once each, damage in quarantine, a missing file looked for again."""
+"""Pins' images measured by executors: once each, damage in quarantine, a missing file looked for again."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from pyspark.sql import functions as F
 
-from jobs.ingest.images import job as pictures
+from jobs.ingest.images import job as images_job
 from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
 from jobs.schema.ops import QUARANTINE
@@ -30,7 +30,7 @@ def drawn(shift=0):
 
 @pytest.fixture
 def pins(lake, tmp_path):
-    """Five pins, two of one image, one deleted; files for three pictures, one of them cut short."""
+    """Five pins, two of one image, one deleted; files for three images, one of them cut short."""
     told = [(1, GOOD, False), (2, SAME, False), (3, BAD, False), (4, GONE, False), (5, GOOD, False), (6, "ee", True)]
     rows = [{"id": pin, "image_signature": name} for pin, name, _ in told]
     dead = F.col("id").isin([pin for pin, _, gone in told if gone])
@@ -47,7 +47,7 @@ def rows(lake):
 
 
 def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, pins):
-    done = pictures.run(work(images=str(pins)))
+    done = images_job.run(work(images=str(pins)))
     assert done.counts == {"measured": 2, "missing": 1, "quarantined": 1, "waiting": 0}
     found = rows(lake)
     assert {name: row["fault"] for name, row in found.items()} == {
@@ -62,38 +62,38 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
         "source": "images", "table": "app.pins", "path": "images/bc/bc03.jpg", "reason": "truncated_image",
         "raw": drawn()[:900],
     }  # fmt: skip
-    assert pictures.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
+    assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
 
 
 def test_with_every_image_measured_and_the_same_pins_no_query_runs(lake, work, pins, spark):
     gone = pins / "images" / GONE[:2] / f"{GONE}.jpg"
     gone.parent.mkdir(parents=True, exist_ok=True)
     gone.write_bytes(drawn(4))
-    first = pictures.run(work(images=str(pins))).counts
+    first = images_job.run(work(images=str(pins))).counts
     assert first == {"measured": 3, "missing": 0, "quarantined": 1, "waiting": 0}
     jobs = spark._jsc.sc().dagScheduler()
     before = jobs.numTotalJobs()
-    assert pictures.run(work(images=str(pins))).counts == dict.fromkeys(first, 0)
+    assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(first, 0)
     assert jobs.numTotalJobs() == before
     more = build(lake.spark, PINS.name, [{"id": 7, "image_signature": "be05"}])
     lake.append(PINS.name, more.withColumns({"_deleted": F.lit(False), "_op_rank": F.lit(1)}))
-    assert pictures.run(work(images=str(pins))).counts["missing"] == 1, "other pins are looked through"
+    assert images_job.run(work(images=str(pins))).counts["missing"] == 1, "other pins are looked through"
 
 
 def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
     few = Settings.model_validate({"ingest": {"images": {"max_images": 3}}})
-    first = pictures.run(work(settings=few, images=str(pins))).counts
+    first = images_job.run(work(settings=few, images=str(pins))).counts
     assert first["waiting"] == 1
-    second = pictures.run(work(settings=few, images=str(pins))).counts
+    second = images_job.run(work(settings=few, images=str(pins))).counts
     assert sum(first.values()) - 1 + sum(second.values()) == 4
     late = pins / "images" / GONE[:2] / f"{GONE}.jpg"
     late.parent.mkdir()
     late.write_bytes(drawn(9))
-    assert not pictures.run(work(images=str(pins))).counts["measured"], "looked for an hour ago"
+    assert not images_job.run(work(images=str(pins))).counts["measured"], "looked for an hour ago"
     path = lake.path(IMAGE_FEATURES.name)
     ago = F.lit(datetime.now(UTC) - timedelta(days=1))
     lake.delta(IMAGE_FEATURES.name).update(F.col("fault") == "missing_image", {"at": ago})
-    assert pictures.run(work(images=str(pins))).counts["measured"] == 1
+    assert images_job.run(work(images=str(pins))).counts["measured"] == 1
     good = lake.spark.read.format("delta").load(path).where("fault is null")
     assert good.count() == good.select("image_signature").distinct().count() == 3
 
@@ -106,12 +106,12 @@ def test_killed_after_the_quarantine_nothing_is_set_aside_twice(lake, work, pins
         raise Killed
 
     with pytest.raises(Killed):
-        pictures.run(work(judge=killed, images=str(pins)))
+        images_job.run(work(judge=killed, images=str(pins)))
     assert not lake.scan(IMAGE_FEATURES.name).count()
-    pictures.run(work(images=str(pins)))
+    images_job.run(work(images=str(pins)))
     assert len(lake.rows(QUARANTINE.name, "path")) == 1
     assert len(rows(lake)) == 4
 
 
 def test_without_images_there_is_nothing_to_do(lake, work):
-    assert pictures.run(work()).counts == {}
+    assert images_job.run(work()).counts == {}

@@ -12,7 +12,7 @@ from jobs.ingest.export import export
 from jobs.ingest.loading.batches import BronzeTarget
 from jobs.ingest.status import status
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from jobs.schema.bronze_silver import LEDGER
 from jobs.settings.platform import Maintenance
 

@@ -9,13 +9,13 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, S
 
 from jobs.history.as_of import read_as_of
 from jobs.history.ledger import newest, state_at
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import LIFE, Segment, TableLineage
+from jobs.history.table_lineage import LINEAGE, PartitionDrop, Segment, TableLineage
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.evolution import Column, plain
-from jobs.ingest.tidb.ddl.partitions import dropped_partitions
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.ddl.evolution import columns_in_rows
+from jobs.ingest.tidb.ddl.partitions import partition_drop
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.spark.ingest.test_cdc import adds_up, line, state
 
 pytestmark = pytest.mark.spark
@@ -65,7 +65,7 @@ def test_a_real_server_takes_away_the_same_rows(spark, mariadb, columns, layout,
             cursor.execute("SELECT k FROM t")
             left = {str(k) for (k,) in cursor.fetchall()}
             cursor.execute("DROP TABLE t")
-            gone = dropped_partitions(create.layout, [part], map(Column.first, plain(create.columns)), (), 10)
+            gone = partition_drop(create.layout, [part], map(Column.first, columns_in_rows(create.columns)), (), 10)
             frame = spark.createDataFrame(before, "op string, _commit_ts bigint, after map<string,string>")
             kept = frame.where(~gone.covers()).select(F.col("after")["k"]).collect()
             assert {k for (k,) in kept} == left, part
@@ -140,7 +140,10 @@ def test_a_cut_before_rows_went_still_has_them(lake, ctx, how):
     """What is left of silver is older than the cut, and is not all there was at it."""
     gone = PartitionDrop(ctx.tso + 9, (("user_id", "int"),), ((None, ("5",)),))
     life = TableLineage((Segment("app.blocks", 0, None),), *(((ctx.tso + 9,), ()) if how == "table" else ((), (gone,))))
-    own = [StructField("_commit_ts", LongType(), True, {LIFE: life.to_json()}), StructField("_op_rank", IntegerType())]
+    own = [
+        StructField("_commit_ts", LongType(), True, {LINEAGE: life.to_json()}),
+        StructField("_op_rank", IntegerType()),
+    ]
     fields = [StructField("user_id", LongType()), StructField("blocked_id", LongType())]
     fields += [StructField("created_at", TimestampType()), *own, StructField("_deleted", BooleanType())]
     lake.create("silver.app_blocks", StructType(fields), comment="")

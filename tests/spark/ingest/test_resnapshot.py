@@ -26,7 +26,7 @@ def dump(folder, tso, *rows):
 
 def narrowed(root, version):
     """Write DDL that cannot be followed."""
-    from jobs.ingest.tidb.ticdc.schemafile import checksum
+    from jobs.ingest.tidb.ticdc.schema_files import checksum
 
     column = {"ColumnName": "id", "ColumnType": "BIGINT", "ColumnNullable": "false", "ColumnIsPk": "true"}
     body = {"Table": "t", "Schema": "app", "Version": 1, "TableVersion": version, "Type": 12}

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.ingest.export import export
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from tests.spark.ingest.test_cdc import adds_up
 
 pytestmark = pytest.mark.spark

@@ -8,12 +8,12 @@ from pyspark.sql import functions as F
 from jobs.knn.exact import ordered
 from jobs.knn.inverted import nearest
 from jobs.knn.sharded.ground_truth import exact_neighbours
-from jobs.knn.sharded.incremental import Yesterday, update_incrementally
+from jobs.knn.sharded.incremental import PreviousNeighbours, update_incrementally
 from jobs.knn.sharded.layout import Limits
 from jobs.knn.sharded.packed_vectors import Vectors
 from jobs.knn.sharded.run import SearchPlan, SearchRequest, search
 from jobs.knn.sharded.search import search as by_one_index
-from jobs.knn.sharded.train import Cells, trained
+from jobs.knn.sharded.train import Cells, train_cells
 from jobs.knn.tuning import Recall
 from jobs.lake.scratch import InMemory, Scratch
 from jobs.lake.vectors import encode, unit
@@ -39,7 +39,7 @@ def frame(spark, ids, vectors):
 
 
 def asking(df):
-    return df.selectExpr("id", "vector", "true AS asks", "true AS holds", "CAST(-2 AS FLOAT) AS floor")
+    return df.selectExpr("id", "vector", "true AS is_query", "true AS is_item", "CAST(-2 AS FLOAT) AS min_score")
 
 
 def sorted_rows(df):
@@ -53,7 +53,7 @@ def given():
 
 @pytest.fixture(scope="module")
 def cells(spark, given):
-    return trained(frame(spark, *given), N, DIM, K, 0.9, 400, 5)
+    return train_cells(frame(spark, *given), N, DIM, K, 0.9, 400, 5)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def whole(given, cells):
     """Return the rows that one index over all vectors gives."""
     ids, vectors = given
     order = np.argsort(ids)
-    looked = nearest(cells.centroids, unit(vectors[order]), cells.probes).astype(np.int32)
-    both = Vectors(ids[order], vectors[order], looked, np.full(N, -2, np.float32))
+    probed = nearest(cells.centroids, unit(vectors[order]), cells.probes).astype(np.int32)
+    both = Vectors(ids[order], vectors[order], probed, np.full(N, -2, np.float32))
     found = by_one_index(both, both, len(cells.centroids), K)
     first = np.searchsorted(found.ids, found.ids)
     rank = np.arange(len(found)) - first + 1
@@ -85,18 +85,18 @@ class Counting(Scratch):
 
 
 def test_a_search_broken_off_goes_on_where_it_was_and_ends_as_one_index_does(spark, given, cells, whole, tmp_path):
-    asked = SearchRequest(asking(frame(spark, *given)), N, N, K)
+    request = SearchRequest(asking(frame(spark, *given)), N, N, K)
     first = Counting(spark, str(tmp_path), most=4)
     with pytest.raises(InterruptedError):
-        search(asked, cells, WAY, first)
+        search(request, cells, WAY, first)
     second = Counting(spark, str(tmp_path))
-    found = search(asked, cells, WAY, second)
+    found = search(request, cells, WAY, second)
     assert_no_cross_join(found)
     assert sorted_rows(found) == whole
     assert second.made, "there was work left"
     assert not set(first.made[:4]) & set(second.made), "nothing is done twice"
     other = Scratch(spark, str(tmp_path), "near", "2026-11-01", "b")
-    assert not other.done("parcels"), "other inputs find nothing of it"
+    assert not other.done("packed"), "other inputs find nothing of it"
     other.keep_only_this()
     assert not (tmp_path / "_scratch/near/2026-11-01/a").exists()
 
@@ -153,15 +153,15 @@ def test_a_day_later_lists_are_those_that_a_search_of_all_finds(spark, given, ce
     now = frame(spark, *next_day)
     n = len(next_day[0])
     expected = sorted_rows(search(SearchRequest(asking(now), n, n, K), cells, WAY, InMemory()))
-    before = Yesterday(frame(spark, *given), old)
+    before = PreviousNeighbours(frame(spark, *given), old)
     brought = update_incrementally(
         now, before, cells, neighbours, WAY, Scratch(spark, str(tmp_path), "near", "2026-11-02", "a")
     )
     assert sorted_rows(brought) == expected
-    asked = spark.read.parquet(str(tmp_path / "_scratch/near/2026-11-02/a/changes"))
-    searched_again = asked.where("asks").count()
+    states = spark.read.parquet(str(tmp_path / "_scratch/near/2026-11-02/a/changes"))
+    searched_again = states.where("is_query").count()
     assert 60 <= searched_again < n / 2, "those that are new or lost a neighbour, and no others"
-    assert asked.where("fresh").count() == 60
+    assert states.where("is_new").count() == 60
     few = neighbours.model_copy(update={"changed_share": searched_again / n - 0.01})
     assert update_incrementally(now, before, cells, few, WAY, InMemory()) is None, "too much has changed"
     same = update_incrementally(frame(spark, *given), before, cells, neighbours, WAY, InMemory())
@@ -173,7 +173,9 @@ def test_vectors_that_only_went_leave_no_trace(spark, given, cells):
     old = search(SearchRequest(asking(frame(spark, *given)), N, N, K), cells, WAY, InMemory()).localCheckpoint()
     ids, vectors = given[0][100:], given[1][100:]
     now = frame(spark, ids, vectors)
-    brought = update_incrementally(now, Yesterday(frame(spark, *given), old), cells, neighbours, WAY, InMemory())
+    brought = update_incrementally(
+        now, PreviousNeighbours(frame(spark, *given), old), cells, neighbours, WAY, InMemory()
+    )
     rows = sorted_rows(brought)
     assert rows == sorted_rows(search(SearchRequest(asking(now), len(ids), len(ids), K), cells, WAY, InMemory()))
     gone = set(given[0][:100].tolist())
@@ -182,7 +184,7 @@ def test_vectors_that_only_went_leave_no_trace(spark, given, cells):
 
 
 def test_cells_are_the_same_whatever_the_partitions(spark, given, cells):
-    again = trained(frame(spark, *given).repartition(7), N, DIM, K, 0.9, 400, 5)
+    again = train_cells(frame(spark, *given).repartition(7), N, DIM, K, 0.9, 400, 5)
     np.testing.assert_array_equal(again.centroids, cells.centroids)
     assert isinstance(again, Cells)
     assert (again.probes, again.recall) == (cells.probes, cells.recall)

@@ -85,16 +85,16 @@ def test_each_rule_is_checked_and_each_offender_named(world):
         pins=pins,
     )
     assert gate.feed_rules(tables) | gate.related_rules(tables) == {
-        "home_feed, not public": (3, "user 1, place 1: pin 11"),
-        "home_feed, own pin": (1, "user 1, place 4: pin 14"),
-        "home_feed, deleted": (1, "user 1, place 5: pin 999"),
-        "home_feed, blocked": (2, "user 2, place 1: pin 21"),  # either way
-        "home_feed, already saved": (1, "user 3, place 2: pin 32"),
-        "home_feed, twice in a feed": (1, "user 2, place 5: pin 22"),
-        "related_pins, not public": (1, "beside pin 24, place 1: pin 11"),
-        "related_pins, itself": (1, "beside pin 24, place 2: pin 24"),
-        "related_pins, twice in a list": (1, "beside pin 24, place 4: pin 23"),
-        "related_pins, deleted": (1, "beside pin 24, place 5: pin 998"),
+        "home_feed, not public": (3, "user 1, position 1: pin 11"),
+        "home_feed, own pin": (1, "user 1, position 4: pin 14"),
+        "home_feed, deleted": (1, "user 1, position 5: pin 999"),
+        "home_feed, blocked": (2, "user 2, position 1: pin 21"),  # either way
+        "home_feed, already saved": (1, "user 3, position 2: pin 32"),
+        "home_feed, twice in a feed": (1, "user 2, position 5: pin 22"),
+        "related_pins, not public": (1, "beside pin 24, position 1: pin 11"),
+        "related_pins, itself": (1, "beside pin 24, position 2: pin 24"),
+        "related_pins, twice in a list": (1, "beside pin 24, position 4: pin 23"),
+        "related_pins, deleted": (1, "beside pin 24, position 5: pin 998"),
     }
 
 
@@ -104,9 +104,9 @@ def test_the_fallback_is_counted_and_held_to_the_rules(world, spark):
     tables = world(pins=[{"id": 12, "board_id": 2}])
     fallback = spark.createDataFrame(rows, columns)
     assert gate.fallback_rules(fallback, tables) == {
-        "fallback, not public": (1, "all, place 2: pin 12"),
-        "fallback, deleted": (1, "art, place 1: pin 999"),
-        "fallback, twice in a list": (1, "art, place 3: pin 21"),
+        "fallback, not public": (1, "all, position 2: pin 12"),
+        "fallback, deleted": (1, "art, position 1: pin 999"),
+        "fallback, twice in a list": (1, "art, position 3: pin 21"),
     }
     for made, pins in ((fallback, 2.0), (fallback.where("segment = 'art'"), 0.0)):
         assert gate.measure(tables, None, 2, 20, made).numbers["fallback_pins"] == pins

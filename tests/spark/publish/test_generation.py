@@ -15,7 +15,7 @@ from jobs.publish import generation, load
 from jobs.publish.generations import list_generations, rollback
 from jobs.schema.tables import table
 from jobs.serving.reader import Reader
-from jobs.serving.stores import open_store
+from jobs.serving.registry import open_store
 from tests.builders import build
 from tests.feeds import serve
 
@@ -64,7 +64,7 @@ def filled(spark, tmp_path_factory):
     return lake
 
 
-def judge(suite, numbers):
+def validate(suite, numbers):
     """As the suite does, without Great Expectations."""
     assert suite == "generation"
     if numbers["rule_violations"] > 0:
@@ -96,7 +96,7 @@ def work(filled, spark, settings, tmp_path, store):
             context=Context(settings, as_of),
             run_id=run_id,
             progress=said.append,
-            validate=judge,
+            validate=validate,
             validate_table=lambda *_: None,
             options=options,
             tables=lambda: {name: read_as_of(filled, name, as_of, version) for name, version in inputs.items()},
@@ -182,7 +182,7 @@ def test_what_is_unfit_or_unreadable_is_not_served(work, filled, store, monkeypa
     feeds(filled, SECOND, planted=SECRET)
     with pytest.raises(GateRefusedError) as refused:
         generation.run(work(SECOND))
-    assert "home_feed, not public (1): user 3, place 5: pin 66" in str(refused.value)
+    assert "home_feed, not public (1): user 3, position 5: pin 66" in str(refused.value)
     assert "Generation g20261101-00000001 stays served" in str(refused.value)
     ((name, status),) = statuses(filled, SECOND, store.kind)
     assert name.startswith("g20261102-")

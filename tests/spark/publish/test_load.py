@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from jobs.common.errors import StoreError
 from jobs.publish.load import content_of, load, verify
-from jobs.serving.stores import Access, open_store
+from jobs.serving.registry import open_store
+from jobs.serving.stores import Access
 from tests.feeds import serve
 from tests.servers import memcached_nodes
 
@@ -24,7 +25,7 @@ def pairs(spark):
     return spark.range(0, KEYS, 1, 2).select(key.alias("key"), value.alias("value")).persist()
 
 
-def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_flipped(pairs):
+def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_promoted(pairs):
     content = content_of(pairs)
     assert content.bytes == KEYS * KIB * 1024
     with memcached_nodes(3, megabytes=6) as nodes:  # 18 MiB for 31

@@ -8,9 +8,8 @@ from jobs.lake.table_frames import checksum
 from jobs.ranking import arms
 from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES, Known, pair_features
-from jobs.ranking.feed import feed_drops, home_feed
 from jobs.ranking.merge import merged
-from jobs.ranking.ranked import ranked
+from jobs.ranking.ranked import feed_drops, home_feed, ranked
 from jobs.settings import Settings
 from jobs.settings.ranking import Ranking
 from tests.asserts import assert_no_cross_join

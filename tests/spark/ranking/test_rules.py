@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.ranking.rules import SINGLE, Facts, first_rule, flagged
+from jobs.ranking.rules import SINGLE, Facts, first_rule, flagged, with_image_cluster
 from tests.builders import build
 
 pytestmark = pytest.mark.spark
@@ -61,7 +61,7 @@ def facts(spark):
             [{"user_id": ME, "pin_id": 10, "saves": 1}, {"user_id": ME, "pin_id": 11, "hides": 1}],
             weight=0.0,
         ),
-        pins=build(spark, "gold.pin_stats", pins),
+        pins=with_image_cluster(build(spark, "gold.pin_stats", pins), build(spark, "gold.image_clusters", [])),
         app_users=build(spark, "silver.app_users", users),
         blocks=build(
             spark, "silver.app_blocks", [{"user_id": ME, "blocked_id": 60}, {"user_id": 61, "blocked_id": ME}]
@@ -74,7 +74,7 @@ def outcome(spark, facts, pins, user=ME):
     scored = spark.createDataFrame(
         [(user, pin, -float(pin)) for pin in pins], "user_id bigint, pin_id bigint, score float"
     )
-    known = facts.pins.select("pin_id", "creator_id", "image_signature", "visibility", F.lit(True).alias("pin_known"))
+    known = facts.pins.select("pin_id", "creator_id", "image_cluster", "visibility", F.lit(True).alias("pin_known"))
     candidates = flagged(scored.join(known, "pin_id", "left"), facts)
     return {row["pin_id"]: row["rule"] for row in candidates.select("pin_id", first_rule().alias("rule")).collect()}
 
@@ -100,6 +100,6 @@ def test_the_first_rule_in_order_is_the_one_named(spark):
         ("saved_image", "null, null, 2, true, 'public', null, 'active', true"),
     ]
     values = ", ".join(f"(1L, {n}L, 1f, 'i{n}', {row})" for n, (_, row) in enumerate(cases))
-    frame = spark.sql(f"SELECT * FROM VALUES {values} AS t(user_id, pin_id, score, image_signature, {flags})")
+    frame = spark.sql(f"SELECT * FROM VALUES {values} AS t(user_id, pin_id, score, image_cluster, {flags})")
     named = [row["rule"] for row in frame.orderBy("pin_id").select(first_rule().alias("rule")).collect()]
     assert named == [rule for rule, _ in cases] == [rule.name for rule in SINGLE]

@@ -12,7 +12,7 @@ from jobs.common.errors import SourceError, TableError
 from jobs.history.ledger import newest, state_at, typed
 from jobs.history.table_lineage import lineage_of
 from jobs.ingest.tidb import job as cdc
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from jobs.reconcile.repair import Repair, run
 from jobs.reconcile.table import Question, against_lake
 from jobs.settings import Settings

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jobs.engine.context import Context
-from jobs.related.co_occurrence import co_opened, co_saves, same_link
 from jobs.related.job import related_pins
 from jobs.related.pairs import related_pairs
+from jobs.related.signals import co_saves, co_views, same_link
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
 
@@ -214,9 +214,9 @@ def test_pins_opened_in_one_sitting_go_together(spark, ctx):
     shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
     frame = build(spark, "silver.pin_events", events)
     settings = context(ctx, session_gap_minutes=30, shrinkage=2.0).settings.related
-    got = co_opened(frame, shown_pins, settings, ctx.instant - timedelta(days=2))
+    got = co_views(frame, shown_pins, settings, ctx.instant - timedelta(days=2))
     assert_no_cross_join(got)
-    found = {(r["pin_id"], r["related_pin_id"]): (r["open_rate"], r["open_trust"]) for r in got.collect()}
+    found = {(r["pin_id"], r["related_pin_id"]): (r["view_rate"], r["view_trust"]) for r in got.collect()}
     # sittings that hold: 1 -> 3, 2 -> 2, 3 -> 1, 4 -> 1
     known = {(1, 2): (2 / sqrt(3 * 2), 2 / 4), (1, 3): (1 / sqrt(3), 1 / 3), (2, 3): (1 / sqrt(2), 1 / 3),
              (1, 4): (1 / sqrt(3), 1 / 3)}  # fmt: skip
@@ -224,9 +224,9 @@ def test_pins_opened_in_one_sitting_go_together(spark, ctx):
     assert set(found) == set(known)
     for pair, value in known.items():
         assert found[pair] == pytest.approx(value, abs=1e-6)
-    assert not co_opened(frame, shown_pins, settings, ctx.instant).count(), "too long ago"
+    assert not co_views(frame, shown_pins, settings, ctx.instant).count(), "too long ago"
     few = context(ctx, session_pin_cap=2).settings.related
-    left = co_opened(frame, shown_pins, few, ctx.instant - timedelta(days=2)).where("pin_id < related_pin_id")
+    left = co_views(frame, shown_pins, few, ctx.instant - timedelta(days=2)).where("pin_id < related_pin_id")
     assert {(r["pin_id"], r["related_pin_id"]) for r in left.collect()} == {(2, 3), (1, 4), (1, 2)}
 
 

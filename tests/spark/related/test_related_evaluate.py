@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.engine.context import Context
-from jobs.related.evaluate import listed, related_evaluations, segments
-from jobs.related.labels import logged, next_co_saves
+from jobs.related.evaluate import listed, logged, next_co_saves, related_evaluations, segments
 from jobs.related.metrics import recall_lines, save_lines
 from tests.asserts import assert_no_cross_join
 from tests.builders import build
@@ -157,7 +156,9 @@ def test_saves_by_hand(spark):
         (1, "head", 1.0, 1.0, ["related_pins"]), (1, "head", 0.0, 0.0, ["related_pins", "looks_alike"]),
         (2, "head", 1.0, 1.2, None), (2, "tail", 1.0, 1.2, ["related_pins"]), (3, "tail", 0.0, 0.0, None),
     ]  # fmt: skip
-    judged = frame(spark, "user_id bigint, segment string, saved double, worth double, models array<string>", rows)
+    judged = frame(
+        spark, "user_id bigint, segment string, saved double, weighted_save double, models array<string>", rows
+    )
     lines = {line[:3]: line[4:] for line in save_lines(judged, 30)}
     assert lines["related_pins", "all", "save_rate"][0] == pytest.approx(2.2 / 3, abs=1e-6)
     assert lines["related_pins", "all", "save_rate"][3:] == (3, 2)
@@ -250,6 +251,6 @@ def test_a_save_lower_down_counts_for_more(spark, ctx):
 
     rows = [(1, place, float(n < (200 if place == 1 else 100))) for place in (1, 6) for n in range(1000)]
     seen = frame(spark, "user_id bigint, position int, saved double", rows)
-    worth = {r["position"]: r["worth"] for r in _placed(seen).where("saved > 0").distinct().collect()}
+    worth = {r["position"]: r["weighted_save"] for r in _placed(seen).where("saved > 0").distinct().collect()}
     # rates smoothed by 100 at the mean, 15 %: 215 / 1100 and 115 / 1100
     assert worth == {1: pytest.approx(0.15 * 1100 / 215), 6: pytest.approx(0.15 * 1100 / 115)}

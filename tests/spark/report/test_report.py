@@ -166,7 +166,7 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
         "For 3 users the sources proposed 7 pins; the rules let through 5 (71 %); 3 (43 %) stand in a feed.",
         f"{len(FLOW)} jobs, {len(FLOW) // 6} min {10 * len(FLOW) % 60} s of work from 01 Nov 04:00 to "
         f"04:{len(FLOW) - 1} UTC; peak memory 1.5 GB.",
-        "Of the true neighbours of 500 pins drawn for this cut, compared with all 5,000, the lists hold 91.00 % "
+        "Of the true neighbours of 500 pins drawn for this date, compared with all 5,000, the lists hold 91.00 % "
         "(90.00 to 92.00); 98 % is asked for.",
         "They are looked for in 64 cells of an index that is 3 days old. 1 embedding could not be used",
         "fewer are found than asked for, beyond chance",
@@ -242,7 +242,7 @@ def test_a_failed_run_says_why_and_what_still_serves(page):
         "gold.ranked user_id.duplicates is 3, expected at most 0 (critical",
         "Did not run because of it: ranking.home_feed, ranking.feed_drops",
         "What is still served",
-        "Nothing was ranked for this cut.",
+        "Nothing was ranked for this date.",
     ):
         assert words in parsed.text, words
     assert "Better than popularity" not in parsed.text.replace("Better than popularity?", "")
@@ -264,9 +264,9 @@ def test_a_runs_id_tells_how_things_stood_until_its_job_ran_again(world, tmp_pat
     direct.append(f"{tables.root}/ops/runs", [mended])
     assert find(tables, str(BAD)).run("ranking.ranked").row["run_id"] == "mended"
     assert find(tables).later is None, "it was mended"
-    moment = find(tables, asked)
-    assert moment.until == mended["started_at"]
-    assert [run.job.name for run in moment.failed] == ["ranking.ranked"]
+    snapshot = find(tables, asked)
+    assert snapshot.until == mended["started_at"]
+    assert [run.job.name for run in snapshot.failed] == ["ranking.ranked"]
     path, _ = write_report(Places(tables.root, tmp_path), reader, asked)
     assert path.name == f"report-{asked}.html"
     assert f"The earlier generation {NAME} of 2026-11-01 served on." in Parsed(path.read_text()).text
@@ -281,8 +281,8 @@ def test_a_run_that_found_nothing_to_do_gives_way_to_the_one_that_did_the_work(w
         run_row(31, jobs["publish.generation"], GOOD, run_id="idle-publish", counts={"loaded": 0}),
     ]
     direct.append(f"{tables.root}/ops/runs", idle)
-    moment = find(tables, str(GOOD))
-    shown = [moment.run(name).row["run_id"] for name in ("ingest.cdc", "publish.generation")]
+    snapshot = find(tables, str(GOOD))
+    shown = [snapshot.run(name).row["run_id"] for name in ("ingest.cdc", "publish.generation")]
     assert shown == [f"ingest.cdc-{GOOD}", f"publish.generation-{GOOD}"]
     assert find(tables, "idle-publish").run("publish.generation").row["run_id"] == "idle-publish", "it was asked for"
 
@@ -290,8 +290,8 @@ def test_a_run_that_found_nothing_to_do_gives_way_to_the_one_that_did_the_work(w
 def test_a_rollback_that_only_the_store_knows_of_is_told(world):
     lake, *_ = world
     assert find(Tables(lake.root), current=NAME).served.as_of == GOOD
-    moment = find(Tables(lake.root), current="g20261031-00000000")
-    assert headline(moment, None, [], []).lead.endswith("The earlier generation g20261031-00000000 still serves.")
+    snapshot = find(Tables(lake.root), current="g20261031-00000000")
+    assert headline(snapshot, None, [], []).lead.endswith("The earlier generation g20261031-00000000 still serves.")
 
 
 def test_the_command_says_where_the_page_is_and_what_it_could_not_find(world, tmp_path):
@@ -358,8 +358,8 @@ def test_a_lakes_first_day_has_a_page_too(lake, tmp_path):
     assert path.name == "first.html"
     assert "Nothing is published for 1 November 2026" in text
     assert f"{len(first)} of {len(FLOW)} jobs have run, none failed. Nothing has been published before" in text
-    assert "Not judged yet" in text
-    assert "Nothing was ranked for this cut." in text
+    assert "Not evaluated yet" in text
+    assert "Nothing was ranked for this date." in text
     assert "Nothing has ever been quarantined." in text
 
 

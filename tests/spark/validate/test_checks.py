@@ -96,12 +96,12 @@ def test_a_source_table_of_another_shape_is_warned_of_not_stopped(spark, validat
 
 def test_what_was_not_seen_before_the_cut_is_leakage(spark, validator):
     suite = validator.suite("gold.interactions")
-    figure = "last_ts,as_of.violation_count"
+    metric = "last_ts,as_of.violation_count"
     rows = spark.sql(
         "select timestamp'2026-10-31 23:59:59' last_ts, date'2026-11-01' as_of union all "
         "select timestamp'2026-11-01 00:00:00', date'2026-11-01'"
     )
-    row, _ = aggregation(rows, [metric for metric in metrics_of(suite) if metric.name == figure], suite.name)
+    row, _ = aggregation(rows, [one for one in metrics_of(suite) if one.name == metric], suite.name)
     assert row.first()[0] == 1
 
 

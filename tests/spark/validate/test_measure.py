@@ -1,4 +1,4 @@
-"""Figures measured on tables whose answers are known."""
+"""Metrics measured on tables whose answers are known."""
 
 from datetime import UTC, date, datetime
 
@@ -55,10 +55,10 @@ KNOWN = {
 }
 
 
-def suite_of(figures):
+def suite_of(metrics):
     items = [
         {"type": "t", "kwargs": {"column": name}, "severity": "critical", "meta": meta}
-        for name, meta in figures.items()
+        for name, meta in metrics.items()
     ]
     return parse_suite({"name": "gold.x", "expectations": items}, "gold.x", "x.json")
 
@@ -72,7 +72,7 @@ def df(spark):
     return made.repartition(3)
 
 
-def test_every_kind_of_figure_has_its_known_value(df):
+def test_every_kind_of_metric_has_its_known_value(df):
     suite = suite_of({name: meta for name, (_, meta) in KNOWN.items()})
     assert measure(df, suite) == {name: value for name, (value, _) in KNOWN.items()}
 
@@ -85,7 +85,7 @@ def test_an_empty_table_has_zero_in_every_count_and_null_elsewhere(df):
     }
 
 
-def test_all_figures_together_are_one_job_and_one_scan(spark, tmp_path, df):
+def test_all_metrics_together_are_one_job_and_one_scan(spark, tmp_path, df):
     spark.range(100).selectExpr("id", "id % 7 as board", "id / 3 as score").write.parquet(str(tmp_path / "t"))
     stored = spark.read.parquet(str(tmp_path / "t"))
     suite = suite_of({name: {} for name in ("row_count", "id.null_count", "id,board.duplicate_count", "score.max")})
@@ -107,7 +107,7 @@ def test_two_counts_of_different_keys_still_scan_once(spark, tmp_path):
     assert measure(stored, suite) == {"id.duplicate_count": 0, "board.duplicate_count": 3, "board.max": 6}
 
 
-def test_absent_and_unfit_columns_are_counted_and_their_figures_null(df):
+def test_absent_and_unfit_columns_are_counted_and_their_metrics_null(df):
     suite = suite_of({
         "id.null_count": {}, "gone.null_count": {}, "gone.max": {}, "kind.max": {}, "missing_column_count": {}
     })  # fmt: skip

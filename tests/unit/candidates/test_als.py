@@ -22,7 +22,7 @@ def board():
     return users[saved] + 1000, pins[saved] + 5_000_000_000, np.ones(saved.sum())
 
 
-def test_unseen_pins_of_the_right_colour_score_above_all_others(board):
+def test_unseen_pins_of_the_right_color_score_above_all_others(board):
     # two factors, since there are two groups: more would learn which third each user has not saved
     factors = fit(*board, CFG.model_copy(update={"factors": 2}), seed=1)
     scores = factors.user_factors @ factors.pin_factors.T

@@ -27,12 +27,12 @@ def test_rows_that_cancel_out_have_no_direction():
 def test_batches_carry_saves_in_order_and_float16_bytes_null_where_there_is_no_direction():
     def items(*saves):
         return [
-            {"place": i, "pin_id": 10 + i, "decay": w, "embedding": None if v is None else v.astype("<f2").tobytes()}
+            {"rank": i, "pin_id": 10 + i, "decay": w, "embedding": None if v is None else v.astype("<f2").tobytes()}
             for i, (w, v) in enumerate(saves)
         ]
 
     struct = pa.struct(
-        [("place", pa.int32()), ("pin_id", pa.int64()), ("decay", pa.float64()), ("embedding", pa.binary())]
+        [("rank", pa.int32()), ("pin_id", pa.int64()), ("decay", pa.float64()), ("embedding", pa.binary())]
     )
     users = pa.array([6, 7, 8, 9], pa.int64())
     rows = [items((1, None)), items((1, X)), items((1, X), (1, -X)), items((3, X), (9, None), (4, Y))]

@@ -1,4 +1,4 @@
-"""The posters' model, figures and page, on a handful of pictures that are made here."""
+"""The posters' model, figures and page, on a handful of images that are made here."""
 
 import io
 import time
@@ -14,7 +14,7 @@ from jobs.benchmarks.posters.page import chosen, doubled, shares, write_page
 from jobs.benchmarks.posters.pipeline import Through
 from jobs.common.errors import SourceError
 from jobs.ingest.embeddings.model import Model, stored
-from jobs.ingest.images.decode import Frame, decode, framed
+from jobs.ingest.images.decode import Frame, decode, decode_framed
 from jobs.ingest.images.features import features
 from jobs.knn.join import knn_join
 from jobs.settings.ingest import Embeddings
@@ -48,11 +48,11 @@ def look(tmp_path_factory):
 
 def made_of(data, model, tmp_path):
     """Return what the jobs would: features, neighbours, the two films of one file together."""
-    pictures = [decode((tmp_path / "images" / s[:2] / f"{s}.jpg").read_bytes(), 1 << 20) for s in data.signatures]
-    told = features(pictures)
+    images = [decode((tmp_path / "images" / s[:2] / f"{s}.jpg").read_bytes(), 1 << 20) for s in data.signatures]
+    told = features(images)
     rows = [
         {"pin_id": film, "image_signature": data.signatures[at], "phash": int(told.phash.view(np.int64)[at]),
-         "style": told.style[at], "colours": told.colours[at], "saves": film}
+         "style": told.style[at], "colors": told.colors[at], "saves": film}
         for at, film in enumerate(data.ids.tolist())
     ]  # fmt: skip
     where = [list(KINDS).index(film) if film in KINDS else 0 for film in data.ids.tolist()]
@@ -62,11 +62,11 @@ def made_of(data, model, tmp_path):
     return Through(rows, near, {1: 1, 20: 1}, related, counts, seconds, model.version)
 
 
-def test_the_look_tells_textures_apart_whatever_their_colours(tmp_path):
+def test_the_look_tells_textures_apart_whatever_their_colors(tmp_path):
     kinds = np.array(["down", "across", "spots"] * 12)
     many = np.stack([drawn(kind, 100 + number) for number, kind in enumerate(kinds)])
     (tmp_path / "look.onnx").write_bytes(learn(many, SEED))
-    assert learn(many, SEED) == (tmp_path / "look.onnx").read_bytes(), "the same pictures and seed, the same bytes"
+    assert learn(many, SEED) == (tmp_path / "look.onnx").read_bytes(), "the same images and seed, the same bytes"
     vectors = stored(Model(tmp_path / "look.onnx", Embeddings()).embed(many))[0].astype(np.float32)
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -1)
@@ -135,7 +135,7 @@ def test_real_posters_twice_there_are_found_and_neighbours_are_rated_together_mo
     some = found.ids <= 1200
     shape = Frame(HEIGHT, WIDTH)
     files = [tmp_path / "images" / s[:2] / f"{s}.jpg" for s, take in zip(found.signatures, some, strict=True) if take]
-    pixels = np.stack([framed(file.read_bytes(), 1 << 20, shape) for file in files])
+    pixels = np.stack([decode_framed(file.read_bytes(), 1 << 20, shape) for file in files])
     (tmp_path / "look.onnx").write_bytes(learn(pixels, SEED))
     vectors, faults = stored(Model(tmp_path / "look.onnx", Embeddings()).embed(pixels))
     assert not any(faults)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.image_dedup.sorted_runs import by_runs, whole_runs
+from jobs.image_dedup.shuffle import map_sorted_runs, sorted_runs
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
@@ -12,7 +12,7 @@ from jobs.image_dedup.sorted_runs import by_runs, whole_runs
 def test_no_run_is_torn_and_no_row_is_lost(size, least):
     keys = np.repeat(np.arange(12), [1, 2, 9, 1, 1, 15, 3, 1, 1, 4, 1, 2])
     table = pa.table({"key": keys, "row": np.arange(len(keys))})
-    pieces = list(whole_runs(iter(table.to_batches(size)), least))
+    pieces = list(sorted_runs(iter(table.to_batches(size)), least))
     assert np.concatenate([rows for _, rows in pieces]).tolist() == list(range(len(keys)))
     seen = [set(piece.tolist()) for piece, _ in pieces]
     assert sum(map(len, seen)) == 12
@@ -20,5 +20,5 @@ def test_no_run_is_torn_and_no_row_is_lost(size, least):
 
 def test_none():
     empty = pa.table({"key": pa.array([], pa.int64())})
-    assert list(whole_runs(empty.to_batches() or [pa.record_batch({"key": pa.array([], pa.int64())})])) == []
-    assert list(by_runs(lambda keys: iter([(keys,)]), ["key"])([])) == []
+    assert list(sorted_runs(empty.to_batches() or [pa.record_batch({"key": pa.array([], pa.int64())})])) == []
+    assert list(map_sorted_runs(lambda keys: iter([(keys,)]), ["key"])([])) == []

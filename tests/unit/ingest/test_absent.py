@@ -10,7 +10,7 @@ from jobs.ingest.tidb.absent import absent_files, block, tables_of, unreadable_f
 from jobs.ingest.tidb.dumpling.export import read_export
 from jobs.ingest.tidb.sources import join
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.schema.ops import AWAITED
 from jobs.settings.ingest import ErrorThreshold, Ingest, TableRules
@@ -332,7 +332,7 @@ def test_a_snapshot_with_a_file_that_cannot_be_read_shows_nothing_of_its_table(t
 
 
 def test_where_files_begin_and_end_is_read_under_every_dialect(tmp_path):
-    from jobs.ingest.tidb.ticdc.bounds import first_commit_ts, last_commit_ts
+    from jobs.ingest.tidb.ticdc.data_files import first_commit_ts, last_commit_ts
 
     odd = Changefeed.model_validate(
         {"sink": {"terminator": "$\n", "csv": {"delimiter": "|+|", "quote": "", "include-commit-ts": True}}}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import FILE, Task
-from jobs.ingest.tidb.blocks import as_of_for, read_in_blocks
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.blocks import read_in_blocks, splitter_for
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect as DumpDialect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.dumpling.records import Dialect as DumpDialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
@@ -81,7 +81,7 @@ def test_blocks_of_any_size_say_what_the_file_says(tmp_path_factory, kind, value
     (folder / "f").write_bytes(write(values))
     task = Task("ticdc", str(folder), "f", 1, "app.t", spec)
     whole = list(reader(task, (folder / "f").read_bytes()))
-    cut = list(read_in_blocks(task, reader, as_of_for(spec), size))
+    cut = list(read_in_blocks(task, reader, splitter_for(spec), size))
     assert said(cut) == said(whole)
     assert sum(rows(cut)) == sum(rows(whole))
 
@@ -95,7 +95,7 @@ def rows(batches):
     return [row["rows"] for batch in batches for row in batch.to_pylist() if row["kind"] == FILE]
 
 
-def test_what_cannot_be_cut_is_read_whole():
-    assert as_of_for(DumpSpec(SPEC, 5, DumpDialect(), "parquet")) is None
-    assert as_of_for(DumpSpec(SPEC, 5, DumpDialect(escape_backslash=False), "sql")) is None
-    assert as_of_for(None) is None
+def test_a_format_that_cannot_be_split_is_read_whole():
+    assert splitter_for(DumpSpec(SPEC, 5, DumpDialect(), "parquet")) is None
+    assert splitter_for(DumpSpec(SPEC, 5, DumpDialect(escape_backslash=False), "sql")) is None
+    assert splitter_for(None) is None

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 
 COLUMNS = (
@@ -158,7 +158,6 @@ def test_fixtures_without_order_or_with_a_broken_line_are_set_aside(shared):
     assert (good, {row["reason"] for row in bad}, len(bad)) == ([], {"missing_commit_ts"}, 3)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_happens_to_the_bytes_every_line_is_accounted_for(data):
     lines = [json.dumps(message(tso=TSO + i)).encode() for i in range(3)]

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc import canal
 from jobs.ingest.tidb.ticdc.canal_columns import read_columns
 from tests.canal import canal_line, in_order, rows_of, rows_one_by_one, starts_of
@@ -115,7 +115,6 @@ def test_a_line_out_of_the_ordinary_may_be_the_first_or_the_last(what, monkeypat
         assert in_order(rows(content)) == in_order(one_by_one(content, monkeypatch))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_happens_to_the_bytes_both_ways_agree(data):
     content = bytearray(b"\n".join(ordinary(400)))

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.parquet import _written
 from jobs.ingest.tidb.rows.canonical import in_key
-from jobs.ingest.tidb.rows.rows import RowSpec, key_texts
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec, key_texts
 from jobs.ingest.tidb.rows.values import from_canal, from_dump, from_feed_csv
 
 ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Asia/Kathmandu")
@@ -112,14 +112,12 @@ def two_times(draw, kind):
 
 
 @given(two_spellings())
-@settings(max_examples=300, deadline=None)
 def test_two_spellings_of_a_value_are_one_text(case):
     column, _, _, one, other = case
     assert texts(one, column) == texts(other, column)
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
 def test_two_values_are_two_texts(data):
     kind = data.draw(st.sampled_from(["DECIMAL", "DOUBLE", "FLOAT", "BIT", "DATETIME", "BINARY"]))
     values = {
@@ -141,7 +139,6 @@ def test_two_values_are_two_texts(data):
 
 
 @given(st.integers(0, 2**33), st.sampled_from(ZONES), st.sampled_from(ZONES), st.integers(0, 6))
-@settings(max_examples=100, deadline=None)
 def test_a_timestamp_is_one_moment_whatever_zone_it_was_written_in(seconds, one, other, digits):
     column, found = SourceColumn("k", "TIMESTAMP", scale=digits or None), set()
     for zone in (one, other):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.tables.versions import Snapshot
+from jobs.ingest.tidb.ddl.create_table import parse_create
+from jobs.ingest.tidb.tables.schema_history import Snapshot
 from tests.statements import column, replayed, schema
 
 CREATED = "CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b VARCHAR(20))"
@@ -56,8 +56,8 @@ def test_ids_alone_tell_a_renamed_column_from_a_new_one():
     [
         ("", ["a VARCHAR(12)@4", "b VARCHAR(20)@3"], "another ColumnId"),
         ("ALTER TABLE t ADD INDEX i (b)", ["a INT@4", "b VARCHAR(20)@3"], "another ColumnId"),
-        ("", ["c INT@4", "b VARCHAR(20)@3"], "takes away a, has a column c"),
-        ("ALTER TABLE t ADD INDEX i (b)", ["a INT@2", "b VARCHAR(20)@3", "c INT@4"], "does not add it"),
+        ("", ["c INT@4", "b VARCHAR(20)@3"], "removes a, adds c"),
+        ("ALTER TABLE t ADD INDEX i (b)", ["a INT@2", "b VARCHAR(20)@3", "c INT@4"], "does not add column c"),
         ("ALTER TABLE t RENAME COLUMN x TO c", ["a INT@2", "b VARCHAR(20)@3", "c INT@4"], "which is not known"),
     ],
 )

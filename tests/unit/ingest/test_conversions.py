@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.history.conversions import convert, keeps_text
-from jobs.ingest.tidb.ddl.retyped import steps_between
+from jobs.ingest.tidb.ddl.type_changes import conversion_steps
 from jobs.ingest.tidb.rows.values import from_canal
 from tests.conversions import KNOWN
 from tests.statements import column
@@ -32,7 +32,7 @@ SAME = [
 
 
 def between(old, now):
-    return steps_between(column(f"a {old}"), column(f"a {now}"))
+    return conversion_steps(column(f"a {old}"), column(f"a {now}"))
 
 
 @pytest.mark.parametrize(("old", "now", "values"), KNOWN, ids=[f"{old} to {now}" for old, now, _ in KNOWN])

@@ -4,15 +4,15 @@ import csv
 import io
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.ingest.csv_lines import csv_lines
 from jobs.ingest.loading.stream import RejectedRows
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.csv import parse
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 COLUMNS = (SourceColumn("id", "INT"), SourceColumn('s "q"', "TEXT"), SourceColumn("n", "INT"))
 SPEC = RowSpec("app", "t", 1, COLUMNS, ("id",))
@@ -48,7 +48,6 @@ def test_texts_are_written_byte_for_byte_and_null_is_no_text():
 
 
 @given(st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=8), max_size=6))
-@settings(max_examples=200, deadline=None)
 def test_any_text_comes_back(texts):
     held(texts)
 

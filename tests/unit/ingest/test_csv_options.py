@@ -11,7 +11,7 @@ from jobs.ingest.tidb.sources import join
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.feed_csv import read_feed_csv
 from jobs.ingest.tidb.ticdc.infer_options import Named
-from jobs.ingest.tidb.ticdc.schemafile import checksum
+from jobs.ingest.tidb.ticdc.schema_files import checksum
 from jobs.ingest.tidb.ticdc.sink_listing import read_feed
 from jobs.settings.ingest import Ingest
 

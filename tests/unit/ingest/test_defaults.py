@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.ingest.tidb.ddl.defaults import Computed, default_in, implicit_default
+from jobs.ingest.tidb.ddl.defaults import ComputedDefault, default_of_older_rows, implicit_default
 from tests.statements import column
 
 
@@ -21,8 +21,8 @@ from tests.statements import column
 )  # fmt: skip
 def test_a_column_that_is_not_null_and_has_no_default_is_filled_by_its_type(told, text):
     assert implicit_default(column(f"{told} NOT NULL")) == text
-    assert default_in(column(f"{told} NOT NULL"), f"ALTER TABLE t ADD COLUMN {told} NOT NULL") == text
-    assert default_in(column(told), f"ALTER TABLE t ADD COLUMN {told}") is None
+    assert default_of_older_rows(column(f"{told} NOT NULL"), f"ALTER TABLE t ADD COLUMN {told} NOT NULL") == text
+    assert default_of_older_rows(column(told), f"ALTER TABLE t ADD COLUMN {told}") is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_column_that_is_not_null_and_has_no_default_is_filled_by_its_type(told
     ],
 )  # fmt: skip
 def test_a_literal_is_read_as_the_ledger_writes_it(told, query, default, text):
-    assert default_in(replace(column(told), default=default), query) == text
+    assert default_of_older_rows(replace(column(told), default=default), query) == text
 
 
 @pytest.mark.parametrize(
@@ -69,5 +69,5 @@ def test_a_literal_is_read_as_the_ledger_writes_it(told, query, default, text):
     ],
 )
 def test_what_is_worked_out_or_lost_is_said(told, query, default):
-    with pytest.raises(Computed, match=r"\bf\b"):
-        default_in(replace(column(told), default=default), query)
+    with pytest.raises(ComputedDefault, match=r"\bf\b"):
+        default_of_older_rows(replace(column(told), default=default), query)

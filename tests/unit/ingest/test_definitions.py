@@ -1,12 +1,11 @@
 """Generated columns, members and indexes, by the definition of each column and not by words of the statement."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest.tidb.ddl.alter import alterations, renamed_tables
-from jobs.ingest.tidb.ddl.ddl import parse_create
-from jobs.ingest.tidb.ddl.definitions import created, edits
+from jobs.ingest.tidb.ddl.alter_table import column_changes, definition_changes, renamed_tables
+from jobs.ingest.tidb.ddl.create_table import parse_create, table_definition
 from jobs.ingest.tidb.ddl.indexes import Index
 
 
@@ -36,7 +35,9 @@ def kinds(defined):
     ],
 )
 def test_generated_columns_of_a_create(columns, generated):
-    found = created(f"CREATE TABLE `s`.`t` ({columns}) COMMENT 'x AS (y)' PARTITION BY HASH (CAST(a AS SIGNED))")
+    found = table_definition(
+        f"CREATE TABLE `s`.`t` ({columns}) COMMENT 'x AS (y)' PARTITION BY HASH (CAST(a AS SIGNED))"
+    )
     assert kinds(found.columns) == generated
     parsed = parse_create(f"CREATE TABLE t ({columns})", "f").columns
     assert {c.name: "stored" if c.stored else "virtual" for c in parsed if c.generated} == generated
@@ -71,7 +72,7 @@ def test_words_in_an_expression_are_not_the_columns_own():
     ],
 )  # fmt: skip
 def test_columns_that_a_statement_defines(sql, defined, dropped):
-    found = edits(sql)
+    found = definition_changes(sql)
     assert {n: d.generation and d.generation.stored for n, d in found.defined.items()} == defined
     assert found.dropped == dropped
 
@@ -95,18 +96,20 @@ def test_indexes_of_a_create(sql, indexes):
     def told(index):
         return "x" if index.unique and not index.whole else "p" if index.primary else "u" if index.unique else ""
 
-    found = created(f"CREATE TABLE t ({sql})").indexes
+    found = table_definition(f"CREATE TABLE t ({sql})").indexes
     assert [(index.name, list(index.columns), told(index)) for index in found] == indexes
 
 
 def test_index_statements():
     both = "UNIQUE INDEX `U` ON `a`.`t` (`X`, y)"
-    assert edits(f"CREATE {both}").added_indexes == [Index("u", ("x", "y"), True)]
-    assert edits("create unique index if not exists u using btree on t (x)").added_indexes == [Index("u", ("x",), True)]
-    assert edits("CREATE INDEX i ON t(x)").added_indexes == [Index("i", ("x",))]
-    assert edits("DROP INDEX `U` ON `a`.`t`").dropped_indexes == {"u": True}
-    assert edits("DROP INDEX IF EXISTS u ON t").dropped_indexes == {"u": False}
-    found = edits(
+    assert definition_changes(f"CREATE {both}").added_indexes == [Index("u", ("x", "y"), True)]
+    assert definition_changes("create unique index if not exists u using btree on t (x)").added_indexes == [
+        Index("u", ("x",), True)
+    ]
+    assert definition_changes("CREATE INDEX i ON t(x)").added_indexes == [Index("i", ("x",))]
+    assert definition_changes("DROP INDEX `U` ON `a`.`t`").dropped_indexes == {"u": True}
+    assert definition_changes("DROP INDEX IF EXISTS u ON t").dropped_indexes == {"u": False}
+    found = definition_changes(
         "ALTER TABLE t ADD UNIQUE u (a), ADD UNIQUE KEY (b), ADD CONSTRAINT c UNIQUE INDEX (d), DROP INDEX v, "
         "DROP KEY w, DROP CONSTRAINT x, RENAME INDEX y TO z, ADD COLUMN e INT UNIQUE, ADD PRIMARY KEY (f)"
     )
@@ -129,7 +132,7 @@ def test_index_statements():
     ],
 )
 def test_the_model_of_create_table_like(sql, model):
-    found = created(sql, "s")
+    found = table_definition(sql, "s")
     assert (found.like if found else None) == model
 
 
@@ -140,9 +143,8 @@ WORDS = """
 STARTS = ["ALTER TABLE t", "CREATE TABLE t", "", "DROP INDEX", "CREATE UNIQUE INDEX i ON", "RENAME TABLE"]
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.sampled_from(STARTS), st.lists(st.sampled_from(WORDS.split()), max_size=10))
 def test_no_statement_however_cut_ends_a_run(start, words):
     sql = " ".join([start, *words])
-    for read in (created, edits, alterations, lambda text: renamed_tables(text, "s")):
+    for read in (table_definition, definition_changes, column_changes, lambda text: renamed_tables(text, "s")):
         read(sql)

@@ -1,17 +1,17 @@
 """Every way Dumpling writes CSV is inferred from the files and read, or the tables are blocked; never a wrong value."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
 from jobs.ingest.tidb.dumpling.export import dialect_of, read_export
 from jobs.ingest.tidb.dumpling.options import Sample, detect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.sources import join
 from jobs.settings.ingest import Dumpling, Ingest
 
@@ -91,7 +91,6 @@ def test_every_dialect_is_found_out_and_says_the_same(dialect):
     ),
     st.sampled_from(DIALECTS),
 )
-@settings(max_examples=150, deadline=None)
 def test_what_was_written_is_read_or_set_aside(values, dialect):
     rows = [(str(at), name, "7" if flag else None, None) for at, (name, flag) in enumerate(values)]
     assert read(written(rows, dialect), dialect) == (rows, [])

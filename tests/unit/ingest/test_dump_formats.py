@@ -12,11 +12,11 @@ import pytest
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import read, read_head
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
 from jobs.ingest.tidb.dumpling.options import Sample, detect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.settings.ingest import Dumpling
 
 COLUMNS = (

@@ -8,10 +8,10 @@ import pytest
 
 from jobs.ingest.loading.storage import read
 from jobs.ingest.loading.stream import CHANGE, FILE, Task
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
 from jobs.ingest.tidb.dumpling.export import dialect_of, format_of, read_export
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.settings.ingest import Dumpling
 
 DIALECTS = {

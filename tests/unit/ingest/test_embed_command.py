@@ -17,17 +17,17 @@ from jobs.common.errors import ConfigError, SourceError
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of, require_place
 from jobs.ingest.embeddings.model import Model
 from jobs.settings.ingest import Embeddings, Images
-from tests.smallmodels import halves, shares, two_colours
+from tests.smallmodels import halves, shares, two_colors
 
 ROOT = Path(__file__).resolve().parents[3]
 RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
 FILES = {
-    "a/red.png": two_colours(RED, RED),
-    "b.jpg": two_colours(GREEN, GREEN, form="JPEG"),
-    "black.png": two_colours(BLACK, BLACK),
-    "c/d/blue.png": two_colours(BLUE, BLUE),
+    "a/red.png": two_colors(RED, RED),
+    "b.jpg": two_colors(GREEN, GREEN, form="JPEG"),
+    "black.png": two_colors(BLACK, BLACK),
+    "c/d/blue.png": two_colors(BLUE, BLUE),
     "note.txt": b"no image",
-    ".hidden/x.png": two_colours(RED, RED),
+    ".hidden/x.png": two_colors(RED, RED),
 }
 EXPECTED = {"a/red.png": [1, 0, 0], "b.jpg": [0, 1, 0], "c/d/blue.png": [0, 0, 1]}
 

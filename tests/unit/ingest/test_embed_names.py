@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.common.errors import ConfigError, SourceError
-from jobs.ingest.embeddings.alike import warning_of
+from jobs.ingest.embeddings.embed import same_vector_warning
 from jobs.ingest.embeddings.files import embed_files, names_of, quarantine_of
 from jobs.ingest.embeddings.model import Model
 from jobs.ingest.embeddings.weights import external_files
 from jobs.settings.ingest import Embeddings, Images
-from tests.smallmodels import halves, shares, two_colours
+from tests.smallmodels import halves, shares, two_colors
 
-RED, GREEN = two_colours((255, 0, 0), (255, 0, 0)), two_colours((0, 255, 0), (0, 255, 0))
+RED, GREEN = two_colors((255, 0, 0), (255, 0, 0)), two_colors((0, 255, 0), (0, 255, 0))
 NAMED = {"red": [1, 0, 0], "green": [0, 1, 0]}
 
 
@@ -181,14 +181,14 @@ def test_weights_in_a_second_file_are_part_of_the_version(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "settings",
     [{"mean": (123.675, 116.28, 103.53)}, {"mean": (0.5, 0.5, -0.1)}, {"mean": (float("nan"), 0, 0)},
      {"std": (58.395, 57.12, 57.375)}, {"std": (1, 0, 1)}, {"std": (1, -1, 1)}, {"std": (1, float("inf"), 1)}],
 )  # fmt: skip
-def test_mean_and_std_of_another_scale_are_refused(wish):
-    ((what, values),) = wish.items()
+def test_mean_and_std_of_another_scale_are_refused(settings):
+    ((what, values),) = settings.items()
     with pytest.raises(ConfigError, match=rf"ingest\.embeddings\.{what} \(--{what}\)") as caught:
-        Embeddings(**wish)
+        Embeddings(**settings)
     assert ("divide them by 255" in str(caught.value)) == (max(values) > 2)
 
 
@@ -211,5 +211,5 @@ def test_one_vector_of_different_images_is_told(tmp_path):
 
     assert warned(a=RED, b=RED) == "", "copies of one image have one vector"
     assert "All images have one vector" in warned(c=GREEN)
-    assert warning_of(np.eye(3)) == ""
-    assert warning_of(np.ones((3, 4)) / 2) != ""
+    assert same_vector_warning(np.eye(3)) == ""
+    assert same_vector_warning(np.ones((3, 4)) / 2) != ""

@@ -9,14 +9,14 @@ from PIL import Image
 
 from jobs.common.errors import ConfigError, MissingDependencyError, SourceError
 from jobs.ingest.embeddings import model as models
-from jobs.ingest.embeddings.images import embedded
+from jobs.ingest.embeddings.embed import embedded
 from jobs.ingest.embeddings.model import Model, stored
 from jobs.settings.ingest import Embeddings, Images
 from tests.smallmodels import (
     SIDE,
     halves,
     shares,
-    two_colours,
+    two_colors,
     two_inputs,
     two_outputs,
     unit,
@@ -28,10 +28,10 @@ RED, BLUE, ORANGE = (255, 0, 0), (0, 0, 255), (255, 128, 0)
 
 @pytest.fixture
 def opened(tmp_path):
-    def make(body, **wish):
+    def make(body, **settings):
         path = tmp_path / "small.onnx"
         path.write_bytes(body)
-        return Model(path, Embeddings(**wish))
+        return Model(path, Embeddings(**settings))
 
     return make
 
@@ -43,14 +43,14 @@ def one(model, raw):
 
 def test_a_vector_is_what_the_model_says_at_length_one(opened):
     model = opened(halves())
-    assert (model.dim, model.device.name, model.recipe.kind) == (6, "cpu", "float32")
-    vector = one(model, two_colours(RED, ORANGE)).vector
+    assert (model.dim, model.device.name, model.preprocessing.kind) == (6, "cpu", "float32")
+    vector = one(model, two_colors(RED, ORANGE)).vector
     assert vector.dtype == np.float16
     np.testing.assert_allclose(vector, unit(1, 0, 0, 1, 128 / 255, 0), atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("body", "wish"),
+    ("body", "settings"),
     [
         (halves(T.FLOAT16), {}),
         (halves(channels_last=True), {}),
@@ -61,9 +61,9 @@ def test_a_vector_is_what_the_model_says_at_length_one(opened):
     ],
     ids=["float16", "channels last", "one at a time", "four at a time", "open size", "batches"],
 )
-def test_inputs_of_every_kind_give_the_same(opened, body, wish):
-    pictures = [two_colours(RED, BLUE), two_colours(BLUE, RED), two_colours(ORANGE, ORANGE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(body, **wish), Images())
+def test_inputs_of_every_kind_give_the_same(opened, body, settings):
+    images = [two_colors(RED, BLUE), two_colors(BLUE, RED), two_colors(ORANGE, ORANGE)]
+    found = embedded([lambda raw=raw: raw for raw in images], opened(body, **settings), Images())
     assert len(found) == 3
     np.testing.assert_allclose(found[0].vector, unit(1, 0, 0, 0, 0, 1), atol=2e-3)
     np.testing.assert_allclose(found[1].vector, unit(0, 0, 1, 1, 0, 0), atol=2e-3)
@@ -77,7 +77,7 @@ def test_bytes_are_given_as_bytes(opened):
 
 
 @pytest.mark.parametrize(
-    ("told", "wish", "values"),
+    ("told", "settings", "values"),
     [
         ({}, {}, (1, 0, 0)),
         ({"mean": "0.5,0.25,0", "std": "[0.5, 0.5, 2]"}, {}, (1, -0.5, 0)),
@@ -87,8 +87,8 @@ def test_bytes_are_given_as_bytes(opened):
         ({"Image.BitmapPixelFormat": "Bgr8"}, {}, (0, 0, 1)),
     ],
 )
-def test_settings_win_over_metadata_and_metadata_over_nothing(opened, told, wish, values):
-    model = opened(halves(told=told), **wish)
+def test_settings_win_over_metadata_and_metadata_over_nothing(opened, told, settings, values):
+    model = opened(halves(told=told), **settings)
     raw = model.embed(np.broadcast_to(np.array(RED, np.uint8), (1, SIDE, SIDE, 3)))
     np.testing.assert_allclose(raw[0], values * 2, atol=1e-5)
 
@@ -123,15 +123,15 @@ def test_rows_without_a_direction_have_a_fault():
 
 
 def test_a_image_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
-    pictures = [two_colours(RED, RED), two_colours((0, 0, 0), (0, 0, 0)), b"<html>", two_colours(BLUE, BLUE)]
-    found = embedded([lambda raw=raw: raw for raw in pictures], opened(shares()), Images())
+    images = [two_colors(RED, RED), two_colors((0, 0, 0), (0, 0, 0)), b"<html>", two_colors(BLUE, BLUE)]
+    found = embedded([lambda raw=raw: raw for raw in images], opened(shares()), Images())
     assert [one.fault and one.fault.reason for one in found] == [None, "nan_embedding", "unknown_image", None]
-    assert [one.raw for one in found] == [b"", pictures[1], b"<html>", b""]
+    assert [one.raw for one in found] == [b"", images[1], b"<html>", b""]
     np.testing.assert_allclose(found[3].vector, [0, 0, 1], atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("body", "wish", "words"),
+    ("body", "settings", "words"),
     [
         (b"no model", {}, ["small.onnx", "ONNX model", "Export it anew"]),
         (unpooled(), {}, ["[2, 3, 8, 8]", "[2, values]", "--output"]),
@@ -151,9 +151,9 @@ def test_a_image_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
         (halves(), {"std": (1e-44, 1, 1)}, ["noise", "nan_embedding"]),
     ],
 )
-def test_what_is_no_model_of_images_says_what_is_wrong(opened, body, wish, words):
+def test_what_is_no_model_of_images_says_what_is_wrong(opened, body, settings, words):
     with pytest.raises(ConfigError) as caught:
-        opened(body, **wish)
+        opened(body, **settings)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "small.onnx" in str(caught.value)
 

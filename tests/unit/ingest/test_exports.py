@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.dumpling.export import let_go_on, read_export
+from jobs.ingest.tidb.dumpling.export import read_export, unblock_begun
 from jobs.ingest.tidb.sources import join
 from jobs.settings.ingest import Ingest
 
@@ -58,7 +58,7 @@ def test_an_export_without_a_position_says_why_and_how_to_name_it(tmp_path, meta
 def test_every_form_of_metadata_says_the_first_position(tmp_path, position):
     root = write(tmp_path, {"metadata": BEGUN + position + END})
     assert read_export(root).tso == read_export(root, TSO).tso == TSO
-    with pytest.raises(SourceError, match=f"says {TSO + 1}"):
+    with pytest.raises(SourceError, match=f"is {TSO + 1}"):
         read_export(root, TSO + 1)
 
 
@@ -111,7 +111,7 @@ def test_a_table_without_rows_beside_files_of_unknown_tables_is_blocked(tmp_path
     assert "--output-filename-template" in export.blocked["app", "t"]
     assert ("app", "u") not in export.blocked
     assert "app.t" in join(None, export, Ingest()).tables
-    let_go_on(export, lambda table: table == ("app", "t"))
+    unblock_begun(export, lambda table: table == ("app", "t"))
     assert ("app", "t") not in export.blocked, "it was taken in before its files went"
 
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 import pytest
 
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, Task
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
@@ -21,7 +21,7 @@ from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
 pytestmark = pytest.mark.slow
 
 IN_A_FILE = 5_000
-SOME_AND_MANY = pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
+SOME_AND_MANY = pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.long)])
 COLUMNS = (
     SourceColumn("id", "BIGINT", True, nullable=False),
     SourceColumn("name", "VARCHAR", length=40),

@@ -27,7 +27,7 @@ from tests.sourcemodel import SCHEMA, SHAPES, STEPS, Database
 HURRIED = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
-SOME_AND_MANY = pytest.mark.parametrize("feeds", [100, pytest.param(20_000, marks=pytest.mark.long)])
+SOME_AND_MANY = pytest.mark.parametrize("feeds", [HURRIED.max_examples, pytest.param(20_000, marks=pytest.mark.long)])
 
 
 def ingest(root):

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from jobs.ingest.images.color import eight_bits
-from jobs.ingest.images.decode import Frame, Unusable, framed
-from jobs.ingest.images.metadata import bare, orientation
+from jobs.ingest.images.decode import Frame, Unusable, decode_framed, eight_bits
+from jobs.ingest.images.metadata import orientation, strip_metadata
 
 SIDE = 16
 RAMP = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)
 
 
 def pixels(raw):
-    return framed(raw, 10_000_000, Frame(SIDE, SIDE, "stretch"))
+    return decode_framed(raw, 10_000_000, Frame(SIDE, SIDE, "stretch"))
 
 
 def saved(image, form="PNG", **how):
@@ -31,9 +30,9 @@ def chunk(kind, body, crc=None):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", sound)
 
 
-def png(depth, colour, rows, *more):
+def png(depth, color, rows, *more):
     """Return a PNG of raw rows (bytes), chunks before its pixels."""
-    head = struct.pack(">IIBBBBB", SIDE, SIDE, depth, colour, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, depth, color, 0, 0, 0)
     packed = zlib.compress(b"".join(b"\0" + row for row in rows))
     return b"\x89PNG\r\n\x1a\n" + b"".join([chunk(b"IHDR", head), *more, chunk(b"IDAT", packed), chunk(b"IEND", b"")])
 
@@ -81,7 +80,7 @@ def test_deep_values_are_scaled_not_clipped(values, wanted):
         (png(8, 0, [b"\x33" * SIDE] * SIDE, chunk(b"tRNS", b"\0\x33")), 255),
     ],
 )
-def test_a_transparent_colour_is_white_whatever_the_depth(raw, wanted):
+def test_a_transparent_color_is_white_whatever_the_depth(raw, wanted):
     assert set(pixels(raw).ravel().tolist()) == {wanted}
 
 
@@ -148,7 +147,7 @@ def test_xmp_turns_where_there_is_no_exif():
     assert not is_turned(jpeg_with(app(1, b"Exif\0\0" + exif((0x112, 3, 1, b"\1\0\0\0"))), app(1, xmp)))
 
 
-def test_colours_of_cmyk_stay_and_what_is_cut_is_still_cut():
+def test_colors_of_cmyk_stay_and_what_is_cut_is_still_cut():
     four = saved(Image.new("CMYK", (SIDE, SIDE), (0, 255, 255, 0)), "JPEG")
     assert pixels(four)[0, 0, 0] > 200
     assert pixels(four)[0, 0, 1] < 60
@@ -157,4 +156,4 @@ def test_colours_of_cmyk_stay_and_what_is_cut_is_still_cut():
         with pytest.raises(Unusable):
             pixels(cut)
     for raw in (b"", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0"):
-        assert bare(raw) == (raw, 1)
+        assert strip_metadata(raw) == (raw, 1)

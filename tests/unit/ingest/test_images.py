@@ -1,4 +1,4 @@
-"""Images to numbers: known hashes, colours that can be told by eye, damage by class."""
+"""Images to numbers: known hashes, colors that can be told by eye, damage by class."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ KNOWN = {"waves": 0xF8B560CAE64BE24C, "rings": 0xAFBB547916C038C5, "ramp": 0x825
          "noise": 0xF4B59316A098BF62}  # fmt: skip
 
 
-def picture(kind, w=120, h=80):
+def drawn(kind, w=120, h=80):
     y, x = np.mgrid[0:h, 0:w].astype(float)
     planes = {
         "waves": [127 + 120 * np.sin(x / 9), 127 + 120 * np.cos(y / 7), 127 + 100 * np.sin((x + y) / 13)],
@@ -39,28 +39,26 @@ def of(*images):
 
 
 def test_hashes_are_those_that_others_compute():
-    found = of(*map(picture, KNOWN))
+    found = of(*map(drawn, KNOWN))
     assert dict(zip(KNOWN, map(int, found.phash), strict=True)) == KNOWN
 
 
 @pytest.mark.parametrize("kind", ["waves", "rings"])
 def test_a_image_saved_again_smaller_or_brighter_has_nearly_the_same_hash(kind):
-    one = picture(kind, 400, 300)
+    one = drawn(kind, 400, 300)
     others = [one.resize((160, 120)), Image.fromarray((np.asarray(one) * 0.9).astype(np.uint8))]
     others.append(Image.open(io.BytesIO(stored(one, "JPEG", quality=40))))
     hashes = of(one, *others).phash
     assert all(int(hashes[0] ^ other).bit_count() <= 6 for other in hashes[1:])
-    assert (
-        min(int(hashes[0] ^ other).bit_count() for other in of(picture("noise"), picture("rings", 90, 90)).phash) > 12
-    )
+    assert min(int(hashes[0] ^ other).bit_count() for other in of(drawn("noise"), drawn("rings", 90, 90)).phash) > 12
 
 
-def test_colours_and_style_are_what_one_sees():
+def test_colors_and_style_are_what_one_sees():
     sky = Image.new("RGB", (90, 60), "#3050d0")
     ImageDraw.Draw(sky).rectangle((0, 45, 90, 60), fill="#20a040")
     night, snow = Image.new("RGB", (50, 50), "#101018"), Image.new("RGB", (50, 50), "#f4f4f4")
-    found = of(sky, night, snow, picture("noise"))
-    assert found.colours[0] == ["#3050d0", "#20a040"]
+    found = of(sky, night, snow, drawn("noise"))
+    assert found.colors[0] == ["#3050d0", "#20a040"]
     assert found.style == ["vivid-plain", "dark-plain", "light-plain", "muted-busy"]
     assert found.histogram.shape == (4, 256)
     np.testing.assert_allclose(found.histogram.sum(axis=1), 1, atol=2e-3)
@@ -70,17 +68,17 @@ def test_colours_and_style_are_what_one_sees():
 
 def test_transparent_turned_moving_and_gray_images_are_taken_as_people_see_them():
     clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
-    assert of(clear).colours == [["#ffffff"]]
-    upright = picture("ramp")
+    assert of(clear).colors == [["#ffffff"]]
+    upright = drawn("ramp")
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by a quarter
     turned = decode(stored(upright.rotate(90, expand=True), "PNG", exif=exif), PIXELS)
     assert (turned.width, turned.height) == upright.size
     assert int(features([turned]).phash[0]) == KNOWN["ramp"]
-    frames = [picture("rings"), picture("ramp")]
+    frames = [drawn("rings"), drawn("ramp")]
     moving = stored(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(moving, PIXELS).width == 120
-    assert of(Image.new("L", (30, 30), 128), Image.new("CMYK", (30, 30)).convert("RGB")).colours[0] == ["#808080"]
+    assert of(Image.new("L", (30, 30), 128), Image.new("CMYK", (30, 30)).convert("RGB")).colors[0] == ["#808080"]
 
 
 def bomb():
@@ -94,7 +92,7 @@ def bomb():
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-WHOLE = stored(picture("waves"), "JPEG")
+WHOLE = stored(drawn("waves"), "JPEG")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +100,9 @@ WHOLE = stored(picture("waves"), "JPEG")
     [
         (b"", "unknown_image"),
         (b"<html>not found</html>", "unknown_image"),
-        (stored(picture("ramp"), "TIFF"), "unknown_image"),
+        (stored(drawn("ramp"), "TIFF"), "unknown_image"),
         (WHOLE[: len(WHOLE) // 2], "truncated_image"),
-        (stored(picture("noise"))[:1000], "truncated_image"),
+        (stored(drawn("noise"))[:1000], "truncated_image"),
         (WHOLE[:200] + bytes(len(WHOLE) - 200), "bad_image"),
         (bomb(), "too_many_pixels"),
     ],

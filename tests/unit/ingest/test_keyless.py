@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.keys import ROW_ID
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
 from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 

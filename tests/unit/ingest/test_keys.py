@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.ingest.tidb.ddl.ddl import parse_create
+from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.settings.ingest import TableRules
 from tests.tablefeeds import BASE, TableFeed, ledger_of, silver_of, sources_of, write_export
 

@@ -7,13 +7,12 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.ingest.loading.stream import BAD, CHANGE, Task
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
 from jobs.ingest.tidb.dumpling.csv import Dialect as DumpDialect
 from jobs.ingest.tidb.dumpling.reader import DumpSpec, read_dump
-from jobs.ingest.tidb.rows.masks import Masks, covered_table, masks_of
-from jobs.ingest.tidb.rows.rows import RowSpec
-from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
+from jobs.ingest.tidb.rows.masks import Masks, masks_of
+from jobs.ingest.tidb.tables.source_table import SourceTable, masked_table
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.csv_records import Dialect
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
@@ -63,7 +62,7 @@ def test_a_bad_row_of_a_masked_table_keeps_its_place_and_not_its_bytes(kind):
 
 def test_hashed_columns_are_text_and_their_default_is_hashed():
     born = Column(SourceColumn("email", "INT", True), ((0, "email"),), 20, "7")
-    table = covered_table(SourceTable("app", "t", columns=(born,)), MASKS)
+    table = masked_table(SourceTable("app", "t", columns=(born,)), MASKS)
     assert (table.columns[0].now.spark, table.columns[0].default) == ("string", MASKS.digest("7"))
 
 

@@ -7,13 +7,12 @@ import pytest
 from jobs.engine.checkpoints import GONE, lacks_silver
 from jobs.history.table_lineage import Segment
 from jobs.ingest.loading.storage import StoredFile
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
 from jobs.ingest.tidb.sources import join
-from jobs.ingest.tidb.tables.owners import block_unwritable
-from jobs.ingest.tidb.tables.source_table import SourceTable, named
+from jobs.ingest.tidb.tables.source_table import SourceTable, table_named
+from jobs.ingest.tidb.tables.table_names import block_unwritable
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema import names
 from jobs.settings.ingest import Ingest
@@ -88,7 +87,7 @@ def test_a_silver_table_is_one_folder_whatever_its_name():
 
 
 def test_a_schema_with_a_dot_has_the_silver_table_that_its_full_name_tells():
-    assert SourceTable("a.b", "c").silver == named("a.b.c").silver == "silver.a_b.c"
+    assert SourceTable("a.b", "c").silver == table_named("a.b.c").silver == "silver.a_b.c"
 
 
 def test_columns_that_differ_in_case_only_hold_their_table():

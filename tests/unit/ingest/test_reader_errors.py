@@ -5,8 +5,8 @@ import pytest
 
 from jobs.ingest.loading import batches
 from jobs.ingest.loading.stream import BAD, CHANGE, FILE, LEDGER_FIELDS, Task, arrow_schema, batch
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 SCHEMA = arrow_schema(LEDGER_FIELDS)
 SPEC = RowSpec("app", "t", 5, (SourceColumn("id", "BIGINT"),), ("id",))

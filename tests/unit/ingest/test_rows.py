@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.rows import text_map
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.ledger_rows import text_map
 from jobs.ingest.tidb.rows.values import from_canal
 
 COLUMNS = [pa.array(["1", "2", "3"]), pa.array([None, "é", ""]), pa.array(["x", "y", None])]

@@ -10,7 +10,7 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark import cloudpickle
 
@@ -291,7 +291,6 @@ _MESSAGE = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(_MESSAGE, max_size=30))
 def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_says(messages):
     rows = [
@@ -313,7 +312,6 @@ def test_every_message_is_applied_superseded_or_quarantined_as_a_plain_model_say
     assert all(row["ds"] == row["ts"].date() for row in kept.values())
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_no_bytes_at_all_end_a_run(value):
     assert _reason(EVENTS, value) is not None

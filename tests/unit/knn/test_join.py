@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError, MissingDependencyError, ValidationFailedError
 from jobs.knn import tuning
-from jobs.knn.inverted import means, nearest
+from jobs.knn.inverted import Lists, means, nearest
 from jobs.knn.join import Inverted, Join, knn_join
-from jobs.knn.listmajor import Lists
 from jobs.knn.request import KnnRequest
 from jobs.knn.source import prepare
 from jobs.lake.vectors import unit
@@ -55,7 +53,6 @@ def clustered():
     return unit(centres[rng.integers(0, 60, 3000)] + rng.standard_normal((3000, 32)) * 0.9)
 
 
-@few(max_examples=25, deadline=None)
 @given(st.integers(0, 90), st.integers(1, 100), st.integers(1, 4), st.integers(1, 40), st.integers(0, 10_000))
 def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     x = integers(n, d, seed)
@@ -66,14 +63,13 @@ def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     assert found.scores.dtype == np.float32
 
 
-@few(max_examples=15, deadline=None)
 @given(st.integers(65, 200), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
 def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     x = integers(n, d, seed)
     ids = np.random.default_rng(seed).permutation(n)
     source, _ = prepare(x, ids, "ip")
     centroids = gaussian(5, d, seed)
-    lists = Inverted(source, nearest(centroids, source.whole(), 5).astype(np.uint16), 5)
+    lists = Inverted(source, nearest(centroids, source.all_rows(), 5).astype(np.uint16), 5)
     whole = knn_join(x, ids, k, metric="ip")
     parts = [lists.search(slice(a, min(n, a + block)), k) for a in range(0, n, block)]
     scores, numbers = (np.concatenate(some) for some in zip(*parts, strict=True))

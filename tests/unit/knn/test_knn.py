@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from jobs.common.errors import ConfigError, MissingDependencyError, TableError
@@ -39,7 +38,6 @@ def test_finds_what_comparing_all_rows_in_float64_finds():
     np.testing.assert_allclose(scores, true_scores, rtol=1e-6, atol=1e-6)
 
 
-@few(max_examples=40, deadline=None)
 @given(st.integers(1, 120), st.integers(1, 30), st.integers(1, 130), st.integers(1, 4), st.integers(0, 10_000))
 def test_equal_scores_come_by_row_and_the_cut_keeps_the_lowest_rows(n, m, k, d, seed):
     x, q = integers(n, d, seed), integers(m, d, seed + 1)

@@ -14,7 +14,7 @@ from jobs.cli.neighbours import MISSED, missed
 from jobs.common.errors import ConfigError, PinlakeError, SourceError
 from jobs.knn.files import require_place
 from jobs.knn.join import Join, knn_join
-from jobs.knn.npy import some_vectors
+from jobs.knn.npy import open_vectors
 from jobs.knn.request import KnnRequest
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_matrix_of_numbers_says_what_it_is(array, words):
 def test_a_file_of_another_kind_is_named(tmp_path, body, words):
     (tmp_path / "v.npy").write_bytes(body)
     with pytest.raises(SourceError, match=words):
-        some_vectors(tmp_path / "v.npy")
+        open_vectors(tmp_path / "v.npy")
 
 
 def test_objects_archives_and_no_vectors_are_named(tmp_path):
@@ -113,7 +113,7 @@ def test_objects_archives_and_no_vectors_are_named(tmp_path):
     np.save(tmp_path / "e.npy", np.zeros((0, 128), np.float32))
     for name, words in (("o.npy", "Python objects"), ("z.npz", "archive"), ("e.npy", r"one row at least.*\[0, 128\]")):
         with pytest.raises(SourceError, match=words):
-            some_vectors(tmp_path / name)
+            open_vectors(tmp_path / name)
 
 
 def test_what_is_read_is_never_replaced(tmp_path):

@@ -7,9 +7,18 @@ import pytest
 from jobs.common.errors import TableError
 from jobs.knn.inverted import means, nearest
 from jobs.knn.sharded.layout import NONE, Layout, Limits, assign_cells
-from jobs.knn.sharded.merge import best
-from jobs.knn.sharded.packed_vectors import FOUND, INDEX, Found, Vectors, batch_of, dealt, found_in, vectors_in
-from jobs.knn.sharded.search import search, search_parcels
+from jobs.knn.sharded.packed_vectors import (
+    INDEX,
+    PACKED_PAIRS,
+    Pairs,
+    Vectors,
+    best,
+    hash_bucket,
+    pack_batch,
+    unpack_pairs,
+    unpack_vectors,
+)
+from jobs.knn.sharded.search import search, search_packed
 from jobs.knn.sharded.shuffle import packed
 from jobs.lake.vectors import encode, unit
 
@@ -38,38 +47,42 @@ def whole(clustered, centroids):
     """Return what one index over all finds."""
     ids, vectors = clustered
     order = np.argsort(ids)
-    looked = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
-    both = Vectors(ids[order], vectors[order], looked, np.full(N, -2, np.float32))
+    probed = nearest(centroids, unit(vectors[order]), PROBES).astype(np.int32)
+    both = Vectors(ids[order], vectors[order], probed, np.full(N, -2, np.float32))
     return search(both, both, CELLS, K)
 
 
 def laid(clustered, centroids, shard=400, block=700):
-    looked = nearest(centroids, unit(clustered[1]), PROBES)
-    return assign_cells(centroids, looked, (N, N), Limits(shard, block), 1)
+    probed = nearest(centroids, unit(clustered[1]), PROBES)
+    return assign_cells(centroids, probed, (N, N), Limits(shard, block), 1)
 
 
 def batches(clustered, parts=3, **columns):
     ids, vectors = clustered
-    columns = {"asks": np.ones(N, bool), "holds": np.ones(N, bool), "floor": np.full(N, -2, np.float32)} | columns
+    columns = {
+        "is_query": np.ones(N, bool),
+        "is_item": np.ones(N, bool),
+        "min_score": np.full(N, -2, np.float32),
+    } | columns
     for some in np.array_split(np.random.default_rng(parts).permutation(N), parts):
         arrays = [pa.array(ids[some]), encode(vectors[some]), *[pa.array(c[some]) for c in columns.values()]]
         yield pa.RecordBatch.from_arrays(arrays, ["id", "vector", *columns])
 
 
-def found_by_shards(parcels, layout, buckets=3, k=K):
-    rows = [row for batch in parcels for row in batch.to_pylist()]
+def found_by_shards(packed, layout, buckets=3, k=K):
+    rows = [row for batch in packed for row in batch.to_pylist()]
     found = []
     for shard, block in layout.units():
         mine = [tuple(r.values())[1:] for r in rows if r["shard"] == shard and r["block"] in (INDEX, block)]
         given = list(
-            batch_of(
+            pack_batch(
                 mine[::-1],
-                "shard int, block int, ids binary, vectors binary, cells binary, floors binary, checksum binary",
+                "shard int, block int, ids binary, vectors binary, cells binary, min_scores binary, checksum binary",
             )
         )
-        for batch in search_parcels(given, CELLS, DIM, k, buckets):
-            found += [some for _, some in found_in(batch)]
-    return best(Found.together(found), k)[0]
+        for batch in search_packed(given, CELLS, DIM, k, buckets):
+            found += [some for _, some in unpack_pairs(batch)]
+    return best(Pairs.concat(found), k)[0]
 
 
 def test_shards_find_what_one_index_finds_to_the_last_bit(clustered, centroids, whole):
@@ -111,7 +124,9 @@ def test_only_those_that_hold_are_found_only_those_that_ask_are_answered_and_not
     holds, asks = np.arange(N) % 7 == 0, np.arange(N) % 3 == 0
     floor = np.full(N, 0.5, np.float32)
     layout = laid(clustered, centroids)
-    found = found_by_shards(packed(batches(clustered, asks=asks, holds=holds, floor=floor), layout, DIM), layout)
+    found = found_by_shards(
+        packed(batches(clustered, is_query=asks, is_item=holds, min_score=floor), layout, DIM), layout
+    )
     assert set(found.ids) <= set(ids[asks])
     assert set(found.neighbours) <= set(ids[holds])
     assert found.scores.min() >= 0.5
@@ -123,20 +138,20 @@ def test_only_those_that_hold_are_found_only_those_that_ask_are_answered_and_not
 def test_a_parcel_that_was_damaged_is_told_and_not_searched(clustered, centroids):
     ids, vectors = clustered
     some = Vectors(ids[:9], vectors[:9], np.zeros((9, 1), np.int32), np.zeros(9, np.float32))
-    schema = "shard int, block int, ids binary, vectors binary, cells binary, floors binary, checksum binary"
+    schema = "shard int, block int, ids binary, vectors binary, cells binary, min_scores binary, checksum binary"
     row = list(some.row(4, INDEX))
-    block, back = next(vectors_in(next(batch_of([tuple(row)], schema)), DIM))
+    block, back = next(unpack_vectors(next(pack_batch([tuple(row)], schema)), DIM))
     assert block == INDEX
     np.testing.assert_array_equal(back.vectors, some.vectors)
     spoilt = bytearray(row[3])
     spoilt[5] ^= 1
     row[3] = bytes(spoilt)
     with pytest.raises(TableError, match=r"shard 4, block -1.*checksum differs"):
-        next(vectors_in(next(batch_of([tuple(row)], schema)), DIM))
+        next(unpack_vectors(next(pack_batch([tuple(row)], schema)), DIM))
 
 
 def test_the_best_of_each_id_by_score_then_neighbour_each_once():
-    found = Found(
+    found = Pairs(
         np.array([2, 1, 1, 2, 1, 1]),
         np.array([9, 5, 4, 9, 6, 5]),
         np.array([0.5, 0.7, 0.7, 0.5, 0.9, 0.7], np.float32),
@@ -153,20 +168,20 @@ def test_the_best_of_each_id_by_score_then_neighbour_each_once():
 def test_found_neighbours_come_back_from_their_parcels_bucket_by_bucket():
     rng = np.random.default_rng(1)
     ids = np.repeat(rng.permutation(500).astype(np.int64), rng.integers(1, 5, 500))
-    found = Found(
+    found = Pairs(
         ids, rng.permutation(len(ids)).astype(np.int64), rng.random(len(ids), np.float32), np.empty(0, np.int32)
     )
     back = []
-    for batch in batch_of(found.rows(7), FOUND):
-        for bucket, some in found_in(batch):
-            assert (dealt(some.ids, 7) == bucket).all()
+    for batch in pack_batch(found.rows(7), PACKED_PAIRS):
+        for bucket, some in unpack_pairs(batch):
+            assert (hash_bucket(some.ids, 7) == bucket).all()
             back.append(some)
-    there, here = best(Found.together(back), 9)[0], best(found, 9)[0]
+    there, here = best(Pairs.concat(back), 9)[0], best(found, 9)[0]
     np.testing.assert_array_equal(there.neighbours, here.neighbours)
     np.testing.assert_array_equal(there.scores, here.scores)
 
 
 def test_ids_that_lie_close_are_dealt_out_evenly():
-    counts = np.bincount(dealt(np.arange(100_000, dtype=np.int64) * 4096, 16), minlength=16)
+    counts = np.bincount(hash_bucket(np.arange(100_000, dtype=np.int64) * 4096, 16), minlength=16)
     assert counts.min() > 0.95 * 100_000 / 16
     assert counts.max() < 1.05 * 100_000 / 16

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.knn.brute_force import block_edges, neighbour_batch
 from jobs.knn.index import Index
+from jobs.knn.sharded.brute_force import block_edges, neighbour_batch
 
 
 @pytest.mark.parametrize(("n", "most", "tasks"), [(1, 4096, 2), (1023, 4096, 8), (20_000, 4096, 2), (50_001, 4096, 16)])

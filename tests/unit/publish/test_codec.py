@@ -5,13 +5,11 @@ import sys
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.common.errors import StoreError
-from jobs.serving import codec
 from jobs.serving import format_pb2 as pb
-from jobs.serving import reason_labels as words
 from jobs.serving.codec import (
     MAX_KEY,
     Columns,
@@ -46,7 +44,6 @@ DAY = st.dates(date(1970, 1, 1), date(2200, 1, 1))
 
 
 @given(user=BIGINT, day=DAY, arm=st.text(max_size=20), items=st.lists(ITEM, max_size=60))
-@settings(max_examples=40, deadline=None)
 def test_a_feed_comes_back_as_it_went_in(user, day, arm, items):
     key = feed_key(user)
     value = encode_feed(key, to_days(day), arm, Columns(*zip(*items, strict=True)) if items else columns([]))
@@ -99,7 +96,6 @@ def test_a_cut_or_grown_value_is_found(data):
 
 
 @given(st.binary(max_size=80))
-@settings(max_examples=300)
 def test_bytes_that_are_no_value_are_refused(noise):
     with pytest.raises(StoreError):
         decode_feed(b"hf:1", noise, "g1")
@@ -112,7 +108,7 @@ def test_a_value_under_another_key_is_found():
 
 
 def test_a_payload_that_is_whole_but_no_feed_is_refused():
-    with pytest.raises(StoreError, match="no Feed"):
+    with pytest.raises(StoreError, match="not a Feed"):
         decode_feed(b"hf:1", pack(b"hf:1", b"\xff\xff\xff"), "g1")
 
 
@@ -208,7 +204,3 @@ def test_the_generated_code_is_that_of_the_proto():
         made = (Path(folder) / "jobs/serving/format_pb2.py").read_text()
     assert grpc_tools
     assert made == (root / "jobs/serving/format_pb2.py").read_text()
-
-
-def test_every_reason_there_are_words_for_has_a_number():
-    assert {*words.REASONS, *words.RELATED} <= set(codec._REASONS)

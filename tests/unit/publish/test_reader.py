@@ -17,7 +17,7 @@ def test_the_pointer_is_read_again_only_after_a_while(tmp_path):
     assert reader.home_feed(1).generation == "g2"
 
 
-def test_a_request_that_began_before_a_flip_ends_as_it_began(tmp_path):
+def test_a_request_that_began_before_a_promotion_ends_as_it_began(tmp_path):
     store = RocksStore(tmp_path)
     serve(store, "g1", {1: [10]})
     reader = Reader(store, refresh_seconds=0.0)
@@ -31,7 +31,7 @@ def test_a_request_that_began_before_a_flip_ends_as_it_began(tmp_path):
     assert set(reader._views) == {"g4"}  # what nobody holds is closed
 
 
-def test_a_reader_whose_generation_was_retired_looks_again(tmp_path):
+def test_a_reader_whose_generation_was_pruned_looks_again(tmp_path):
     store = RocksStore(tmp_path)
     serve(store, "g1", {1: [10]})
     reader = Reader(store, refresh_seconds=3600.0)

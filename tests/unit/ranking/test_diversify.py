@@ -2,16 +2,16 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ranking.blocks import cumcount, iter_user_batches
 from jobs.ranking.diversify import Pools, mmr, positions
+from jobs.ranking.user_batches import cumcount, iter_user_batches
 from jobs.settings.ranking import Ranking
 
 
 def one_pool(traits, trade, relevance=None):
-    """A pool of one user: `traits` is pins x 4 (category, style, colour, creator)."""
+    """A pool of one user: `traits` is pins x 4 (category, style, color, creator)."""
     codes = np.array(traits, np.int64).T[:, None, :]
     n = codes.shape[2]
     given_ = np.array([relevance if relevance is not None else [1 - i / n for i in range(n)]], np.float32)
@@ -45,7 +45,6 @@ def test_unknown_traits_are_like_nothing():
     assert mmr(one_pool(traits, 0.1), 3, 10).tolist() == [[1, 2, 3]]
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     traits=st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=30),
     trade=st.floats(0, 1),
@@ -59,7 +58,6 @@ def test_every_place_up_to_the_length_is_filled_once(traits, trade, length, wind
     assert places[0] == 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     traits=st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=30),
     length=st.integers(1, 40),

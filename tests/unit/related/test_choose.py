@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.related.choose import Pin, choose
+from jobs.related.lists import Pin, choose
 
 QUERY = Pin(0, owner=9, signature="q", twins=(50,))
 

@@ -6,8 +6,8 @@ import pytest
 
 from jobs.flow import FLOW
 from jobs.report.headline import headline
-from jobs.report.intake import BlockedTable, Fault
-from jobs.report.quality import Figure, Quality
+from jobs.report.input_faults import BlockedTable, Fault
+from jobs.report.quality import Estimate, Quality
 from jobs.report.run_snapshot import Generation, JobRun, RunSnapshot
 
 DAY, AT = date(2026, 11, 1), datetime(2026, 11, 1, 4, tzinfo=UTC)
@@ -34,7 +34,7 @@ def check(suite, success, severity="critical"):
     return {"suite": suite, "column": "rows", "observed": "3", "success": success, "severity": severity}
 
 
-def moment(made=None, served=None, **more):
+def snapshot(made=None, served=None, **more):
     return RunSnapshot(DAY, None, more.pop("runs", runs()), made, served, **more)
 
 
@@ -44,31 +44,36 @@ def fault(new):
 
 def test_a_good_day_is_good_throughout():
     one = generation()
-    head = headline(moment(one, one), None, [fault(0)], [])
+    head = headline(snapshot(one, one), None, [fault(0)], [])
     assert head.tone == "good"
     assert head.title == "Published for 1 November 2026: home feeds for 1 user, related pins beside 2,000 pins"
     assert head.lead == "Every job ran and every check held. It is what the online store serves."
-    assert [v.title for v in head.verdicts] == ["Published", "Not judged yet", "Every check held", "All input was used"]
+    assert [v.title for v in head.verdicts] == [
+        "Published",
+        "Not evaluated yet",
+        "Every check held",
+        "All input was used",
+    ]
     assert "2,004 keys, 5.0 MB" in head.verdicts[0].text
     assert head.verdicts[3].text == "1,000 rows read, none quarantined, no table blocked."
 
 
 def test_a_generation_that_was_rolled_back_is_not_called_served():
-    head = headline(moment(generation("g2"), generation("g1")), None, [], [])
+    head = headline(snapshot(generation("g2"), generation("g1")), None, [], [])
     assert head.lead == ("Every job ran and every check held. The earlier generation g1 of 2026-11-01 still serves.")
 
 
 def test_a_refusal_by_the_gate_is_not_called_a_failure_of_a_job():
     old = generation("g0", as_of=date(2026, 10, 31))
     broken = runs(failed="publish.generation")
-    head = headline(moment(generation(status="refused"), old, runs=broken), None, [], [])
+    head = headline(snapshot(generation(status="refused"), old, runs=broken), None, [], [])
     assert (head.tone, head.title) == ("bad", "The gate refused the lists for 1 November 2026")
     assert head.lead == "The earlier generation g0 of 2026-10-31 still serves."
     assert head.verdicts[0].title == "Refused by the gate"
 
 
 def test_a_failure_of_a_first_day_says_that_nothing_is_served():
-    head = headline(moment(runs=runs(failed="ranking.ranked")), None, [], [])
+    head = headline(snapshot(runs=runs(failed="ranking.ranked")), None, [], [])
     assert head.title == "The run for 1 November 2026 failed at ranking.ranked"
     assert head.lead == "Nothing has been published before, so nothing is served."
 
@@ -82,7 +87,7 @@ def test_a_failure_of_a_first_day_says_that_nothing_is_served():
     ],
 )
 def test_checks_that_did_not_hold_are_named_by_the_worst(broken, tone, title):
-    verdict = headline(moment(generation(), generation(), runs=runs(broken)), None, [], []).verdicts[2]
+    verdict = headline(snapshot(generation(), generation(), runs=runs(broken)), None, [], []).verdicts[2]
     assert (verdict.tone, verdict.title) == (tone, title)
     assert "gold.ranked: rows is 3" in verdict.text
 
@@ -96,7 +101,7 @@ def test_checks_that_did_not_hold_are_named_by_the_worst(broken, tone, title):
     ],
 )
 def test_what_ingest_could_not_use_is_told(faults, blocked, tone, title):
-    verdict = headline(moment(generation(), generation()), None, faults, blocked).verdicts[3]
+    verdict = headline(snapshot(generation(), generation()), None, faults, blocked).verdicts[3]
     assert (verdict.tone, verdict.title) == (tone, title)
 
 
@@ -111,9 +116,9 @@ def test_what_ingest_could_not_use_is_told(faults, blocked, tone, title):
 def test_quality_is_called_by_the_paired_difference(gap, tone, title):
     means = {"home_feed": 0.3 + gap, "popularity": 0.3, "home_feed_minus_popularity": gap}
     figures = {
-        (model, metric, 10): Figure(v, v - 0.05, v + 0.05, 40)
+        (model, metric, 10): Estimate(v, v - 0.05, v + 0.05, 40)
         for model, v in means.items()
         for metric in ("hr", "ndcg")
     }
-    verdict = headline(moment(generation(), generation()), Quality(DAY, figures, ()), [], []).verdicts[1]
+    verdict = headline(snapshot(generation(), generation()), Quality(DAY, figures, ()), [], []).verdicts[1]
     assert (verdict.tone, verdict.title) == (tone, title)

@@ -1,4 +1,4 @@
-"""Plots stand in the page alone: no address, no foreign colour, no id that another plot has too."""
+"""Plots stand in the page alone: no address, no foreign color, no id that another plot has too."""
 
 import re
 from datetime import date, timedelta
@@ -7,13 +7,13 @@ import pytest
 
 from jobs.report import plots
 from jobs.report.funnel import Funnel, Stage
-from jobs.report.quality import Figure, Quality
+from jobs.report.quality import Estimate, Quality
 
 DAY = date(2026, 11, 1)
 
 
 def figure(value):
-    return Figure(value, value - 0.01, value + 0.01, 40)
+    return Estimate(value, value - 0.01, value + 0.01, 40)
 
 
 def quality(paired=None, **models):
@@ -45,13 +45,13 @@ def drawn():
     }
 
 
-def test_a_plot_names_the_pages_colours_and_nothing_outside_itself(drawn):
+def test_a_plot_names_the_pages_colors_and_nothing_outside_itself(drawn):
     for name, svg in drawn.items():
         assert svg.startswith("<svg"), name
         assert svg.endswith("</svg>"), name
         assert "http" not in svg, name
         assert "font-family" not in svg, name
-        assert not re.findall(r"(?:fill|stroke): #", svg), f"{name}: a colour that is wrong in the dark"
+        assert not re.findall(r"(?:fill|stroke): #", svg), f"{name}: a color that is wrong in the dark"
         asked = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
         assert asked == set(re.findall(r' id="([^"]+)"', svg)), name
 
@@ -77,10 +77,10 @@ def test_a_plot_of_the_same_figures_is_the_same(drawn):
 @pytest.mark.parametrize(
     ("paired", "verdict"),
     [
-        (Figure(0.2, 0.1, 0.3, 9), "better"),
-        (Figure(-0.2, -0.3, -0.1, 9), "worse"),
-        (Figure(0.05, -0.1, 0.2, 9), "unclear"),
-        (Figure(0.1, 0.0, 0.2, 9), "unclear"),
+        (Estimate(0.2, 0.1, 0.3, 9), "better"),
+        (Estimate(-0.2, -0.3, -0.1, 9), "worse"),
+        (Estimate(0.05, -0.1, 0.2, 9), "unclear"),
+        (Estimate(0.1, 0.0, 0.2, 9), "unclear"),
         (None, "unclear"),
     ],
 )

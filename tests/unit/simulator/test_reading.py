@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given
-from hypothesis import settings as few
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -136,7 +135,6 @@ TIMES = {"s": lambda t: t, "ms": lambda t: t * 1000, "ns": lambda t: t * 10**9, 
          "z": lambda t: at(t, "%Y-%m-%d %H:%M:%S") + "Z"}  # fmt: skip
 
 
-@few(max_examples=50, deadline=None)
 @given(st.data())
 def test_any_make_of_a_named_table_gives_the_same(tmp_path_factory, data):
     draw, folder = data.draw, tmp_path_factory.getbasetemp()

@@ -1,4 +1,4 @@
-r"""What rows have in a column that a statement adds: its default as the ledger writes it, or what MySQL fills in.
+r"""The value of a new column in older rows: its default as the ledger writes it, or MySQL's implicit default.
 
 In: the column as the schema file has it, and the statement. A schema file writes the default of BIT and BINARY as raw
 bytes in JSON, which loses those above \x7f: the statement's own literal (b'101', x'05', 0x05, 5) counts first.
@@ -8,19 +8,19 @@ import re
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 
-from jobs.ingest.tidb.ddl.definitions import edits
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.alter_table import definition_changes
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import Token
 
 _CLOCKS = {"CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "NEXT"}
 _OPEN, _BYTES = Token("sign", "("), {"bit", "binary"}
 
 
-class Computed(Exception):
-    """A default is worked out when the statement runs; the message names the column."""
+class ComputedDefault(Exception):
+    """The default depends on when the statement runs, or its bytes are not known; the message names the column."""
 
 
-def default_in(column: SourceColumn, query: str) -> str | None:
+def default_of_older_rows(column: SourceColumn, query: str) -> str | None:
     """Return the text that rows from before a column have in it.
 
     Args:
@@ -28,7 +28,7 @@ def default_in(column: SourceColumn, query: str) -> str | None:
         query: the statement that adds it, empty where it is not known.
 
     Raises:
-        Computed: the default is no literal, or its bytes cannot be told.
+        ComputedDefault: the default is not a literal, or its bytes cannot be determined.
     """
     literal = _literal(column, query)
     if column.default is None and not literal:
@@ -40,7 +40,7 @@ def default_in(column: SourceColumn, query: str) -> str | None:
     if column.default is None:
         return _written(column, _plain(column, literal))
     if column.default.upper().startswith("CURRENT_TIMESTAMP"):
-        raise Computed(f"computes the default of {column.name}")
+        raise ComputedDefault(f"computes the default of {column.name}")
     return _written(column, column.default)
 
 
@@ -75,12 +75,12 @@ def _written(column: SourceColumn, text: str) -> str:
 
 def _literal(column: SourceColumn, query: str) -> Sequence[Token]:
     """Return the words of the default that a statement gives a column, empty where it gives none."""
-    defined = edits(query).defined.get(column.name.lower())
+    defined = definition_changes(query).defined.get(column.name.lower())
     words = defined.words if defined is not None else ()
     at = next((i for i in range(1, len(words)) if str(words[i]) == "DEFAULT"), None)
     value = () if at is None else words[at + 1 : at + 3]
     if value and (value[0] == _OPEN or str(value[0]) in _CLOCKS or (value[0].kind == "word" and _OPEN in value[1:])):
-        raise Computed(f"computes the default of {column.name}")
+        raise ComputedDefault(f"computes the default of {column.name}")
     return value
 
 
@@ -89,7 +89,7 @@ def _plain(column: SourceColumn, literal: Sequence[Token]) -> str:
     first = literal[0]
     if first.kind == "text" or re.fullmatch(r"[+-]?\d+(\.\d+)?", first.value):
         return first.value
-    raise Computed(f"has a default of {column.name} that its schema file does not tell")
+    raise ComputedDefault(f"gives {column.name} a default that is not a literal and not in its schema file")
 
 
 def _of_bytes(column: SourceColumn, literal: Sequence[Token]) -> str:
@@ -98,7 +98,10 @@ def _of_bytes(column: SourceColumn, literal: Sequence[Token]) -> str:
     if raw is None and not literal and column.default is not None and column.default.isascii():
         raw = column.default.encode()
     if raw is None:
-        raise Computed(f"has a default of {column.name} whose bytes cannot be told")
+        raise ComputedDefault(
+            f"gives {column.name} a default whose bytes cannot be determined: only ASCII text, b'…', x'…' and numbers "
+            "are supported"
+        )
     if column.kind == "bit":
         return str(int.from_bytes(raw, "big"))
     return raw.hex() if column.type != "BINARY" else raw.ljust(column.length or 1, b"\0").hex()

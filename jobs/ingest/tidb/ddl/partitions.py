@@ -1,42 +1,42 @@
-"""The partitions of a table through its DDL, and which rows are gone when some are dropped or truncated.
+"""Follows the partitions of a table through its DDL, and determines which rows a dropped or truncated one held.
 
-In: CREATE TABLE and ALTER TABLE. Out: a `Layout`, and for a statement that empties partitions a `PartitionDrop`.
-Followed are RANGE and LIST, with COLUMNS or without, on plain columns with literal bounds, where rows tell theirs
-exactly: integers, DATE and DATETIME. For anything else there is no layout, and what empties a partition cannot be
-followed.
+In: CREATE TABLE and ALTER TABLE. Out: a `PartitionLayout`, and for a statement that removes rows of partitions a
+`PartitionDrop`. Supported are RANGE and LIST, with COLUMNS or without, on plain columns with literal bounds of types
+whose values determine the partition exactly: integers, DATE and DATETIME. Other tables have no layout, and a statement
+that removes rows of their partitions is unsupported.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from jobs.history.partition_drops import Bound, PartitionDrop
-from jobs.ingest.tidb.ddl.evolution import Column, UnsupportedDdl
+from jobs.history.table_lineage import Bound, PartitionDrop
+from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import Token, group, parts, qualified, tokens
 
 _OPEN = Token("sign", "(")
 _HARMLESS = {"TRUNCATE", "EXCHANGE", "ANALYZE", "OPTIMIZE", "CHECK", "REBUILD", "REPAIR"}
-"""What is done to partitions and leaves their bounds as they are."""
+"""Partition statements that do not change bounds."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """One partition."""
 
     name: str
     """In lower case."""
     values: tuple[tuple[Token, ...], ...] | None
-    """RANGE: the bound that its rows are below; LIST: what they are equal to. None where that is no plain literal."""
+    """RANGE: the bound that its rows are below; LIST: what they are equal to. None where that is not a literal."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class PartitionLayout:
     """How a table is partitioned."""
 
     by: str
     """RANGE or LIST."""
     columns: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Partition, ...]
     """RANGE: lowest first."""
 
     def place(self, name: str) -> int | None:
@@ -45,8 +45,8 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Emptying:
-    """A statement that takes away the rows of partitions."""
+class PartitionRemoval:
+    """A statement that removes the rows of partitions."""
 
     names: tuple[str, ...]
     """In lower case."""
@@ -54,8 +54,8 @@ class Emptying:
     """Whether it truncates every partition there is."""
 
 
-def layout_in(sql: str) -> Layout | None:
-    """Return the layout that a CREATE TABLE or `PARTITION BY` tells; None where it tells none that can be followed."""
+def parse_layout(sql: str) -> PartitionLayout | None:
+    """Return the layout that a CREATE TABLE or `PARTITION BY` defines; None where it is not supported."""
     # MySQL hides partitions from older servers in a comment that newer ones read
     words = list(tokens(re.sub(r"/\*!\d+(.*?)\*/", r"\1", sql, flags=re.DOTALL)))
     said = [str(word) for word in words]
@@ -71,33 +71,33 @@ def layout_in(sql: str) -> Layout | None:
     after += 2 * (said[after : after + 1] == ["PARTITIONS"])
     if words[after : after + 1] != [_OPEN]:
         return None
-    return Layout(by, tuple(columns), _defined(by, len(columns), group(words, after)))
+    return PartitionLayout(by, tuple(columns), _defined(by, len(columns), group(words, after)))
 
 
-def altered(layout: Layout | None, sql: str) -> Layout | None:
-    """Return the layout after a statement; None where it cannot be told any more."""
+def layout_after(layout: PartitionLayout | None, sql: str) -> PartitionLayout | None:
+    """Return the layout after a statement; None where it is not known any more."""
     words = _altering(sql)
     said = [str(word) for word in _outside(words)]
     if "PARTITIONING" in said:
         return None
     if ["PARTITION", "BY"] in [said[at : at + 2] for at in range(len(said))]:
-        return layout_in(sql)
+        return parse_layout(sql)
     if layout is None or "PARTITION" not in said or said[0] in {"PARTITION", *_HARMLESS}:
         return layout
     return _changed(layout, said[0], words[2:]) if said[1] == "PARTITION" else None
 
 
-def emptying(sql: str) -> Emptying | None:
-    """Return which partitions a statement drops or truncates; None where it does no such thing."""
+def partition_removal(sql: str) -> PartitionRemoval | None:
+    """Return the partitions that a statement drops or truncates; None for any other statement."""
     words = _altering(sql)
     said = [str(word) for word in words]
     if said[:2] not in (["DROP", "PARTITION"], ["TRUNCATE", "PARTITION"]):
         return None
-    return Emptying(_names(words[2:]), said == ["TRUNCATE", "PARTITION", "ALL"])
+    return PartitionRemoval(_names(words[2:]), said == ["TRUNCATE", "PARTITION", "ALL"])
 
 
-def dropped_partitions(
-    layout: Layout | None, names: Iterable[str], columns: Iterable[Column], masked: Iterable[str], version: int
+def partition_drop(
+    layout: PartitionLayout | None, names: Iterable[str], columns: Iterable[Column], masked: Iterable[str], version: int
 ) -> PartitionDrop:
     """Return which rows are gone when partitions are.
 
@@ -109,14 +109,17 @@ def dropped_partitions(
         version: commit_ts of the statement.
 
     Raises:
-        UnsupportedDdl: which rows those are cannot be told from their values.
+        UnsupportedDdl: the values of rows do not determine which ones those are.
     """
     if layout is None:
-        raise UnsupportedDdl("empties partitions of a table whose partitions are not known, or not by plain values")
+        raise UnsupportedDdl(
+            "removes rows of partitions, and the table's layout is not known: only RANGE and LIST "
+            "partitions by plain columns are supported"
+        )
     placed = [(name, layout.place(name)) for name in names]
     unknown = [name for name, at in placed if at is None]
     if unknown or not placed:
-        raise UnsupportedDdl(f"empties partitions that are not known ({', '.join(unknown)})")
+        raise UnsupportedDdl(f"removes rows of partitions that are not known ({', '.join(unknown)})")
     by = [_column(name, columns, set(masked)) for name in layout.columns]
     told = tuple((column.names[0][1], column.now.kind) for column in by)
     if layout.by == "LIST":
@@ -127,7 +130,7 @@ def dropped_partitions(
 
 
 def _altering(sql: str) -> list[Token]:
-    """Return what an ALTER TABLE says after the table's name; nothing for any other statement."""
+    """Return the tokens of an ALTER TABLE after the table's name; none for any other statement."""
     words = [word for word in tokens(sql) if word.value != ";" or word.kind != "sign"]
     if [str(word) for word in words[:2]] != ["ALTER", "TABLE"] or len(words) < 4:
         return []
@@ -156,7 +159,7 @@ def _names(words: list[Token]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _changed(layout: Layout, verb: str, words: list[Token]) -> Layout | None:
+def _changed(layout: PartitionLayout, verb: str, words: list[Token]) -> PartitionLayout | None:
     """Return the layout after `verb PARTITION …`, None for what is not known."""
     made = _defined(layout.by, len(layout.columns), group(words))
     if verb == "ADD":
@@ -173,17 +176,17 @@ def _changed(layout: Layout, verb: str, words: list[Token]) -> Layout | None:
     return replace(layout, parts=(*kept[:first], *made, *kept[first:]))
 
 
-def _defined(by: str, width: int, words: list[Token]) -> tuple[Part, ...]:
+def _defined(by: str, width: int, words: list[Token]) -> tuple[Partition, ...]:
     """Return the partitions of a list of definitions."""
     return tuple(
-        Part(spec[1].value.lower(), _told(by, width, spec[2:]))
+        Partition(spec[1].value.lower(), _bounds_in(by, width, spec[2:]))
         for spec in parts(words)
         if str(spec[0]) == "PARTITION" and len(spec) > 1
     )
 
 
-def _told(by: str, width: int, words: list[Token]) -> tuple[tuple[Token, ...], ...] | None:
-    """Return the values in a partition's definition, None unless all are plain literals."""
+def _bounds_in(by: str, width: int, words: list[Token]) -> tuple[tuple[Token, ...], ...] | None:
+    """Return the values in a partition's definition, None unless all are literals."""
     said = [str(word) for word in words[:4]]
     if by == "RANGE" and said[:3] == ["VALUES", "LESS", "THAN"]:
         row = [[words[3]]] if said[3:] == ["MAXVALUE"] else list(parts(group(words[3:])))
@@ -208,21 +211,29 @@ def _column(name: str, columns: Iterable[Column], masked: set[str]) -> Column:
     """Return the column that partitions go by, if the ledger has its values just as the source had them."""
     found = next((column for column in columns if column.name.lower() == name.lower()), None)
     if found is None:
-        raise UnsupportedDdl(f"empties partitions by {name}, which is no column that rows carry")
+        raise UnsupportedDdl(f"removes rows of partitions by {name}, and rows have no column {name}")
     if found.since is not None or len(found.names) > 1 or found.casts or found.name in masked:
-        raise UnsupportedDdl(f"empties partitions by {name}, whose older values cannot be told")
+        raise UnsupportedDdl(
+            f"removes rows of partitions by {name}, whose older values cannot be determined: the column was added, "
+            "renamed, masked or changed its type"
+        )
     if found.now.kind not in {"int", "date", "datetime"}:
-        raise UnsupportedDdl(f"empties partitions by {name}, of a type that compares in ways of its own")
+        raise UnsupportedDdl(
+            f"removes rows of partitions by {name} of type {found.now.sql}: only INT, DATE and DATETIME are supported"
+        )
     return found
 
 
-def _values(part: Part) -> tuple[tuple[Token, ...], ...]:
+def _values(part: Partition) -> tuple[tuple[Token, ...], ...]:
     if part.values is None:
-        raise UnsupportedDdl(f"empties partition {part.name}, whose bounds are no plain values")
+        raise UnsupportedDdl(
+            f"cannot determine which rows partition {part.name} held: only literal INT, DATE and "
+            "DATETIME bounds are supported"
+        )
     return part.values
 
 
-def _range(layout: Layout, at: int, by: list[Column]) -> tuple[Bound | None, Bound | None]:
+def _range(layout: PartitionLayout, at: int, by: list[Column]) -> tuple[Bound | None, Bound | None]:
     """Return where a partition begins, None for the lowest one, and what its rows are below."""
     (below,) = _values(layout.parts[at])
     begin = _values(layout.parts[at - 1])[0] if at else None
@@ -245,5 +256,6 @@ def _text(word: Token, column: Column) -> str:
         if found is not None and len(found[3] or ".") - 1 <= digits:
             return f"{found[1]}{found[2] or ' 00:00:00'}{found[3] or '.':0<7}"
     raise UnsupportedDdl(
-        f"empties a partition by {column.name} with the bound {word.value!r}, which is no plain value of it"
+        f"cannot determine which rows the partition by {column.name} held: its bound {word.value!r} is not a literal "
+        f"{column.now.sql}"
     )

@@ -18,12 +18,9 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from jobs.ingest.loading.stream import RejectedRows
-from jobs.ingest.tidb.dumpling.records import MEANING, Dialect, Record, records
-from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, quoted
-from jobs.ingest.tidb.rows.records import as_written
-from jobs.ingest.tidb.rows.rows import RowSpec
-from jobs.ingest.tidb.ticdc.csv_records import Dialect as PlainDialect
-from jobs.ingest.tidb.ticdc.csv_records import orderly
+from jobs.ingest.tidb.dumpling.csv_records import MEANING, Dialect, Record, records
+from jobs.ingest.tidb.rows.csv_rows import WRONG_DIALECT, csv_convert_options, quoted, quotes_match
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 SETTINGS = "Name how the export was written: ingest.dump.null, quote, separator, escape_backslash."
 
@@ -68,7 +65,7 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) ->
 def _fast(names: list[str], dialect: Dialect, content: bytes) -> Parsed | None:
     """Return the records as Arrow reads them; None for a file with flaws."""
     plain = _plain(dialect, content)
-    if plain is None or not orderly(plain, PlainDialect(dialect.separator, dialect.quote)):
+    if plain is None or not quotes_match(plain, dialect.separator, dialect.quote):
         return None
     try:
         table = pcsv.read_csv(
@@ -79,7 +76,7 @@ def _fast(names: list[str], dialect: Dialect, content: bytes) -> Parsed | None:
                 column_names=None if dialect.header else names,
             ),
             pcsv.ParseOptions(delimiter=dialect.separator, quote_char=dialect.quote, newlines_in_values=True),
-            as_written(names, dialect.null),
+            csv_convert_options(names, dialect.null),
         )
     except pa.ArrowInvalid:
         return None

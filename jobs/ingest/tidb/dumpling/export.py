@@ -1,7 +1,8 @@
-"""A Dumpling export as one run sees it: the TSO it was taken at, each table's CREATE TABLE, the data files.
+"""A Dumpling export as one run sees it: the TSO it was taken at, the CREATE TABLE of each table, the data files.
 
-In: the export's folder. Out: an `Export`. The export holds every commit up to its TSO; a changefeed
-begun there gives the rest.
+In: the export's folder. Out: an `Export`, which holds every commit up to its TSO; a changefeed created at that TSO
+continues it. The TSO is in `metadata`, or a person names it: Dumpling writes it only where its user may see it
+(REPLICATION CLIENT); on MySQL it is a binlog position, not a TSO.
 """
 
 import re
@@ -12,12 +13,63 @@ from itertools import pairwise
 from urllib.parse import unquote
 
 from jobs.common.errors import SourceError
-from jobs.ingest.loading.storage import StoredFile, listing, plain_name, read, read_head
-from jobs.ingest.tidb.ddl.ddl import CreateTable, parse_create
+from jobs.ingest.loading.storage import StoredFile, listing, plain_name, read, read_head, read_raw
+from jobs.ingest.tidb.ddl.create_table import CreateTable, parse_create
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
 from jobs.ingest.tidb.dumpling.options import Sample, detect, fitting
-from jobs.ingest.tidb.dumpling.position import WHAT, position
-from jobs.ingest.tidb.dumpling.records import Dialect
 from jobs.settings.ingest import Dumpling
+
+WHAT = "Dumpling export"
+_POSITION = re.compile(r"^\s*Pos:[ \t]*(\d+)\s*$", re.MULTILINE)
+_LOG = re.compile(r"^\s*Log:[ \t]*(\S+)", re.MULTILINE)
+_LEAST_TSO = 1 << 40
+"""Places in a binlog are smaller, moments of TiDB are larger."""
+_NAME_IT = (
+    "Or name the TSO it was taken at: `pinlake ingest --snapshot-ts TSO`, or ingest.dump.snapshot_ts; it is the one "
+    "that `dumpling --snapshot` was given, or that the changefeed starts at."
+)
+
+
+def position(root: str, told: int | None = None) -> int:
+    """Return the TSO that the export at `root` was taken at.
+
+    Args:
+        root: folder of the export.
+        told: the TSO named by a person, None where the export must contain it.
+
+    Raises:
+        SourceError: `metadata` is missing, incomplete, has no position, or another than `told`.
+    """
+    try:
+        text = read_raw(root, "metadata").decode("utf-8", "replace")
+    except OSError as error:
+        raise SourceError(f"{WHAT}: no file `metadata` in {root}; Dumpling writes it last. Export again.") from error
+    if "Finished dump at" not in text:
+        raise SourceError(
+            f"{WHAT}: {root}/metadata must hold `Finished dump at`, Dumpling's last line; the export is not complete. "
+            "Export again."
+        )
+    found, log = _POSITION.search(text), _LOG.search(text)
+    is_tso = found is not None and (int(found[1]) >= _LEAST_TSO or log is None or log[1] == "tidb-binlog")
+    if told is not None:
+        if found is not None and is_tso and int(found[1]) != told:
+            raise SourceError(
+                f"{WHAT}: {root}/metadata has the TSO {found[1]}, --snapshot-ts "
+                f"(ingest.dump.snapshot_ts) is {told}. Remove the setting."
+            )
+        return told
+    if found is None:
+        raise SourceError(
+            f"{WHAT}: {root}/metadata holds no `Pos:`, the TSO that the export was taken at. Dumpling writes it where "
+            f"its user has the privilege REPLICATION CLIENT: grant it and export again. {_NAME_IT}"
+        )
+    if not is_tso:
+        raise SourceError(
+            f"{WHAT}: {root}/metadata says Pos: {found[1]} of {log[1] if log else 'its log'}, a place in MySQL's "
+            f"binlog and no TSO of TiDB. {_NAME_IT}"
+        )
+    return int(found[1])
+
 
 _DATA = re.compile(r"([^.]+)\.([^.]+)\.(\d+)\.(?:(?:csv|sql)|(?:[a-z0-9]+\.)?parquet)")
 _SCHEMA = re.compile(r"([^.]+)\.([^.]+)-schema\.sql")
@@ -55,8 +107,8 @@ def read_export(
 
     Args:
         root: its folder.
-        snapshot_ts: the TSO it was taken at, where its metadata does not say.
-        is_excluded: tells tables that are left out; nothing of them is read.
+        snapshot_ts: the TSO it was taken at, where its metadata lacks it.
+        is_excluded: whether a table is excluded; nothing of it is read.
 
     Raises:
         SourceError: the folder or its `metadata` is missing, the export is incomplete, or its TSO is not known.
@@ -91,7 +143,7 @@ def _sort(export: Export, file: StoredFile, is_left_out: Callable[[TableName], b
 
 
 def table_of(path: str) -> TableName | None:
-    """Return the table whose data a file of an export holds, by its name; None where that tells none."""
+    """Return the table whose data a file of an export holds, by its name; None where it has none."""
     match = _DATA.fullmatch(plain_name(path))
     return None if match is None else (unquote(match[1]), unquote(match[2]))
 
@@ -138,7 +190,7 @@ def _gaps(numbers: list[int]) -> list[int]:
     return [one + 1 for one, other in pairwise(ordered) if other > one + 1]
 
 
-def let_go_on(export: Export, begun: Callable[[TableName], bool]) -> None:
+def unblock_begun(export: Export, begun: Callable[[TableName], bool]) -> None:
     """Unblock tables that are in the lake with this very snapshot."""
     export.begun = {table for table in export.creates if begun(table)}
     for table in export.begun & set(export.blocked):

@@ -1,7 +1,7 @@
-r"""How an export's CSV was written, told by the files themselves: Dumpling's options are not in its metadata.
+r"""Infers how an export's CSV was written from its files: Dumpling's options are not in its metadata.
 
 In: the beginning of some files and the columns of their tables. Out: a `Dialect`. Each hypothesis (quote, separator,
-escapes) is held against the records: the one under which most records have as many fields as their table has columns,
+escapes) is tested on the records: the one under which most records have as many fields as their table has columns,
 and all texts their quotes, is taken, Dumpling's defaults first among equals. Binary values are hex or base64 only where
 raw bytes are impossible: by the length of BIT(n) and BINARY(n), or by values longer than their column.
 """
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.dumpling.records import Dialect, Field, records
-from jobs.ingest.tidb.rows.quotes import TEXTS
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.dumpling.csv_records import Dialect, Field, records
+from jobs.ingest.tidb.rows.csv_rows import TEXTS
 from jobs.settings.ingest import Dumpling
 
 _RECORDS = 200
@@ -151,7 +151,7 @@ def _is_header(sample: Sample, record: list[Field]) -> bool:
 
 
 def _null(rows: Iterable[tuple[Sample, list[list[Field]]]], dialect: Dialect) -> str:
-    """Return the unquoted text that is no number and stands most often.
+    """Return the most frequent unquoted text that is not a number.
 
     Raises:
         SourceError: nothing is quoted, so that this text may be a value too.

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.ingest.loading.stream import RejectedRows
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling.csv import Parsed
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 
 def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) -> Parsed:  # noqa: ARG001 - as the others
@@ -27,7 +27,7 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) ->
         bad: of no matter here: a Parquet file is good or bad as a whole.
 
     Raises:
-        ValueError: the file has other columns, or is no Parquet (ArrowInvalid).
+        ValueError: the file has other columns, or is not Parquet (ArrowInvalid).
     """
     table = pq.read_table(pa.BufferReader(content))
     columns = {column.name: column for column in spec.columns if not column.generated}

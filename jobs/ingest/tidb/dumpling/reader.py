@@ -1,6 +1,6 @@
 """Reading a Dumpling export: rows of CSV, SQL or Parquet files as ledger batches with op S and the snapshot's TSO.
 
-What a format says of its rows is told by its own module; from there on values, keys and faults are the same.
+Each format has its own parser module; values, keys and faults are handled alike for all.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.dumpling import csv, parquet, sql
-from jobs.ingest.tidb.dumpling.computed import computed
 from jobs.ingest.tidb.dumpling.csv import SETTINGS, Parsed
-from jobs.ingest.tidb.dumpling.records import Dialect
-from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, contradictions, of_another_dialect
-from jobs.ingest.tidb.rows.records import SCHEMA, cleaned, good_rows, ledger_batch
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import Dialect
+from jobs.ingest.tidb.dumpling.generated_columns import computed
+from jobs.ingest.tidb.rows.csv_rows import (
+    SCHEMA,
+    WRONG_DIALECT,
+    clean_columns,
+    dialect_mismatch,
+    ledger_batch,
+    unquoted_texts,
+    without_faults,
+)
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_dump
 
 _PARSERS: dict[str, Callable[[RowSpec, Dialect, bytes, RejectedRows], Parsed]] = {
@@ -64,8 +71,8 @@ def read_dump(task: Task, content: bytes) -> Iterator[pa.RecordBatch]:
     if parsed.is_quoted is not None:
         kinds = {column.name: column for column in spec.rows.columns}
         columns = [kinds[name] for name in parsed.table.column_names]
-        odd = contradictions(columns, parsed.table, parsed.is_quoted, SETTINGS)
-    wrong = of_another_dialect(odd, parsed.table.num_rows)
+        odd = unquoted_texts(columns, parsed.table, parsed.is_quoted, SETTINGS)
+    wrong = dialect_mismatch(odd, parsed.table.num_rows)
     if wrong is not None:
         bad = RejectedRows()
         bad.add(None, WRONG_DIALECT, wrong, content)
@@ -80,7 +87,7 @@ def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Rejected
     spec: DumpSpec = task.spec
     piece, numbers = parsed.table.slice(rows.start, BATCH_ROWS).combine_chunks(), parsed.numbers[rows]
     total = piece.num_rows
-    columns, keys, faults = cleaned(
+    columns, keys, faults = clean_columns(
         spec.rows,
         piece,
         lambda column, values: from_dump(column, values, spec.rows.zone, parsed.binary, column.name in spec.rows.key),
@@ -97,7 +104,7 @@ def _changes(task: Task, parsed: Parsed, rows: slice, odd: Faults, bad: Rejected
     )
     if not faults:
         return made
-    return good_rows(made, faults, parsed.raw({int(numbers[at]) for at in faults}), bad)
+    return without_faults(made, faults, parsed.raw({int(numbers[at]) for at in faults}), bad)
 
 
 def _rounded(spec: RowSpec, columns: dict[str, pa.Array]) -> Faults:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from jobs.ingest.loading.stream import RejectedRows
 from jobs.ingest.tidb.dumpling.csv import Parsed
-from jobs.ingest.tidb.dumpling.records import MEANING, Dialect
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.dumpling.csv_records import MEANING, Dialect
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 _INSERT = re.compile(rb"\s*INSERT\s+INTO\s+`(?:[^`]|``)+`\s*(\((?P<names>[^)]*)\))?\s*VALUES\s*", re.IGNORECASE)
 _SKIP = re.compile(rb"(?:\s|/\*.*?\*/|--[^\n]*\n|;)*", re.DOTALL)
@@ -40,7 +40,7 @@ def parse(spec: RowSpec, dialect: Dialect, content: bytes, bad: RejectedRows) ->
         bad: takes tuples that cannot be read.
 
     Raises:
-        ValueError: a statement is no INSERT, or names columns that the table has not.
+        ValueError: a statement is not an INSERT, or names columns that the table lacks.
     """
     names = [column.name for column in spec.columns if not column.generated]
     rows: list[Row] = []

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 
 _INTEGERS = {
     ("TINYINT", False): pa.int8(), ("TINYINT", True): pa.uint8(), ("SMALLINT", False): pa.int16(),
@@ -49,7 +49,7 @@ def canonical(column: SourceColumn, texts: pa.Array, zone: str, is_key: bool = F
         is_key: whether the column is part of the key, where a text must mean one value.
 
     Raises:
-        ValueError: some text is no value of the type (pa.ArrowInvalid is one).
+        ValueError: some text is not a value of the type (pa.ArrowInvalid is one).
     """
     known = _FORMS.get(column.kind)
     if known is not None:
@@ -188,7 +188,7 @@ def _to_utc(text: str | None, zone: str, is_key: bool) -> str | None:
     if text is None or not _in_calendar(text):
         return text
     at = datetime.fromisoformat(text[:19]).replace(tzinfo=ZoneInfo(zone))
-    # in the hour that a change of clocks repeats, the first one is meant: the text cannot say which
+    # in the hour that a change of clocks repeats, the first one is meant: the text is ambiguous
     if is_key and at.utcoffset() != at.replace(fold=1).utcoffset() and _is_repeated(at):
         raise ValueError(f"at that time the clocks of {zone} go back, so that it means two moments")
     return at.astimezone(ZoneInfo("UTC")).replace(tzinfo=None).isoformat(" ", "seconds") + text[19:]

@@ -17,18 +17,18 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.ingest.loading.stream import CHANGE
-from jobs.ingest.tidb.ddl.keys import ROW_ID
-from jobs.ingest.tidb.rows.rows import MAP, RowSpec
+from jobs.ingest.tidb.ddl.indexes import ROW_ID
+from jobs.ingest.tidb.rows.ledger_rows import MAP, RowSpec
 from jobs.ingest.tidb.rows.values import Faults
 
 
-def not_inserts(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
+def append_only_faults(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
     """Return the changes of an append-only table that insert nothing.
 
     Args:
         spec: layout of the rows.
         op: I, U, D or S of each change.
-        updates: whether each change is half of an update; None where changes do not say so.
+        updates: whether each change is half of an update; None where changes do not state it.
     """
     if not spec.append:
         return {}
@@ -39,7 +39,7 @@ def not_inserts(spec: RowSpec, op: Any, updates: Any = None) -> Faults:
     return {int(place): ("append_only", detail) for place in np.flatnonzero(wrong)}
 
 
-def identified(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
+def with_row_ids(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[pa.RecordBatch]:
     """Yield the batches of one file of an append-only table with ids.
 
     Args:

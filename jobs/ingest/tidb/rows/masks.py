@@ -6,13 +6,11 @@ can try values out (HMAC, RFC 2104).
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from jobs.common.errors import ConfigError
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.settings.ingest import Ingest
 
 
@@ -56,18 +54,3 @@ def masks_of(settings: Ingest, table: str, key: Iterable[str] = ()) -> Masks:
     if lost:
         raise ConfigError(f"ingest.tables.{table}.mask: {', '.join(lost)} is part of the key: hash it, not null.")
     return Masks(dict(rules.mask), settings.mask_secret.get_secret_value().encode())
-
-
-def covered_table(table: SourceTable, masks: Masks) -> SourceTable:
-    """Return a table whose hashed columns are text."""
-    if "hash" not in masks.columns.values():
-        return table
-    return replace(table, columns=tuple(_covered(column, masks) for column in table.columns))
-
-
-def _covered(column: Column, masks: Masks) -> Column:
-    if masks.columns.get(column.name) != "hash":
-        return column
-    now = replace(column.now, type="CHAR", unsigned=False, length=64, scale=None, members=())
-    default = None if column.default is None else masks.digest(column.default)
-    return replace(column, now=now, default=default, casts=())

@@ -1,4 +1,4 @@
-"""From what a file says to the ledger's text: one column at a time, on Arrow arrays, executor side.
+"""Converts values of a source file to the ledger's text: one column at a time, on Arrow arrays, executor side.
 
 Each writer's form is undone here: ENUM and SET by name, BIT as unsigned number, binary as lower-case hexadecimal. Then
 every value is brought to its one canonical text (canonical.py), which checks it against its type, so that the cast in
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.rows.canonical import canonical
 
 Faults = dict[int, tuple[str, str]]
@@ -89,7 +89,7 @@ def _cleaned(
         if len(values) == 1:
             reason = "unknown_member" if column.kind in {"enum", "set"} else "bad_value"
             shown = str(values[0])[:200]
-            faults[at] = (reason, f"column {column.name}: {shown!r} is no {column.sql} ({error})"[:500])
+            faults[at] = (reason, f"column {column.name}: {shown!r} is not a valid {column.sql} ({error})"[:500])
             kept.append(pa.nulls(1, pa.string()))
             return
     half = len(values) // 2

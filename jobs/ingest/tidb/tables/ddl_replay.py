@@ -1,8 +1,8 @@
-"""The life of every source table: its names one after another, truncations, columns, and how far it can be followed.
+"""Replays the DDL of a feed: the names of each source table over time, truncations, columns, and where it is blocked.
 
 In: all schema files of a feed in the order of their versions, and the tables of the snapshot. Out: a `SourceTable` for
-each table there is at the checkpoint, and for each that is gone by then. What a table's rows are is said in terms of
-the ledger: which names they were written under in which span of commit_ts, and after which truncation.
+each table there is at the checkpoint, and for each that is gone by then. The rows of a table are described in terms
+of the ledger: the names they were written under by span of commit_ts, and the truncation after which they count.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,26 +12,27 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.alter import renamed_tables
-from jobs.ingest.tidb.ddl.definitions import created
-from jobs.ingest.tidb.ddl.partitions import layout_in
+from jobs.ingest.tidb.ddl.alter_table import renamed_tables
+from jobs.ingest.tidb.ddl.create_table import table_definition
+from jobs.ingest.tidb.ddl.partitions import parse_layout
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
-from jobs.ingest.tidb.tables.recovered import (
+from jobs.ingest.tidb.tables.flashback import (
     DROPPED,
     TRUNCATED,
     WITH_DATABASE,
-    Ended,
-    Untold,
-    chosen,
-    chosen_database,
-    databases_of,
-    require_whole,
-    source_of,
+    AmbiguousRecovery,
+    DroppedTable,
+    find_dropped,
+    find_dropped_database,
+    recovered_database,
+    recovered_table,
+    require_known_rows,
 )
+from jobs.ingest.tidb.tables.row_layouts import RowLayouts
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
 from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, TrackedTable, message
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Shapes, Snapshot, Version
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
 
 CREATES, DROPS, RENAMES, DROP_SCHEMA = {3, 60}, {4}, {14, 47}, 2
@@ -39,30 +40,30 @@ RECOVERS, FLASHES_CLUSTER, FLASHES_SCHEMA = {25, 63}, 62, 63
 
 
 class DdlReplay:
-    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that have ended."""
+    """Replays DDL. `tables` is the state so far, by name; `gone` are tables that were dropped."""
 
     def __init__(
         self,
         snapshots: Mapping[TableName, Snapshot],
         rules: Callable[[TableName], TableRules],
         unfit: Mapping[tuple[TableName, int], str] | None = None,
-        shapes: Shapes | None = None,
+        shapes: RowLayouts | None = None,
     ) -> None:
         """Begin with the tables of the snapshot.
 
         Args:
-            snapshots: what the feed goes on from.
+            snapshots: those that the feed continues.
             rules: what a table needs.
             unfit: values that do not fit the type that a statement gives, by table and version of the statement.
             shapes: what rows of each version carry.
         """
         self.rules, self.unfit, self.shapes = rules, unfit or {}, shapes
         self.tables: dict[TableName, TrackedTable] = {}
-        self.gone: list[Ended] = []
+        self.gone: list[DroppedTable] = []
         self.dropped: dict[str, list[int]] = {}
         """Versions at which databases were dropped."""
         self.doubtful: dict[str | None, tuple[int, str]] = {}
-        """Databases, None for all, of which tables came back that are not known; since when, and the statement."""
+        """Databases, None for all, of which unknown tables were recovered; since when, and the statement."""
         self.whole = bool(snapshots)
         """Whether tables from before the feed are in a snapshot."""
         self.versions: dict[TableName, dict[int, Version]] = {}
@@ -70,7 +71,7 @@ class DdlReplay:
         """Tables that are not there yet, and the statement about them that cannot be read."""
         for name, snapshot in snapshots.items():
             table = self._new(name, 0, snapshot)
-            first = table.knowledge.snapshot_version()
+            first = table.schema_history.snapshot_version()
             if first is not None:
                 table.begin(first)
 
@@ -97,7 +98,7 @@ class DdlReplay:
             for version, group in groupby(ordered, key=lambda file: file.version)
         ]
         steps += [(snapshot.tso, partial(self._resnapshot, name, snapshot)) for name, snapshot in (later or {}).items()]
-        # before what is known of the same version: nobody knows what it was
+        # before other statements of the same version: this one is not known
         steps = [(at, partial(self._lose, name, at, why)) for name, at, why in broken] + steps
         found: dict[str, SourceTable] | None = None
         for at, step in sorted(steps, key=itemgetter(0)):
@@ -122,12 +123,12 @@ class DdlReplay:
             self.tables[name].block(version, f"{'.'.join(name)} is blocked at {version}: {why}")
 
     def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
-        """Begin a table anew with a later snapshot: nothing before it counts, nor what the table was blocked for."""
+        """Restart a table with a later snapshot: nothing before it counts, nor why the table was blocked."""
         table = self.tables.get(name) or self._new(name, snapshot.tso)
-        table.knowledge = SchemaHistory(self.rules(name), snapshot)
+        table.schema_history = SchemaHistory(self.rules(name), snapshot)
         table.snapshot, table.layout = snapshot, snapshot.create.layout
         table.truncated_at.append(snapshot.tso)
-        version = table.knowledge.snapshot_version()
+        version = table.schema_history.snapshot_version()
         if version is not None:
             table.begin(version)
             older = [known for number, known in self.versions.get(name, {}).items() if number <= snapshot.tso]
@@ -153,23 +154,23 @@ class DdlReplay:
                 said |= {(file.schema, file.table)} if file.query else set()
 
     def _recover_database(self, file: SchemaFile) -> None:
-        """Take up the tables that were dropped with a database."""
-        old, new = databases_of(file.query, file.schema)
+        """Continue the tables that were dropped with a database."""
+        old, new = recovered_database(file.query, file.schema)
         try:
-            back = chosen_database(self.gone, old, self.dropped.get(old, ()), file.version)
-        except Untold as untold:
-            self._doubt(new, file, str(untold))
+            back = find_dropped_database(self.gone, old, self.dropped.get(old, ()), file.version)
+        except AmbiguousRecovery as ambiguous:
+            self._doubt(new, file, str(ambiguous))
             return
         for one in back:
             mine = replace(file, schema=new, table=one.name[1], columns=())
             if (new, one.name[1]) in self.tables:
-                self._hold_unknown(mine, "brings back a table that is there")
+                self._hold_unknown(mine, "recovers a table that exists already")
                 continue
             try:
-                require_whole(one, self.whole)
+                require_known_rows(one, self.whole)
                 self._resume(one, mine)
-            except Untold as untold:
-                self._hold_unknown(mine, str(untold))
+            except AmbiguousRecovery as ambiguous:
+                self._hold_unknown(mine, str(ambiguous))
 
     def _doubt(self, schema: str | None, file: SchemaFile, why: str) -> None:
         """Hold all tables of a database, or all there are, and those that turn up in it without a CREATE."""
@@ -180,42 +181,42 @@ class DdlReplay:
                 self.tables[name].block(file.version, message(told, why))
 
     def _recover(self, file: SchemaFile) -> None:
-        """Take up the table that a statement brings back; where nobody can tell which, hold it."""
+        """Continue the table that a statement recovers; block it where that is ambiguous."""
         name = (file.schema, file.table)
         with_database = file.action == FLASHES_SCHEMA
-        said = source_of(file.query, file.schema)
+        said = recovered_table(file.query, file.schema)
         if with_database:
-            said = databases_of(file.query, file.schema)[0], file.table
+            said = recovered_database(file.query, file.schema)[0], file.table
         try:
-            one = chosen(self.gone, said or name, file.version, said is not None, with_database)
+            one = find_dropped(self.gone, said or name, file.version, said is not None, with_database)
             lost = [self.lost[n] for n in {name, one.name} if n in self.lost and self.lost[n][0] > one.version]
             if lost:
-                raise Untold(f"brings back a table after a statement that cannot be read ({lost[0][1]})")
-            require_whole(one, self.whole)
+                raise AmbiguousRecovery(f"recovers a table after a statement that cannot be read ({lost[0][1]})")
+            require_known_rows(one, self.whole)
             self._resume(one, file)
-        except Untold as untold:
-            self._hold_unknown(file, str(untold))
+        except AmbiguousRecovery as ambiguous:
+            self._hold_unknown(file, str(ambiguous))
 
     def _hold_unknown(self, file: SchemaFile, why: str) -> None:
         """Hold a table from a statement on, of whose rows from before it nothing is known."""
         name = (file.schema, file.table)
         if name not in self.tables:
             table = self._new(name, file.version)
-            version = table.knowledge.version(file)
+            version = table.schema_history.version(file)
             self.versions.setdefault(name, {})[file.version] = version
             table.begin(version)
         if self._follows(name, file.version):
             self.tables[name].block(file.version, message(file, why))
 
-    def _resume(self, one: Ended, file: SchemaFile) -> None:
-        """Go on with a table that had ended."""
+    def _resume(self, one: DroppedTable, file: SchemaFile) -> None:
+        """Continue a table that was dropped."""
         name = (file.schema, file.table)
         one.back = True
         table = one.table.ended(one.version)
         table.resume(name, file)
         self.tables[name] = table
         now = tuple(column.now for column in table.columns)
-        version = table.knowledge.version(file) if file.columns else Version(file.version, now, table.key)
+        version = table.schema_history.version(file) if file.columns else Version(file.version, now, table.key)
         self.versions.setdefault(name, {})[file.version] = version
 
     def _rename(self, version: int, files: list[SchemaFile]) -> None:
@@ -237,7 +238,7 @@ class DdlReplay:
     def _end(self, name: TableName, version: int, how: str = DROPPED) -> None:
         if not self._follows(name, version):
             return
-        self.gone.append(Ended(name, version, self.tables.pop(name).ended(version), how))
+        self.gone.append(DroppedTable(name, version, self.tables.pop(name).ended(version), how))
 
     def _one(self, file: SchemaFile) -> None:
         name = (file.schema, file.table)
@@ -253,7 +254,7 @@ class DdlReplay:
         # a table that was there before the feed has its first file at the feed's start, and rows from before
         start = file.version if file.action in CREATES or name in self.versions else 0
         table = self.tables[name] if not fresh else self._new(name, start)
-        version = table.knowledge.version(file, self.shapes, model.knowledge if model is not None else None)
+        version = table.schema_history.version(file, self.shapes, model.schema_history if model is not None else None)
         self.versions.setdefault(name, {})[file.version] = version
         if file.action in DROPS:
             self._end(name, file.version)
@@ -264,7 +265,7 @@ class DdlReplay:
             table.evolve(file, version)  # its database has brought it back
         elif self._follows(name, file.version):
             if file.action in TRUNCATES:
-                self.gone.append(Ended(name, file.version, table.ended(file.version), TRUNCATED))
+                self.gone.append(DroppedTable(name, file.version, table.ended(file.version), TRUNCATED))
             table.change(file, version, self.unfit.get((name, file.version)))
         else:
             table.settle(version)
@@ -274,16 +275,16 @@ class DdlReplay:
 
     def _model(self, file: SchemaFile) -> TrackedTable | None:
         """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
-        made = created(file.query, file.schema)
+        made = table_definition(file.query, file.schema)
         if made is None or made.like is None:
             return None
         same = [table for (_, name), table in self.tables.items() if name == made.like[1]]
-        # a name without its schema is one of the session's, which nobody knows
+        # a name without its schema is of the session's database, which is not in the feed
         return self.tables.get(made.like) or (same[0] if len(same) == 1 else None)
 
     def _first(self, table: TrackedTable, file: SchemaFile, version: Version) -> None:
         table.begin(version)
-        table.layout = layout_in(file.query)
+        table.layout = parse_layout(file.query)
         lost = self.lost.pop((file.schema, file.table), None)
         if lost is not None and file.action not in CREATES:
             table.block(lost[0], f"{file.schema}.{file.table} is blocked at {lost[0]}: {lost[1]}")
@@ -299,13 +300,15 @@ class DdlReplay:
     def _seen(self) -> dict[str, SourceTable]:
         found = {".".join(name): SourceTable(*name).block(at, f"{'.'.join(name)} is blocked at {at}: {why}")
                  for name, (at, why) in self.lost.items()}  # fmt: skip
-        found |= {".".join(name): table.told(name) for name, table in self.tables.items()}
+        found |= {".".join(name): table.to_source_table(name) for name, table in self.tables.items()}
         ended = [one for one in self.gone if one.how != TRUNCATED and not one.back]
-        return found | {f"{'.'.join(one.name)}@{one.version}": one.table.told(one.name, one.version) for one in ended}
+        return found | {
+            f"{'.'.join(one.name)}@{one.version}": one.table.to_source_table(one.name, one.version) for one in ended
+        }
 
 
 def _net(pairs: Iterable[tuple[TableName, TableName]]) -> list[tuple[TableName, TableName]]:
-    """Return from where to where tables went in the end: a statement may swap names by way of a third."""
+    """Return the old and the final name of each table: a statement may swap names by way of a third."""
     net: dict[TableName, TableName] = {}
     for old, new in pairs:
         origin = next((start for start, end in net.items() if end == old), old)

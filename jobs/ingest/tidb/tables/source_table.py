@@ -1,11 +1,11 @@
-"""What a run knows of one source table: its columns, key, life in the ledger, and how far changes may be applied."""
+"""One source table in a run: its columns, key, lineage in the ledger, and up to where changes may be applied."""
 
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import Segment, TableLineage
-from jobs.ingest.tidb.ddl.evolution import Column
-from jobs.ingest.tidb.tables.versions import Snapshot, Version
+from jobs.history.table_lineage import PartitionDrop, Segment, TableLineage
+from jobs.ingest.tidb.ddl.source_column import Column
+from jobs.ingest.tidb.rows.masks import Masks
+from jobs.ingest.tidb.tables.schema_history import Snapshot, Version
 from jobs.schema.names import silver_columns, silver_table
 
 
@@ -18,7 +18,7 @@ class SourceTable:
     versions: dict[int, Version] = field(default_factory=dict)
     """All versions there is a schema file for under this name, those above the checkpoint too."""
     columns: tuple[Column, ...] = ()
-    """Columns of silver: those of the newest version before the barrier, generated ones left out."""
+    """Columns of silver: those of the newest version before `blocked_from_ts`, generated ones left out."""
     key: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     truncated_at: tuple[int, ...] = ()
@@ -54,7 +54,7 @@ class SourceTable:
         return tuple(names.get(name, name) for name in self.key)
 
     @property
-    def life(self) -> TableLineage:
+    def lineage(self) -> TableLineage:
         """Return which rows of the ledger are the table's."""
         return TableLineage(self.segments, self.truncated_at, self.dropped_partitions)
 
@@ -78,7 +78,22 @@ class SourceTable:
         return replace(self, blocked_from_ts=version, blocked_reason=reason)
 
 
-def named(full_name: str) -> SourceTable:
+def table_named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")
     return SourceTable(schema, table)
+
+
+def masked_table(table: SourceTable, masks: Masks) -> SourceTable:
+    """Return a table whose hashed columns are text."""
+    if "hash" not in masks.columns.values():
+        return table
+    return replace(table, columns=tuple(_covered(column, masks) for column in table.columns))
+
+
+def _covered(column: Column, masks: Masks) -> Column:
+    if masks.columns.get(column.name) != "hash":
+        return column
+    now = replace(column.now, type="CHAR", unsigned=False, length=64, scale=None, members=())
+    default = None if column.default is None else masks.digest(column.default)
+    return replace(column, now=now, default=default, casts=())

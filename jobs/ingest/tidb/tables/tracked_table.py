@@ -1,34 +1,35 @@
-"""One table while its DDL is replayed: what each statement makes of its columns, its rows and its partitions."""
+"""The state of one table during the replay of DDL: its columns, its rows in the ledger, its partitions."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from jobs.history.partition_drops import PartitionDrop
-from jobs.history.table_lineage import Segment
-from jobs.ingest.tidb.ddl.evolution import Column, Statement, UnsupportedDdl, evolved, plain
-from jobs.ingest.tidb.ddl.partitions import Layout, altered, dropped_partitions, emptying
+from jobs.history.table_lineage import PartitionDrop, Segment
+from jobs.ingest.tidb.ddl.evolution import Statement, columns_in_rows, evolve_columns
+from jobs.ingest.tidb.ddl.partitions import PartitionLayout, layout_after, partition_drop, partition_removal
+from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
+from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
-from jobs.ingest.tidb.tables.versions import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 
 TRUNCATES = {11}
 # TiDB's action codes that change rows without row events
 _EMPTIES = {20: "drops a partition", 23: "truncates a partition"}
 _BREAKS = {
-    25: "brings a table back", 32: "adds a primary key", 33: "drops the primary key", 42: "exchanges a partition",
-    62: "turns the cluster back", 63: "brings a schema back",
+    25: "recovers a table that was there",
+    32: "adds a primary key", 33: "drops the primary key", 42: "exchanges a partition",
+    62: "turns the cluster back (FLASHBACK CLUSTER)", 63: "recovers a database",
 }  # fmt: skip
 
 
 @dataclass
 class TrackedTable:
-    """A table keeps its identity under any name."""
+    """A table during the replay; it keeps its identity under any name."""
 
-    knowledge: SchemaHistory
+    schema_history: SchemaHistory
     snapshot: Snapshot | None
     segments: list[Segment]
-    layout: Layout | None = None
+    layout: PartitionLayout | None = None
     """Its partitions; None where it has none, or they cannot be followed."""
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
@@ -38,19 +39,19 @@ class TrackedTable:
     blocked_reason: str | None = None
 
     def block(self, version: int, reason: str) -> None:
-        """Follow the table no further, unless it is not followed already."""
+        """Apply no statement from `version` on; a table that is blocked already keeps its reason."""
         if self.blocked_from_ts is None:
             self.blocked_from_ts, self.blocked_reason = version, reason
 
     def begin(self, version: Version) -> None:
-        """Take the version's columns for the table's own: there are no older rows."""
-        self.columns = tuple(Column.first(column) for column in plain(version.columns))
+        """Start with the version's columns: there are no older rows."""
+        self.columns = tuple(Column.first(column) for column in columns_in_rows(version.columns))
         self.key = version.key
         self.blocked_from_ts = self.blocked_reason = None
 
     def settle(self, version: Version) -> None:
-        """Take the version's columns for the same ones of the snapshot: it tells sizes that CREATE does not."""
-        columns = plain(version.columns)
+        """Replace the snapshot's columns by the same ones of a version: it has sizes that CREATE TABLE lacks."""
+        columns = columns_in_rows(version.columns)
         if [c.name for c in columns] == [c.name for c in self.columns]:
             self.columns = tuple(Column.first(column) for column in columns)
 
@@ -63,11 +64,11 @@ class TrackedTable:
             truncated_at=list(self.truncated_at),
             dropped_partitions=list(self.dropped_partitions),
         )
-        copy.knowledge = deepcopy(self.knowledge)
+        copy.schema_history = deepcopy(self.schema_history)
         return copy
 
     def resume(self, name: TableName, file: SchemaFile) -> None:
-        """Go on, under a name, with a table that had ended: its rows are those from before its end.
+        """Continue a recovered table under a name: its rows are those from before it was dropped.
 
         Args:
             name: that it has now.
@@ -75,18 +76,18 @@ class TrackedTable:
         """
         self.segments.append(Segment(".".join(name), file.version, None))
         if file.columns:
-            self.evolve(file, self.knowledge.version(file))
+            self.evolve(file, self.schema_history.version(file))
 
     def change(self, file: SchemaFile, version: Version, unfit: str | None = None) -> None:
-        """Go through one statement.
+        """Apply one statement.
 
         Args:
             file: its schema file.
             version: the columns there are after it.
             unfit: which values of the table do not fit a type that the statement gives, None where all do.
         """
-        before, self.layout = self.layout, altered(self.layout, file.query)
-        said = emptying(file.query)
+        before, self.layout = self.layout, layout_after(self.layout, file.query)
+        said = partition_removal(file.query)
         if file.action in TRUNCATES or (said is not None and said.all):
             self.truncated_at.append(file.version)
             self.begin(version)
@@ -97,31 +98,29 @@ class TrackedTable:
             if file.action in _BREAKS or (file.action in _EMPTIES and said is None):
                 raise UnsupportedDdl((_BREAKS | _EMPTIES)[file.action])
             if said is not None:
-                masked = self.knowledge.rules.mask
-                self.dropped_partitions.append(
-                    dropped_partitions(before, said.names, self.columns, masked, file.version)
-                )
+                masked = self.schema_history.rules.mask
+                self.dropped_partitions.append(partition_drop(before, said.names, self.columns, masked, file.version))
             if unfit is not None:
                 raise UnsupportedDdl(unfit)
-        except UnsupportedDdl as underivable:
-            self.block(file.version, message(file, str(underivable)))
+        except UnsupportedDdl as unsupported:
+            self.block(file.version, message(file, str(unsupported)))
             return
         self.evolve(file, version)
 
     def evolve(self, file: SchemaFile, version: Version) -> None:
-        """Take a version's columns for the table's, each for the one that it was before the statement."""
+        """Replace the columns by those of a version, each matched with the one it was before the statement."""
         if self.blocked_from_ts is not None:
             return
         statement = Statement(file.query, file.version, file.action)
-        hashed = {name for name, how in self.knowledge.rules.mask.items() if how == "hash"}
+        hashed = {name for name, how in self.schema_history.rules.mask.items() if how == "hash"}
         try:
             if version.computes:
-                raise UnsupportedDdl(f"computes the STORED column {version.computes} of older rows")
-            columns = evolved(self.columns, plain(version.columns), statement, self.key, hashed)
+                raise UnsupportedDdl(f"computes STORED column {version.computes} in older rows, which get no row event")
+            columns = evolve_columns(self.columns, columns_in_rows(version.columns), statement, self.key, hashed)
             self._require_same_key(columns, version.key)
             self.columns, self.key = columns, version.key
-        except UnsupportedDdl as underivable:
-            self.block(file.version, message(file, str(underivable)))
+        except UnsupportedDdl as unsupported:
+            self.block(file.version, message(file, str(unsupported)))
 
     def _require_same_key(self, columns: tuple[Column, ...], key: tuple[str, ...]) -> None:
         """Raise UnsupportedDdl if rows would have another key than before."""
@@ -136,14 +135,14 @@ class TrackedTable:
             raise UnsupportedDdl(f"{dropped}leaves no key after {', '.join(self.key)}")
         raise UnsupportedDdl(f"{dropped}changes the key from {', '.join(self.key) or 'none'} to {', '.join(key)}")
 
-    def told(self, name: TableName, end: int | None = None) -> SourceTable:
-        """Return what a run is to know of the table.
+    def to_source_table(self, name: TableName, end: int | None = None) -> SourceTable:
+        """Return the table as a run sees it.
 
         Args:
             name: its name now, or the last one it had.
             end: commit_ts at which it was dropped; None where it is there.
         """
-        told = SourceTable(
+        table = SourceTable(
             *name,
             columns=self.columns,
             key=self.key,
@@ -155,15 +154,16 @@ class TrackedTable:
             blocked_reason=self.blocked_reason if end is None else None,
             ended=end,
         )
-        return told if told.key or end is not None else _keyless(told)
+        return table if table.key or end is not None else _keyless(table)
 
 
 def message(file: SchemaFile, reason: str) -> str:
-    """Return what to say of a table that a statement holds."""
+    """Return the message for a table that a statement blocks."""
     ddl = file.query or f"the new schema of version {file.version}"
     return (
-        f"{file.schema}.{file.table} is blocked at {file.version}: {ddl!r} {reason}. What its rows are then cannot be "
-        "derived from its changes: later ones wait in bronze; take a new snapshot of the table."
+        f"{file.schema}.{file.table} is blocked at {file.version}: {ddl!r} {reason}. The rows after it cannot be "
+        f"derived from the changes in bronze; later changes wait there. Next: take a new snapshot of the table, "
+        f"`pinlake resnapshot {file.schema}.{file.table} EXPORT`."
     )
 
 

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.ingest.loading.stream import BATCH_ROWS, CHANGE, RejectedRows, Task, batch, ending
-from jobs.ingest.tidb.rows.keyless import not_inserts
-from jobs.ingest.tidb.rows.records import SCHEMA, good_rows
-from jobs.ingest.tidb.rows.rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
+from jobs.ingest.tidb.rows.csv_rows import SCHEMA, without_faults
+from jobs.ingest.tidb.rows.keyless import append_only_faults
+from jobs.ingest.tidb.rows.ledger_rows import NULL_KEY, RowSpec, Side, clean_side, key_texts, side_map
 from jobs.ingest.tidb.rows.values import Faults
 from jobs.ingest.tidb.ticdc.canal_columns import read_columns
 from jobs.ingest.tidb.ticdc.canal_lines import Change, Fault, LineReader
 
 _BLOCK_BYTES = 8 << 20
-"""Lines read at once: so many bytes, or BATCH_ROWS lines."""
+"""Bytes of lines read at once, up to BATCH_ROWS lines."""
 _FEW = 256
 """So many lines are read one by one rather than halved again."""
 _PATIENCE = 16
@@ -146,7 +146,7 @@ def _put_out(
     spec: RowSpec = task.spec
     befores, faults = clean_side(spec, changes.before)
     afters, more = clean_side(spec, changes.after)
-    faults |= more | not_inserts(spec, changes.op)
+    faults |= more | append_only_faults(spec, changes.op)
     keys = _keys(spec, changes, befores, afters)
     for at in np.flatnonzero(keys.is_null()):
         faults.setdefault(int(at), NULL_KEY)
@@ -164,7 +164,7 @@ def _put_out(
     faults = _whole_lines(changes, faults)
     if faults:
         numbers = {int(changes.row_no[place]) for place in faults}
-        made = good_rows(made, faults, {number: line(number - 1) for number in numbers}, bad)
+        made = without_faults(made, faults, {number: line(number - 1) for number in numbers}, bad)
     yield made
 
 

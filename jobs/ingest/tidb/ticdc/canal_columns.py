@@ -1,10 +1,10 @@
-r"""Reading many canal-json lines at once, by Arrow's parser: what a changefeed in good order writes.
+r"""Reads many well-formed canal-json lines at once, with Arrow's parser.
 
 In: whole lines of a file, and the row layout of its version. Out: their changes in columns, exactly as reading line by
 line gives them; or None, where that cannot be known from here: a line has a flaw, a row lacks a column or has one more,
 a key changes. Then the lines are read one by one (canal.py).
 
-Arrow refuses names that the first line has not, and names said twice; it does not say which are missing (it gives
+Arrow refuses names that the first line has not, and duplicate names; it does not report missing ones (it gives
 NULL). So names are counted: within a JSON text `":` ends a name unless a backslash stands before it. As many as there
 can be at most means that each line, and each row, has all of them.
 """
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from jobs.ingest.tidb.rows.rows import RowSpec, Side
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec, Side
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS, Lines, strip_envelopes
 
 _UPDATE, _DELETE = (list(OPS).index(name) for name in ("UPDATE", "DELETE"))
@@ -46,7 +46,7 @@ class _Parsed:
     batch: pa.RecordBatch
     ops: Any
     """Place in OPS of each line's operation."""
-    beside: int
+    outside: int
     """Names that a line has outside its rows."""
 
 
@@ -86,7 +86,7 @@ def _parsed(spec: RowSpec, block: bytes, starts: Any) -> _Parsed | None:
     ops = _ops(spec, batch) if lines.ops is None else lines.ops
     if ops is None or batch.num_rows != len(starts):
         return None
-    return _Parsed(lines, names, batch, ops, _names_beside(lines.first))
+    return _Parsed(lines, names, batch, ops, _names_outside(lines.first))
 
 
 def _names_of(spec: RowSpec, first: dict[str, Any]) -> list[str]:
@@ -109,8 +109,8 @@ def _braced(block: bytes, starts: Any) -> bool:
 def _read(names: list[str], lines: Lines) -> pa.RecordBatch:
     """Return lines parsed; an error if one has a name that the first has not."""
     rows = pa.list_(pa.struct([(name, pa.string()) for name in names]))
-    beside = lines.first | {"_tidb": lines.first["_tidb"] | {"commitTs": 0}}
-    fields = {name: pa.infer_type([value]) for name, value in beside.items()} | {"data": rows, "old": rows}
+    outside = lines.first | {"_tidb": lines.first["_tidb"] | {"commitTs": 0}}
+    fields = {name: pa.infer_type([value]) for name, value in outside.items()} | {"data": rows, "old": rows}
     if lines.ops is None:
         fields |= dict.fromkeys(("database", "table", "type"), pa.string())
     table = pj.read_json(
@@ -132,7 +132,7 @@ def _ops(spec: RowSpec, batch: pa.RecordBatch) -> Any:
 
 
 def _committed(batch: pa.RecordBatch) -> bool:
-    """Return whether every line says when it was committed."""
+    """Return whether every line has a commit_ts."""
     commits = pc.struct_field(batch.column("_tidb"), "commitTs")
     return bool(pc.all(pc.greater(commits, 0), skip_nulls=False).as_py())
 
@@ -168,7 +168,7 @@ def _right(spec: RowSpec, ops: Any, data: _Rows, old: _Rows) -> bool:
 
 def _complete(parsed: _Parsed, data: pa.StructArray, old: pa.StructArray) -> bool:
     """Return whether each line and each row has all names."""
-    wanted = parsed.batch.num_rows * parsed.beside + len(parsed.names) * (len(data) + len(old))
+    wanted = parsed.batch.num_rows * parsed.outside + len(parsed.names) * (len(data) + len(old))
     return _ends_of_names(parsed.lines.text) == wanted
 
 
@@ -181,7 +181,7 @@ def _ends_of_names(text: bytes) -> int:
     return int(np.count_nonzero(ends))
 
 
-def _names_beside(first: dict[str, Any]) -> int:
+def _names_outside(first: dict[str, Any]) -> int:
     """Return how many names a line has outside its rows, as the first one has them."""
     return sum(1 + (0 if name in {"data", "old"} else _names(value)) for name, value in first.items())
 

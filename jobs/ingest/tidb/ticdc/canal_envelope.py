@@ -1,6 +1,6 @@
-r"""The heads of canal-json lines, cut off before the lines are parsed: they are most of a line, and say nothing new.
+r"""Strips the envelope of canal-json lines before they are parsed: it is most of a line, and redundant.
 
-A line begins with its table, its operation and two times, then tells the type of every column twice:
+A line begins with its table, its operation and two times, then the type of every column twice:
 `{"id":0,"database":"app", … "type":"INSERT","es":…,"ts":…,"sql":"","sqlType":{…},"mysqlType":{…},"old":`. Types come
 from the schema file, so of all this only the operation is wanted. What follows the maps is what is left to parse.
 
@@ -21,7 +21,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 
 OPS = {"INSERT": "I", "UPDATE": "U", "DELETE": "D"}
 _LETTERS = np.array([list(name.encode()) for name in OPS], np.uint8)
@@ -52,7 +52,7 @@ class Lines:
     first: dict[str, Any]
     """The first of them."""
     ops: Any = None
-    """Place in OPS of each line's operation; None where the text itself says it."""
+    """Place in OPS of each line's operation; None where the text itself has it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def strip_envelopes(spec: RowSpec, text: bytes, starts: Any) -> Lines | None:
         starts: where each line begins.
 
     Raises:
-        ValueError: the first does, but some other does not, or is no JSON.
+        ValueError: the first does, but some other does not, or is not JSON.
     """
     line = text[: text.find(b"\n")] if len(starts) > 1 else text
     head = _head_of(spec, line)
@@ -146,7 +146,7 @@ def _ops(head: _Head, text: bytes, starts: Any) -> Any:
 
 
 def _bounds(head: _Head, text: bytes, starts: Any) -> Any:
-    """Return n by 5 places: where each line's opening brace, head, maps, comma and rest begin; None if not to be told.
+    """Return n by 5 places: where each line's opening brace, head, maps, comma and rest begin; None if unknown.
 
     The maps begin behind the first one's opening brace and end with the last one's closing one.
     """

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.ticdc.canal_envelope import OPS
 
 _MAX_TSO = (1 << 63) - 1
@@ -21,7 +21,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """One change: its rows as dictionaries of what the line says."""
+    """One change: its rows as dictionaries of the line's values."""
 
     op: str
     commit: int
@@ -44,7 +44,7 @@ class LineReader:
         except orjson.JSONDecodeError as error:
             raise Fault("bad_json", str(error)) from error
         if not isinstance(message, dict):
-            raise Fault("bad_json", "the line is no JSON object")
+            raise Fault("bad_json", "the line is not a JSON object")
         op = OPS.get(str(message.get("type")))
         if op is None:
             raise Fault("unknown_type", f"type is {message.get('type')!r}, not INSERT, UPDATE or DELETE")
@@ -98,5 +98,5 @@ def _rows(message: dict[str, Any], name: str) -> list[dict[str, Any]]:
     if rows is None:
         return []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Fault("bad_json", f"{name} is no array of objects")
+        raise Fault("bad_json", f"{name} is not an array of objects")
     return rows

@@ -1,4 +1,4 @@
-"""What a changefeed was told to write: the file given to `cdc cli changefeed create --config`.
+"""The configuration of a changefeed: the file given to `cdc cli changefeed create --config`.
 
 In: TOML with TiCDC's own keys, and `sink-uri` and `server-timezone` at its top. Out: a `Changefeed`. What was left out
 has TiCDC's default. Settings under which rows or their order are lost are refused here, with the way to mend them.
@@ -65,7 +65,7 @@ class Changefeed(_Part):
 
     @property
     def protocol(self) -> str:
-        """Return canal-json or csv; the URI says it before the file does. Empty where neither does."""
+        """Return canal-json or csv; the URI takes precedence over the file. Empty where neither sets it."""
         return self.parameters.get("protocol") or self.sink.protocol
 
     @property
@@ -75,7 +75,7 @@ class Changefeed(_Part):
 
 
 def read_changefeed(path: Path) -> Changefeed:
-    """Return what the file says.
+    """Read the file.
 
     Raises:
         ConfigError: it is missing, no TOML, or a value is none that TiCDC takes.
@@ -85,7 +85,7 @@ def read_changefeed(path: Path) -> Changefeed:
         changefeed = Changefeed.model_validate(tomllib.loads(path.read_text()))
         ZoneInfo(changefeed.server_timezone or "UTC")
     except FileNotFoundError:
-        raise ConfigError(f"--changefeed {path}: there is no such file.") from None
+        raise ConfigError(f"--changefeed {path}: no such file. Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--changefeed {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
@@ -94,7 +94,7 @@ def read_changefeed(path: Path) -> Changefeed:
         raise ConfigError(f"--changefeed {path}: {key} = {first['input']!r}: {first['msg']}.") from None
     except (ZoneInfoNotFoundError, ValueError):
         raise ConfigError(
-            f"--changefeed {path}: server-timezone = {changefeed.server_timezone!r} is no zone's name, such as UTC or "
+            f"--changefeed {path}: server-timezone = {changefeed.server_timezone!r} is not a time zone. Examples: UTC, "
             "Asia/Shanghai."
         ) from None
     for problem in _problems(changefeed):
@@ -114,8 +114,8 @@ def _problems(changefeed: Changefeed) -> list[str]:
         ),
         (
             csv and not sink.csv.include_commit_ts,
-            "sink.csv.include-commit-ts is false, so rows carry no order and repetitions cannot be told. Create the "
-            "changefeed with include-commit-ts = true.",
+            "sink.csv.include-commit-ts is false, so rows have no order and repetitions cannot be recognised. Create "
+            "the changefeed with include-commit-ts = true.",
         ),
         (
             changefeed.protocol == "canal-json" and parameters.get("enable-tidb-extension", "").lower() != "true",
@@ -129,7 +129,7 @@ def _problems(changefeed: Changefeed) -> list[str]:
         ),
         (
             csv and not sink.csv.quote and not sink.csv.null.startswith("\\"),
-            f"sink.csv.null = {sink.csv.null!r} with an empty sink.csv.quote: a text that reads so cannot be told from "
+            f"sink.csv.null = {sink.csv.null!r} with an empty sink.csv.quote: such a text cannot be distinguished from "
             "NULL. Set null to '\\N' or quote to '\"'.",
         ),
         (

@@ -1,4 +1,4 @@
-r"""How a changefeed writes CSV, told by its own records: what the changefeed's file does not say is taken or asked for.
+r"""Infers how a changefeed writes CSV from its records; the changefeed's file is required where they do not show it.
 
 In: the beginning of some data files of every table, and the columns of their tables. Out: TiCDC's [sink.csv]. With a
 quote every text is quoted, so that an unquoted word can only be the text for NULL; and texts that are long enough are
@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from jobs.common.errors import SourceError
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
-from jobs.ingest.tidb.rows.quotes import TEXTS, is_hexadecimal
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
+from jobs.ingest.tidb.rows.csv_rows import TEXTS, is_hexadecimal
 from jobs.ingest.tidb.ticdc.changefeed import Csv
 from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, Record, records
 
@@ -48,7 +48,7 @@ class _Seen:
     """Whether there is a header, and a file that shows it."""
     old: dict[bool, str] = field(default_factory=dict)
     words: Counter[bytes] = field(default_factory=Counter)
-    """Unquoted texts that are no numbers."""
+    """Unquoted texts that are not numbers."""
     nulls: int = 0
     """Fields that are NULL as told."""
     where: dict[bytes, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def csv_options(heads: Sequence[Head], csv: Csv, terminator: str, place: str | N
         heads: of data files.
         csv: what is known of it; TiCDC's defaults.
         terminator: what ends a record.
-        place: of the changefeed's file, where there is one: what it says must be so.
+        place: of the changefeed's file, where there is one: it must agree with the records.
 
     Raises:
         SourceError: the records contradict the file or each other, or do not show how they are to be read.
@@ -130,7 +130,7 @@ def _look(seen: _Seen, head: Head, csv: Csv, dialect: Dialect) -> None:
     if found["commit"] is None:
         seen.strange.append(
             f"{head.path}: its records carry no commit-ts (sink.csv.include-commit-ts is false), so they have no order "
-            "and repetitions cannot be told. Create the changefeed with include-commit-ts = true."
+            "and repetitions cannot be recognised. Create the changefeed with include-commit-ts = true."
         )
         return
     seen.header.setdefault(header, head.path)

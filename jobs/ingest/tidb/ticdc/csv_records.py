@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
+from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 
 META = "ticdc-meta$"
 """What the names of TiCDC's own fields begin with in a header."""
@@ -63,6 +63,12 @@ class Dialect:
         return self.terminator in {"", "\n", "\r\n"}
 
 
+def dialect_of_feed(changefeed: Changefeed) -> Dialect:
+    """Return how a changefeed writes CSV."""
+    csv = changefeed.sink.csv
+    return Dialect(csv.delimiter, csv.quote, csv.null, changefeed.sink.terminator)
+
+
 @dataclass(frozen=True)
 class Record:
     """One record."""
@@ -73,29 +79,6 @@ class Record:
     fault: str = ""
     is_quoted: tuple[bool, ...] = ()
     """Of each field."""
-
-
-def orderly(body: bytes, dialect: Dialect) -> bool:
-    """Return whether Arrow's parser reads `body` as it was meant: every quote opens, closes or doubles.
-
-    An opening quote follows a delimiter or a line's end, a closing one comes before one; a quote elsewhere would be
-    taken for text. Runs at the speed of memory.
-    """
-    if len(dialect.delimiter) != 1 or not dialect.quote or not dialect.ends_lines:
-        return False
-    if not (dialect.delimiter.isascii() and dialect.quote.isascii()):
-        return False
-    text = np.frombuffer(body, np.uint8)
-    quotes = np.flatnonzero(text == ord(dialect.quote))
-    if len(quotes) % 2:
-        return False
-    opening, closing = quotes[::2], quotes[1::2]
-    # a doubled quote closes and opens again in the next place
-    doubled = closing[:-1] + 1 == opening[1:]
-    first, last = np.r_[True, ~doubled], np.r_[~doubled, True]
-    before, after = opening[first & (opening > 0)] - 1, closing[last & (closing < len(text) - 1)] + 1
-    around = [ord(dialect.delimiter), ord("\n")]
-    return bool(np.isin(text[before], around).all() and np.isin(text[after], [*around, ord("\r")]).all())
 
 
 def records(body: bytes, dialect: Dialect) -> Iterator[Record]:

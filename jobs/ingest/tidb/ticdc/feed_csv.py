@@ -2,7 +2,7 @@ r"""Reading TiCDC's CSV: op, table, schema, commit-ts, maybe is-update, then the
 
 In: a file's bytes, the row layout of its version, the changefeed's dialect. Out: ledger batches. Text stands raw
 between its quotes, line ends included. Arrow's parser reads a file whose quotes are all in their places and whose
-delimiter is one character; anything else goes through csv_records.py beside it, which gives up single records only.
+delimiter is one character; anything else goes through csv_records.py, which rejects single records only.
 An update without its old row is one change; with it, TiCDC writes a delete and an insert of one commit-ts.
 """
 
@@ -17,12 +17,23 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from jobs.ingest.loading.stream import BATCH_ROWS, RejectedRows, Task, ending
-from jobs.ingest.tidb.rows.keyless import not_inserts
-from jobs.ingest.tidb.rows.quotes import WRONG_DIALECT, contradictions, is_hexadecimal, of_another_dialect, quoted
-from jobs.ingest.tidb.rows.records import SCHEMA, as_written, cleaned, good_rows, ledger_batch
-from jobs.ingest.tidb.rows.rows import RowSpec
+from jobs.ingest.tidb.rows.csv_rows import (
+    SCHEMA,
+    WRONG_DIALECT,
+    clean_columns,
+    csv_convert_options,
+    dialect_mismatch,
+    is_hexadecimal,
+    ledger_batch,
+    quoted,
+    quotes_match,
+    unquoted_texts,
+    without_faults,
+)
+from jobs.ingest.tidb.rows.keyless import append_only_faults
+from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.rows.values import Faults, from_feed_csv
-from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, orderly, records
+from jobs.ingest.tidb.ticdc.csv_records import META, Dialect, records
 
 _FIXED = ("operation", "table", "schema", "commit-ts")
 _UPDATE = "is-update"
@@ -38,7 +49,7 @@ class CsvSpec:
     rows: RowSpec
     dialect: Dialect
     old_value: bool
-    """Whether each record says if it is part of an update."""
+    """Whether each record has the field is-update."""
     binary: str
     """base64 or hex."""
 
@@ -102,8 +113,8 @@ def _odd(spec: CsvSpec, parsed: _Parsed) -> tuple[Faults, str | None]:
     rows = parsed.table.select([column.name for column in columns])
     odd: Faults = {}
     if parsed.is_quoted is not None:
-        odd = contradictions(columns, rows, parsed.is_quoted[:, len(spec.fixed) :], SETTINGS)
-    wrong = of_another_dialect(odd, rows.num_rows)
+        odd = unquoted_texts(columns, rows, parsed.is_quoted[:, len(spec.fixed) :], SETTINGS)
+    wrong = dialect_mismatch(odd, rows.num_rows)
     if wrong is None and spec.binary == "base64":
         for column in columns:
             if column.kind == "binary" and is_hexadecimal(rows[column.name].to_pylist()):
@@ -122,7 +133,7 @@ def plain_body(content: bytes, dialect: Dialect) -> bytes:
 
 def _fast(spec: CsvSpec, body: bytes) -> _Parsed | None:
     """Return the records as Arrow reads them; None for a file with flaws."""
-    if not body or body.isspace() or not orderly(body, spec.dialect):
+    if not body or body.isspace() or not _is_plain(body, spec.dialect):
         return None
     # a record may be longer than a block
     for size in (_BLOCK_BYTES,) if len(body) < _BLOCK_BYTES else (_BLOCK_BYTES, len(body) + 1):
@@ -138,13 +149,18 @@ def _fast(spec: CsvSpec, body: bytes) -> _Parsed | None:
     return None
 
 
+def _is_plain(body: bytes, dialect: Dialect) -> bool:
+    """Return whether Arrow's parser reads the records as TiCDC means them."""
+    return dialect.ends_lines and quotes_match(body, dialect.delimiter, dialect.quote)
+
+
 def _parsed(spec: CsvSpec, body: bytes, block: int) -> pa.Table:
     names = list(spec.names)
     return pcsv.read_csv(
         io.BytesIO(body),
         pcsv.ReadOptions(use_threads=False, block_size=block, column_names=names),
         pcsv.ParseOptions(delimiter=spec.dialect.delimiter, quote_char=spec.dialect.quote, newlines_in_values=True),
-        as_written(names, spec.dialect.null),
+        csv_convert_options(names, spec.dialect.null),
     )
 
 
@@ -180,21 +196,21 @@ def _changes(task: Task, parsed: _Parsed, odd: Faults, body: bytes, bad: Rejecte
     spec: CsvSpec = task.spec
     piece, numbers = parsed.table, parsed.numbers
     fixed, row = piece.select(list(spec.fixed)), piece.drop_columns(list(spec.fixed))
-    columns, keys, faults = cleaned(
+    columns, keys, faults = clean_columns(
         spec.rows, row, lambda c, values: from_feed_csv(c, values, spec.rows.zone, spec.binary, c.name in spec.rows.key)
     )
     op, commit, wrong = _told(spec, fixed)
     halves = np.asarray(pc.equal(fixed.column(4).combine_chunks(), b"true")) if spec.old_value else None
-    faults |= wrong | odd | not_inserts(spec.rows, op, halves)
+    faults |= wrong | odd | append_only_faults(spec.rows, op, halves)
     made = ledger_batch(task, spec.rows, columns, keys, op, commit, numbers)
     if not faults:
         return made
     raw = _raw(body, spec.dialect, {int(numbers[at]) for at in faults})
-    return good_rows(made, faults, raw, bad)
+    return without_faults(made, faults, raw, bad)
 
 
 def _told(spec: CsvSpec, fixed: pa.Table) -> tuple[Any, Any, Faults]:
-    """Return op and commit_ts of each record, and the records that are not of this table or say neither."""
+    """Return op and commit_ts of each record, and the records of another table or with invalid fields."""
     faults: Faults = {}
     op, table, schema, commit = (fixed.column(number).combine_chunks() for number in range(4))
     checks = [

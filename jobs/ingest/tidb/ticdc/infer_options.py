@@ -1,4 +1,4 @@
-"""What a changefeed's files show of its settings: taken where its own file is not there, an error where it differs.
+"""Infers a changefeed's settings from its data files: used where its own file is missing, an error where they differ.
 
 In: the listed data files, the changefeed's file or nothing. Out: the `Changefeed` to read them by.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import StoredFile, read_head
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed, Csv
 from jobs.ingest.tidb.ticdc.csv_options import Head, csv_options
@@ -23,7 +23,7 @@ _LOOKED_AT, _HEAD = 40, 1 << 16
 
 @dataclass(frozen=True)
 class Named:
-    """A changefeed's file and what it says."""
+    """A changefeed's file and its content."""
 
     place: str
     says: Changefeed
@@ -77,7 +77,7 @@ def date_separator(paths: Iterable[str], named: Named | None) -> str:
         named: the changefeed's file.
 
     Raises:
-        SourceError: the changefeed's file says another one than the paths show.
+        SourceError: the changefeed's file sets another one than the paths show.
     """
     if named is not None:
         said = named.says.sink.date_separator

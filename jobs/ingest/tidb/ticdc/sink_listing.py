@@ -1,7 +1,7 @@
 """A TiCDC storage sink as one run sees it: checkpoint first, then the listing, schema files and index files.
 
-In: the changefeed's root. Out: a `Feed`. Data files above what their index names are left for the next run, as they
-may be half written. Schema files that cannot be trusted are kept beside the good ones, so that only their tables are
+In: the changefeed's root. Out: a `SinkListing`. Data files above the number in their index are left for the next run,
+as they may be half written. Schema files that cannot be trusted are listed separately, so that only their tables are
 blocked.
 """
 
@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 from jobs.common.errors import SourceError
 from jobs.ingest.loading.storage import StoredFile, listing, read_raw, stat
-from jobs.ingest.tidb.ddl.mysql import SourceColumn
+from jobs.ingest.tidb.ddl.source_column import SourceColumn
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
+from jobs.ingest.tidb.ticdc.data_files import DataFolder
 from jobs.ingest.tidb.ticdc.infer_options import Named, date_separator, infer_options
-from jobs.ingest.tidb.ticdc.numbering import Numbered
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, Index, Object, SchemaPath, Unknown, classify, index_number
-from jobs.ingest.tidb.ticdc.schemafile import SchemaFile, parse_schema_file
-from jobs.ingest.tidb.ticdc.twice import told_once
+from jobs.ingest.tidb.ticdc.schema_files import SchemaFile, merge_duplicates, parse_schema_file
 
 WHAT = "TiCDC storage sink"
 _READERS = 16
@@ -42,14 +41,14 @@ class SinkListing:
     databases: list[SchemaFile] = field(default_factory=list)
     """DDL of whole databases."""
     broken: list[tuple[SchemaPath, SourceError]] = field(default_factory=list)
-    """Schema files that cannot be trusted, by the tables they are of; `table` is empty where nobody can tell those."""
+    """Schema files that cannot be trusted, by table; `table` is empty where that cannot be determined."""
     data: list[tuple[StoredFile, Data]] = field(default_factory=list)
     """Data files that are complete."""
     waiting: list[str] = field(default_factory=list)
     """Data files that no index names yet."""
     unnamed: list[str] = field(default_factory=list)
     """Data files below a table id that no schema file gives a name; they wait."""
-    folders: list[Numbered] = field(default_factory=list)
+    folders: list[DataFolder] = field(default_factory=list)
     """Data files by folder and number: what of them is missing is told by what was taken in before."""
     unknown: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Objects that fit no rule: size, reason, detail."""
@@ -59,7 +58,7 @@ class SinkListing:
         return {file.version for files in self.schemas.values() for file in files if file.action == 42}
 
     def start(self) -> int | None:
-        """Return the commit_ts that the feed seems to begin at; None where its files do not tell.
+        """Return the commit_ts that the feed seems to begin at; None where its files do not show it.
 
         Of a table that was there before, the first schema file has no statement and the version that its changes begin
         at: the feed's start-ts, or later where a changefeed was taken up again before the table's first change. So only
@@ -101,7 +100,7 @@ def read_feed(root: str, named: Named | None = None, patience: float = 0) -> Sin
     _name_folders(feed)
     feed.broken = [(name, error) for path, error in feed.broken for name in _owners(feed, root, path)]
     for name, schemas in feed.schemas.items():
-        feed.schemas[name], contradictory = told_once(schemas)
+        feed.schemas[name], contradictory = merge_duplicates(schemas)
         feed.broken += contradictory
     feed.changefeed = infer_options(root, feed.data, named, lambda folder: _columns_of(feed, folder))
     for file, what in _of(found, Unknown):
@@ -139,21 +138,21 @@ def _parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
 
 def _numbered(
     data: list[tuple[StoredFile, Data]], indexes: list[tuple[StoredFile, Index, str]]
-) -> dict[Folder, Numbered]:
+) -> dict[Folder, DataFolder]:
     """Return the data files by folder and number, and how far each folder's index goes."""
-    folders: dict[Folder, Numbered] = {}
+    folders: dict[Folder, DataFolder] = {}
     for file, what in data:
-        folders.setdefault(what.folder, Numbered(what.folder)).add(what.number, file)
+        folders.setdefault(what.folder, DataFolder(what.folder)).add(what.number, file)
     for file, index, text in indexes:
         number = index_number(text)
         if number is not None:
-            mine = folders.setdefault(index.folder, Numbered(index.folder))
+            mine = folders.setdefault(index.folder, DataFolder(index.folder))
             mine.limit, mine.named_at = number, file.etag
             mine.sample = f"{file.path.rpartition('/meta/')[0]}/{text.strip()}"
     return folders
 
 
-def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> list[tuple[StoredFile, Data]]:
+def _come_since(root: str, folders: dict[Folder, DataFolder], patience: float) -> list[tuple[StoredFile, Data]]:
     """Return the newest files that were not there yet when their folder was listed, and were when its index was read.
 
     The classic writer writes the index first: what is still not there is looked for once more.
@@ -172,7 +171,7 @@ def _come_since(root: str, folders: dict[Folder, Numbered], patience: float) -> 
     return come
 
 
-def _sort_data(feed: SinkListing, data: list[tuple[StoredFile, Data]], folders: dict[Folder, Numbered]) -> None:
+def _sort_data(feed: SinkListing, data: list[tuple[StoredFile, Data]], folders: dict[Folder, DataFolder]) -> None:
     feed.folders = list(folders.values())
     for file, what in sorted(data, key=lambda entry: entry[0].path):
         if what.number <= folders[what.folder].limit:
@@ -185,7 +184,7 @@ def _name_folders(feed: SinkListing) -> None:
     """Name the tables of folders that have an id for a path: by the newest schema file of that id up to the folder's.
 
     A rename keeps the id and changes the name, so the version decides. Without such a file, or where it is broken,
-    nobody can tell the table.
+    the table cannot be determined.
     """
     by_id: dict[int, dict[int, SchemaFile | None]] = {}
     for file in (file for files in feed.schemas.values() for file in files if file.table_id):
@@ -208,7 +207,7 @@ def _name_folders(feed: SinkListing) -> None:
 
 
 def _owners(feed: SinkListing, root: str, path: SchemaPath) -> list[SchemaPath]:
-    """Return a broken schema file once for each table that it may be of; itself where none can be told.
+    """Return a broken schema file once for each table that it may be of; itself where none can be determined.
 
     Below a table's id that is every name that other schema files of the id say, from the last one before it on: it may
     be the one that renames the table. What can be read of its own text counts too: to hold a table no proof is needed.
