@@ -58,7 +58,7 @@ def lake(spark, tmp_path):
     """An empty lake in a temporary folder."""
     from jobs.lake.delta import Lake
 
-    return Lake(spark, str(tmp_path / "lake"), Settings().platform.cache_mb)
+    return Lake(spark, str(tmp_path / "lake"), Settings().platform.cache_mb, Settings().platform.collect_mb)
 
 
 @pytest.fixture

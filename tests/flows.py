@@ -48,7 +48,8 @@ def opened(spark, settings, root, options, work):
 
     progress = Lines()
     validator = Validator(ROOT / "expectations", settings, work)
-    runner = Runner(Lake(spark, str(root), settings.platform.cache_mb), settings, validator, options, progress.say)
+    lake = Lake(spark, str(root), settings.platform.cache_mb, settings.platform.collect_mb)
+    runner = Runner(lake, settings, validator, options, progress.say)
     yield Scheduler(runner, progress)
 
 

@@ -4,7 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.panel import Panel
 from rich.rule import Rule
@@ -17,7 +17,7 @@ from jobs.cli.run import make_world
 from jobs.engine.scheduler import start_spark
 
 if TYPE_CHECKING:
-    from jobs.lake.delta import Lake
+    from jobs.lake.query import Tables
 
 
 def run_demo() -> None:
@@ -29,11 +29,14 @@ def run_demo() -> None:
         make_world()
         session.result()
     out.print(Rule("2  the flow: change logs in, a generation out", align="left"))
+    from jobs.lake.query import Tables
+
     with engine(source_options()) as on:
         cut = on.flow(None)
-        user, pin = _examples(on.runner.lake, cut)
-        saves = _recent_saves(on.runner.lake, cut, user)
-        learned = _learned(on.runner.lake, cut)
+        tables = Tables(on.runner.lake.root)
+        user, pin = _examples(tables, cut)
+        saves = _recent_saves(tables, cut, user)
+        learned = _learned(tables, cut)
         docs = on.runner.validator.build_docs()
     seconds = time.monotonic() - started
     out.print(Rule("3  what the online store serves now", align="left"))
@@ -52,31 +55,34 @@ def _show(user: int, pin: int, saves: list[int], learned: bool | None) -> Path:
     return write_page(folder, reader, user, pin, images=images_folder(), saved=saves, learned=learned)
 
 
-def _examples(lake: "Lake", cut: date) -> tuple[int, int]:
+def _examples(tables: "Tables", cut: date) -> tuple[int, int]:
     """Return a user with many saves and a feed of their own, and the first pin of that feed with related pins."""
-    day = f"as_of = DATE'{cut}'"
-    profiles = lake.read("gold.user_profile").where(day).where("is_active and n_saves between 15 and 80")
-    feeds = lake.read("gold.home_feed").where(day)
-    rich = feeds.groupBy("user_id").agg({"reason": "count"}).join(profiles.select("user_id", "n_saves"), "user_id")
-    user = rich.orderBy("n_saves", "user_id", ascending=[False, True]).first()
-    if user is None:
-        user = feeds.orderBy("user_id").first()
-    assert user is not None  # noqa: S101 - the gate refuses an empty generation
-    related = lake.read("gold.related_pins").where(day).select("pin_id").distinct()
-    mine = feeds.where(feeds["user_id"] == user["user_id"]).join(related, "pin_id").orderBy("position").first()
-    pin = mine if mine is not None else related.orderBy("pin_id").first()
-    return int(user["user_id"]), int(pin["pin_id"]) if pin is not None else 0
+    fed = "user_id in (select user_id from home_feed where as_of = "
+    rich = f"is_active and n_saves between 15 and 80 and {fed}date '{cut}') order by n_saves desc, user_id limit 1"
+    users = _rows(tables, cut, "user_profile", "user_id", rich, "home_feed")
+    users = users or _rows(tables, cut, "home_feed", "user_id", "true order by user_id limit 1")
+    user = int(users[0]["user_id"])  # the gate refuses an empty generation
+    related = f"pin_id in (select pin_id from related_pins where as_of = date '{cut}')"  # noqa: S608 - a date
+    mine = f"user_id = {user} and {related} order by position limit 1"
+    pins = _rows(tables, cut, "home_feed", "pin_id", mine, "related_pins")
+    pins = pins or _rows(tables, cut, "related_pins", "pin_id", "true order by pin_id limit 1")
+    return user, int(pins[0]["pin_id"]) if pins else 0
 
 
-def _recent_saves(lake: "Lake", cut: date, user: int) -> list[int]:
-    row = lake.read("gold.user_profile").where(f"as_of = DATE'{cut}' and user_id = {user}").first()
-    return list(row["recent_saves"] or [])[:12] if row is not None else []
+def _rows(tables: "Tables", cut: date, table: str, columns: str, where: str, *more: str) -> list[dict[str, Any]]:
+    query = f"select {columns} from {table} where as_of = date '{cut}' and {where}"  # noqa: S608 - constants and a date
+    return tables.ask(query, {f"gold.{name}": None for name in (table, *more)})
 
 
-def _learned(lake: "Lake", cut: date) -> bool | None:
+def _recent_saves(tables: "Tables", cut: date, user: int) -> list[int]:
+    rows = _rows(tables, cut, "user_profile", "recent_saves", f"user_id = {user}")
+    return list(rows[0]["recent_saves"] or [])[:12] if rows else []
+
+
+def _learned(tables: "Tables", cut: date) -> bool | None:
     """Return whether the feeds of the cut were scored by a model."""
-    row = lake.read("gold.ranker").where(f"as_of = DATE'{cut}'").select("model").first()
-    return None if row is None else row["model"] is not None
+    rows = _rows(tables, cut, "ranker", "model is not null as learned", "true")
+    return bool(rows[0]["learned"]) if rows else None
 
 
 def _next(user: int, pin: int, page: Path, docs: Path | None, seconds: float) -> Panel:

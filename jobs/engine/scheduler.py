@@ -194,7 +194,8 @@ def opened(
     if validates:
         validator.warm_up()
     session = start_spark(loaded)
-    lake = Lake(session, root or loaded.path(settings.platform.lake), settings.platform.cache_mb)
+    platform = settings.platform
+    lake = Lake(session, root or loaded.path(platform.lake), platform.cache_mb, platform.collect_mb)
     paths = {"store": loaded.path(settings.publish.path), "work": work}
     runner = Runner(lake, settings, validator, paths | dict(options or {}), progress.say)
     try:

@@ -17,7 +17,7 @@ from jobs.common.errors import ConcurrentRunError, TableError
 from jobs.common.locks import locked
 from jobs.lake import delta_rs as direct
 from jobs.lake.conflicts import LOST, CommitErrors
-from jobs.lake.table_frames import assert_in_partition, literal, nullable, struct_of
+from jobs.lake.table_frames import assert_in_partition, frame_of_files, literal, nullable, stored_bytes, struct_of
 from jobs.lake.transaction_log import LOOK_BACK, Commit, Log
 from jobs.schema.names import needs_mapping, quoted
 from jobs.schema.tables import TABLES, table
@@ -34,17 +34,19 @@ PHYSICAL = "delta.columnMapping.physicalName"
 class Lake:
     """The Delta tables below one root. The only way stages open a table."""
 
-    def __init__(self, spark: SparkSession, root: str, cache_mb: int = 0) -> None:
+    def __init__(self, spark: SparkSession, root: str, cache_mb: int = 0, collect_mb: int = 0) -> None:
         """Nothing is opened yet.
 
         Args:
             spark: the session.
             root: folder or URI of the tables.
             cache_mb: tables with at most so many MiB of files are read once a session; 0 for none.
+            collect_mb: checkpointed results of at most so many MiB are committed by the driver; 0 for none.
         """
         self.spark = spark
         self.root = root.rstrip("/")
         self._keep_bytes = cache_mb << 20
+        self._collect_bytes = collect_mb << 20
         self._newest: dict[tuple[str, int], int] = {}
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
@@ -71,8 +73,13 @@ class Lake:
 
     def version(self, name: str) -> int:
         """Return the newest version of a table; TableError if it does not exist."""
-        self._require(name)
-        return self._log(name).version()
+        if not self._local:
+            self._require(name)
+            return self._log(name).version()
+        version = direct.version(self.path(name))
+        if version < 0:
+            raise self._missing(name)
+        return version
 
     def changed(self, name: str, version: int, column: str) -> frozenset[str] | None:
         """Return the values of a partition column whose rows a version changed; None where that cannot be told."""
@@ -81,16 +88,30 @@ class Lake:
     def schema(self, name: str) -> StructType:
         """Return a table's columns, by its log alone; TableError if it does not exist."""
         self._require(name)
+        if self._local:
+            return StructType.fromJson(json.loads(direct.schema_json(self.path(name))))
         return self._log(name).schema()
+
+    def newest_note(self, name: str) -> dict[str, Any]:
+        """Return the note of a table's newest commit; empty if it has none, or the lake is not in a local folder."""
+        text = direct.newest_note(self.path(name)) if self._local and self.exists(name) else None
+        try:
+            note = json.loads(text or "{}")
+        except ValueError:  # a commit by another program
+            return {}
+        return note if isinstance(note, dict) else {}
 
     def files(self, name: str, column: str) -> DataFrame:
         """Return a table's files as its log tells of them: bytes, rows, least and greatest value of a column, typed."""
         field = self.schema(name)[column]
+        self._log(name).version()  # looks the newest version up, whose files are then told
         found = self._log(name).files((field.metadata or {}).get(PHYSICAL, column))
         return found.withColumns({end: F.col(end).try_cast(field.dataType) for end in ("least", "greatest")})
 
     def bytes(self, name: str) -> int:
         """Return the size of a table's files at its newest version."""
+        if self._local:
+            return direct.table_bytes(self.path(name))
         log = self._log(name)
         log.version()
         return log.bytes()
@@ -100,7 +121,10 @@ class Lake:
 
     def _require(self, name: str) -> None:
         if not self.exists(name):
-            raise TableError(f"Table {name} does not exist in {self.root}: run the job that writes it first.")
+            raise self._missing(name)
+
+    def _missing(self, name: str) -> TableError:
+        return TableError(f"Table {name} does not exist in {self.root}: run the job that writes it first.")
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return a table that is wanted whole, at `version` or newest.
@@ -114,25 +138,32 @@ class Lake:
         """
         if version is None and self._keep_bytes:
             version = self.version(name)
-        if version is None or self._log(name).bytes() > self._keep_bytes:
+        if version is None or ((name, version) not in self._once and self.bytes(name) > self._keep_bytes):
             return self.scan(name, version)
         return self.once((name, version), lambda: self.scan(name, version))
 
     def scan(self, name: str, version: int | None = None) -> DataFrame:
         """Return a table at `version` or newest: a query opens the files that its conditions leave, and no others.
 
+        The files of a small table (`cache_mb`) are named to Spark, where they hold its rows as they are: Delta runs
+        two to four queries over its log for each scan, which cost more than the rows.
+
         Raises:
             TableError: the table has not been written.
         """
+        plain = direct.plain_files(self.path(name), version, self._keep_bytes) if self._reads_files(name) else None
+        if plain is not None:
+            return frame_of_files(self.spark, self.path(name), *plain)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         try:
             return reader.load(self.path(name))
         except AnalysisException as error:
-            raise TableError(
-                f"Table {name} does not exist in {self.root}: run the job that writes it first."
-            ) from error
+            raise self._missing(name) from error
+
+    def _reads_files(self, name: str) -> bool:
+        return self._local and self._keep_bytes > 0 and self.exists(name)
 
     def newest_change(self, name: str, version: int) -> int:
         """Return the greatest _commit_ts of a silver table at a version, -1 if it is empty."""
@@ -239,7 +270,8 @@ class Lake:
         """Replace one partition by `df` in one commit; every row of `df` must belong to it.
 
         Where the partition is not there yet, rows are appended: that needs no replay of the log, and took a quarter of
-        the time. The partition's own transaction number then makes Delta let only one of two runs through.
+        the time. The partition's own transaction number then makes Delta let only one of two runs through. A small
+        result that is checkpointed (`collect_mb`) is appended by delta-rs: Spark plans six queries for a commit.
 
         Raises:
             ConcurrentRunError: another run wrote the partition meanwhile; nothing of this one was kept.
@@ -247,6 +279,8 @@ class Lake:
         self.ensure(name)
         if self._absent(name, partition):
             txn = (f"pinlake:{name}:{':'.join(str(value) for value in partition.values())}", 1)
+            if 0 < (stored_bytes(df) or 0) <= self._collect_bytes:
+                return self._append_small(name, df, partition, txn, note)
             done = self._write(name, assert_in_partition(df, name, partition), {}, txn, note)
             if done is not None:
                 return done
@@ -259,6 +293,24 @@ class Lake:
         if self.scan(name).where(where).isEmpty():  # nothing in place of nothing: Delta makes no commit of that
             return Commit(self.version(name), 0, 0)
         raise ConcurrentRunError(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
+
+    def _append_small(
+        self, name: str, df: DataFrame, partition: Mapping[str, Any], txn: tuple[str, int], note: Any
+    ) -> Commit:
+        """Append a partition that is not there yet by delta-rs, in one commit and without a Spark write."""
+        rows = df.toArrow()  # bounded: by collect_mb
+        for key, value in partition.items():
+            if rows[key].unique().to_pylist() not in ([value], []):
+                raise TableError(f"{name}: a row does not belong to the partition {dict(partition)} that is written")
+        write_id, text = self._noted(note)
+        with self.commit_lock(name):
+            if not self._absent(name, partition):
+                raise ConcurrentRunError(f"{name} {dict(partition)}: {LOST}")
+            direct.append_table(self.path(name), rows, text, txn)
+        done = direct.commit_of(self.path(name), write_id, LOOK_BACK)
+        if done is None:
+            raise ConcurrentRunError(f"{name} {dict(partition)}: more than {LOOK_BACK} commits were made meanwhile.")
+        return Commit(*done)
 
     def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
         return self._delta_rs_ok(name) and not direct.has_partition(self.path(name), partition)
@@ -287,12 +339,17 @@ class Lake:
             return direct.read(self.path(name), columns).to_pylist()
         return self.read(name).select(*columns).toArrow().to_pylist()  # bounded: as the caller knows of the table
 
+    @staticmethod
+    def _noted(note: Any) -> tuple[str, str]:
+        """Return an id for a commit, and the text of its user metadata: the note and that id."""
+        write_id = uuid.uuid4().hex
+        return write_id, json.dumps({**(note or {}), "write_id": write_id}, sort_keys=True, default=str)
+
     def _write(
         self, name: str, df: DataFrame, options: Mapping[str, str], txn: tuple[str, int] | None, note: Any
     ) -> Commit | None:
         """Write in one commit and return it, None where Delta found that `txn` had been committed before."""
-        write_id = uuid.uuid4().hex
-        told = json.dumps({**(note or {}), "write_id": write_id}, sort_keys=True, default=str)
+        write_id, told = self._noted(note)
         mode = "overwrite" if "replaceWhere" in options else "append"
         writer = df.write.format("delta").mode(mode).options(**options).option("userMetadata", told)
         if txn is not None:

@@ -4,6 +4,7 @@ Only for tables on the low protocol (ops, gold) of a lake in a local folder: on 
 and does the same (docs/adr/0009).
 """
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"\d{20}\.")
 """How a committed version's file, or a checkpoint's, begins (Delta protocol, "Delta Log Entries")."""
 
+_GLOB = re.compile(r"[*?\[\]{}\\]")
+"""Characters that Spark takes for a pattern in a path."""
+MOST_FILES = 100
+"""Files up to which a table is read by their names: Spark then looks each of them up on the driver."""
+
 
 def local_path(uri: str) -> Path | None:
     """Return the path of a local folder, None for an object store's."""
@@ -35,6 +41,29 @@ def exists(path: str) -> bool:
     """
     log = Path(path.removeprefix("file://")) / "_delta_log"
     return log.is_dir() and any(_VERSION.match(entry.name) for entry in os.scandir(log))
+
+
+def version(path: str) -> int:
+    """Return the newest version that was committed, -1 where there is no table: by the names of the log's files."""
+    log = Path(path.removeprefix("file://")) / "_delta_log"
+    names = [entry.name for entry in os.scandir(log)] if log.is_dir() else []
+    return max((int(name[:20]) for name in names if _VERSION.match(name)), default=-1)
+
+
+def schema_json(path: str) -> str:
+    """Return a table's newest schema as Spark and Delta write it; its files are not looked at."""
+    from deltalake import DeltaTable
+
+    return str(DeltaTable(path, without_files=True).schema().to_json())
+
+
+def newest_note(path: str) -> str | None:
+    """Return the user metadata of the newest commit, None if it has none."""
+    from deltalake import DeltaTable
+
+    newest = DeltaTable(path, without_files=True).history(1)
+    note = newest[0].get("userMetadata") if newest else None
+    return None if note is None else str(note)
 
 
 def clear_unfinished(path: str) -> None:
@@ -76,6 +105,76 @@ def append(path: str, rows: Iterable[Mapping[str, Any]]) -> None:
     schema = pa.schema(table.schema().to_arrow())
     full = [{name: row.get(name) for name in schema.names} for row in rows]
     write_deltalake(table, pa.Table.from_pylist(full, schema=schema), mode="append")
+
+
+def table_bytes(path: str) -> int:
+    """Return the size of the files of a table's newest version."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    sizes = pa.table(DeltaTable(path).get_add_actions(flatten=True))["size_bytes"]
+    return sum(sizes.to_pylist())  # bounded: a number a file
+
+
+def plain_files(path: str, at: int | None, most_bytes: int) -> tuple[list[str], str] | None:
+    """Return the Parquet files of a small table and its schema, where the files alone hold the table's rows.
+
+    None where they do not (deletion vectors, mapped columns), where there are more than MOST_FILES or `most_bytes`, and
+    where delta-rs cannot tell.
+
+    Args:
+        path: folder of the table.
+        at: version; None for the newest.
+        most_bytes: what all files together may take.
+    """
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = DeltaTable(path, version=at)
+        sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+        if len(sizes) > MOST_FILES or sum(sizes) > most_bytes:
+            return None
+        mapped = table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
+        if mapped or any(batch.num_rows for batch in table.deletion_vectors()):
+            return None
+    except (DeltaError, OSError):
+        return None
+    files = table.file_uris()
+    return None if any(_GLOB.search(file) for file in files) else (files, str(table.schema().to_json()))
+
+
+def append_table(path: str, rows: "pa.Table", note: str, txn: tuple[str, int]) -> None:
+    """Append a table in one commit; fails where another commit carried the same transaction.
+
+    Args:
+        path: folder of the table.
+        rows: in the table's columns.
+        note: user metadata of the commit, where Delta's own writer puts it.
+        txn: application and version.
+    """
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+    table = DeltaTable(path)
+    fit = rows.cast(pa.schema(table.schema().to_arrow()))
+    commit = CommitProperties(custom_metadata={"userMetadata": note}, app_transactions=[Transaction(*txn)])
+    write_deltalake(table, fit, mode="append", commit_properties=commit)
+
+
+def commit_of(path: str, write_id: str, look_back: int) -> tuple[int, int, int] | None:
+    """Return version, rows and bytes added by the commit whose note holds `write_id`; None if no recent one does."""
+    newest = version(path)
+    for number in range(newest, max(-1, newest - look_back), -1):
+        file = Path(path.removeprefix("file://")) / "_delta_log" / f"{number:020}.json"
+        actions = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        notes = [str(action["commitInfo"].get("userMetadata")) for action in actions if "commitInfo" in action]
+        if any(write_id in note for note in notes):
+            added = [action["add"] for action in actions if "add" in action]
+            counted = [json.loads(add.get("stats") or "{}").get("numRecords", 0) for add in added]
+            return number, sum(counted), sum(add["size"] for add in added)
+    return None
 
 
 def read(path: str, columns: Iterable[str]) -> "pa.Table":

@@ -1,14 +1,16 @@
 """Frames in the shape of registered tables: schema, columns in order, partition, checksum."""
 
+import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegralType, MapType, StructField, StructType
 
 from jobs.common.errors import TableError
+from jobs.schema.names import quoted
 from jobs.schema.table import Table
 
 
@@ -17,6 +19,34 @@ def assert_in_partition(df: DataFrame, name: str, partition: Mapping[str, Any]) 
     said = F.raise_error(F.lit(f"{name}: a row does not belong to the partition {dict(partition)} that is written"))
     fit = {key: F.when(F.col(key) == F.lit(value), F.col(key)).otherwise(said) for key, value in partition.items()}
     return df.withColumns(fit)
+
+
+def stored_bytes(df: DataFrame) -> int | None:
+    """Return how many bytes a checkpointed frame takes in the executors' blocks; None of any other frame."""
+    plan: Any = df._jdf.queryExecution().analyzed()
+    if plan.getClass().getSimpleName() != "LogicalRDD":
+        return None
+    number, context = plan.rdd().id(), df.sparkSession.sparkContext._jsc.sc()
+    stored = [info for info in context.getRDDStorageInfo() if info.id() == number]
+    return sum(info.memSize() + info.diskSize() for info in stored) if stored else None
+
+
+def frame_of_files(spark: SparkSession, path: str, files: list[str], schema_json: str) -> DataFrame:
+    """Return the rows of a table's Parquet files, partition columns included.
+
+    Args:
+        spark: the session.
+        path: folder of the table.
+        files: paths below it.
+        schema_json: the table's schema.
+    """
+    schema = StructType.fromJson(json.loads(schema_json))
+    if not files:
+        return spark.createDataFrame([], schema)
+    rows = spark.read.schema(schema).option("basePath", path).parquet(*files)
+    return rows.select(
+        *[F.col(quoted(field.name)).alias(field.name, metadata=field.metadata) for field in schema.fields]
+    )
 
 
 def literal(value: Any) -> str:

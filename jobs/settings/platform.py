@@ -44,6 +44,8 @@ class Platform(Section):
     """Jobs of the flow that run at the same time if independent; small jobs mostly wait for I/O and planning."""
     cache_mb: int = Field(256, ge=0)
     """Largest table or result, in MiB of its files, that a session caches in Spark's block store; 0 disables it."""
+    collect_mb: int = Field(64, ge=0)
+    """Largest result, in MiB as Spark holds it, that the driver commits to a gold table by delta-rs; 0 disables it."""
     spark: Spark = Spark()
     """The Spark session."""
 

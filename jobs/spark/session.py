@@ -32,6 +32,8 @@ ALWAYS = {
     # 100 by default, fewer than one flow generates: compiled code was thrown away and compiled again
     "spark.sql.codegen.cache.maxEntries": "3000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # 32 by default: the files of small tables are named one by one, and looked up on the driver (jobs/lake/delta_rs.py)
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "128",
     "spark.ui.showConsoleProgress": "false",
     "spark.python.daemon.module": "jobs.spark.python_daemon",
     # one thread a task: the numeric libraries below are started by many tasks at once

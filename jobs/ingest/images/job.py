@@ -35,6 +35,9 @@ from jobs.schema.bronze_silver import PINS
 from jobs.schema.images import IMAGE_FEATURES
 from jobs.settings.ingest import Images
 
+NOTHING = ActionResult(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
+COMPLETE_TO = "complete_to_pins"
+"""Key of a commit's note: version of silver.app_pins all of whose images have a row, none of them missing."""
 _TOGETHER = 256
 """Images measured at once: some 4 MB of small arrays."""
 _FOUND = pa.schema(
@@ -61,20 +64,24 @@ def run(work: ActionContext) -> ActionResult:
         work.progress("no images named, or no pins yet: nothing to do")
         return ActionResult()
     work.lake.ensure(IMAGE_FEATURES.name)
-    missing = pending_images(work, work.lake.scan(IMAGE_FEATURES.name), settings).persist(StorageLevel.DISK_ONLY)
-    try:
-        left = missing.count()
-        if not left:
-            return ActionResult(0, {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0})
-        work.progress(f"{left:,} images to measure")
-        counts = _measure(work, missing.limit(settings.max_images), str(root), settings)
-    finally:
-        missing.unpersist()
+    pins = work.lake.version(PINS.name)
+    if work.lake.newest_note(IMAGE_FEATURES.name).get(COMPLETE_TO) == pins:
+        work.progress("every image was measured, and the pins are the same: nothing to do")
+        return NOTHING
+    # not persisted: a commit to a table makes Spark plan all that is persisted of it again
+    missing = pending_images(work, work.lake.scan(IMAGE_FEATURES.name), settings).localCheckpoint()
+    left = missing.count()
+    if not left:
+        return NOTHING
+    work.progress(f"{left:,} images to measure")
+    complete_to = pins if left <= settings.max_images else None
+    counts = _measure(work, missing.limit(settings.max_images), str(root), complete_to)
     counts["waiting"] = max(0, left - settings.max_images)
     return ActionResult(counts["measured"], counts)
 
 
-def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Images) -> dict[str, int]:
+def _measure(work: ActionContext, signatures: DataFrame, root: str, complete_to: int | None) -> dict[str, int]:
+    settings = work.context.settings.ingest.images
     found = (
         repartition_images(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
     )
@@ -88,7 +95,8 @@ def _measure(work: ActionContext, signatures: DataFrame, root: str, settings: Im
             quarantine_images(work, rows)
         kept = rows.select(*[column.name for column in IMAGE_FEATURES.columns])
         work.validate_table(IMAGE_FEATURES.name, kept)
-        work.lake.append(IMAGE_FEATURES.name, kept.coalesce(max(1, sum(counts.values()) // 1_000_000)))
+        note = None if complete_to is None or counts.get(MISSING) else {COMPLETE_TO: complete_to}
+        work.lake.append(IMAGE_FEATURES.name, kept.coalesce(max(1, sum(counts.values()) // 1_000_000)), note=note)
     finally:
         found.unpersist()
     return {"measured": counts.get(None, 0), "missing": counts.get(MISSING, 0), "quarantined": bad}

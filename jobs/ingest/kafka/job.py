@@ -62,7 +62,7 @@ def run(work: ActionContext) -> ActionResult:
     taken = load_to_bronze(work, INTAKE, manifest, items, replay_of(work, ("kafka",), items))
     take_from_brokers(work, manifest, brokers, taken)
     blocked = _unreadable(work, manifest, items)
-    counts, others = apply_messages(work, manifest.last, taken, blocked)
+    counts, others = apply_messages(work, manifest, taken, blocked)
     missing, some = gaps(work.lake, taken.batches)
     counts |= {"unknown_files": unknown, "overwritten": taken.overwritten, "gaps": missing}
     refused = {path: f"{reason}: {why}" for path, (_, reason, why) in sorted(found.refused.items())[:SHOWN]}
@@ -106,7 +106,7 @@ def _say(work: ActionContext, detail: dict[str, Any]) -> None:
 
 
 def apply_messages(
-    work: ActionContext, newest: int, taken: LoadResult, blocked: dict[str, str] | None = None
+    work: ActionContext, manifest: Manifest, taken: LoadResult, blocked: dict[str, str] | None = None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Bring to silver what bronze holds and silver does not, topic by topic.
 
@@ -115,16 +115,18 @@ def apply_messages(
 
     Args:
         work: lake and progress.
-        newest: newest batch of bronze.
+        manifest: the files known, this run's included.
         taken: what this run brought to bronze.
         blocked: why topics are blocked; topics are added whose messages cannot be used.
     """
     blocked = {} if blocked is None else blocked
     past, tables = _checkpoints(work.lake), topic_tables(work.context.settings.ingest)
-    waiting = _waiting(work.lake, past, taken.batches)
+    # where every batch is in the silver of every topic, there is nothing to look for
+    none_new = not taken.batches and manifest.newest_batch(from_kafka=True) <= min(past.values(), default=-1)
+    waiting = {} if none_new else _waiting(work.lake, past, taken.batches)
     fresh = sum(count for count, _ in waiting.values())
     assert_complete("bronze.kafka", "messages", taken, fresh)
-    step = _Step(work, newest, taken, blocked, newest_checkpoints(work.lake))
+    step = _Step(work, manifest.last, taken, blocked, newest_checkpoints(work.lake))
     done, failed = [], []
     for topic in sorted((set(waiting) | set(blocked)) & set(tables)):
         try:

@@ -19,6 +19,8 @@ from jobs.schema.ops import AWAITED, SOURCE_FILES
 PLANNED, COMMITTED = "planned", "committed"
 COVERED = "covered"
 """A later snapshot stands in for a file that is lost or cannot be read."""
+KAFKA_SOURCES = frozenset({"kafka", "broker"})
+"""Sources whose batches go to bronze.kafka; those of all others go to bronze.ledger."""
 _ORDER = {PLANNED: 0, AWAITED: 1, COMMITTED: 2, COVERED: 3}
 
 
@@ -96,6 +98,11 @@ class Manifest:
         """Return what is known of the part of a source that carries `mark`; None if another, or none, came last."""
         entry = self.entries.get((source, path))
         return entry if entry is not None and entry.etag == mark else None
+
+    def newest_batch(self, from_kafka: bool) -> int:
+        """Return the greatest batch in bronze.kafka, or else in bronze.ledger; 0 where there is none."""
+        batches = (e.batch for (source, _), e in self.entries.items() if (source in KAFKA_SOURCES) == from_kafka)
+        return max(batches, default=0)
 
     def unfinished(self) -> dict[tuple[str, int], list[tuple[str, str]]]:
         """Return the files of batches that were begun and not finished, by run and batch."""

@@ -12,7 +12,14 @@ from jobs.common.errors import PinlakeError, TableError
 from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import Counts, as_failure, assert_complete, run_stats
-from jobs.ingest.tidb.progress import arrived_in, pending_changes, write_checkpoints, write_dropped, write_failed
+from jobs.ingest.tidb.progress import (
+    arrived_in,
+    pending_changes,
+    unchanged_counts,
+    write_checkpoints,
+    write_dropped,
+    write_failed,
+)
 from jobs.ingest.tidb.silver import ApplyWindow, create, merge, outdated
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
@@ -29,7 +36,7 @@ class _Result:
 
 
 def apply_changes(
-    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int
+    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int, earlier: int
 ) -> dict[str, int]:
     """Merge what bronze holds and silver does not, table by table; return the counts.
 
@@ -39,10 +46,12 @@ def apply_changes(
         past: newest row of ops.checkpoints by table.
         taken: what this run brought to bronze.
         newest: newest batch of bronze.
+        earlier: newest batch of bronze.ledger before this run.
     """
     at = sources.checkpoint
     marks = {name: _mark(table, past.get(table.full_name), at) for name, table in sources.tables.items()}
-    counts = pending_changes(work.lake, marks, taken.batches, at)
+    counts = unchanged_counts(work.lake, marks, past, taken, earlier)
+    counts |= pending_changes(work.lake, {n: m for n, m in marks.items() if n not in counts}, taken.batches, at)
     arrived, late = arrived_in(work.lake, taken.batches, at)
     assert_complete("bronze.ledger", "changes", taken, arrived)
     live = {name: mark for name, mark in marks.items() if mark.table.exists_at(at)}

@@ -84,7 +84,7 @@ def run(work: ActionContext) -> ActionResult:
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return ActionResult()
-    past = newest_checkpoints(work.lake)
+    past = newest_checkpoints(work.lake, "pending")
     if export is not None:
         unblock_begun(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
@@ -94,6 +94,7 @@ def run(work: ActionContext) -> ActionResult:
     _keep_first_snapshot(sources, past)
     work.progress(f"{len(sources.tables)} tables, {len(sources.items)} files, checkpoint {sources.checkpoint}")
     manifest = Manifest(work.lake)
+    earlier = manifest.newest_batch(from_kafka=False)
     unknown = _refuse_unknown(work, manifest, feed, export)
     settle_vanished(work, INTAKE, manifest, sources.items)
     absent = _absent(work, manifest, sources, feed)
@@ -108,7 +109,7 @@ def run(work: ActionContext) -> ActionResult:
         block(sources, absent.stops)
     leave_open(sources, absent)
     block(sources, _unreadable(work, manifest, sources, feed))
-    counts = apply_changes(work, sources, past, taken, manifest.last)
+    counts = apply_changes(work, sources, past, taken, manifest.last, earlier)
     counts |= {"files": taken.files, "overwritten": taken.overwritten, "unknown_files": unknown}
     return _outcome(sources, feed, export, absent, counts)
 

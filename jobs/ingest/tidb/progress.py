@@ -16,8 +16,9 @@ from jobs.engine.checkpoints import (
     lacks_silver,
 )
 from jobs.engine.context import ActionContext
+from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import Counts, as_failure
-from jobs.ingest.tidb.silver import ApplyWindow, clear
+from jobs.ingest.tidb.silver import ApplyWindow, clear, outdated
 from jobs.ingest.tidb.sources import NAMELESS, Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable, table_named
 from jobs.lake.delta import Lake
@@ -165,3 +166,35 @@ def _start(table: SourceTable, before: Mapping[str, Any] | None) -> int | None:
     """Return the TSO a table began with: a later snapshot does not take away what was known before it."""
     start = before["start_ts"] if before else None
     return table.snapshot.tso if start is None and table.snapshot else start
+
+
+def unchanged_counts(
+    lake: Lake, marks: Mapping[str, ApplyWindow], past: Mapping[str, Any], taken: LoadResult, earlier: int
+) -> dict[str, Counts]:
+    """Return what silver lacks of the tables that nothing has changed for, without looking into bronze.
+
+    That is known where this run read no file of the table, all earlier batches have been accounted for, the DDL is that
+    of silver, and either no change waits, or those that wait lie above the same checkpoint as before.
+
+    Args:
+        lake: where silver is.
+        marks: the tables, by name.
+        past: newest row of ops.checkpoints by table, with `pending`.
+        taken: what this run brought to bronze.
+        earlier: newest batch of bronze.ledger that an earlier run brought.
+    """
+    counts = {}
+    for name, mark in marks.items():
+        table, before = mark.table, past.get(mark.table.full_name)
+        if before is None or before["pending"] is None or before["blocked_reason"] or before["batch"] < earlier:
+            continue
+        if (
+            table.blocked_reason
+            or table.ended is not None
+            or any(taken.files_of[segment.table] for segment in table.segments)
+        ):
+            continue
+        same_limit = mark.limit == mark.checkpoint
+        if (same_limit or not before["pending"]) and lake.exists(table.silver) and not outdated(lake, table):
+            counts[name] = Counts(0, 0, before["pending"], 0)
+    return counts

@@ -244,3 +244,54 @@ def test_a_table_kept_in_the_session_shows_each_version_as_it_was(spark, lake):
     lake.append("gold.home_feed", feed(spark, 2, 9, [2]))
     assert sorted(row.pin_id for row in kept.read("gold.home_feed").collect()) == [1, 2]
     assert [row.pin_id for row in kept.read("gold.home_feed", before).collect()] == [1]
+
+
+def jobs_started(spark):
+    """Spark jobs that the session has run so far."""
+    return spark._jsc.sc().dagScheduler().numTotalJobs()
+
+
+def test_a_small_checkpointed_result_is_committed_without_a_spark_write(spark, lake):
+    first, second = {"as_of": date(2026, 10, 1)}, {"as_of": date(2026, 10, 2)}
+    small, other = (feed(spark, day, 9, [1, 2]).localCheckpoint() for day in (1, 2))
+    lake.ensure("gold.home_feed")
+    before = jobs_started(spark)
+    commit = lake.replace("gold.home_feed", small, first, note={"job": "x"})
+    assert jobs_started(spark) - before <= 1  # the rows are brought to the driver; Delta's own write takes six
+    assert (commit.version, commit.rows, commit.bytes > 0) == (1, 2, True)
+    assert lake.newest_note("gold.home_feed")["job"] == "x"
+    spark_lake = Lake(spark, lake.root)
+    spark_lake.replace("gold.home_feed", other, second)
+    by_day = [spark_lake.scan("gold.home_feed").where(f"as_of = DATE'2026-10-0{day}'").drop("as_of") for day in (1, 2)]
+    assert checksum(by_day[0]) == checksum(by_day[1])
+    with pytest.raises(TableError, match="a row does not belong to the partition"):
+        lake.replace("gold.home_feed", small, {"as_of": date(2026, 10, 3)})
+    assert (
+        lake.replace("gold.home_feed", feed(spark, 1, 9, [7]).localCheckpoint(), first).rows == 1
+    )  # replaced by Spark
+    rows = spark_lake.scan("gold.home_feed").collect()
+    assert sorted((row.as_of.day, row.pin_id) for row in rows) == [(1, 7), (2, 1), (2, 2)]
+
+
+def test_a_small_table_is_scanned_by_its_files_and_shows_what_delta_shows(spark, lake):
+    lake.ensure("silver.app_boards")
+    ids = spark.range(9).selectExpr("id", "id % 3 AS user_id", "'public' AS privacy", "1L AS _commit_ts")
+    wanted = [(c.name, c.type) for c in table("silver.app_boards").columns]
+    rows = ids.select(*[F.expr(n if n in ids.columns else "NULL").cast(t).alias(n) for n, t in wanted])
+    lake.append("silver.app_boards", rows)
+    by_delta = Lake(spark, lake.root)
+    before = jobs_started(spark)
+    scanned = lake.scan("silver.app_boards")
+    assert len(scanned.where("id < 4").collect()) == 4
+    assert jobs_started(spark) - before == 1  # no query over the table's log
+    assert checksum(scanned) == checksum(by_delta.scan("silver.app_boards"))
+    assert {f.name: f.metadata for f in scanned.schema} == {
+        f.name: f.metadata for f in lake.schema("silver.app_boards")
+    }
+    assert lake.scan("silver.app_boards", 0).count() == 0
+    lake.delta("silver.app_boards").delete("id = 4")  # by a deletion vector: the file alone shows a row too many
+    assert checksum(lake.scan("silver.app_boards")) == checksum(by_delta.scan("silver.app_boards"))
+    assert lake.scan("silver.app_boards").count() == 8
+    lake.append("gold.home_feed", feed(spark, 1, 9, [1, 2]))
+    assert checksum(lake.scan("gold.home_feed")) == checksum(by_delta.scan("gold.home_feed"))
+    assert lake.scan("gold.home_feed").columns == by_delta.scan("gold.home_feed").columns

@@ -169,6 +169,23 @@ def test_a_crash_between_any_two_commits_leaves_no_trace(lake, work, tmp_path, m
     assert state(lake) == {(1, "x", 12, True)}
 
 
+def test_with_nothing_new_no_query_runs_and_nothing_is_committed(lake, work, tmp_path, spark):
+    feed = [[line("INSERT", 1, 10), line("INSERT", 2, 2000)]]
+    first = adds_up(cdc.run(work(ticdc=small(tmp_path / "feed", feed))))
+    assert (first["applied"], first["pending"]) == (1, 1)
+    tables = ("bronze.ledger", "silver.app_t", "ops.checkpoints", "ops.source_files", "ops.objects")
+    versions = {name: lake.version(name) for name in tables if lake.exists(name)}
+    jobs = spark._jsc.sc().dagScheduler()
+    before = jobs.numTotalJobs()
+    again = adds_up(cdc.run(work(ticdc=str(tmp_path / "feed"))))
+    assert jobs.numTotalJobs() == before
+    assert (again["read"], again["carried"], again["pending"]) == (0, 1, 1)
+    assert versions == {name: lake.version(name) for name in versions}
+    later = adds_up(cdc.run(work(ticdc=small(tmp_path / "feed", feed, checkpoint=3000))))
+    assert (later["carried"], later["applied"], later["pending"]) == (1, 1, 0), "what waited is looked for again"
+    assert state(lake) == {(1, "x", 10, False), (2, "x", 2000, False)}
+
+
 def test_changes_that_break_a_critical_check_stay_out_until_they_pass(lake, work, tmp_path):
     root = small(tmp_path / "feed", [[line("INSERT", 2, 11), line("DELETE", 1, 12)]])
 

@@ -65,6 +65,21 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
     assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
 
 
+def test_with_every_image_measured_and_the_same_pins_no_query_runs(lake, work, pins, spark):
+    gone = pins / "images" / GONE[:2] / f"{GONE}.jpg"
+    gone.parent.mkdir(parents=True, exist_ok=True)
+    gone.write_bytes(drawn(4))
+    first = images_job.run(work(images=str(pins))).counts
+    assert first == {"measured": 3, "missing": 0, "quarantined": 1, "waiting": 0}
+    jobs = spark._jsc.sc().dagScheduler()
+    before = jobs.numTotalJobs()
+    assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(first, 0)
+    assert jobs.numTotalJobs() == before
+    more = build(lake.spark, PINS.name, [{"id": 7, "image_signature": "be05"}])
+    lake.append(PINS.name, more.withColumns({"_deleted": F.lit(False), "_op_rank": F.lit(1)}))
+    assert images_job.run(work(images=str(pins))).counts["missing"] == 1, "other pins are looked through"
+
+
 def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
     few = Settings.model_validate({"ingest": {"images": {"max_images": 3}}})
     first = images_job.run(work(settings=few, images=str(pins))).counts
