@@ -158,7 +158,8 @@ def append_table(path: str, rows: "pa.Table", note: str, txn: tuple[str, int]) -
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
     table = DeltaTable(path)
-    fit = rows.cast(pa.schema(table.schema().to_arrow()))
+    # copied: offsets of null texts are arbitrary in what Spark sends, and delta-rs follows them
+    fit = rows.take(pa.array(range(rows.num_rows), pa.int64())).cast(pa.schema(table.schema().to_arrow()))
     commit = CommitProperties(custom_metadata={"userMetadata": note}, app_transactions=[Transaction(*txn)])
     write_deltalake(table, fit, mode="append", commit_properties=commit)
 

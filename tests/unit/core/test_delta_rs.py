@@ -88,3 +88,9 @@ def test_a_small_table_is_told_by_its_files_a_larger_one_is_not(path, tmp_path, 
     monkeypatch.setattr(delta_rs, "MOST_FILES", 1)
     assert delta_rs.plain_files(path, None, 1 << 20) is None
     assert delta_rs.plain_files(str(tmp_path / "none"), None, 1 << 20) is None
+
+
+def test_a_table_without_rows_and_a_part_of_a_table_are_written(path):
+    delta_rs.append_table(path, rows(path, 1, [1, 2, 3]).slice(1, 1), NOTE, TXN)
+    delta_rs.append_table(path, rows(path, 1, []), NOTE, ("pinlake:empty", 1))
+    assert DeltaTable(path).to_pyarrow_table()["pin_id"].to_pylist() == [2]
