@@ -151,7 +151,7 @@ def table(sizes: Sequence[Size], found: Sequence[Costs], fixed: Mapping[str, flo
     """
     ratio = sizes[-1].users / sizes[0].users
     heads = [f"{size.label}: rows | s | peak MB" for size in sizes]
-    lines = [f"| job | cut | {' | '.join(heads)} | growth | fixed s |", "|---|---|" + "--:|" * (3 * len(sizes) + 2)]
+    lines = [f"| job | as of | {' | '.join(heads)} | growth | fixed s |", "|---|---|" + "--:|" * (3 * len(sizes) + 2)]
     total: list[float] = [0.0] * len(sizes)
     for key in found[-1]:
         cells: list[str] = []
@@ -201,11 +201,11 @@ def as_rows(sizes: Sequence[Size], found: Sequence[Costs]) -> list[dict[str, Any
             "users": size.users,
             "pins": size.pins,
             "job": job,
-            "as_of": str(cut) if cut else None,
+            "as_of": str(as_of) if as_of else None,
             "rows": cost.rows,
             "seconds": cost.seconds,
             "peak_mb": cost.peak_mb,
         }
         for size, one in zip(sizes, found, strict=True)
-        for (job, cut), cost in one.items()
+        for (job, as_of), cost in one.items()
     ]

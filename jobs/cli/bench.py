@@ -86,8 +86,8 @@ def searched(on: "Scheduler") -> tuple[Any, Any]:
     from jobs.flow import job
 
     on.ingest()
-    first, cut = on.runner.resolve_as_of(None)
-    on.steps(plan(cut, on.runner.settings.ranking.horizon_days, [job("candidates.collaborative")], first))
+    first, as_of = on.runner.resolve_as_of(None)
+    on.steps(plan(as_of, on.runner.settings.ranking.horizon_days, [job("candidates.collaborative")], first))
     rows = on.runner.lake.read("gold.candidates").where(F.col("rank") <= K).select("user_id", "pin_id", "rank")
     table = rows.toArrow()  # bounded: K rows a user of the data set
     users, place = np.unique(table["user_id"].to_numpy(), return_inverse=True)

@@ -32,11 +32,11 @@ def run_demo() -> None:
     from jobs.lake.query import Tables
 
     with engine(source_options()) as on:
-        cut = on.flow(None)
+        as_of = on.flow(None)
         tables = Tables(on.runner.lake.root)
-        user, pin = _examples(tables, cut)
-        saves = _recent_saves(tables, cut, user)
-        learned = _learned(tables, cut)
+        user, pin = _examples(tables, as_of)
+        saves = _recent_saves(tables, as_of, user)
+        learned = _learned(tables, as_of)
         docs = on.runner.validator.build_docs()
     seconds = time.monotonic() - started
     out.print(Rule("3  what the online store serves now", align="left"))
@@ -55,33 +55,33 @@ def _show(user: int, pin: int, saves: list[int], learned: bool | None) -> Path:
     return write_page(folder, reader, user, pin, images=images_folder(), saved=saves, learned=learned)
 
 
-def _examples(tables: "Tables", cut: date) -> tuple[int, int]:
+def _examples(tables: "Tables", as_of: date) -> tuple[int, int]:
     """Return a user with many saves and a feed of their own, and the first pin of that feed with related pins."""
     fed = "user_id in (select user_id from home_feed where as_of = "
-    rich = f"is_active and n_saves between 15 and 80 and {fed}date '{cut}') order by n_saves desc, user_id limit 1"
-    users = _rows(tables, cut, "user_profile", "user_id", rich, "home_feed")
-    users = users or _rows(tables, cut, "home_feed", "user_id", "true order by user_id limit 1")
+    rich = f"is_active and n_saves between 15 and 80 and {fed}date '{as_of}') order by n_saves desc, user_id limit 1"
+    users = _rows(tables, as_of, "user_profile", "user_id", rich, "home_feed")
+    users = users or _rows(tables, as_of, "home_feed", "user_id", "true order by user_id limit 1")
     user = int(users[0]["user_id"])  # the gate refuses an empty generation
-    related = f"pin_id in (select pin_id from related_pins where as_of = date '{cut}')"  # noqa: S608 - a date
+    related = f"pin_id in (select pin_id from related_pins where as_of = date '{as_of}')"  # noqa: S608 - a date
     mine = f"user_id = {user} and {related} order by position limit 1"
-    pins = _rows(tables, cut, "home_feed", "pin_id", mine, "related_pins")
-    pins = pins or _rows(tables, cut, "related_pins", "pin_id", "true order by pin_id limit 1")
+    pins = _rows(tables, as_of, "home_feed", "pin_id", mine, "related_pins")
+    pins = pins or _rows(tables, as_of, "related_pins", "pin_id", "true order by pin_id limit 1")
     return user, int(pins[0]["pin_id"]) if pins else 0
 
 
-def _rows(tables: "Tables", cut: date, table: str, columns: str, where: str, *more: str) -> list[dict[str, Any]]:
-    query = f"select {columns} from {table} where as_of = date '{cut}' and {where}"  # noqa: S608 - constants and a date
+def _rows(tables: "Tables", as_of: date, table: str, columns: str, where: str, *more: str) -> list[dict[str, Any]]:
+    query = f"select {columns} from {table} where as_of = date '{as_of}' and {where}"  # noqa: S608 - constants and a date
     return tables.ask(query, {f"gold.{name}": None for name in (table, *more)})
 
 
-def _recent_saves(tables: "Tables", cut: date, user: int) -> list[int]:
-    rows = _rows(tables, cut, "user_profile", "recent_saves", f"user_id = {user}")
+def _recent_saves(tables: "Tables", as_of: date, user: int) -> list[int]:
+    rows = _rows(tables, as_of, "user_profile", "recent_saves", f"user_id = {user}")
     return list(rows[0]["recent_saves"] or [])[:12] if rows else []
 
 
-def _learned(tables: "Tables", cut: date) -> bool | None:
-    """Return whether the feeds of the cut were scored by a model."""
-    rows = _rows(tables, cut, "ranker", "model is not null as learned", "true")
+def _learned(tables: "Tables", as_of: date) -> bool | None:
+    """Return whether the feeds of that day were scored by a model."""
+    rows = _rows(tables, as_of, "ranker", "model is not null as learned", "true")
     return bool(rows[0]["learned"]) if rows else None
 
 

@@ -114,7 +114,7 @@ def runs(
     job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what ran: job, cut, rows, seconds, peak memory, and what failed.
+    """List runs: job, as-of date, rows, seconds, peak memory, errors.
 
     `pinlake runs --job ranking.ranked` · `pinlake runs --json`
     """

@@ -23,7 +23,7 @@ UNKNOWN = 2
 
 @dataclass
 class Answer:
-    """What is known of a pin and a user at a cut."""
+    """Facts on a pin and a user, as of a day."""
 
     user: int
     pin: int
@@ -45,7 +45,9 @@ class Answer:
 def why(
     user: int,
     pin: int,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="The cut. [that of the served generation]")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="As-of date, YYYY-MM-DD. [that of the served generation]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say why a pin is, or is not, in a user's feed: who proposed it, its score and places, the rule that dropped it.
@@ -79,7 +81,7 @@ def _served_day(reader: "Reader") -> date:
 def _in_fallback(reader: "Reader", user: int, pin: int) -> str:
     feed = reader.home_feed(user)
     if feed is None or not feed.fallback:
-        return "The store has no fallback to show instead." if feed is None else "The store has a feed of another cut."
+        return "The store has no fallback to show instead." if feed is None else "The store has a feed of another day."
     place = next((item.position for item in feed.items if item.pin_id == pin), None)
     there = f"has pin {pin} at place {place}" if place else f"does not have pin {pin}"
     return f"The fallback shown instead, of {feed.as_of}, {there}."
@@ -96,7 +98,7 @@ def _print_candidates(candidates: Rows) -> None:
 
 @dataclass
 class Question:
-    """Asks the tables of one cut."""
+    """Queries the tables of one as-of date."""
 
     tables: Tables
     user: int
@@ -108,7 +110,7 @@ class Question:
         """Return what became of the pin.
 
         Raises:
-            TableError: there is no such cut.
+            TableError: there is no such partition.
         """
         self._require_cut()
         profile = self._one("gold.user_profile", f"user_id = {self.user}", "is_active, last_active")
@@ -135,8 +137,8 @@ class Question:
 
     def _ask(self, name: str, where: str, columns: str = "*", more: str = "") -> Rows:
         table = name.split(".", 1)[1]
-        cut = f"as_of = date '{self.day}' and " if name.startswith("gold.") else ""
-        return self.tables.ask(f"select {columns} from {table} where {cut}{where} {more}", {name: None})  # noqa: S608
+        day_filter = f"as_of = date '{self.day}' and " if name.startswith("gold.") else ""
+        return self.tables.ask(f"select {columns} from {table} where {day_filter}{where} {more}", {name: None})  # noqa: S608
 
     def _one(self, name: str, where: str, columns: str = "*") -> dict[str, Any] | None:
         rows = self._ask(name, where, columns, "limit 1")
@@ -148,7 +150,7 @@ class Question:
         if str(self.day) not in days:
             there = f"there are {', '.join(days[-10:])}" if days else "none has been made yet"
             raise TableError(
-                f"gold.ranked has no cut {self.day}: {there}. Name one with --as-of, or run `pinlake flow --as-of "
+                f"gold.ranked lacks partition {self.day}: {there}. Name one with --as-of, or run `pinlake flow --as-of "
                 f"{self.day}`."
             )
 

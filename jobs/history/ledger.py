@@ -93,7 +93,7 @@ def state_at(ledger: DataFrame, schema: StructType, tso: int, source: str = "") 
     Args:
         ledger: bronze.ledger.
         schema: schema of the silver table, with its lineage.
-        tso: the cut.
+        tso: the as-of instant.
         source: schema.table, for a silver table whose schema has no lineage.
     """
     mine = ledger.where(lineage_of(schema, [source]).rows(tso) & (F.col("_commit_ts") < tso))

@@ -1,4 +1,4 @@
-"""What a long job has done so far of one cut, kept until its table is committed: killed, it goes on from there.
+"""Finished parts of a long job, kept until its table is committed: a killed run continues from them.
 
 Spark writes each unit as Parquet files of a folder and, once all of them are there, `_SUCCESS`: a folder without that
 is written again. The folder's name holds a digest of the job's inputs, settings and code, so that nothing of another
@@ -15,20 +15,20 @@ FOLDER = "_scratch"
 
 
 class Scratch:
-    """The folder of one job and cut."""
+    """The folder of one job and as-of date."""
 
-    def __init__(self, spark: SparkSession, root: str, job: str, cut: str, digest: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, job: str, as_of: str, digest: str) -> None:
         """Nothing is written yet.
 
         Args:
             spark: the session.
             root: of the lake.
             job: its name.
-            cut: what it makes.
+            as_of: its as-of date.
             digest: of all that its result follows from.
         """
         self.spark = spark
-        self._above = f"{root.rstrip('/')}/{FOLDER}/{job}/{cut}"
+        self._above = f"{root.rstrip('/')}/{FOLDER}/{job}/{as_of}"
         self._folder = f"{self._above}/{digest}"
 
     def done(self, unit: str) -> bool:
@@ -47,14 +47,14 @@ class Scratch:
         return self.spark.read.parquet(*[f"{self._folder}/{unit}" for unit in units])
 
     def keep_only_this(self) -> None:
-        """Remove what runs with other inputs, settings or code have left of the job and cut."""
+        """Remove what runs with other inputs, settings or code have left for the job and as-of date."""
         above, system = self._opened(self._above)
         for status in system.listStatus(above) if system.exists(above) else ():
             if status.getPath().getName() != self._folder.rsplit("/", 1)[1]:
                 system.delete(status.getPath(), True)
 
     def clear(self) -> None:
-        """Remove all that was kept of the job and cut: its table is committed."""
+        """Remove all parts of the job and as-of date: its table is committed."""
         path, system = self._opened(self._above)
         system.delete(path, True)
 

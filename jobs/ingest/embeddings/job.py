@@ -50,7 +50,7 @@ def add_pins(work: ActionContext, version: str) -> int:
 
     So a pin whose image was replaced gets another row, and one that has its row gets none: what was killed half-way
     goes on. A row holds from the pin's last change on, as its image does. Beside another model's rows, it holds from
-    this model's first run on: cuts before it go by one model, as they did. Where the pin has a newer row: from now on.
+    this model's first run on: earlier as-of dates use one model, as before. Where the pin has a newer row: from now on.
 
     Args:
         work: the lake.

@@ -97,7 +97,7 @@ def test_users_and_days_that_are_not_there_are_told(lake):
     idle = Question(lake, IDLE, 10, DAY, 5).answer()
     assert idle.outcome == "fallback"
     assert "no feed of their own" in idle.sentences[0]
-    with pytest.raises(TableError, match="no cut 2026-11-02: there are 2026-11-01"):
+    with pytest.raises(TableError, match="lacks partition 2026-11-02: there are 2026-11-01"):
         Question(lake, USER, 10, date(2026, 11, 2), 5).answer()
 
 
