@@ -28,11 +28,11 @@ $(VENV)/.done: requirements.lock pyproject.toml
 java:
 	@bash .ci/java.sh
 
-.pinlake/jars/.done: $(VENV)/.done jobs/spark/jars.py jobs/spark/class_data_sharing.py
+.pinlake/jars/.done: $(VENV)/.done jobs/spark/jars.py jobs/spark/class_archive.py
 	@mkdir -p .pinlake/jars
 	@$(BIN)/python -m jobs.spark.jars .pinlake/jars
 	@echo "Keeping the JVM's loaded classes for faster starts (half a minute, 200 MB) …"
-	@$(BIN)/python -m jobs.spark.class_data_sharing .pinlake 2>.pinlake/classes.log \
+	@$(BIN)/python -m jobs.spark.class_archive .pinlake 2>.pinlake/classes.log \
 		|| echo "They could not be kept (.pinlake/classes.log says why): sessions start without, some 8 s slower."
 	@touch $@
 

@@ -7,6 +7,7 @@ import traceback
 from jobs.cli import (  # noqa: F401 - importing a module registers its commands
     bench,
     bench_visual,
+    demo,
     duplicates,
     embed,
     export,

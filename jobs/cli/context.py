@@ -15,7 +15,7 @@ HELP = """From TiDB change logs and Kafka archives to published home feeds and r
 
 Exit codes: 0 done · 1 unexpected · 2 usage or configuration · 3 source input · 4 something missing on the machine ·
 5 a critical check failed, nothing committed · 6 the gate refused · 7 the online store · 8 another run won · 9 a table ·
-10 ingest holds a table or topic back, the others are taken in · 11 nearest neighbours written, recall missed.
+10 a table or topic is blocked, the others were ingested · 11 nearest neighbours written, recall missed.
 """
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.panel import Panel
 from rich.rule import Rule
 
-from jobs.cli.context import cli, escaped, out
+from jobs.cli.context import app, cli, escaped, out
 from jobs.cli.engine import engine
 from jobs.cli.ingest import source_options
 from jobs.cli.inspect import images_folder, open_reader
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from jobs.lake.query import Tables
 
 
-def run_demo() -> None:
-    """Make the world, run the flow, print one feed and one pin's related pins from the store, write the page."""
+@app.command()
+def demo() -> None:
+    """Simulate a world, run the whole flow on it, show a feed and related pins from the store.
+
+    Run again, it resumes: jobs that are up to date are skipped.
+    """
     started = time.monotonic()
     out.print(Rule("1  a world, written as TiCDC, Dumpling and Kafka files", align="left"))
     with ThreadPoolExecutor(1) as aside:  # the JVM starts on the other core meanwhile

@@ -81,7 +81,7 @@ def ingest(
         bool, typer.Option("--strict", help="End with code 10 also for what is awaited, unknown or in quarantine.")
     ] = False,
 ) -> None:
-    """Take in change logs, snapshots and archives: bronze, then silver as of the checkpoint.
+    """Ingest change logs, snapshots and archives: into bronze, then silver as of the checkpoint.
 
     Ends with code 10 where a table or topic is blocked: the others are taken in.
 
@@ -112,7 +112,7 @@ def resnapshot(
     snapshot_ts: SnapshotTs = None,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
-    """Begin one table anew with a later snapshot, while the feed runs: it was blocked, or differs from its source.
+    """Restart one table from a later snapshot while the feed runs: it was blocked, or differs from its source.
 
     `dumpling --filetype csv -T app.pins -o s3://dumps/pins`, then `pinlake resnapshot app.pins s3://dumps/pins`
     """

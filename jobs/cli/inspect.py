@@ -42,7 +42,7 @@ def feed(user: int, as_json: Json = False, length: Length = None) -> None:
 
 @app.command()
 def related(pin: int, as_json: Json = False, length: Length = None) -> None:
-    """Show the pins served beside a pin.
+    """Show the related pins of a pin as the online store serves them.
 
     `pinlake related 4711`
     """
@@ -165,7 +165,7 @@ def generations(
 
 @app.command()
 def rollback(to: Annotated[str | None, typer.Argument(help="Generation. [the one served before]")] = None) -> None:
-    """Serve the previous generation again, or the one named: only the pointer moves.
+    """Serve the previous generation again, or the one named; only the pointer moves.
 
     `pinlake rollback` · `pinlake rollback g20261031-ab12cd34`
     """
@@ -177,7 +177,7 @@ def rollback(to: Annotated[str | None, typer.Argument(help="Generation. [the one
 
 @app.command()
 def config(key: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
-    """Print every setting, its value and the file it came from; with KEY, those that begin with it.
+    """Print every setting, its value and its origin; with KEY, those that begin with it.
 
     `pinlake config` · `pinlake config ranking` · `pinlake config --json`
     """

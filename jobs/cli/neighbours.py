@@ -42,7 +42,7 @@ def knn(
     seed: Annotated[int, typer.Option(help="Of the training and of the tuning sample.")] = 20261101,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, for a program to read.")] = False,
 ) -> None:
-    """Find each vector's nearest others, itself left out by id; no lake, no Java.
+    """Find each vector's nearest neighbours, itself excluded by id; no lake, no Java.
 
     Above 20,000 vectors an inverted file is tuned on a sample until the lower end of the recall's 95 % interval is
     --recall. If that cannot be had, all are compared up to 60,000; above, what was found is written, and said: with

@@ -26,7 +26,7 @@ def group() -> None:
 
 @quarantine.command("list")
 def list_(table: Table = None, reason: Reason = None, as_json: Json = False) -> None:
-    """Count what is in quarantine, by source, table and reason.
+    """Count quarantined rows and files by source, table and reason.
 
     `pinlake quarantine list` · `pinlake quarantine list --table app.pins`
     """
@@ -68,7 +68,7 @@ def show(
     limit: Annotated[int, typer.Option(help="Rows shown.", min=1)] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show rows in quarantine: place, reason, what was wrong, the bytes as they came.
+    """Show quarantined rows: place, reason, detail, original bytes.
 
     `pinlake quarantine show --table app.pins --reason bad_value --limit 3`
     """
@@ -101,7 +101,7 @@ def replay(
     kafka: Annotated[list[str] | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
     changefeed: Annotated[Path | None, typer.Option(help="As `pinlake ingest` takes it.")] = None,
 ) -> None:
-    """Read quarantined rows and files once more, after their cause was mended, and go on as ingest does.
+    """Read quarantined rows and files again after their cause was fixed, then ingest them.
 
     `pinlake quarantine replay --table app.pins --ticdc s3://cdc/app --dumpling s3://dumps/app-20261001`
     """

@@ -40,7 +40,7 @@ def reconcile(
     as_json: Annotated[bool, typer.Option("--json", help="The report for a program to read.")] = False,
     lake: Annotated[str | None, typer.Option(help="Root of the Delta tables, path or URI. [platform.lake]")] = None,
 ) -> None:
-    """Compare a table with its source: checksums of chunks, cut finer where they differ. Exit code 5 if rows differ.
+    """Compare a table with its source by checksums of chunks, split where they differ. Exit code 5 if rows differ.
 
     `pinlake reconcile app.pins --source mysql://reader@tidb:4000`
 

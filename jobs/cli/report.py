@@ -21,7 +21,7 @@ def report(
     ] = None,
     docs: Annotated[bool, typer.Option("--docs", help="Build Data Docs anew first: some ten seconds.")] = False,
 ) -> None:
-    """Write one HTML page about a run: flow, quality, funnel, sample feeds, what could not be used.
+    """Write one HTML page about a run: flow, quality, funnel, sample feeds, rejected input.
 
     With a run's id the page tells how things stood until the same job ran again, so a failure mended since can still be
     looked at. `pinlake report` · `pinlake report 2026-10-31` · `pinlake report RUN_ID --out run.html`

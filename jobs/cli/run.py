@@ -1,4 +1,4 @@
-"""Commands that compute: world, run, flow, maintain, demo, sql."""
+"""Commands that compute: world, run, flow, maintain, sql."""
 
 import time
 from datetime import date, datetime
@@ -44,7 +44,7 @@ def world(
     min_rating: Annotated[float | None, typer.Option(help="Rating from which on a row is a save. [above 0]")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Where to write. [platform.sources]")] = None,
 ) -> None:
-    """Make a world: real TiCDC, Dumpling and Kafka files of a made-up Pinterest.
+    """Simulate a Pinterest and write its TiCDC, Dumpling and Kafka files.
 
     A file of interactions is text, plain or packed, or Parquet. What was understood of it is said; what has more than
     one reading is refused. A rating of 0 or less is no save.
@@ -124,7 +124,7 @@ def run(job: str, as_of: AsOf = None, force: Force = False) -> None:
 
 @app.command()
 def flow(as_of: AsOf = None, force: Force = False) -> None:
-    """Run the whole chain: ingest, features, candidates, ranking, gate, publish.
+    """Run the whole flow: ingest, features, candidates, ranking, gate, publish.
 
     `pinlake flow` · `pinlake flow --as-of 2026-10-31`
     """
@@ -140,7 +140,7 @@ def flow(as_of: AsOf = None, force: Force = False) -> None:
 
 @app.command()
 def maintain() -> None:
-    """Join small files, put scattered keys in order, remove old partitions, delete files that no kept version needs.
+    """Compact small files, re-sort scattered keys, remove old partitions and unused files.
 
     `pinlake maintain`, every night
     """
@@ -158,17 +158,6 @@ def maintain() -> None:
 
 
 @app.command()
-def demo() -> None:
-    """Make a world, run the whole chain on it, show a feed and related pins from the store.
-
-    Run again, it resumes: jobs that are up to date are skipped.
-    """
-    from jobs.cli.demo import run_demo
-
-    run_demo()
-
-
-@app.command()
 def sql(
     query: str,
     as_json: Annotated[
@@ -177,7 +166,7 @@ def sql(
     ] = False,
     limit: Annotated[int, typer.Option(help="Rows shown at most.", min=1)] = 50,
 ) -> None:
-    """Ask the lake in Spark SQL, read-only; every table is there under its name.
+    """Query the lake in Spark SQL, read-only.
 
     `pinlake sql "select source, count(*) from gold.candidates where as_of = '2026-11-01' group by source"`
     """

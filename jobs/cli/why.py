@@ -50,7 +50,7 @@ def why(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a pin is, or is not, in a user's feed: who proposed it, its score and places, the rule that dropped it.
+    """Explain why a pin is, or is not, in a user's feed: sources, score, positions, the rule that dropped it.
 
     `pinlake why 17 4711`
     """
