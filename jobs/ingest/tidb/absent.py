@@ -16,7 +16,7 @@ from jobs.ingest.loading.manifest import COVERED, Entry, Manifest, note_status
 from jobs.ingest.loading.tolerance import Excess
 from jobs.ingest.tidb.dumpling.export import table_of
 from jobs.ingest.tidb.sources import Sources
-from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.tables.source_table import SourceTable, blocked_at
 from jobs.ingest.tidb.ticdc.data_files import DataFolder, first_commit_ts, last_commit_ts
 from jobs.ingest.tidb.ticdc.object_paths import Data, Folder, classify
 from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
@@ -43,10 +43,8 @@ class Stop:
     @property
     def reason(self) -> str:
         """Return what the table is blocked for."""
-        return (
-            f"{self.name} is blocked at {self.at}: {self.why}. {self.remedy} If the rows are lost, begin the table "
-            f"anew: `pinlake resnapshot {self.name} EXPORT`."
-        )
+        restart = f"If the rows are lost, restart the table: `pinlake resnapshot {self.name} EXPORT`."
+        return blocked_at(self.name, self.at, f"{self.why}. {self.remedy} {restart}")
 
 
 @dataclass

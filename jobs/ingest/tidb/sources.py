@@ -25,7 +25,7 @@ from jobs.ingest.tidb.rows.masks import masks_of
 from jobs.ingest.tidb.tables.ddl_replay import DdlReplay
 from jobs.ingest.tidb.tables.row_layouts import sample_row_layouts
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.tables.source_table import SourceTable, masked_table
+from jobs.ingest.tidb.tables.source_table import SourceTable, blocked_at, masked_table
 from jobs.ingest.tidb.tables.table_names import Past, block_unwritable, check_names, unwritable_names
 from jobs.ingest.tidb.ticdc.changefeed import Changefeed
 from jobs.ingest.tidb.ticdc.csv_records import dialect_of_feed
@@ -100,13 +100,13 @@ def join(
         _add_feed(sources, feed, settings, past or {})
     if export is not None:
         _export_items(sources, export, settings, "dumpling")
-        _hold_blocked(sources, export)
+        _block_blocked(sources, export)
     for resnapshot in taken.values():
-        _hold_exported(sources, resnapshot.full_name, resnapshot.snapshot, settings)
+        _block_exported(sources, resnapshot.full_name, resnapshot.snapshot, settings)
         found = resnapshot.export()
         if found is not None:
             _export_items(sources, found, settings, resnapshot.source)
-            _hold_blocked(sources, found)
+            _block_blocked(sources, found)
     block_unwritable(sources.tables, past or {})
     return sources
 
@@ -115,9 +115,9 @@ def _add_feed(sources: Sources, feed: SinkListing, settings: Ingest, past: Past)
     """Add the feed's files, and hold the tables that it cannot be followed for."""
     sources.blocked_files += feed.unnamed
     _show_nameless(sources, feed)
-    _hold_slashed(sources, feed)
-    _hold_exchanged(sources, feed)
-    _hold_late_start(sources, feed, settings, past)
+    _block_slashed(sources, feed)
+    _block_exchanged(sources, feed)
+    _block_late_start(sources, feed, settings, past)
     _feed_items(sources, feed, settings)
 
 
@@ -160,12 +160,12 @@ def _show_nameless(sources: Sources, feed: SinkListing) -> None:
     for number, version, reason in found:
         if number.isdigit() and int(number) not in sources.named_ids and version <= sources.checkpoint:
             table = sources.tables.get(f"{NAMELESS}.{number}") or SourceTable(NAMELESS, number)
-            said = f"the table with the id {number} is blocked at {version}: {reason}"
-            sources.tables[table.full_name] = table.block(version, said)
+            message = blocked_at(f"the table with the id {number}", version, reason)
+            sources.tables[table.full_name] = table.block(version, message)
 
 
-def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
-    """Hold tables with a slash in their name: TiCDC writes it into paths as it is, and their folders fit no rule."""
+def _block_slashed(sources: Sources, feed: SinkListing) -> None:
+    """Block tables with a slash in their name: TiCDC writes it into paths as it is, and their folders fit no rule."""
     for path in feed.unknown:
         found = _SLASHED.fullmatch(path)
         name = (found["schema"], found["table"]) if found else None
@@ -180,21 +180,19 @@ def _hold_slashed(sources: Sources, feed: SinkListing) -> None:
         sources.tables[table.full_name] = table.block(table.snapshot.tso + 1 if table.snapshot else 0, said)
 
 
-def _hold_exchanged(sources: Sources, feed: SinkListing) -> None:
+def _block_exchanged(sources: Sources, feed: SinkListing) -> None:
     """Hold both tables of an exchange of partitions: only one of them has the statement."""
     for version in feed.exchanged():
         for name, table in list(sources.tables.items()):
             floor = table.snapshot.tso if table.snapshot else 0
             if table.ended is None and version in table.versions and floor < version <= sources.checkpoint:
                 reason = "a partition was exchanged with another table"
-                message = (
-                    f"{name} is blocked at {version}: {reason}. Later changes wait; take a new snapshot of the table."
-                )
-                sources.tables[name] = table.block(version, message)
+                reason += ". Later changes wait; take a new snapshot of the table."
+                sources.tables[name] = table.block(version, blocked_at(name, version, reason))
 
 
-def _hold_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
-    """Hold tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
+def _block_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
+    """Block tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
     reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
     for name, table in list(sources.tables.items()):
@@ -203,13 +201,13 @@ def _hold_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past
         known = max(table.snapshot.tso if table.snapshot else 0, reached.get(name, 0))
         # the changes of the very next timestamp: people give the snapshot's position plus one
         if known and start > known + 1:
-            message = (
-                f"{name} is blocked at {known + 1}: it is known up to {known}, and the change feed begins at {start}. "
+            reason = (
+                f"it is known up to {known}, and the change feed begins at {start}. "
                 f"What was changed between is in neither. Create the changefeed with --start-ts={known}, or take a "
                 f"snapshot that is not older than the feed: `pinlake resnapshot {name} EXPORT`. If the changefeed was "
                 f"created with that start-ts and taken up again later, say so: ingest.feed_start: {known}."
             )
-            sources.tables[name] = table.block(known + 1, message)
+            sources.tables[name] = table.block(known + 1, blocked_at(name, known + 1, reason))
 
 
 def _feed_items(sources: Sources, feed: SinkListing, settings: Ingest) -> None:
@@ -272,14 +270,14 @@ def _lacking(version: Version) -> str:
 def _wait(
     sources: Sources, name: str, schema: str, table: str, number: int, path: str, version: Version | None = None
 ) -> None:
-    """Leave a file for later and hold its table: rows are there that cannot be read."""
+    """Leave a file for later and block its table: rows are there that cannot be read."""
     sources.blocked_files.append(path)
     known = sources.tables.get(name) or SourceTable(schema, table)
     reason = f"no schema file describes the columns of {path}. Restore schema_{number}_*.json."
     if version is not None:
         conf = f"Name its key columns in conf: ingest.tables.{name}.keys"
         reason = version.fault or f"{_lacking(version)}, so {path} waits. {conf}."
-    sources.tables[name] = known.block(number, f"{name} is blocked at {number}: {reason}")
+    sources.tables[name] = known.block(number, blocked_at(name, number, reason))
 
 
 def _export_items(sources: Sources, export: Export, settings: Ingest, source: str) -> None:
@@ -297,7 +295,7 @@ def _export_items(sources: Sources, export: Export, settings: Ingest, source: st
             snapshot = Snapshot(export.tso, export.creates[name])
             version, found = _exported(full, snapshot, settings)
             known[name] = _row_spec(*name, version, settings.timezone, settings), found
-            _hold_exported(sources, full, snapshot, settings)
+            _block_exported(sources, full, snapshot, settings)
         spec, found = known[name]
         if spec is None:
             sources.blocked_files.append(file.path)
@@ -323,7 +321,7 @@ def _exported(full: str, snapshot: Snapshot, settings: Ingest) -> tuple[Version,
     return replace(version, columns=columns), tuple(found)
 
 
-def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
+def _block_exported(sources: Sources, full: str, snapshot: Snapshot, settings: Ingest) -> None:
     """Hold a table of which an export has rows without a key, or without values that silver needs."""
     version, found = _exported(full, snapshot, settings)
     stored = [c.name for c in _told(full, snapshot, settings).columns if c.stored and not c.left_out]
@@ -338,10 +336,10 @@ def _hold_exported(sources: Sources, full: str, snapshot: Snapshot, settings: In
         reason = f"in the export {_lacking(version)}. Name its key columns in conf: ingest.tables.{full}.keys"
     for key, table in list(sources.tables.items()) if reason else ():
         if table.snapshot == snapshot and full in {segment.table for segment in table.segments}:
-            sources.tables[key] = table.block(snapshot.tso, f"{full} is blocked at {snapshot.tso}: {reason}.")
+            sources.tables[key] = table.block(snapshot.tso, blocked_at(full, snapshot.tso, f"{reason}."))
 
 
-def _hold_blocked(sources: Sources, export: Export) -> None:
+def _block_blocked(sources: Sources, export: Export) -> None:
     """Hold the tables that cannot be begun with the export, from their beginning on."""
     for name, reason in export.blocked.items():
         table = sources.tables.get(".".join(name)) or SourceTable(*name)

@@ -30,7 +30,7 @@ from jobs.ingest.tidb.tables.flashback import (
 )
 from jobs.ingest.tidb.tables.row_layouts import RowLayouts
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.tables.source_table import SourceTable, blocked_at
 from jobs.ingest.tidb.tables.tracked_table import TRUNCATES, TrackedTable, message
 from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 from jobs.settings.ingest import TableRules
@@ -116,11 +116,11 @@ class DdlReplay:
         return table
 
     def _lose(self, name: TableName, version: int, why: str) -> None:
-        """Hold a table, known or not, at a statement that cannot be read."""
+        """Block a table, known or not, at a statement that cannot be read."""
         if name not in self.tables:
             self.lost[name] = version, why
         elif self._follows(name, version):
-            self.tables[name].block(version, f"{'.'.join(name)} is blocked at {version}: {why}")
+            self.tables[name].block(version, blocked_at(".".join(name), version, why))
 
     def _resnapshot(self, name: TableName, snapshot: Snapshot) -> None:
         """Restart a table with a later snapshot: nothing before it counts, nor why the table was blocked."""
@@ -271,7 +271,7 @@ class DdlReplay:
             table.settle(version)
         if version.fault and self._follows(name, file.version):
             where = f"ingest.tables.{'.'.join(name)}.generated"
-            table.block(file.version, f"{'.'.join(name)} is blocked at {file.version}: {version.fault}: {where}.")
+            table.block(file.version, blocked_at(".".join(name), file.version, f"{version.fault}: {where}."))
 
     def _model(self, file: SchemaFile) -> TrackedTable | None:
         """Return the table that a CREATE TABLE LIKE names, as it is at that time."""
@@ -287,18 +287,17 @@ class DdlReplay:
         table.layout = parse_layout(file.query)
         lost = self.lost.pop((file.schema, file.table), None)
         if lost is not None and file.action not in CREATES:
-            table.block(lost[0], f"{file.schema}.{file.table} is blocked at {lost[0]}: {lost[1]}")
+            table.block(lost[0], blocked_at(f"{file.schema}.{file.table}", *lost))
         if file.action in RENAMES:
             table.block(file.version, message(file, "renames a table that the feed does not know"))
         for schema in (None, file.schema):
             if schema in self.doubtful and file.action not in CREATES:
                 at, why = self.doubtful[schema]
-                table.block(
-                    at, f"{file.schema}.{file.table} is blocked at {at}: {why}. Take a new snapshot of the table."
-                )
+                why = f"{why}. Take a new snapshot of the table."
+                table.block(at, blocked_at(f"{file.schema}.{file.table}", at, why))
 
     def _seen(self) -> dict[str, SourceTable]:
-        found = {".".join(name): SourceTable(*name).block(at, f"{'.'.join(name)} is blocked at {at}: {why}")
+        found = {".".join(name): SourceTable(*name).block(at, blocked_at(".".join(name), at, why))
                  for name, (at, why) in self.lost.items()}  # fmt: skip
         found |= {".".join(name): table.to_source_table(name) for name, table in self.tables.items()}
         ended = [one for one in self.gone if one.how != TRUNCATED and not one.back]

@@ -78,6 +78,11 @@ class SourceTable:
         return replace(self, blocked_from_ts=version, blocked_reason=reason)
 
 
+def blocked_at(table: str, commit_ts: int, reason: str) -> str:
+    """Return why a table is blocked, as ops.checkpoints and `pinlake ingest --status` show it."""
+    return f"{table} is blocked at {commit_ts}: {reason}"
+
+
 def table_named(full_name: str) -> SourceTable:
     """Return a table of which only schema.table is known."""
     schema, _, table = full_name.partition(".")

@@ -9,7 +9,7 @@ from jobs.ingest.tidb.ddl.partitions import PartitionLayout, layout_after, parti
 from jobs.ingest.tidb.ddl.source_column import Column, UnsupportedDdl
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.tables.schema_history import SchemaHistory, Snapshot, Version
-from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.tables.source_table import SourceTable, blocked_at
 from jobs.ingest.tidb.ticdc.schema_files import SchemaFile
 
 TRUNCATES = {11}
@@ -160,10 +160,12 @@ class TrackedTable:
 def message(file: SchemaFile, reason: str) -> str:
     """Return the message for a table that a statement blocks."""
     ddl = file.query or f"the new schema of version {file.version}"
-    return (
-        f"{file.schema}.{file.table} is blocked at {file.version}: {ddl!r} {reason}. The rows after it cannot be "
-        f"derived from the changes in bronze; later changes wait there. Next: take a new snapshot of the table, "
-        f"`pinlake resnapshot {file.schema}.{file.table} EXPORT`."
+    name = f"{file.schema}.{file.table}"
+    return blocked_at(
+        name,
+        file.version,
+        f"{ddl!r} {reason}. The rows after it cannot be derived from the changes in bronze; later changes wait there. "
+        f"Next: take a new snapshot of the table, `pinlake resnapshot {name} EXPORT`.",
     )
 
 
