@@ -60,7 +60,7 @@ def test_finds_what_comparing_all_with_all_finds(spark, monkeypatch, radius, buc
 def test_one_machine_finds_the_same(spark):
     values = hashes(seed=3)
     bits = values.view(np.uint64)
-    unique = np.unique(hamming.equal(bits))
+    unique = np.unique(hamming.representative_rows(bits))
     left, right = (unique[side].tolist() for side in hamming.unpack_pairs(hamming.near(bits[unique], 6)))
     on_spark = rows(near_pairs(frame(spark, values), 6).select("left", "right"))
     assert on_spark == list(zip(left, right, strict=True))
@@ -123,5 +123,5 @@ def test_embeddings_confirm_and_few_bits_do_where_there_are_none(spark):
 
 def test_vectors_of_two_lengths_are_refused(spark):
     pairs = spark.createDataFrame([(1, 2, 6)], "left bigint, right bigint, distance int")
-    with pytest.raises(Exception, match="must have one length, got 2 and 3"):
+    with pytest.raises(Exception, match="must have the same length, got 2 and 3"):
         confirm_pairs(pairs, vectors(spark, {1: [1, 0], 2: [1, 0, 0]}), 0.9).collect()

@@ -7,8 +7,9 @@ import pytest
 
 from jobs.common.errors import ConfigError
 from jobs.engine.context import Context
+from jobs.knn.tables import index_version
 from jobs.lake.vectors import unit
-from jobs.neighbours.ann_index import ann_index, version_of
+from jobs.neighbours.ann_index import ann_index
 from jobs.neighbours.neighbour_recall import neighbour_recall
 from jobs.neighbours.pin_neighbours import pin_neighbours
 from tests.asserts import assert_no_cross_join
@@ -140,7 +141,7 @@ def test_cells_stay_a_week_and_are_trained_anew_where_they_do_not_serve(spark, c
         day = Context(ctx.settings, ctx.as_of + timedelta(days=days))
         judged = {"gold.neighbour_recall": build(spark, "gold.neighbour_recall", list(audit))}
         made = with_cells(spark, day, given, cells | judged)["gold.ann_index"]
-        return version_of(made) == version_of(cells["gold.ann_index"])
+        return index_version(made) == index_version(cells["gold.ann_index"])
 
     good = {"pins": 1, "left_out": 0, "recall": 0.9, "upper": 0.92}
     assert later(1)
@@ -165,7 +166,7 @@ def test_a_day_later_only_what_changed_is_searched_and_the_lists_are_as_if_all_w
     next_day = Context(sharded.settings, sharded.as_of + timedelta(days=1))
     today = tables(spark, pins | {7777: list(pins.values())[5]}, hidden={list(pins)[4]})
     known = with_cells(spark, next_day, today, {name: before[name] for name in YESTERDAY})
-    assert version_of(known["gold.ann_index"]) == version_of(before["gold.ann_index"])
+    assert index_version(known["gold.ann_index"]) == index_version(before["gold.ann_index"])
     brought = lists(pin_neighbours(known, next_day))
     alone = known | {f"{name}@yesterday": build(spark, name) for name in YESTERDAY}
     assert brought == lists(pin_neighbours(alone, next_day))
