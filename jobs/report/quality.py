@@ -35,7 +35,7 @@ class Quality:
     """Past as-of dates, oldest first, this one last: NDCG@K of the feed and of popularity."""
 
     def of(self, model: str, metric: str, k: int = K) -> Estimate | None:
-        """Return a estimate, None if it was not measured."""
+        """Return an estimate, None if it was not measured."""
         return self.estimates.get((model, metric, k))
 
     def models(self, metric: str, k: int = K) -> list[tuple[str, Estimate]]:

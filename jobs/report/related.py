@@ -15,7 +15,7 @@ K = 10
 
 @dataclass(frozen=True)
 class RelatedEstimate:
-    """A estimate with its 95 % interval and what it rests on; no value where nothing could be evaluated."""
+    """An estimate with its 95 % interval and what it rests on; no value where nothing could be evaluated."""
 
     value: float | None
     lower: float | None

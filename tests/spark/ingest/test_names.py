@@ -174,7 +174,7 @@ def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monk
     in_the_way.write_text("not a folder")
     with monkeypatch.context() as patch:
         patch.setattr(cdc, "INTAKE", BronzeTarget(LEDGER.name, cdc.INTAKE.fields, breaks))
-        with pytest.raises(TableError, match=r"silver\.ok_broken was not brought up to date"):
+        with pytest.raises(TableError, match=r"silver\.ok_broken was not updated"):
             cdc.run(work(ticdc=str(sink.root)))
     assert [r["id"] for r in live(lake, "silver.ok_fine")] == ["k1", "k2"]
     assert not lake.exists("silver.ok_unread"), "blocked, and not shown as if it were empty"
