@@ -43,7 +43,7 @@ def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_promoted(pairs):
         assert sum(counted.values()) == int(re.search(r"g2: (\d+) of", said)[1])
         assert all(int(lost[node]) >= number > 0 for node, number in counted.items())
         assert "The values take 31.2 MiB." in said
-        assert "set a larger -m" in said
+        assert "start it with a larger -m" in said
         assert store.read_pointer() == before
 
 
