@@ -82,7 +82,7 @@ def show(
         print_json([row | {"raw": _hex(row["raw"])} for row in rows])
         return
     for row in rows:
-        place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+        place = row["path"] if row["row_no"] is None else f"{row['path']}, row {row['row_no']}"
         out.print(f"[bold]{escaped(row['reason'])}[/] {escaped(row['table'] or '')} ", highlight=False, end="")
         out.print(place, markup=False, highlight=False, soft_wrap=True)
         out.print(f"   {row['detail'] or ''}", markup=False, highlight=False, soft_wrap=True)

@@ -110,7 +110,7 @@ def _cases(tables: Tables, fault: dict[str, Any], known: str, mine: str) -> tupl
 
 def _case(row: dict[str, Any], plain: bool) -> Case:
     raw: bytes = row["raw"] or b""
-    place = row["path"] if row["row_no"] is None else f"{row['object']}, row {row['row_no']}"
+    place = row["path"] if row["row_no"] is None else f"{row['path']}, row {row['row_no']}"
     text = readable(raw) if plain and raw else None
     return Case(place, (row["detail"] or "") if plain else "", text, len(raw))
 

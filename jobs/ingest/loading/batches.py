@@ -280,7 +280,7 @@ def _counts(stream: DataFrame, whole: bool = True) -> dict[str, Count]:
             continue
         if whole and row["told"] != found:
             raise TableError(
-                f"{row['object']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "
+                f"{row['path']}: {row['told']} rows were found, {row['good']} kept and {row['bad']} refused. "
                 "Every row must be one or the other: nothing was committed, report this as a bug."
             )
         counts[row["path"]] = Count(found, row["bad"])

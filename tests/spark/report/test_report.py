@@ -159,7 +159,7 @@ def test_a_good_day_says_what_was_published_and_counts_right(page):
     _, parsed = page(str(GOOD))
     for words in (
         "Published for 1 November 2026: home feeds for 2 users, related pins beside 1 pin",
-        "The newest feeds that can be judged beat popularity, beyond chance.",
+        "The newest feeds that can be evaluated beat popularity, beyond chance.",
         # 40 % of 40 users (35 to 45), popularity 10 % (8 to 12)
         "Of 40 users who saved something new, 40 % had it among their first 10 places (35.0 to 45.0 %); "
         "by popularity 10 % (8.0 to 12.0 %).",
@@ -193,7 +193,7 @@ def test_the_funnel_by_source_and_rule_is_that_of_the_rows(page):
 
 def test_related_pins_stand_beside_each_source_alone_the_best_first(page):
     _, parsed = page(str(GOOD))
-    start = parsed.text.index("Related pins The lists of a horizon before")
+    start = parsed.text.index("Related pins The lists of one horizon earlier")
     part = parsed.text[start:]
     assert "(50 query pins)" in part
     assert "Worth a look: saved by the same people, alone, finds more than the blend, beyond chance." in part
@@ -310,7 +310,7 @@ def test_the_command_says_where_the_page_is_and_what_it_could_not_find(world, tm
     assert "User 1, someone with many saves" in Parsed((tmp_path / "one.html").read_text()).text
     done = call("never")
     assert done.returncode == 2
-    assert "there is no 'never'" in done.stderr
+    assert "got 'never'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -328,9 +328,9 @@ def test_a_table_whose_old_files_are_gone_costs_its_section_and_no_more(world, t
 
 def test_an_unknown_run_lists_those_there_are(world):
     lake, *_ = world
-    with pytest.raises(ConfigError, match=rf"no 'yesterday'.*{GOOD}, {BAD}.*ranking\.ranked-{BAD}"):
+    with pytest.raises(ConfigError, match=rf"got 'yesterday'.*{GOOD}, {BAD}.*ranking\.ranked-{BAD}"):
         find(Tables(lake.root), "yesterday")
-    with pytest.raises(ConfigError, match="no '2026-12-24'"):
+    with pytest.raises(ConfigError, match="got '2026-12-24'"):
         find(Tables(lake.root), "2026-12-24")
 
 

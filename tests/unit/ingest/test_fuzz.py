@@ -65,7 +65,7 @@ def files(line_of, seed, count):
     chance = random.Random(seed)
     for start in range(0, count, IN_A_FILE):
         lines, whole = [], set()
-        for number in range(start, start + IN_A_FILE):
+        for number in range(start, min(count, start + IN_A_FILE)):
             line = line_of(number)
             if chance.random() < 1 / 3:
                 line = damaged(line, chance).replace(b"\n", b"?").replace(b"\r", b"?") or b"?"
