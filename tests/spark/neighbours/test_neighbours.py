@@ -149,7 +149,7 @@ def test_cells_stay_a_week_and_are_trained_anew_where_they_do_not_serve(spark, c
     assert not later(7)
     assert "7 days old" in caplog.text
     assert not later(1, audit=[good | {"recall": 0.8, "upper": 0.85}])
-    assert "the audit found 0.8000" in caplog.text
+    assert "the audit measured a recall of 0.8000" in caplog.text
     assert not later(1, given=tables(spark, cloud(n=1300)))
     assert "trained for 600 pins, there are 1300" in caplog.text
     assert not later(1, ctx=context(ctx, **SHARDED | {"k": 11}))
@@ -178,7 +178,7 @@ def test_an_index_of_another_model_is_refused(spark, ctx):
     sharded = context(ctx, **SHARDED)
     old = with_cells(spark, sharded, tables(spark, cloud(n=600)))
     new = tables(spark, cloud(n=600), model="w2") | {"gold.ann_index": old["gold.ann_index"]}
-    with pytest.raises(ConfigError, match=r"an index of w1/16.*settings are w2/16.*pinlake run neighbours.ann_index"):
+    with pytest.raises(ConfigError, match=r"has version w1/16.*settings need w2/16.*pinlake run neighbours.ann_index"):
         pin_neighbours(new, sharded)
 
 
