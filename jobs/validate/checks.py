@@ -83,7 +83,8 @@ class Validator:
         """Return a digest of a table's suite and of the parameters that it uses; empty where it has no suite."""
         if not self.has_suite(name):
             return ""
-        suite, values = self.suite(name), self.parameters(name)
+        # read again: Great Expectations changes the content of a suite that it has validated by
+        suite, values = load_suite(self.expectations, name), self.parameters(name)
         used = {parameter: values.get(parameter) for parameter in suite.parameters}
         return sha256(json.dumps([suite.content, used], sort_keys=True).encode()).hexdigest()[:16]
 

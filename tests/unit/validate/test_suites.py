@@ -168,3 +168,10 @@ def test_the_settings_file_states_every_setting_with_its_default():
 
     stated = yaml.safe_load((EXPECTATIONS.parent / "conf/base/validation.yaml").read_text())
     assert stated == json.loads(Settings().validation.model_dump_json())
+
+
+def test_a_digest_is_that_of_the_file_after_the_suite_was_used_too(tmp_path):
+    validator = Validator(EXPECTATIONS, Settings(), tmp_path)
+    before = validator.digest("gold.candidates")
+    validator.suite("gold.candidates").content["expectations"][0]["meta"] = {"changed": "while validating"}
+    assert validator.digest("gold.candidates") == before
