@@ -64,6 +64,11 @@ def reconcile(
     out.quiet = False
     if report is not None:
         report.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n")
+    _show(found, repaired, table, against, as_json)
+
+
+def _show(found: "Report", repaired: int | None, table: str, against: str | None, as_json: bool) -> None:
+    """Print the report; ValidationFailedError where rows differ and none were repaired."""
     if as_json:
         print_json(found.plain())
     for line in [] if as_json else found.sentences():

@@ -23,7 +23,7 @@ Bound = tuple[str | None, ...]
 
 @dataclass(frozen=True)
 class PartitionDrop:
-    """Partitions that one statement emptied."""
+    """Partitions whose rows one statement removed."""
 
     at: int
     """commit_ts of the statement."""

@@ -176,19 +176,19 @@ class _Step:
                 topic, one.blocked_reason, TableRunStats(files, pending=one.pending, quarantined=one.aside + bad)
             )
             return one
-        tally = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
-        _note(self.work, topic, row.get("batch"), self.newest, one.newest, tally)
+        stats = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
+        _note(self.work, topic, row.get("batch"), self.newest, one.newest, stats)
         return one
 
     def note_others(self, waiting: set[str], others: Mapping[str, int]) -> None:
         """Note topics that have no table, and those that are not blocked any more though nothing came."""
         tables = topic_tables(self.work.context.settings.ingest)
         for topic, messages in others.items():
-            tally = TableRunStats(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
-            _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, tally)
+            stats = TableRunStats(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
+            _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, stats)
         for topic in sorted(set(self.blocked) - set(tables) - waiting):
-            tally = TableRunStats(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
-            self._note_blocked(topic, self.blocked[topic], tally)
+            stats = TableRunStats(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
+            self._note_blocked(topic, self.blocked[topic], stats)
         for name, row in sorted(self.before.items()):
             topic = name.removeprefix("kafka:")
             if topic != name and row["blocked_reason"] and topic not in waiting and topic not in self.blocked:
@@ -197,10 +197,10 @@ class _Step:
     def _before(self, topic: str) -> Mapping[str, Any]:
         return self.before.get(f"kafka:{topic}", {})
 
-    def _note_blocked(self, topic: str, why: str | None, tally: TableRunStats) -> None:
+    def _note_blocked(self, topic: str, why: str | None, stats: TableRunStats) -> None:
         """Note that a topic is blocked, or is not any more, where that is anything new: silver stays where it was."""
         before = self._before(topic)
-        if before.get("blocked_reason") == why and not (tally.files or tally.quarantined):
+        if before.get("blocked_reason") == why and not (stats.files or stats.quarantined):
             return
         table = topic_tables(self.work.context.settings.ingest).get(topic)
         row = Checkpoint(
@@ -209,7 +209,7 @@ class _Step:
             batch=before.get("batch") or 0,
             keys=list(table.keys) if table else [],
             blocked_reason=why,
-            stats=tally,
+            stats=stats,
         )
         append_checkpoints(self.work.lake, self.work.run_id, [row])
 
@@ -234,11 +234,11 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
 
 
 def _note(
-    work: ActionContext, topic: str, before: int | None, newest: int, ts: int | None, tally: TableRunStats
+    work: ActionContext, topic: str, before: int | None, newest: int, ts: int | None, stats: TableRunStats
 ) -> None:
     if before is not None and before >= newest:
         return
     table = topic_tables(work.context.settings.ingest).get(topic)
     keys = list(table.keys) if table else []
-    row = Checkpoint(table=f"kafka:{topic}", checkpoint_ts=(ts or 0) << 18, batch=newest, keys=keys, stats=tally)
+    row = Checkpoint(table=f"kafka:{topic}", checkpoint_ts=(ts or 0) << 18, batch=newest, keys=keys, stats=stats)
     append_checkpoints(work.lake, work.run_id, [row])
