@@ -12,12 +12,13 @@ from jobs.spark.jars import jar_paths, java_says
 
 
 def archive_path(work: Path) -> Path:
-    """Return where the archive for this Java and these jars lies, or would."""
+    """Return where the archive for this Java and these jars lies, or would: the same however `work` is written."""
     import pyspark
 
-    home = str(Path(pyspark.__file__).parent)
-    parts = [java_says(), pyspark.__version__, home, *map(str, jar_paths(work / "jars"))]
-    return work / "jars" / f"classes-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}.jsa"
+    folder = (work / "jars").resolve()
+    home = str(Path(pyspark.__file__).resolve().parent)
+    parts = [java_says(), pyspark.__version__, home, *map(str, jar_paths(folder))]
+    return folder / f"classes-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}.jsa"
 
 
 def java_options(work: Path) -> str:
