@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegralType, MapType, StructField, StructType
 
 from jobs.common.errors import TableError
-from jobs.schema.names import quoted
 from jobs.schema.table import Table
 
 
@@ -44,9 +43,7 @@ def frame_of_files(spark: SparkSession, path: str, files: list[str], schema_json
     if not files:
         return spark.createDataFrame([], schema)
     rows = spark.read.schema(schema).option("basePath", path).parquet(*files)
-    return rows.select(
-        *[F.col(quoted(field.name)).alias(field.name, metadata=field.metadata) for field in schema.fields]
-    )
+    return rows.to(schema)  # Parquet's columns come without their metadata, partition columns last
 
 
 def literal(value: Any) -> str:

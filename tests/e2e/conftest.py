@@ -9,6 +9,8 @@ from tests.flows import simulate_and_run
 PARTITIONS = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "4"}
 """How `pinlake` spreads rows over tasks; the other tests' settings are for single jobs on a handful of rows."""
 
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+
 
 @contextmanager
 def session_conf(spark, conf):
@@ -31,5 +33,5 @@ def small_flow(spark, tmp_path_factory):
 @pytest.fixture(scope="module")
 def demo_flow(spark, tmp_path_factory):
     """The demo's world, with compiled plans as users run them: large enough for what holds in the mean."""
-    with session_conf(spark, PARTITIONS | {"spark.sql.codegen.wholeStage": "true"}):
+    with session_conf(spark, PARTITIONS | COMPILED):
         yield simulate_and_run(spark, tmp_path_factory.mktemp("demo"))

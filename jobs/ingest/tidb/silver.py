@@ -8,7 +8,7 @@ truncated, renamed or recreated), the table is rebuilt from the ledger in one co
 
 import json
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from pyspark.sql import Column as SparkColumn
@@ -258,6 +258,7 @@ def _shape(field: StructField) -> tuple[Any, ...]:
     return (field.dataType, *[(field.metadata or {}).get(key) for key in (NAMES, SINCE, DEFAULT, CASTS)])
 
 
+@cache
 def _type(ddl: str) -> DataType:
     return DataType.fromDDL(ddl)
 
