@@ -43,7 +43,8 @@ def frame_of_files(spark: SparkSession, path: str, files: list[str], schema_json
     if not files:
         return spark.createDataFrame([], schema)
     rows = spark.read.schema(schema).option("basePath", path).parquet(*files)
-    return rows.to(schema)  # Parquet's columns come without their metadata, partition columns last
+    # Parquet's columns come without their metadata, partition columns last; all may be null
+    return rows.to(StructType([StructField(f.name, f.dataType, True, f.metadata) for f in schema.fields]))
 
 
 def literal(value: Any) -> str:
