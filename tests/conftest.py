@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("short")
 ROOT = Path(__file__).resolve().parents[1]
 
 # Small data: start-up and per-query costs dominate. About 2.4 times faster than the defaults. Expressions are
-# interpreted: each task writes the code of its projections anew, even where what it compiles to is kept.
+# interpreted: each task writes the code of its projections again, even where what it compiles to is kept.
 TUNED = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",

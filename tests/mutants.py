@@ -5,7 +5,7 @@
     python -m tests.mutants --tree ../other  the same faults in another checkout, to compare before and after a change
 
 The tests must pass before (`make mutants` sees to that). The code is copied first: the checkout is never changed. A
-fault whose text no longer occurs exactly once is reported as not fitting: write it anew where the code went.
+fault whose text no longer occurs exactly once is reported as not fitting: write it again where the code went.
 """
 
 import argparse
@@ -181,12 +181,12 @@ def replaced(file: Path, before: str, after: str) -> Iterator[None]:
 
 
 def first_failure(tree: Path, tests: list[str]) -> str | None:
-    """Run tests in a tree; return the name of the first that fails."""
-    quiet = ["-x", "-q", "-rf", "-p", "no:cacheprovider", "-m", "not spark and not long"]
+    """Run tests in a tree; return the name of the first that fails, or whose fixture does."""
+    quiet = ["-x", "-q", "-rfE", "-p", "no:cacheprovider", "-m", "not spark and not long"]
     env = os.environ | {"PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
     line = [sys.executable, "-B", "-m", "pytest", *quiet, *tests]
     done = subprocess.run(line, cwd=tree, env=env, check=False, capture_output=True, text=True)
-    failed = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return failed[1] if failed else None
 
 

@@ -99,7 +99,7 @@ def _rebuilt(work: ActionContext, rows: int) -> Cost:
         anew = by_key(typed(last, schema).to(schema), TABLE.key, last.count())
         work.lake.rewrite("silver.bench_anew", anew)
         last.unpersist()
-    return Cost("the whole table anew", rows, spent.seconds)
+    return Cost("the whole table rewritten", rows, spent.seconds)
 
 
 def _changes(work: ActionContext, key: Column, count: int, batch: int, ts: int) -> DataFrame:

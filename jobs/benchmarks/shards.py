@@ -63,7 +63,7 @@ def measure(work: ActionContext, rows: int, folder: Path) -> list[Cost]:
         Cost("training and tuning, on Spark", training.seconds, None),
         Cost("one index, one process", one, None),
         Cost(f"{SHARDS} shards or more, on Spark", first, _alike(_rows(lists), single)),
-        Cost("a day later, all searched anew", anew, None),
+        Cost("a day later, all searched again", anew, None),
         Cost("a day later, brought up to date", change, _alike(_rows(brought), _rows(expected))),
     ]
 
@@ -122,7 +122,7 @@ def _alike(one: Pairs, other: Pairs) -> float:
 
 def table(costs: list[Cost]) -> list[str]:
     """Return the lines of a Markdown table."""
-    whole = {"one index, one process": 1, "a day later, all searched anew": 1}
+    whole = {"one index, one process": 1, "a day later, all searched again": 1}
     lines, base = ["| | CPU-s | ratio | rows alike |", "|---|--:|--:|--:|"], 1.0
     for cost in costs:
         base = cost.cpu_seconds if cost.name in whole else base
@@ -139,7 +139,7 @@ def page(lines: list[str], rows: int, today: date) -> str:
 Made by `pinlake benchmark shards --page docs/benchmarks.md` on {today}, {psutil.cpu_count()} cores, `local[2]`, no GPU:
 the top {K} of {rows:,} clustered vectors of {DIM} values, recall {TARGET} asked of a sample of {SAMPLE:,}. CPU-seconds
 of the driver, the JVM and the Python workers; one index is searched by one thread without Spark. Ratios are to the
-line above that all is searched in: one index for the shards, all searched anew for the change, where one vector in
+line above that all is searched in: one index for the shards, all searched again for the change, where one vector in
 {CHANGED} has gone and as many are new. Rows alike: the same neighbour in the same place at the same score.
 
 {chr(10).join(lines)}

@@ -53,14 +53,13 @@ def related(pin: int, as_json: Json = False, length: Length = None) -> None:
 
 
 def _delta(name: str) -> Any:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
+    from jobs.lake.delta_rs import exists, open_table
 
     root = cli.path(cli.loaded.settings.platform.lake)
-    try:
-        return DeltaTable(f"{root}/{name.replace('.', '/', 1)}")
-    except TableNotFoundError:
-        raise TableError(f"Table {name} does not exist in {root}: run `pinlake flow` first.") from None
+    path = f"{root}/{name.replace('.', '/', 1)}"
+    if not exists(path):
+        raise TableError(f"Table {name} does not exist in {root}: run `pinlake flow` first.")
+    return open_table(path)
 
 
 def _rows(name: str, where: list[tuple[str, str, Any]]) -> list[dict[str, Any]]:

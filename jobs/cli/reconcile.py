@@ -80,7 +80,7 @@ def _show(found: "Report", repaired: int | None, table: str, against: str | None
         mend = (
             ""
             if against
-            else f"--repair takes them from it; `pinlake resnapshot {table} EXPORT` begins the table anew."
+            else f"--repair takes them from it; `pinlake resnapshot {table} EXPORT` starts the table over."
         )
         raise ValidationFailedError(
             f"{table}: {found.found.differences:,} rows are not those of {found.source}. {mend}".strip()

@@ -19,7 +19,7 @@ def report(
     out_path: Annotated[
         Path | None, typer.Option("--out", help="File to write, or folder. [reports in platform.work]")
     ] = None,
-    docs: Annotated[bool, typer.Option("--docs", help="Build Data Docs anew first: some ten seconds.")] = False,
+    docs: Annotated[bool, typer.Option("--docs", help="Build Data Docs first: some ten seconds.")] = False,
 ) -> None:
     """Write one HTML page about a run: flow, quality, funnel, sample feeds, rejected input.
 

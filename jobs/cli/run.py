@@ -151,7 +151,7 @@ def maintain() -> None:
         for name, did in care(on.runner.lake, on.runner.settings.maintenance).items():
             told = {"old days": did["removed"], "old tombstones": did["tombstones"], "small files": did["joined"]}
             less = [f"{count:,} {what} fewer" for what, count in told.items() if count]
-            less += ["written anew in its key's order"] if did["ordered"] else []
+            less += ["rewritten in its key's order"] if did["ordered"] else []
             if less:
                 out.print(f"   {name}: {', '.join(less)}", markup=False, highlight=False)
     out.print("   All tables are in order.")

@@ -1,17 +1,32 @@
 """Reads and writes ops.checkpoints: ingest resumes from a checkpoint, as-of dates end at it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from jobs.lake.delta import Lake
 from jobs.schema.ops import CHECKPOINTS
 
-GONE = "is gone"
-NO_SILVER = "has no silver table of its own"
-FAILED = "failed:"
-"""What `blocked_reason` begins with (GONE, FAILED), or says (NO_SILVER), of a table in such a state."""
+
+class TableStatus(StrEnum):
+    """What a table or topic is in for, as its newest row of ops.checkpoints says."""
+
+    LIVE = "live"
+    """Every change up to the checkpoint is in silver."""
+
+    BLOCKED = "blocked"
+    """It is not followed beyond the checkpoint, for the reason beside it."""
+
+    NO_SILVER = "no_silver"
+    """Blocked: the silver table of its name is another table's."""
+
+    FAILED = "failed"
+    """Its newest merge failed: silver is as far as it was, and the next run tries again."""
+
+    GONE = "gone"
+    """The source has it no more."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +52,22 @@ class Checkpoint:
     keys: list[str] | None
     start_ts: int | None = None
     complete_ts: int | None = None
+    status: TableStatus = TableStatus.LIVE
     blocked_reason: str | None = None
     stats: TableRunStats = field(default_factory=TableRunStats)
 
-    def differs_from(self, before: Mapping[str, Any] | None) -> bool:
+    def differs_from(self, before: "Checkpoint | None") -> bool:
         """Return whether a run did something, or the state differs from that of the newest row before."""
         stats = self.stats
         if before is None or stats.files or stats.applied or stats.superseded or stats.quarantined:
             return True
-        return any(before[name] != getattr(self, name) for name in _STATE)
+        return any(getattr(before, name) != getattr(self, name) for name in _STATE)
 
 
-_STATE = ("checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason")
+_STATE = ("checkpoint_ts", "batch", "start_ts", "keys", "status", "blocked_reason")
 """Columns of the state that a table or topic is in."""
+_STATS = tuple(one.name for one in fields(TableRunStats))
+_COLUMNS = (*(one.name for one in fields(Checkpoint) if one.name != "stats"), *_STATS, "at")
 
 
 def append_checkpoints(lake: Lake, run_id: str, rows: Iterable[Checkpoint]) -> None:
@@ -59,28 +77,13 @@ def append_checkpoints(lake: Lake, run_id: str, rows: Iterable[Checkpoint]) -> N
     lake.append_rows(CHECKPOINTS.name, [row | row.pop("stats") | {"run_id": run_id, "at": now} for row in plain])
 
 
-def is_gone(row: Mapping[str, Any]) -> bool:
-    """Return whether a table's row of ops.checkpoints says that the source has it no more."""
-    return (row["blocked_reason"] or "").startswith(GONE)
+def newest_checkpoints(lake: Lake) -> dict[str, Checkpoint]:
+    """Return the newest row of each source table (schema.table) and topic (kafka:topic)."""
+    rows = sorted(lake.rows(CHECKPOINTS.name, *_COLUMNS), key=lambda row: row["at"])  # one row a table and run
+    return {row["table"]: _checkpoint(row) for row in rows}
 
 
-def lacks_silver(row: Mapping[str, Any]) -> bool:
-    """Return whether a table's row of ops.checkpoints says that the silver table of its name is another's."""
-    return NO_SILVER in (row["blocked_reason"] or "")
-
-
-def has_failed(row: Mapping[str, Any]) -> bool:
-    """Return whether a table's row of ops.checkpoints says that its newest merge failed: it is as far as it was."""
-    return (row["blocked_reason"] or "").startswith(FAILED)
-
-
-def newest_checkpoints(lake: Lake, *more: str) -> dict[str, dict[str, Any]]:
-    """Return the newest row of each source table (schema.table) and topic (kafka:topic).
-
-    Args:
-        lake: where they are noted.
-        more: further columns that are wanted.
-    """
-    columns = ("table", *_STATE, "at", *more)
-    rows = sorted(lake.rows(CHECKPOINTS.name, *columns), key=lambda row: row["at"])  # one row a table and run
-    return {row["table"]: row for row in rows}
+def _checkpoint(row: dict[str, Any]) -> Checkpoint:
+    state = {name: row[name] for name in _COLUMNS if name not in (*_STATS, "at", "status")}
+    stats = TableRunStats(**{name: row[name] or 0 for name in _STATS})
+    return Checkpoint(**state, status=TableStatus(row["status"]), stats=stats)

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.common.errors import PinlakeError, TableError
-from jobs.engine.checkpoints import is_gone, lacks_silver, newest_checkpoints
+from jobs.engine.checkpoints import TableStatus, newest_checkpoints
 from jobs.history.ledger import silver_names
 from jobs.lake.layout import layout_of
 from jobs.schema.names import quoted, silver_table
@@ -36,7 +36,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
 
     Returns:
         removed: partitions past retention; joined: small files that became fewer; ordered: whether all files were
-        written anew by ranges of the key; tombstones: rows removed that were deleted at the source long ago; version:
+        rewritten by ranges of the key; tombstones: rows removed that were deleted at the source long ago; version:
         after it all.
 
     Raises:
@@ -46,7 +46,7 @@ def maintain(lake: "Lake", settings: Maintenance, today: date | None = None) -> 
     # VACUUM lists folders in as many tasks as this says, 10,000 by default: half a minute for a table of one file
     listing = str(4 * spark.sparkContext.defaultParallelism)
     spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", listing)
-    # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run anew
+    # a record of VACUUM in the log would be a new version of a table that has not changed: jobs would run again
     spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     silver = _ingested(lake)
     done: dict[str, dict[str, Any]] = {}
@@ -85,11 +85,11 @@ def _ingested(lake: "Lake") -> dict[str, dict[str, Any]]:
     """Return the silver table of each source table, its checkpoint and keys: no registry lists them."""
     rows = [(name, row) for name, row in newest_checkpoints(lake).items() if not name.startswith("kafka:")]
     # a name that is gone may have left its silver table to another one, which comes last
-    rows.sort(key=lambda pair: not is_gone(pair[1]))
+    rows.sort(key=lambda pair: pair[1].status != TableStatus.GONE)
     return {
-        silver_table(name): {"checkpoint_ts": row["checkpoint_ts"] or 0, "keys": row["keys"] or ()}
+        silver_table(name): {"checkpoint_ts": row.checkpoint_ts or 0, "keys": row.keys or ()}
         for name, row in rows
-        if not lacks_silver(row)
+        if row.status != TableStatus.NO_SILVER
     }
 
 
@@ -145,5 +145,5 @@ def _retire(lake: "Lake", known: Table, today: date | None) -> int:
 
 
 def _days(lake: "Lake", name: str, column: str) -> Iterator[date]:
-    frame = lake.spark.read.format("delta").load(lake.path(name)).select(column).distinct()
+    frame = lake.scan(name).select(column).distinct()
     yield from (row[0] for row in frame.collect() if row[0] is not None)  # bounded: one row a day that is kept

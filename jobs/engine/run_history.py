@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.common.errors import ConfigError
 from jobs.common.tso import instant_of
-from jobs.engine.checkpoints import has_failed, newest_checkpoints
+from jobs.engine.checkpoints import TableStatus, newest_checkpoints
 from jobs.lake.delta import Lake
 from jobs.schema.ops import CHECKS, RUNS
 
@@ -55,10 +55,14 @@ class RunHistory:
             raise ConfigError("Nothing has been ingested into this lake: run `pinlake ingest` first.")
         tables = [row for name, row in newest.items() if not name.startswith("kafka:")]
         # as-of dates wait for a table whose last merge failed; one that never had a checkpoint delays nothing
-        fit = [row for row in tables if row["blocked_reason"] is None or (has_failed(row) and row["checkpoint_ts"])]
+        fit = [
+            row
+            for row in tables
+            if row.status == TableStatus.LIVE or (row.status == TableStatus.FAILED and row.checkpoint_ts)
+        ]
         if not fit:
             raise ConfigError("No table has been ingested to a checkpoint: run `pinlake ingest` and see what it says.")
-        return max(row["start_ts"] or 0 for row in fit), min(row["checkpoint_ts"] for row in fit)
+        return max(row.start_ts or 0 for row in fit), min(row.checkpoint_ts or 0 for row in fit)
 
     def _newest_good_runs(self) -> dict[tuple[str, date], Mapping[str, Any]]:
         runs = self.lake.rows("ops.runs", *_KEY, *_KNOWN)

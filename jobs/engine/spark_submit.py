@@ -104,7 +104,7 @@ def _ingest(on: "Scheduler", job: "Job") -> dict[str, Any]:
     lake, tables = on.runner.lake, {}
     for name in [name for name in outputs(job) if lake.exists(name)]:
         version = lake.version(name)
-        rows = lake.spark.read.format("delta").option("versionAsOf", version).load(lake.path(name)).count()
+        rows = lake.scan(name, version).count()
         tables[name] = {"version": version, "rows": rows}
     try:
         newest = str(on.runner.resolve_as_of(None)[1])

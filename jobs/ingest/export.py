@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, NumericType, StructField, TimestampNTZType, TimestampType
 
 from jobs.common.errors import ConfigError, TableError
-from jobs.engine.checkpoints import is_gone, lacks_silver, newest_checkpoints
+from jobs.engine.checkpoints import TableStatus, newest_checkpoints
 from jobs.history.ledger import source_rows
 from jobs.ingest.csv_lines import csv_lines, header
 from jobs.lake.delta import Lake
@@ -67,7 +67,7 @@ def _tables(lake: Lake) -> dict[str, str]:
     newest = newest_checkpoints(lake)
     tables = {name: row for name, row in newest.items() if not name.startswith("kafka:")}
     # the silver table of such a name holds another table's rows
-    live = [name for name, row in tables.items() if not is_gone(row) and not lacks_silver(row)]
+    live = [name for name, row in tables.items() if row.status not in {TableStatus.GONE, TableStatus.NO_SILVER}]
     found = {name: silver_table(name) for name in live}
     found = {name: silver for name, silver in found.items() if lake.exists(silver)}
     if not found:

@@ -30,7 +30,7 @@ class Status:
     pending: int
     quarantined: int
     blocked_reason: str | None
-    """Why the table is blocked back, or that it is gone."""
+    """Why the table is blocked, or that it is gone."""
     awaited: tuple[str, ...] = ()
     """Files of it that an index names and that are not there."""
 

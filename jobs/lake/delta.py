@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from jobs.common.errors import ConcurrentRunError, TableError
 from jobs.common.locks import locked
@@ -258,6 +258,12 @@ class Lake:
         writer = df.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
         with self.commit_lock(name):
             writer.save(self.path(name))
+
+    def add_columns(self, name: str, fields: list[StructField]) -> None:
+        """Add columns at the end, null in the rows there are; their metadata comes along."""
+        none = self.spark.createDataFrame([], StructType(fields))
+        with self.commit_lock(name):
+            none.write.format("delta").mode("append").option("mergeSchema", "true").save(self.path(name))
 
     def allow_names(self, name: str, columns: list[str]) -> None:
         """Turn column mapping on where a table's next columns have names that Delta writes in no other way."""

@@ -16,6 +16,7 @@ from jobs.schema.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
 
 
 _VERSION = re.compile(r"\d{20}\.")
@@ -41,6 +42,13 @@ def exists(path: str) -> bool:
     """
     log = Path(path.removeprefix("file://")) / "_delta_log"
     return log.is_dir() and any(_VERSION.match(entry.name) for entry in os.scandir(log))
+
+
+def open_table(path: str) -> "DeltaTable":
+    """Return delta-rs' handle of a table: its log, its files as an Arrow dataset."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(path)
 
 
 def version(path: str) -> int:

@@ -2,13 +2,13 @@
 
 In: what a comparison found, and the source as it was at the moment compared. Out: rows of bronze.ledger at that
 commit_ts, of a rank above every change of the feed at it, with `reconcile:<run>` for a place; silver with them. So a
-later change of the feed wins, one that comes late does not, silver can be made anew from bronze, and states before the
+later change of the feed wins, one that comes late does not, silver can be rebuilt from bronze, and states before the
 moment stay as they were told. What would be written is held against the source before anything is.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -88,7 +88,7 @@ def run(work: ActionContext) -> ActionResult:
         source.close()
     _require_as_found(plan.report.found, rows, source.name)
     changes = _changes(
-        work, plan, _key_columns(fields, schema, past["keys"]), rows, lineage_of(schema, [plan.asked.table])
+        work, plan, _key_columns(fields, schema, past.keys or ()), rows, lineage_of(schema, [plan.asked.table])
     )
     struct = nullable(struct_of(LEDGER))
     frame = lake.spark.createDataFrame([tuple(row.get(f.name) for f in struct.fields) for row in changes], struct)
@@ -96,29 +96,29 @@ def run(work: ActionContext) -> ActionResult:
     _require_same(rows, Silver(source_rows(live, schema), source.key, fields, source.by_number), fields, table.silver)
     work.validate_table(table.silver, live)
     _write(work, changes, frame)
-    applied = put(lake, table.silver, silver_names(schema, past["keys"]), typed(frame, schema))
+    applied = put(lake, table.silver, silver_names(schema, past.keys or ()), typed(frame, schema))
     _note(work, past, len(changes), applied)
     return ActionResult(applied, {"read": len(changes), "applied": applied, "superseded": len(changes) - applied})
 
 
-def _unchanged(lake: Lake, plan: Repair) -> dict[str, Any]:
+def _unchanged(lake: Lake, plan: Repair) -> Checkpoint:
     """Return the table's newest row of ops.checkpoints; raise if the comparison is not of it, or not whole."""
     name, report = plan.asked.table, plan.report
-    past = newest_checkpoints(lake, "pending")[name]
+    past = newest_checkpoints(lake)[name]
     if not report.found.complete:
         raise TableError(
             f"{name}: at least {report.found.differences:,} rows differ, more than --limit lets be looked for. A table "
-            f"that is so far off begins anew: `pinlake resnapshot {name} EXPORT`."
+            f"that is so far off must start over: `pinlake resnapshot {name} EXPORT`."
         )
-    if past["checkpoint_ts"] != report.at:
+    if past.checkpoint_ts != report.at:
         raise TableError(
-            f"{name} was compared at {report.at} and has been ingested up to {past['checkpoint_ts']} since. "
+            f"{name} was compared at {report.at} and has been ingested up to {past.checkpoint_ts} since. "
             "Nothing was changed: compare again."
         )
     return past
 
 
-def _fields(source: Database, plan: Repair, past: Mapping[str, Any], schema: StructType) -> list[Field]:
+def _fields(source: Database, plan: Repair, past: Checkpoint, schema: StructType) -> list[Field]:
     """Return the columns compared; raise unless the source tells whole rows, as they were at the moment."""
     name, kinds = plan.asked.table, {one.name: one for one in source.fields}
     if source.as_of is None and not plan.settled:
@@ -129,10 +129,10 @@ def _fields(source: Database, plan: Repair, past: Mapping[str, Any], schema: Str
     lacking = [name for name in map(source_name, source_fields(schema)) if name not in kinds]
     if lacking:
         raise TableError(f"{source.name} has no {', '.join(lacking)}, which silver has: whole rows cannot be told.")
-    if set(source.key) != set(past["keys"]):
+    if set(source.key) != set(past.keys or ()):
         raise TableError(
-            f"{name} has the key {', '.join(past['keys'])} in the lake and {', '.join(source.key)} at the source: rows "
-            "cannot be told apart alike. Take a new snapshot."
+            f"{name} has the key {', '.join(past.keys or ())} in the lake and {', '.join(source.key)} at the source: "
+            "rows cannot be told apart alike. Take a new snapshot."
         )
     if any(kinds[key].digits is not None for key in source.key):
         raise TableError(f"{name}: a key of FLOAT or DOUBLE is written in several ways. Take a new snapshot.")
@@ -163,7 +163,7 @@ def _changes(
     if known - set(lasts):
         raise TableError(
             f"{plan.asked.table}: bronze has no change of {sorted(known - set(lasts))[0]}, which silver has. "
-            f"`pinlake resnapshot {plan.asked.table} EXPORT` begins the table anew."
+            f"`pinlake resnapshot {plan.asked.table} EXPORT` starts the table over."
         )
     top = mine.where(F.col("_commit_ts") == moment).agg(F.max("_op_rank")).first()
     rank = max(_RANK, 1 + int(top[0] or 0) if top else 0)
@@ -240,8 +240,7 @@ def _write(work: ActionContext, changes: list[dict[str, Any]], frame: DataFrame)
     note(work, [item], counts, COMMITTED, work.run_id, batch)
 
 
-def _note(work: ActionContext, past: Mapping[str, Any], read: int, applied: int) -> None:
+def _note(work: ActionContext, past: Checkpoint, read: int, applied: int) -> None:
     """Write the counts of the repair. The table's checkpoint stays: the next ingest finds these changes applied."""
-    state = {name: past[name] for name in ("table", "checkpoint_ts", "batch", "start_ts", "keys", "blocked_reason")}
-    stats = TableRunStats(applied=applied, superseded=read - applied, pending=past["pending"] or 0)
-    append_checkpoints(work.lake, work.run_id, [Checkpoint(**state, stats=stats)])
+    stats = TableRunStats(applied=applied, superseded=read - applied, pending=past.stats.pending)
+    append_checkpoints(work.lake, work.run_id, [replace(past, complete_ts=None, stats=stats)])

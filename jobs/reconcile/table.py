@@ -84,7 +84,7 @@ def against_lake(
         TableError: the lake does not have the table, or has nothing at that time.
         SourceError: the source cannot be read.
     """
-    from jobs.engine.checkpoints import lacks_silver, newest_checkpoints
+    from jobs.engine.checkpoints import TableStatus, newest_checkpoints
     from jobs.history.ledger import source_rows, state_at
     from jobs.ingest.tidb.tables.source_table import table_named as source_table
     from jobs.reconcile.silver import Silver
@@ -93,14 +93,15 @@ def against_lake(
     past = newest_checkpoints(lake).get(table)
     if past is None:
         raise TableError(f"{table} has not been ingested: `pinlake ingest --status` lists what has.")
-    if lacks_silver(past):
-        raise TableError(f"{table} cannot be compared: {past['blocked_reason']}")
-    moment, silver = asked.at or past["checkpoint_ts"], source_table(table).silver
-    if moment > past["checkpoint_ts"]:
-        raise TableError(f"--at {moment}: {table} is complete up to {past['checkpoint_ts']}. Ingest first.")
+    if past.status == TableStatus.NO_SILVER:
+        raise TableError(f"{table} cannot be compared: {past.blocked_reason}")
+    reached = past.checkpoint_ts or 0
+    moment, silver = asked.at or reached, source_table(table).silver
+    if moment > reached:
+        raise TableError(f"--at {moment}: {table} is complete up to {reached}. Ingest first.")
     frame = lake.scan(silver)
     schema = frame.schema
-    if moment == past["checkpoint_ts"]:
+    if moment == reached:
         frame = frame.where("not _deleted")
     else:
         frame = state_at(lake.scan("bronze.ledger"), schema, moment + 1, table)

@@ -121,6 +121,9 @@ CHECKPOINTS = _ops(
     Column("batch", "bigint", "Newest bronze batch that is in silver."),
     Column("start_ts", "bigint", "TSO of the snapshot the table began with; no state before it can be told."),
     Column("keys", "array<string>", "Key columns of the table."),
+    Column(
+        "status", "string", "live, blocked, no_silver (its silver table is another's), failed or gone.", nullable=False
+    ),
     Column("blocked_reason", "string", "Why the table is blocked, or that it is gone; null where it goes on."),
     Column("files", "bigint", "Files read by this run."),
     Column("applied", "bigint", "Rows of silver that this run changed."),

@@ -176,7 +176,7 @@ def _session(path: Path, shown: str, settings: Embeddings) -> tuple[Any, Device]
             return ort.InferenceSession(given, options, providers=providers)
         except Exception as error:
             raise ConfigError(
-                f"Model {shown} must be an ONNX model with its weights inside, got: {_line(error)}. Export it anew."
+                f"Model {shown} must be an ONNX model with its weights inside, got: {_line(error)}. Export it again."
             ) from error
 
     if settings.backend == "cpu":

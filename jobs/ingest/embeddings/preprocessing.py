@@ -86,7 +86,7 @@ def preprocessing_of(model: str, given: Input, told: Mapping[str, str], settings
     kind = KINDS.get(given.type)
     if kind is None:
         raise ConfigError(
-            f"Model {model}: input {given.name!r} must be one of {', '.join(KINDS)}, got {given.type}: export it anew."
+            f"Model {model}: input {given.name!r} must be one of {', '.join(KINDS)}, got {given.type}: export it again."
         )
     frame = Frame(*_size(model, given, first, settings), settings.fit, settings.resample)
     mean, std = _normal(model, told, settings)
@@ -98,7 +98,7 @@ def preprocessing_of(model: str, given: Input, told: Mapping[str, str], settings
     form = told.get("Image.BitmapPixelFormat", "Rgb8")
     if form not in FORMATS:
         raise ConfigError(
-            f"Model {model}: its Image.BitmapPixelFormat must be Rgb8 or Bgr8, got {form}: export it anew."
+            f"Model {model}: its Image.BitmapPixelFormat must be Rgb8 or Bgr8, got {form}: export it again."
         )
     return Preprocessing(frame, mean, std, FORMATS[form], first, kind)
 

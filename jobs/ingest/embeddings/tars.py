@@ -77,7 +77,7 @@ def _tar(source: Path, mode: Any) -> Iterator[tarfile.TarFile]:
         shown, why = printable_name(str(source))[0], (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         if _is_zip(source):
             raise SourceError(f"{shown} must be a folder or a tar, and is a zip: unpack it into a folder.") from error
-        raise SourceError(f"{shown} must be a whole tar: {why}. Make it anew, or unpack it into a folder.") from error
+        raise SourceError(f"{shown} must be a whole tar: {why}. Make it again, or unpack it into a folder.") from error
 
 
 def _is_zip(source: Path) -> bool:

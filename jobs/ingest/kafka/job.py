@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from jobs.engine.checkpoints import Checkpoint, TableRunStats, append_checkpoints, newest_checkpoints
+from jobs.engine.checkpoints import Checkpoint, TableRunStats, TableStatus, append_checkpoints, newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.engine.sources import SCHEME, is_broker
 from jobs.ingest.kafka.archive.events import TOPICS, topic_tables
@@ -160,7 +160,7 @@ class _Step:
     newest: int
     taken: LoadResult
     blocked: dict[str, str]
-    before: Mapping[str, Mapping[str, Any]]
+    before: Mapping[str, Checkpoint]
     """Newest rows of ops.checkpoints."""
 
     def apply(self, topic: str, after: int, left: int) -> Done:
@@ -168,7 +168,7 @@ class _Step:
         row = self._before(topic)
         one = Done(left, 0, 0, None, self.blocked.get(topic))
         if one.blocked_reason is None:
-            one = apply_topic(self.work, topic, after, self.newest, left, bool(row.get("blocked_reason")))
+            one = apply_topic(self.work, topic, after, self.newest, left, bool(row and row.blocked_reason))
         files, bad = self.taken.files_of[topic], self.taken.bad_of[topic]
         if one.blocked_reason is not None:
             self.blocked[topic] = one.blocked_reason
@@ -177,7 +177,7 @@ class _Step:
             )
             return one
         stats = TableRunStats(files, one.applied, one.total - one.bad - one.applied, 0, one.bad + bad)
-        _note(self.work, topic, row.get("batch"), self.newest, one.newest, stats)
+        _note(self.work, topic, row, self.newest, one.newest, stats)
         return one
 
     def note_others(self, waiting: set[str], others: Mapping[str, int]) -> None:
@@ -185,29 +185,30 @@ class _Step:
         tables = topic_tables(self.work.context.settings.ingest)
         for topic, messages in others.items():
             stats = TableRunStats(self.taken.files_of[topic], superseded=messages, quarantined=self.taken.bad_of[topic])
-            _note(self.work, topic, self._before(topic).get("batch"), self.newest, None, stats)
+            _note(self.work, topic, self._before(topic), self.newest, None, stats)
         for topic in sorted(set(self.blocked) - set(tables) - waiting):
             stats = TableRunStats(self.taken.files_of[topic], quarantined=self.taken.bad_of[topic])
             self._note_blocked(topic, self.blocked[topic], stats)
         for name, row in sorted(self.before.items()):
             topic = name.removeprefix("kafka:")
-            if topic != name and row["blocked_reason"] and topic not in waiting and topic not in self.blocked:
+            if topic != name and row.blocked_reason and topic not in waiting and topic not in self.blocked:
                 self._note_blocked(topic, None, TableRunStats())
 
-    def _before(self, topic: str) -> Mapping[str, Any]:
-        return self.before.get(f"kafka:{topic}", {})
+    def _before(self, topic: str) -> Checkpoint | None:
+        return self.before.get(f"kafka:{topic}")
 
     def _note_blocked(self, topic: str, why: str | None, stats: TableRunStats) -> None:
         """Note that a topic is blocked, or is not any more, where that is anything new: silver stays where it was."""
         before = self._before(topic)
-        if before.get("blocked_reason") == why and not (stats.files or stats.quarantined):
+        if (before.blocked_reason if before else None) == why and not (stats.files or stats.quarantined):
             return
         table = topic_tables(self.work.context.settings.ingest).get(topic)
         row = Checkpoint(
             table=f"kafka:{topic}",
-            checkpoint_ts=before.get("checkpoint_ts") or 0,
-            batch=before.get("batch") or 0,
+            checkpoint_ts=(before and before.checkpoint_ts) or 0,
+            batch=(before and before.batch) or 0,
             keys=list(table.keys) if table else [],
+            status=TableStatus.LIVE if why is None else TableStatus.BLOCKED,
             blocked_reason=why,
             stats=stats,
         )
@@ -217,7 +218,7 @@ class _Step:
 def _checkpoints(lake: Lake) -> dict[str, int]:
     """Return the newest bronze batch in silver, by topic."""
     newest = newest_checkpoints(lake).items()
-    return {name.removeprefix("kafka:"): row["batch"] for name, row in newest if name.startswith("kafka:")}
+    return {name.removeprefix("kafka:"): row.batch or 0 for name, row in newest if name.startswith("kafka:")}
 
 
 def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, tuple[int, int]]:
@@ -234,9 +235,9 @@ def _waiting(lake: Lake, past: dict[str, int], batches: list[int]) -> dict[str, 
 
 
 def _note(
-    work: ActionContext, topic: str, before: int | None, newest: int, ts: int | None, stats: TableRunStats
+    work: ActionContext, topic: str, before: Checkpoint | None, newest: int, ts: int | None, stats: TableRunStats
 ) -> None:
-    if before is not None and before >= newest:
+    if before is not None and (before.batch or 0) >= newest:
         return
     table = topic_tables(work.context.settings.ingest).get(topic)
     keys = list(table.keys) if table else []

@@ -6,9 +6,9 @@ ops.checkpoints a table, and the counts of changes: read + backlog = applied + s
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 from jobs.common.errors import PinlakeError, TableError
+from jobs.engine.checkpoints import Checkpoint
 from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import Counts, as_failure, assert_complete, run_stats
@@ -23,6 +23,7 @@ from jobs.ingest.tidb.progress import (
 from jobs.ingest.tidb.silver import ApplyWindow, create, merge, outdated
 from jobs.ingest.tidb.sources import Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable
+from jobs.ingest.tidb.tables.table_names import Past
 
 
 @dataclass
@@ -36,7 +37,7 @@ class _Result:
 
 
 def apply_changes(
-    work: ActionContext, sources: Sources, past: dict[str, Any], taken: LoadResult, newest: int, earlier: int
+    work: ActionContext, sources: Sources, past: Past, taken: LoadResult, newest: int, earlier: int
 ) -> dict[str, int]:
     """Merge what bronze holds and silver does not, table by table; return the counts.
 
@@ -119,7 +120,6 @@ def _bring_up(work: ActionContext, result: _Result) -> None:
         )
 
 
-def _mark(table: SourceTable, past: Any, checkpoint: int) -> ApplyWindow:
-    return ApplyWindow(
-        table, past["batch"] if past else 0, past["checkpoint_ts"] if past else 0, table.limit(checkpoint)
-    )
+def _mark(table: SourceTable, past: Checkpoint | None, checkpoint: int) -> ApplyWindow:
+    batch, reached = (past.batch or 0, past.checkpoint_ts or 0) if past else (0, 0)
+    return ApplyWindow(table, batch, reached, table.limit(checkpoint))

@@ -2,7 +2,7 @@
 
 In: `options["ticdc"]` and `options["dumpling"]`, URIs, either may be missing; `options["changefeed"]`, a file, may be
 too; `options["replay"]`, which rows of quarantine to read once more; `options["resnapshot"]`, a table and the export
-it is to begin anew with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
+it is to start over with. Out: bronze.ledger, silver.<schema>_<table>, ops.source_files, ops.quarantine,
 ops.checkpoints, ops.snapshots. Rows above the checkpoint are in bronze and wait. Every step may be repeated: run
 it again after any failure and the tables are as if it had run once. Numbers always add up, or the run fails:
 read + backlog = applied + superseded + pending + quarantined (backlog: rows an earlier run read and did not apply).
@@ -10,11 +10,10 @@ read + backlog = applied + superseded + pending + quarantined (backlog: rows an 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from jobs.engine.checkpoints import has_failed, newest_checkpoints
+from jobs.engine.checkpoints import Checkpoint, TableStatus, newest_checkpoints
 from jobs.engine.context import ActionContext, ActionResult
 from jobs.ingest.loading.batches import BronzeTarget, load_to_bronze, settle_vanished
 from jobs.ingest.loading.manifest import Manifest, refuse
@@ -42,6 +41,7 @@ from jobs.ingest.tidb.rows.keyless import with_row_ids
 from jobs.ingest.tidb.rows.ledger_rows import RowSpec
 from jobs.ingest.tidb.silver import silver_schema
 from jobs.ingest.tidb.sources import Sources, join
+from jobs.ingest.tidb.tables.table_names import Past
 from jobs.ingest.tidb.ticdc.canal import read_canal
 from jobs.ingest.tidb.ticdc.changefeed import read_changefeed
 from jobs.ingest.tidb.ticdc.feed_csv import CsvSpec, read_feed_csv
@@ -84,7 +84,7 @@ def run(work: ActionContext) -> ActionResult:
     if feed is None and export is None and "resnapshot" not in work.options:
         work.progress("no change feed and no snapshot named: nothing to do")
         return ActionResult()
-    past = newest_checkpoints(work.lake, "pending")
+    past = newest_checkpoints(work.lake)
     if export is not None:
         unblock_begun(export, lambda name: _has_begun(past.get(".".join(name)), export.tso))
     if "resnapshot" in work.options:
@@ -196,9 +196,9 @@ def _export(work: ActionContext, root: str) -> Export:
     return export
 
 
-def _has_begun(row: Any, tso: int) -> bool:
+def _has_begun(row: Checkpoint | None, tso: int) -> bool:
     """Return whether a table is in silver with the snapshot of that moment."""
-    return row is not None and row["start_ts"] == tso and (row["checkpoint_ts"] or 0) >= tso
+    return row is not None and row.start_ts == tso and (row.checkpoint_ts or 0) >= tso
 
 
 def _drifted(sources: Sources) -> dict[str, list[str]]:
@@ -209,29 +209,29 @@ def _drifted(sources: Sources) -> dict[str, list[str]]:
     return {name: clauses for name, clauses in found.items() if clauses}
 
 
-def _keep_first_snapshot(sources: Sources, past: dict[str, Any]) -> None:
+def _keep_first_snapshot(sources: Sources, past: Past) -> None:
     """Hold a table that comes with another snapshot than the one it began with: keys gone since must be found first."""
     for name, table in list(sources.tables.items()):
         begun = past.get(name)
         if begun is None or table.ended is not None:
             continue
         if table.snapshot is None:
-            waits = bool(begun["blocked_reason"]) and not has_failed(begun)
-            if waits and (begun["start_ts"] or 0) > (begun["checkpoint_ts"] or 0):
+            waits = bool(begun.blocked_reason) and begun.status != TableStatus.FAILED
+            if waits and (begun.start_ts or 0) > (begun.checkpoint_ts or 0):
                 reason = (
-                    f"{name} is blocked: its snapshot at {begun['start_ts']} has not come in yet. Name the export "
+                    f"{name} is blocked: its snapshot at {begun.start_ts} has not come in yet. Name the export "
                     "again: --dumpling."
                 )
                 sources.tables[name] = table.block(0, reason)
             continue
-        if begun["start_ts"] == table.snapshot.tso:
+        if begun.start_ts == table.snapshot.tso:
             continue
-        if begun["start_ts"] is None and not (begun["checkpoint_ts"] or 0) > 0:  # it was blocked from its beginning on
+        if begun.start_ts is None and not (begun.checkpoint_ts or 0) > 0:  # it was blocked from its beginning on
             continue
         if table.snapshot.tso in table.truncated_at:  # taken later, and told to
             continue
         reason = (
-            f"{name} is blocked: it began with snapshot {begun['start_ts']} and {table.snapshot.tso} is another one. "
+            f"{name} is blocked: it began with snapshot {begun.start_ts} and {table.snapshot.tso} is another one. "
             "Name the export it began with, or ingest into a new lake."
         )
         sources.tables[name] = table.block(0, reason)

@@ -1,26 +1,18 @@
 """Progress of TiDB's tables: the changes in bronze that silver lacks, and the rows of ops.checkpoints after a run."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pyspark.sql import functions as F
 
 from jobs.common.errors import ConcurrentRunError, MissingDependencyError, PinlakeError
-from jobs.engine.checkpoints import (
-    FAILED,
-    GONE,
-    Checkpoint,
-    TableRunStats,
-    append_checkpoints,
-    is_gone,
-    lacks_silver,
-)
+from jobs.engine.checkpoints import Checkpoint, TableRunStats, TableStatus, append_checkpoints
 from jobs.engine.context import ActionContext
 from jobs.ingest.loading.batches import LoadResult
 from jobs.ingest.row_accounting import Counts, as_failure
 from jobs.ingest.tidb.silver import ApplyWindow, clear, outdated
 from jobs.ingest.tidb.sources import NAMELESS, Sources
 from jobs.ingest.tidb.tables.source_table import SourceTable, table_named
+from jobs.ingest.tidb.tables.table_names import Past
 from jobs.lake.delta import Lake
 from jobs.schema.bronze_silver import LEDGER
 
@@ -65,7 +57,7 @@ def pending_changes(
     return {row["name"]: Counts(*[row[n] for n in names]) for row in sums.collect()}  # bounded: a row a table
 
 
-def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], newest: int) -> list[PinlakeError]:
+def write_dropped(work: ActionContext, sources: Sources, past: Past, newest: int) -> list[PinlakeError]:
     """Empty the silver of tables that the feed drops or renames, and write their checkpoints as gone.
 
     A table that the feed does not mention belongs to another feed: it stays.
@@ -82,9 +74,9 @@ def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], n
     rows, errors = [], []
     for name in sorted((mentioned - present) & set(past)):
         before, silver = past[name], table_named(name).silver
-        if not is_gone(before):
+        if before.status != TableStatus.GONE:
             try:
-                if not lacks_silver(before) and silver not in used:
+                if before.status != TableStatus.NO_SILVER and silver not in used:
                     clear(work.lake, silver)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one table, the other tables go on
                 errors.append(as_failure(silver, name, error))
@@ -94,16 +86,17 @@ def write_dropped(work: ActionContext, sources: Sources, past: dict[str, Any], n
             table=name,
             checkpoint_ts=sources.checkpoint,
             batch=newest,
-            start_ts=before["start_ts"],
-            keys=before["keys"],
-            blocked_reason=f"{GONE}, dropped or renamed",
+            start_ts=before.start_ts,
+            keys=before.keys,
+            status=TableStatus.GONE,
+            blocked_reason="is gone, dropped or renamed",
         )
         rows.append(row)
     _append(work, rows, past)
     return errors
 
 
-def _append(work: ActionContext, rows: Iterable[Checkpoint], past: Mapping[str, Any]) -> None:
+def _append(work: ActionContext, rows: Iterable[Checkpoint], past: Past) -> None:
     """Append the rows of a first run, of a changed state, or of work done."""
     append_checkpoints(work.lake, work.run_id, [row for row in rows if row.differs_from(past.get(row.table))])
 
@@ -111,7 +104,7 @@ def _append(work: ActionContext, rows: Iterable[Checkpoint], past: Mapping[str, 
 def write_failed(
     work: ActionContext,
     failed: list[tuple[ApplyWindow, PinlakeError | None]],
-    past: dict[str, Any],
+    past: Past,
     stats: Mapping[str, TableRunStats],
 ) -> None:
     """Write the checkpoints of tables whose merge failed, with the reason: all due changes still wait.
@@ -131,7 +124,8 @@ def write_failed(
             batch=mark.batch,
             start_ts=_start(mark.table, past.get(name)),
             keys=list(mark.table.key),
-            blocked_reason=f"{FAILED} {error}",
+            status=TableStatus.FAILED,
+            blocked_reason=f"failed: {error}",
             stats=TableRunStats(done.files, pending=pending, quarantined=done.quarantined),
         )
         rows.append(row)
@@ -139,7 +133,7 @@ def write_failed(
 
 
 def write_checkpoints(
-    work: ActionContext, marks: list[ApplyWindow], past: dict[str, Any], newest: int, stats: Mapping[str, TableRunStats]
+    work: ActionContext, marks: list[ApplyWindow], past: Past, newest: int, stats: Mapping[str, TableRunStats]
 ) -> None:
     """Write how far each table is now and what the run did for it, where that is new."""
     rows = []
@@ -155,6 +149,7 @@ def write_checkpoints(
             batch=newest,
             start_ts=_start(table, past.get(name)),
             keys=list(table.key),
+            status=_status(table),
             blocked_reason=table.blocked_reason,
             stats=stats.get(name, TableRunStats()),
         )
@@ -162,14 +157,20 @@ def write_checkpoints(
     _append(work, rows, past)
 
 
-def _start(table: SourceTable, before: Mapping[str, Any] | None) -> int | None:
+def _status(table: SourceTable) -> TableStatus:
+    if table.lacks_silver:
+        return TableStatus.NO_SILVER
+    return TableStatus.BLOCKED if table.blocked_reason else TableStatus.LIVE
+
+
+def _start(table: SourceTable, before: Checkpoint | None) -> int | None:
     """Return the TSO a table began with: a later snapshot does not take away what was known before it."""
-    start = before["start_ts"] if before else None
+    start = before.start_ts if before else None
     return table.snapshot.tso if start is None and table.snapshot else start
 
 
 def unchanged_counts(
-    lake: Lake, marks: Mapping[str, ApplyWindow], past: Mapping[str, Any], taken: LoadResult, earlier: int
+    lake: Lake, marks: Mapping[str, ApplyWindow], past: Past, taken: LoadResult, earlier: int
 ) -> dict[str, Counts]:
     """Return what silver lacks of the tables that nothing has changed for, without looking into bronze.
 
@@ -179,14 +180,14 @@ def unchanged_counts(
     Args:
         lake: where silver is.
         marks: the tables, by name.
-        past: newest row of ops.checkpoints by table, with `pending`.
+        past: newest row of ops.checkpoints by table.
         taken: what this run brought to bronze.
         earlier: newest batch of bronze.ledger that an earlier run brought.
     """
     counts = {}
     for name, mark in marks.items():
         table, before = mark.table, past.get(mark.table.full_name)
-        if before is None or before["pending"] is None or before["blocked_reason"] or before["batch"] < earlier:
+        if before is None or before.blocked_reason or (before.batch or 0) < earlier:
             continue
         if (
             table.blocked_reason
@@ -195,6 +196,6 @@ def unchanged_counts(
         ):
             continue
         same_limit = mark.limit == mark.checkpoint
-        if (same_limit or not before["pending"]) and lake.exists(table.silver) and not outdated(lake, table):
-            counts[name] = Counts(0, 0, before["pending"], 0)
+        if (same_limit or not before.stats.pending) and lake.exists(table.silver) and not outdated(lake, table):
+            counts[name] = Counts(0, 0, before.stats.pending, 0)
     return counts

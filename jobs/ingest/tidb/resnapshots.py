@@ -7,7 +7,6 @@ snapshot and the changes after S. Rows of before stay in bronze; a cut before S 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from jobs.common.errors import ConfigError, SourceError
 from jobs.engine.context import ActionContext
@@ -15,6 +14,7 @@ from jobs.ingest.tidb.ddl.create_table import parse_create
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.dumpling.export import Export, create_text, read_export
 from jobs.ingest.tidb.tables.schema_history import Snapshot
+from jobs.ingest.tidb.tables.table_names import Past
 from jobs.lake.delta import Lake
 from jobs.schema.ops import SNAPSHOTS
 
@@ -69,8 +69,8 @@ def resnapshots(lake: Lake) -> dict[TableName, Resnapshot]:
     return found
 
 
-def begin(work: ActionContext, past: Mapping[str, Any], full_name: str, root: str) -> None:
-    """Note that a table is to begin anew with the export at `root`.
+def begin(work: ActionContext, past: Past, full_name: str, root: str) -> None:
+    """Note that a table is to start over with the export at `root`.
 
     Raises:
         ConfigError: the name is not schema.table.
@@ -86,7 +86,8 @@ def begin(work: ActionContext, past: Mapping[str, Any], full_name: str, root: st
         held = ", ".join(sorted(".".join(name) for name in export.creates)) or "no table"
         raise SourceError(f"{root}: the export does not hold {full_name}, it holds {held}.")
     before = resnapshots(work.lake).get((schema, table))
-    start = max(before.tso if before else 0, (past.get(full_name) or {}).get("start_ts") or 0)
+    begun = past.get(full_name)
+    start = max(before.tso if before else 0, begun.start_ts or 0 if begun else 0)
     if export.tso < start:
         raise SourceError(
             f"{root}: the export was taken at {export.tso}, {full_name} began with a snapshot at {start}. "

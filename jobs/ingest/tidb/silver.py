@@ -178,10 +178,7 @@ def _evolve(lake: Lake, mark: ApplyWindow, schema: StructType) -> None:
     fresh = [field for field in schema.fields if field.name not in have]
     if fresh:
         lake.allow_names(mark.table.silver, schema.names)
-        none = lake.spark.createDataFrame([], StructType(fresh))
-        writer = none.write.format("delta").mode("append").option("mergeSchema", "true")
-        with lake.commit_lock(mark.table.silver):
-            writer.save(lake.path(mark.table.silver))
+        lake.add_columns(mark.table.silver, fresh)
     _arrange(lake, mark.table)
     names = mark.table.silver_columns
     for column in mark.table.columns:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from jobs.engine.checkpoints import is_gone
+from jobs.engine.checkpoints import TableStatus
 from jobs.ingest.loading.manifest import Item
 from jobs.ingest.loading.stream import Task
 from jobs.ingest.tidb.ddl.create_table import CreateTable
@@ -194,7 +194,7 @@ def _block_exchanged(sources: Sources, feed: SinkListing) -> None:
 def _block_late_start(sources: Sources, feed: SinkListing, settings: Ingest, past: Past) -> None:
     """Block tables that the feed begins after: changes between it and their snapshot, or an earlier feed, are lost."""
     start = feed.start() if settings.feed_start is None else settings.feed_start
-    reached = {name: row["checkpoint_ts"] or 0 for name, row in past.items() if not is_gone(row)}
+    reached = {name: row.checkpoint_ts or 0 for name, row in past.items() if row.status != TableStatus.GONE}
     for name, table in list(sources.tables.items()):
         if start is None or table.ended is not None or not table.segments or table.segments[0].start > 0:
             continue

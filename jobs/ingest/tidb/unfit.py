@@ -1,4 +1,4 @@
-"""Whether the values of a table fit the types that its DDL gives them: asked of bronze before silver is made anew.
+"""Whether the values of a table fit the types that its DDL gives them: asked of bronze before silver is rebuilt.
 
 In: the tables as their DDL says, and bronze. Out: for each statement whose conversion loses or refuses a value, the
 columns and how many values; the table is then blocked before that statement, and its silver stays as it is.

@@ -163,7 +163,7 @@ def _rows(batch: pa.RecordBatch, parts: tuple[str, ...]) -> Iterator[dict[str, A
             told = ", ".join(f"{name} {values[name]}" for name in ("shard", "block", "bucket") if name in values)
             raise TableError(
                 f"Packed vectors ({told}) are not what was written: their checksum differs. A disk or the network "
-                "damaged them; run the job again with --force, which packs them anew."
+                "damaged them; run the job again with --force, which packs them again."
             )
         yield values
 

@@ -43,7 +43,7 @@ def table(lake, monkeypatch):
     ids = lake.spark.range(ROWS).withColumn("id", F.pmod(F.hash("id"), F.lit(1 << 20)).cast("long")).distinct()
     rows = pins(lake, ids, 10)
     lake.append(TABLE, by_key(rows, ("id",), ROWS))
-    told = {"table": "app.pins", "keys": ["id"], "checkpoint_ts": 10, "batch": 1, "run_id": "run"}
+    told = {"table": "app.pins", "keys": ["id"], "checkpoint_ts": 10, "batch": 1, "run_id": "run", "status": "live"}
     lake.append_rows(CHECKPOINTS.name, [told | {"at": datetime(2026, 11, 1, tzinfo=UTC)}])
     return rows
 

@@ -148,7 +148,13 @@ def test_a_cut_outside_the_data_names_the_range(lake, settings, expectations, tm
     runner = Runner(lake, settings, Validator(expectations, settings, tmp_path))
     with pytest.raises(ConfigError, match="pinlake ingest"):
         runner.resolve_as_of(None)
-    at = {"table": "app.pins", "start_ts": 469699972300800000, "checkpoint_ts": 470152957132800000, "run_id": "r"}
+    at = {
+        "table": "app.pins",
+        "start_ts": 469699972300800000,
+        "checkpoint_ts": 470152957132800000,
+        "run_id": "r",
+        "status": "live",
+    }
     from datetime import UTC, datetime
 
     lake.append_rows("ops.checkpoints", [at | {"at": datetime.now(UTC), "keys": ["id"]}])

@@ -75,7 +75,7 @@ def options(folder):
 
 
 def blocked(lake):
-    return {name: row["blocked_reason"] for name, row in newest_checkpoints(lake).items() if row["blocked_reason"]}
+    return {name: row.blocked_reason for name, row in newest_checkpoints(lake).items() if row.blocked_reason}
 
 
 @pytest.mark.parametrize("case", sorted(RIGHT))
@@ -115,7 +115,7 @@ def test_a_reported_input_that_cannot_be_read_is_blocked(lake, work, shared, cas
 def test_a_file_that_an_index_names_and_that_is_not_there_stops_the_checkpoint_before_it(lake, work, shared):
     outcome = cdc.run(work(**options(shared / "fixtures/reported/missing-file-in-the-middle")))
     assert any("app/idx" in path for path in outcome.detail["awaited"])
-    complete = {name: row["complete_ts"] for name, row in newest_checkpoints(lake, "complete_ts").items()}
+    complete = {name: row.complete_ts for name, row in newest_checkpoints(lake).items()}
     assert complete["app.idx"] == 460000000001999999
 
 

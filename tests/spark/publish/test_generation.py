@@ -156,7 +156,7 @@ def test_lists_are_published_once_and_the_next_ones_replace_them(work, filled, s
     back = generation.run(work(FIRST, "run-3"))  # loaded but not served: verified and served again
     assert back.detail["content"] == second["content"]
     assert (back.counts["loaded"], store.read_pointer().current) == (0, second["generation"])
-    feeds(filled, FIRST, shift=1)  # written anew, the same rows
+    feeds(filled, FIRST, shift=1)  # rewritten, the same rows
     pointer = store.read_pointer()
     generation.run(work(FIRST, "run-4"))
     assert "already served" in work(FIRST).options["said"][-1]

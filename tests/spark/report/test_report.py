@@ -83,7 +83,7 @@ def fill_ops(lake, manifest):
     ]
     common = {"source": "ticdc", "reason": "bad_json", "path": "app/x/CDC1.json", "run_id": f"ingest.cdc-{GOOD}"}
     lake.append_rows("ops.quarantine", [common | fault | {"at": START} for fault in faults])
-    seen = {"checkpoint_ts": 1, "batch": 1, "start_ts": 1, "keys": ["id"], "run_id": "r"}
+    seen = {"checkpoint_ts": 1, "batch": 1, "start_ts": 1, "keys": ["id"], "run_id": "r", "status": "blocked"}
     lake.append_rows(
         "ops.checkpoints",
         [

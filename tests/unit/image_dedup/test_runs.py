@@ -18,6 +18,11 @@ def test_no_run_is_torn_and_no_row_is_lost(size, least):
     assert sum(map(len, seen)) == 12
 
 
+def test_rows_are_handed_on_as_soon_as_there_are_enough():
+    batches = pa.table({"key": [0, 1, 2, 3]}).to_batches(2)
+    assert [keys.tolist() for (keys,) in sorted_runs(batches, 2)] == [[0], [1, 2], [3]]
+
+
 def test_none():
     empty = pa.table({"key": pa.array([], pa.int64())})
     assert list(sorted_runs(empty.to_batches() or [pa.record_batch({"key": pa.array([], pa.int64())})])) == []

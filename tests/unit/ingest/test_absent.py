@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jobs.engine.checkpoints import Checkpoint
 from jobs.ingest.loading.manifest import COMMITTED, COVERED, PLANNED, Entry
 from jobs.ingest.loading.tolerance import excesses
 from jobs.ingest.tidb.absent import absent_files, block, tables_of, unreadable_files
@@ -218,7 +219,7 @@ def test_a_feed_that_begins_after_its_snapshot_blocks_all_tables_of_it(root, tmp
 
 def reached(ts):
     """Return the row of ops.checkpoints of a table that an earlier run brought to a commit_ts."""
-    return {"checkpoint_ts": ts, "blocked_reason": None, "start_ts": None}
+    return Checkpoint(table="app.t", checkpoint_ts=ts, batch=1, keys=["id"])
 
 
 def test_a_feed_that_begins_after_an_earlier_one_ended_blocks_its_tables(root, tmp_path_factory):

@@ -133,7 +133,7 @@ def test_a_image_the_model_cannot_embed_says_why_and_the_others_go_on(opened):
 @pytest.mark.parametrize(
     ("body", "settings", "words"),
     [
-        (b"no model", {}, ["small.onnx", "ONNX model", "Export it anew"]),
+        (b"no model", {}, ["small.onnx", "ONNX model", "Export it again"]),
         (unpooled(), {}, ["[2, 3, 8, 8]", "[2, values]", "--output"]),
         (two_outputs(), {}, ["mean, most", "ingest.embeddings.output"]),
         (two_outputs(), {"output": "least"}, ["mean, most", "'least'"]),

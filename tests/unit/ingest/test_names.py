@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.engine.checkpoints import GONE, lacks_silver
+from jobs.engine.checkpoints import Checkpoint, TableStatus
 from jobs.history.table_lineage import Segment
 from jobs.ingest.loading.storage import StoredFile
 from jobs.ingest.tidb.ddl.source_column import Column, SourceColumn
@@ -17,6 +17,7 @@ from jobs.ingest.tidb.ticdc.sink_listing import SinkListing
 from jobs.schema import names
 from jobs.settings.ingest import Ingest
 
+LIVE = TableStatus.LIVE
 ID = SourceColumn("id", "BIGINT", nullable=False)
 
 
@@ -27,10 +28,15 @@ def table(full_name, *columns, before=(), ended=None):
     return SourceTable(schema, name, columns=tuple(made), key=("id",), segments=tuple(spans), ended=ended)
 
 
+def checkpoint(name, status):
+    return Checkpoint(table=name, checkpoint_ts=1, batch=1, keys=["id"], status=status)
+
+
 def blocked(*tables, **past):
-    """Return the blocked tables, and why, after a run that knew `past` (name -> reason, dots written __)."""
+    """Return the blocked tables, and why, after a run that left `past` (name -> status, dots written __)."""
     known = {t.full_name if t.ended is None else f"{t.full_name}@{t.ended}": t for t in tables}
-    block_unwritable(known, {name.replace("__", "."): {"blocked_reason": why} for name, why in past.items()})
+    names = {name.replace("__", "."): status for name, status in past.items()}
+    block_unwritable(known, {name: checkpoint(name, status) for name, status in names.items()})
     return {name: t.blocked_reason for name, t in known.items() if t.blocked_reason}
 
 
@@ -97,20 +103,21 @@ def test_columns_that_differ_in_case_only_hold_their_table():
 
 
 def test_of_two_tables_for_one_silver_name_one_is_blocked_and_tells_whose_it_is():
-    found = blocked(table("a_b.c"), table("a.b_c"), table("ok.fine"))
-    assert list(found) == ["a_b.c"]
-    assert "silver.a_b_c is that of a.b_c" in found["a_b.c"]
-    assert lacks_silver({"blocked_reason": found["a_b.c"]})
+    tables = {one.full_name: one for one in (table("a_b.c"), table("a.b_c"), table("ok.fine"))}
+    block_unwritable(tables, {})
+    assert {name: one.lacks_silver for name, one in tables.items()} == {"a_b.c": True, "a.b_c": False, "ok.fine": False}
+    assert "silver.a_b_c is that of a.b_c" in tables["a_b.c"].blocked_reason
     assert list(blocked(table("App.T"), table("app.t"))) == ["app.t"], "SQL and some file systems do not tell case"
 
 
 def test_who_had_a_silver_table_first_keeps_it():
-    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=None)) == ["a.b_c"]
-    assert list(blocked(table("a.b_c"), a_b__c=None)) == ["a.b_c"], "though this run does not see its table"
-    reason = blocked(table("a_b.c"), table("a.b_c"))["a_b.c"]
-    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=reason, a__b_c=None)) == ["a_b.c"]
-    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=reason, a__b_c="a.b_c is blocked at 9: …")) == ["a_b.c"]
-    assert not blocked(table("a_b.c"), a__b_c=f"{GONE}, dropped or renamed"), "until the source has it no more"
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=LIVE)) == ["a.b_c"]
+    assert list(blocked(table("a.b_c"), a_b__c=LIVE)) == ["a.b_c"], "though this run does not see its table"
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=TableStatus.NO_SILVER, a__b_c=LIVE)) == ["a_b.c"]
+    assert list(blocked(table("a_b.c"), table("a.b_c"), a_b__c=TableStatus.NO_SILVER, a__b_c=TableStatus.BLOCKED)) == [
+        "a_b.c"
+    ]
+    assert not blocked(table("a_b.c"), a__b_c=TableStatus.GONE), "until the source has it no more"
 
 
 def test_a_silver_table_is_free_only_once_it_has_been_emptied():

@@ -1,7 +1,7 @@
 """Messages that came twice: from an archive and from brokers, or from two archives, both with exact offsets.
 
 The same topic, partition and offset with the same bytes is the same message. The bytes count because a topic that was
-deleted and made again begins anew at offset 0, and because archives of typed records do not have the producer's.
+deleted and made again starts again at offset 0, and because archives of typed records do not have the producer's.
 """
 
 from pyspark.sql import DataFrame, Window
@@ -14,7 +14,7 @@ _PLACE = ("path", "row_no", "batch")
 def first_copies(fresh: DataFrame, before: DataFrame) -> DataFrame:
     """Return the messages of `fresh` that came first, or come once more from the place where they came first.
 
-    The latter are those of a replay: what quarantine blocked_reason is read again.
+    The latter are those of a replay: what quarantine holds is read again.
 
     Args:
         fresh: rows of bronze.kafka of one topic.

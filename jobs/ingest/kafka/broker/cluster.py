@@ -25,7 +25,7 @@ class Topic:
     cluster: str
     """Kafka's own id of the cluster: addresses change, and another cluster may come to live at the same one."""
     id: str
-    """Kafka's own id of the topic: one deleted and created again begins anew at offset 0."""
+    """Kafka's own id of the topic: one deleted and created again starts again at offset 0."""
     begins: Mapping[int, int]
     """Partition -> first offset that is still there."""
     ends: Mapping[int, int]

@@ -27,6 +27,8 @@ class SourceTable:
     blocked_from_ts: int | None = None
     """Changes with this commit_ts and later are not applied; None where all are."""
     blocked_reason: str | None = None
+    lacks_silver: bool = False
+    """Whether it is blocked because the silver table of its name is another's."""
     open_from: int | None = None
     """commit_ts from which a file that is awaited may hold changes: they are not known to be complete from there on."""
     ended: int | None = None

@@ -8,10 +8,9 @@ later runs, until the source has it no more; the others are blocked.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from jobs.common.errors import ConfigError
-from jobs.engine.checkpoints import NO_SILVER, is_gone, lacks_silver
+from jobs.engine.checkpoints import Checkpoint, TableStatus
 from jobs.ingest.tidb.ddl.sql_tokens import TableName
 from jobs.ingest.tidb.tables.schema_history import Version
 from jobs.ingest.tidb.tables.source_table import SourceTable
@@ -77,7 +76,7 @@ def _named(rules: TableRules) -> Iterator[tuple[str, str]]:
 
 
 Tables = dict[str, SourceTable]
-Past = Mapping[str, Mapping[str, Any]]
+Past = Mapping[str, Checkpoint]
 
 
 def block_unwritable(tables: Tables, past: Past) -> None:
@@ -98,12 +97,12 @@ def block_unwritable(tables: Tables, past: Past) -> None:
             )
     for name, owner in _others(live, past).items():
         told = (
-            f"{name} is blocked: silver table {live[name].silver} is that of {owner}, so it {NO_SILVER}. Its changes "
-            "wait in bronze. Rename it at the source, or ingest it into another lake; "
+            f"{name} is blocked: silver table {live[name].silver} is that of {owner}, so it has no silver table of its "
+            "own. Its changes wait in bronze. Rename it at the source, or ingest it into another lake; "
             f"ingest.tables.{name}.exclude: true leaves it out."
         )
         # whatever else it may be blocked for: that it has no silver is what exports and maintenance must know
-        tables[name] = replace(tables[name], blocked_from_ts=0, blocked_reason=told)
+        tables[name] = replace(tables[name], blocked_from_ts=0, blocked_reason=told, lacks_silver=True)
 
 
 def _others(live: Tables, past: Past) -> dict[str, str]:
@@ -112,7 +111,7 @@ def _others(live: Tables, past: Past) -> dict[str, str]:
     before = {
         silver_table(name).lower(): name
         for name, row in sorted(past.items())
-        if not (name.startswith("kafka:") or is_gone(row) or lacks_silver(row))
+        if not (name.startswith("kafka:") or row.status in {TableStatus.GONE, TableStatus.NO_SILVER})
     }
     wanted: dict[str, list[str]] = {}
     for name, table in live.items():
