@@ -285,8 +285,12 @@ def test_another_partitioning_gives_the_same_rows(inputs, usual, ctx):
     assert listed(parted, usual_context(ctx))[1] == usual[1]
 
 
-def test_nothing_in_nothing_out_and_lonely_pins_have_no_list(spark, usual, ctx):
+@pytest.mark.long
+def test_nothing_in_nothing_out(spark, ctx):
     assert listed(tables(spark, case(0, {})), ctx)[1] == []
+
+
+def test_lonely_pins_have_no_list(usual):
     assert not [row for row in usual[1] if LONELY < row["pin_id"] < LONELY + 100]
 
 
