@@ -85,8 +85,16 @@ def build(spark: Any, name: str, rows: Iterable[Mapping[str, Any]] = (), **commo
     return spark.createDataFrame(arrow, schema=schema) if len(arrow) else spark.createDataFrame([], schema)
 
 
-def store(lake: Any, name: str, rows: Iterable[Mapping[str, Any]] = (), day: date | None = None, **common: Any) -> None:
-    """Write these rows (see `build`) into table `name` in one commit; a `day`'s take the place of what it has.
+def store(
+    lake: Any,
+    name: str,
+    rows: Iterable[Mapping[str, Any]] = (),
+    day: date | None = None,
+    *,
+    append: bool = False,
+    **common: Any,
+) -> None:
+    """Write these rows (see `build`) into table `name` in one commit; a `day`'s replace what it has, or `append` to it.
 
     By delta-rs, in milliseconds: for tests to which it does not matter who wrote what they read.
     """
@@ -102,7 +110,7 @@ def store(lake: Any, name: str, rows: Iterable[Mapping[str, Any]] = (), day: dat
     if known.portable:
         lake.ensure(name)
         arrow = arrow.cast(pa.schema(DeltaTable(path).schema().to_arrow()))
-    if day is None:
+    if day is None or append:
         write_deltalake(path, arrow, mode="append", partition_by=list(known.partition) or None)
     else:
         write_deltalake(path, arrow, mode="overwrite", predicate=f"as_of = '{day}'")

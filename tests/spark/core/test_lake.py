@@ -123,7 +123,7 @@ def pins_of(lake):
 
 def test_nothing_in_place_of_nothing_is_no_conflict_and_what_was_removed_is_made_again(spark, lake):
     cut = {"as_of": date(2026, 10, 1)}
-    for pins in ([], [], [7], [], [], [4, 5]):
+    for pins in ([], [], [7], [], [4, 5]):
         rows = feed(spark, 1, 9, pins) if pins else feed(spark, 1, 9, [1]).limit(0)
         assert lake.replace("gold.home_feed", rows, cut).rows == len(pins)
         assert pins_of(lake) == [(1, pin) for pin in pins]
