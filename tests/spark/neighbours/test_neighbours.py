@@ -105,8 +105,8 @@ SHARDED = {
     "max_exact": 0,
     "tuning_queries": 600,
     "min_recall": 0.9,
-    "shard_rows": 300,
-    "shard_queries": 500,
+    "shard_rows": 400,
+    "shard_queries": 2000,
     "audit_pins": 600,
     "changed_share": 0.6,
 }
