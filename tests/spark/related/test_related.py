@@ -1,12 +1,12 @@
-"""gold.related_pins and the signals below it, worked out by hand.
+"""gold.related_pairs and gold.related_pins, worked out by hand.
 
 The jobs run over many cases at once, each with pins, boards and people of its own: a case's ids begin at a
 hundred of its own. They run twice, by the usual weights and by others.
 """
 
-from collections import Counter, defaultdict
-from datetime import date, timedelta
-from itertools import combinations, permutations
+from collections import defaultdict
+from datetime import date
+from itertools import combinations
 from math import sqrt
 
 import numpy as np
@@ -15,80 +15,11 @@ import pytest
 from jobs.engine.context import Context
 from jobs.related.job import related_pins
 from jobs.related.pairs import related_pairs
-from jobs.related.signals import co_saves, co_views, same_link, similar_factors
 from jobs.settings import Settings
 from tests.asserts import assert_no_cross_join
-from tests.builders import build
+from tests.relatedcases import case, context, opened, tables
 
 pytestmark = pytest.mark.spark
-
-
-def context(ctx, **changes):
-    """Return the context with settings of `related` changed; `k` is one of `neighbours`."""
-    settings = ctx.settings
-    neighbours = settings.neighbours.model_copy(update={"k": changes.pop("k", settings.neighbours.k)})
-    related = settings.related.model_copy(update=changes)
-    return Context(settings.model_copy(update={"neighbours": neighbours, "related": related}), ctx.as_of)
-
-
-def boards_of(boards, at=0):
-    """`boards`: id -> (owner, privacy, pins, newest first); return rows of boards and of their pins."""
-    rows = [{"id": at + b, "owner_id": at + owner, "privacy": privacy} for b, (owner, privacy, _) in boards.items()]
-    saves = [
-        {"board_id": at + b, "pin_id": at + pin, "user_id": at + owner, "saved_at": float(place + 1)}
-        for b, (owner, _, pins) in boards.items()
-        for place, pin in enumerate(pins)
-    ]
-    return rows, saves
-
-
-def case(at, pins, near=(), boards=None, events=(), links=(), clusters=None, factors=None):
-    """Return the rows of each table, ids from `at` on.
-
-    `pins`: id -> columns of pin_stats, `image` for the pin whose image it shows; `near`: (pin, neighbour, cosine),
-    nearest first; `links`: (pin, link); `clusters`: pin -> cluster of its image; `factors`: pin -> its factor.
-    """
-    stats = []
-    for pin, facts in pins.items():
-        own = {"pin_id": at + pin, "creator_id": at + facts.get("owner", pin)}
-        own["image_signature"] = f"s{at + facts.get('image', pin)}"
-        category = facts.get("category", "garden")
-        own["category"] = category and f"{category}{at}"
-        stats.append({k: v for k, v in facts.items() if k not in {"owner", "image"}} | own)
-    ranks: Counter[int] = Counter()
-    rows = []
-    for a, b, score in near:
-        ranks[a] += 1
-        rows.append({"pin_id": at + a, "neighbour_id": at + b, "score": score, "rank": ranks[a]})
-    app_boards, board_pins = boards_of(boards or {}, at)
-    return {
-        "gold.pin_stats": stats,
-        "gold.pin_neighbours": rows,
-        "gold.image_clusters": [
-            {"image_signature": f"s{at + pin}", "image_id": at + pin, "cluster_id": at + c}
-            for pin, c in (clusters or {}).items()
-        ],
-        "silver.app_boards": app_boards,
-        "silver.app_board_pins": board_pins,
-        "silver.pin_events": [e | {"user_id": at + e["user_id"], "pin_id": at + e["pin_id"]} for e in events],
-        "silver.app_pins": [{"id": at + pin, "link": link} for pin, link in links],
-        "gold.cf_factors": [{"kind": "pin", "id": at + p, "factor": f} for p, f in (factors or {}).items()],
-    }
-
-
-def tables(spark, *cases):
-    return {name: build(spark, name, [row for one in cases for row in one[name]]) for name in cases[0]}
-
-
-def opened(user, minutes, pin, kind="closeup"):
-    """An event so many minutes after the first of the last day."""
-    return {
-        "event_id": f"{user}-{minutes}-{pin}",
-        "user_id": user,
-        "pin_id": pin,
-        "kind": kind,
-        "ts": 1 - minutes / 1440,
-    }
 
 
 def random_case(seed=11, n=60):
@@ -207,44 +138,6 @@ def shown(rows, at, pin):
     return [(row["related_pin_id"] - at, *tuple(row)[3:]) for row in rows if row["pin_id"] == at + pin]
 
 
-def pairs(df):
-    return {(r["pin_id"], r["related_pin_id"]): (r["co_saves"], r["rate"], r["trust"]) for r in df.collect()}
-
-
-def test_co_saves_count_public_boards_of_shown_pins_with_caps(spark, ctx):
-    boards, board_pins = boards_of(
-        {
-            1: (100, "public", [1, 2]),
-            2: (100, "public", [1, 2]),
-            3: (100, "public", [1, 2]),  # third board of one owner: beyond the cap of two
-            4: (200, "public", [2, 1, 3]),
-            5: (300, "secret", [1, 2, 3]),
-            6: (300, "protected", [1, 3]),
-            7: (400, "public", [5, 4, 3, 1]),  # only the three newest count: 5, 4, 3
-            8: (500, "public", [1, 9]),  # 9 may not be shown, so 1 is alone
-        },
-    )
-    boards, board_pins = build(spark, "silver.app_boards", boards), build(spark, "silver.app_board_pins", board_pins)
-    pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
-    settings = context(ctx, user_cap=2, board_pin_cap=3, shrinkage=2.0).settings.related
-    found = co_saves(board_pins, boards, pins, settings)
-    # capped boards that hold: 1 -> 2 + 1 + 1 = 4, 2 -> 2 + 1 = 3, 3 -> 1 + 1 = 2, 4 -> 1, 5 -> 1
-    assert_no_cross_join(found)
-    known = {
-        (1, 2): (4, 3 / sqrt(4 * 3), 3 / 5),
-        (1, 3): (1, 1 / sqrt(4 * 2), 1 / 3),
-        (2, 3): (1, 1 / sqrt(3 * 2), 1 / 3),
-        (3, 4): (1, 1 / sqrt(2 * 1), 1 / 3),
-        (3, 5): (1, 1 / sqrt(2 * 1), 1 / 3),
-        (4, 5): (1, 1.0, 1 / 3),
-    }
-    known |= {(b, a): value for (a, b), value in known.items()}
-    got = pairs(found)
-    assert set(got) == set(known)
-    for pair, value in known.items():
-        assert got[pair] == pytest.approx(value, abs=1e-6)
-
-
 def test_the_blend_its_reasons_and_what_is_left_out(weighed):
     # 4 is a near-duplicate, 99 is deleted. A neighbour's place counts: 1 - (rank - 1) / 10. Pin 3 is with 1 on both
     # boards of both: rate 1, trust 2 / 4; pin 8 on one: rate 1 / sqrt(2), trust 1 / 3.
@@ -294,44 +187,6 @@ def test_lonely_pins_have_no_list(usual):
     assert not [row for row in usual[1] if LONELY < row["pin_id"] < LONELY + 100]
 
 
-def test_pins_opened_in_one_sitting_go_together(spark, ctx):
-    events = [
-        opened(1, 0, 1), opened(1, 20, 2, "save"), opened(1, 45, 3, "click"),  # one sitting: 20 and 25 minutes between
-        opened(1, 100, 4), opened(1, 101, 1),  # another
-        opened(2, 0, 1), opened(2, 1, 2), opened(2, 2, 9), opened(2, 3, 5, "impression"),  # 9 may not be shown
-    ]  # fmt: skip
-    shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in (1, 2, 3, 4, 5)]).select("pin_id")
-    frame = build(spark, "silver.pin_events", events)
-    settings = context(ctx, session_gap_minutes=30, shrinkage=2.0).settings.related
-    got = co_views(frame, shown_pins, settings, ctx.instant - timedelta(days=2))
-    assert_no_cross_join(got)
-    found = {(r["pin_id"], r["related_pin_id"]): (r["view_rate"], r["view_trust"]) for r in got.collect()}
-    # sittings that hold: 1 -> 3, 2 -> 2, 3 -> 1, 4 -> 1
-    known = {(1, 2): (2 / sqrt(3 * 2), 2 / 4), (1, 3): (1 / sqrt(3), 1 / 3), (2, 3): (1 / sqrt(2), 1 / 3),
-             (1, 4): (1 / sqrt(3), 1 / 3)}  # fmt: skip
-    known |= {(b, a): value for (a, b), value in known.items()}
-    assert set(found) == set(known)
-    for pair, value in known.items():
-        assert found[pair] == pytest.approx(value, abs=1e-6)
-    assert not co_views(frame, shown_pins, settings, ctx.instant).count(), "too long ago"
-    few = context(ctx, session_pin_cap=2).settings.related
-    left = co_views(frame, shown_pins, few, ctx.instant - timedelta(days=2)).where("pin_id < related_pin_id")
-    assert {(r["pin_id"], r["related_pin_id"]) for r in left.collect()} == {(2, 3), (1, 4), (1, 2)}
-
-
-def test_pins_that_lead_to_one_page_go_together_unless_all_do(spark):
-    links = {
-        1: "https://www.Example.org/tea/", 2: "http://example.org/tea?from=pin", 3: "https://example.org/tea#top",
-        4: "https://example.org/coffee", 5: "https://example.org", 6: None, 7: "", 8: "https://shop.org/a",
-        9: "https://shop.org/a", 10: "https://shop.org/a", 11: "https://shop.org/a",
-    }  # fmt: skip
-    pins = build(spark, "silver.app_pins", [{"id": pin, "link": link} for pin, link in links.items()])
-    shown_pins = build(spark, "gold.pin_stats", [{"pin_id": p} for p in links if p != 3]).select("pin_id")
-    got = same_link(pins, shown_pins, 3)
-    assert_no_cross_join(got)
-    assert {(r["pin_id"], r["related_pin_id"]) for r in got.collect()} == {(1, 2), (2, 1)}
-
-
 def test_other_sources_have_their_weight_and_reason(weighed):
     assert shown(weighed, OTHERS, 1) == [
         (3, pytest.approx(0.1), None, 0, "same_link"),
@@ -358,13 +213,6 @@ def test_pins_saved_by_the_same_people_are_found_by_their_factors(usual):
 def test_the_collaborative_source_decides_between_pins_that_look_alike_as_much(usual, weighed):
     assert shown(weighed, FACTORS, 1)[0][0] == 2, "its weight is 0"
     assert shown(usual[1], FACTORS, 1)[0][0] == 3
-
-
-def test_only_the_most_saved_pins_are_compared_by_their_factors(spark, ctx):
-    one = tables(spark, case(0, {p: {"saves": 10 + p} for p in range(1, 6)}, factors={p: [1, p] for p in range(1, 6)}))
-    few = context(ctx, collaborative_max_pins=3).settings
-    found = similar_factors(one["gold.cf_factors"], one["gold.pin_stats"], few).collect()
-    assert {(r["pin_id"], r["related_pin_id"]) for r in found} == set(permutations((3, 4, 5), 2))
 
 
 def test_a_pin_that_little_is_known_of_gets_popular_pins_of_its_category(usual):
