@@ -9,6 +9,8 @@ recall.
 
 import hashlib
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +44,10 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
     if model is None or model.rows <= max(neighbours.max_exact, neighbours.k + 1):
         return empty
     previous = tables["gold.ann_index@yesterday"]
-    reason = _retrain_reason(previous, tables["gold.neighbour_recall@yesterday"], model, ctx)
+    trained = previous.select("version", "trained_on", "trained_pins").first()
+    audited = tables["gold.neighbour_recall@yesterday"].select("recall", "upper").first()
+    known, judged = (row.asDict() if row else None for row in (trained, audited))
+    reason = retrain_reason(known, judged, model, ctx)
     if reason is None:
         return previous
     log.info("Training the cells of the neighbour index: %s.", reason)
@@ -54,20 +59,27 @@ def ann_index(tables: Tables, ctx: Context) -> DataFrame:
     return _frame(empty, cells, model, ctx)
 
 
-def _retrain_reason(previous: DataFrame, audit: DataFrame, model: Model, ctx: Context) -> str | None:
-    """Return why yesterday's cells must be trained again, None if they are valid."""
+def retrain_reason(
+    trained: Mapping[str, Any] | None, audited: Mapping[str, Any] | None, model: Model, ctx: Context
+) -> str | None:
+    """Return why yesterday's cells must be trained again, None if they are valid.
+
+    Args:
+        trained: version, trained_on and trained_pins of yesterday's index; None without one.
+        audited: recall and upper of yesterday's audit; None without one.
+        model: the embeddings of today.
+        ctx: of the job.
+    """
     neighbours = ctx.settings.neighbours
-    first = previous.select("version", "trained_on", "trained_pins").first()
-    if first is None:
+    if trained is None:
         return "yesterday has no index"
-    if not first["version"].startswith(index_key(model, neighbours)):
-        return f"yesterday's index is {first['version']}, {index_key(model, neighbours)} is required"
-    days = (ctx.as_of - first["trained_on"]).days
+    if not trained["version"].startswith(index_key(model, neighbours)):
+        return f"yesterday's index is {trained['version']}, {index_key(model, neighbours)} is required"
+    days = (ctx.as_of - trained["trained_on"]).days
     if days >= neighbours.rebuild_days:
         return f"yesterday's index is {days} days old, neighbours.rebuild_days is {neighbours.rebuild_days}"
-    if not 0.5 <= model.rows / first["trained_pins"] <= 2:
-        return f"yesterday's index was trained for {first['trained_pins']} pins, there are {model.rows}"
-    audited = audit.select("recall", "upper").first()
+    if not 0.5 <= model.rows / trained["trained_pins"] <= 2:
+        return f"yesterday's index was trained for {trained['trained_pins']} pins, there are {model.rows}"
     if audited is not None and audited["upper"] < neighbours.min_recall:
         return (
             f"the audit measured a recall of {audited['recall']:.4f}, neighbours.min_recall is {neighbours.min_recall}"

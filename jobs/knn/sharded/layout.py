@@ -125,7 +125,8 @@ def _numbered(shards: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
 
 
 def _pairs(shards: NDArray[np.int32], probed: Integers) -> tuple[Rows, Rows]:
-    told = np.sort(shards[probed].reshape(len(probed), -1), axis=1)
+    # the width is named: numpy cannot infer it of a batch in which nothing is asked
+    told = np.sort(shards[probed].reshape(len(probed), probed.shape[1] * shards.shape[1]), axis=1)
     once = np.ones(told.shape, bool)
     once[:, 1:] = told[:, 1:] != told[:, :-1]
     lines, columns = np.nonzero(once & (told != NONE))

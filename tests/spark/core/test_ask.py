@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pyspark.errors import ParseException
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from jobs.cli.grid import as_json
 from jobs.common.errors import ConfigError
+from jobs.lake.delta import Lake
 from jobs.lake.sql import answer, ask, fields_of, named, parsed, require_names, require_reading
 
 pytestmark = pytest.mark.spark
@@ -61,13 +64,16 @@ WRITES = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def tables(lake):
+@pytest.fixture(scope="module")
+def tables(spark, tmp_path_factory):
     """A lake with gold.t and silver tables of odd names, of which one cannot be opened."""
+    lake = Lake(spark, str(tmp_path_factory.mktemp("ask") / "lake"))
     struct = StructType([StructField("n", IntegerType()), StructField("a.b c", IntegerType())])
-    for name in ("gold.t", "silver.my-db_tag map", "silver.App_T", "silver.app_u"):
+    for name in ("gold.t", "silver.my-db_tag map"):
         lake.create(name, struct, comment="c")
-        lake.append(name, lake.spark.createDataFrame([(1, 2), (3, 4)], struct))
+        lake.append(name, spark.createDataFrame([(1, 2), (3, 4)], struct))
+    for name in ("silver.App_T", "silver.app_u"):
+        write_deltalake(lake.path(name), pa.table({"n": [1, 3]}))
     log = Path(lake.path("gold.broken"), "_delta_log")
     log.mkdir(parents=True)
     (log / f"{0:020}.json").write_text("not a log")

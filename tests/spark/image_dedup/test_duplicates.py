@@ -7,7 +7,7 @@ from jobs.common.errors import ConfigError
 from jobs.image_dedup import blocks, hamming
 from jobs.image_dedup import hash_pairs as hash_pairs_module
 from jobs.image_dedup.by_embedding import confirm_pairs
-from jobs.image_dedup.hash_pairs import hash_pairs, near_pairs, representatives, updated_pairs
+from jobs.image_dedup.hash_pairs import near_pairs, representatives, updated_pairs
 from tests.asserts import assert_no_cross_join
 
 pytestmark = pytest.mark.spark
@@ -46,7 +46,10 @@ def oracle(ids, values, radius):
     return sorted(zip(left.tolist(), right.tolist(), distance[i, j].tolist(), strict=True))
 
 
-@pytest.mark.parametrize(("radius", "bucket", "part"), [(0, 64, 1000), (1, 64, 1000), (6, 64, 1000), (6, 2.0**-6, 100)])
+SMALL = [pytest.param(radius, 64, 1000, marks=pytest.mark.long) for radius in (0, 1)]
+
+
+@pytest.mark.parametrize(("radius", "bucket", "part"), [*SMALL, (6, 64, 1000), (6, 2.0**-6, 100)])
 def test_finds_what_comparing_all_with_all_finds(spark, monkeypatch, radius, bucket, part):
     monkeypatch.setattr(blocks, "BUCKET", bucket)  # of 2**-6: as many blocks as millions of hashes would have
     monkeypatch.setattr(hash_pairs_module, "PART", part)  # of 100: keys are dealt to several parts
@@ -84,18 +87,20 @@ def test_a_radius_beyond_the_limit_is_refused(spark):
         near_pairs(frame(spark, hashes()), 11)
 
 
-@pytest.mark.parametrize(
-    ("gone", "new", "few"), [(0.2, 0.1, 1000), (0.2, 0.1, 0), (0.0, 0.3, 1000), (0.5, 0.0, 1000), (1.0, 1.0, 1000)]
-)
-def test_yesterdays_pairs_and_what_is_new_give_what_all_hashes_give(spark, monkeypatch, gone, new, few):
-    monkeypatch.setattr(hash_pairs_module, "FEW", few)
+EDGES = [pytest.param(*edge, marks=pytest.mark.long) for edge in ((0.0, 0.3), (0.5, 0.0), (1.0, 1.0))]
+
+
+@pytest.mark.parametrize(("gone", "new"), [(0.2, 0.1), *EDGES])
+def test_yesterdays_pairs_and_what_is_new_give_what_all_hashes_give(spark, monkeypatch, gone, new):
     values = np.unique(hashes(400, seed=7))
     rng = np.random.default_rng(8)
     before = values[rng.random(len(values)) >= new]
     now = np.setdiff1d(values, before[rng.random(len(before)) < gone])
-    before, now = (frame(spark, side).select("hash") for side in (before, now))
-    pairs = hash_pairs(before, 6).localCheckpoint()
-    assert rows(updated_pairs(pairs, before, now, 6)) == rows(hash_pairs(now, 6))
+    pairs = spark.createDataFrame(oracle(before.tolist(), before, 6), "low bigint, high bigint, distance int")
+    frames = [frame(spark, side).select("hash") for side in (before, now)]
+    for few in (1000, 0):  # new and lost hashes are broadcast, and are not
+        monkeypatch.setattr(hash_pairs_module, "FEW", few)
+        assert rows(updated_pairs(pairs, *frames, 6)) == oracle(now.tolist(), now, 6)
 
 
 def test_only_new_hashes_are_compared(spark):

@@ -25,6 +25,19 @@ def pairs(spark):
     return spark.range(0, KEYS, 1, 2).select(key.alias("key"), value.alias("value")).persist()
 
 
+@pytest.mark.parametrize("kind", ["memcached", "redis"])
+def test_executors_load_servers_and_read_back_what_they_loaded(pairs, request, kind):
+    store = open_store(kind, request.getfixturevalue(kind).emptied())
+    few = pairs.limit(300).repartition(2).persist()
+    content = content_of(few)
+    load(store, "g1", few, content)
+    verify(store, "g1", few, content)
+    assert store.count("g1") == content.keys == 300
+    with store.open("g1") as opened:
+        assert opened.get(b"hf:7") == bytes(few.where("CAST(key AS STRING) = 'hf:7'").first()["value"])
+    few.unpersist()
+
+
 def test_what_nodes_evicted_is_counted_by_node_and_nothing_is_promoted(pairs):
     content = content_of(pairs)
     assert content.bytes == KEYS * KIB * 1024

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from jobs.engine.context import Context
-from jobs.lake.table_frames import checksum
 from jobs.ranking import arms
 from jobs.ranking import xgb as boost
 from jobs.ranking.features import FEATURES, Known, pair_features
@@ -103,7 +102,7 @@ def test_a_feed_is_whole_in_order_and_free_of_what_rules_forbid(rows):
 def test_the_result_is_the_same_under_other_partitions(tables, rows, spark):
     moved = ("gold.candidates", "gold.pin_stats", "silver.pin_embeddings")
     other = ranked(tables | {name: tables[name].repartition(3) for name in moved}, CTX)
-    assert checksum(other) == checksum(spark.createDataFrame(rows, other.schema))
+    assert sorted(other.collect(), key=str) == sorted(rows, key=str)
 
 
 def test_the_plan_joins_by_keys_only(tables):

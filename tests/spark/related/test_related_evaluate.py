@@ -238,6 +238,7 @@ def test_the_job_judges_the_lists_of_a_horizon_ago_by_what_came_after(spark, ctx
     assert (alike["value"], alike["judged"]) == (pytest.approx(1.0), 1)
 
 
+@pytest.mark.long
 def test_on_a_first_day_every_value_is_null_and_says_that_nothing_was_judged(spark, ctx):
     lines = lines_of(related_evaluations(inputs(spark, {}, [], [], {}), ctx))
     assert {row["value"] for row in lines.values()} == {None}

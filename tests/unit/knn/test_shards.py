@@ -117,6 +117,19 @@ def test_a_query_goes_to_every_part_of_the_cells_it_looks_into_once():
     assert list(zip(lines.tolist(), visited.tolist(), strict=True)) == [(0, 0), (1, 0), (1, 1), (1, 2)]
 
 
+def test_vectors_of_which_none_asks_go_nowhere_but_home():
+    """As a batch of pins that yesterday's lists still serve, or of public pins where private ones ask."""
+    layout = Layout(
+        np.eye(2, dtype=np.float32), 1, np.zeros((2, 1), np.int32), np.ones(2, np.int32), np.ones(1, np.int32)
+    )
+    assert [len(found) for found in layout.visits(np.empty((0, 1), np.int32))] == [0, 0]
+    vectors = encode(np.eye(2, dtype=np.float16))
+    flags = {"is_query": [False, False], "is_item": [True, True], "min_score": pa.array([-2.0, -2.0], pa.float32())}
+    (batch,) = pa.table({"id": [1, 2], "vector": vectors, **flags}).to_batches()
+    (parcel,) = packed([batch], layout, 2)
+    assert parcel.column("unit").to_pylist() == [0]
+
+
 def test_only_those_that_hold_are_found_only_those_that_ask_are_answered_and_not_below_their_floor(
     clustered, centroids, whole
 ):
