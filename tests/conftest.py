@@ -34,6 +34,16 @@ TUNED = {
 }
 
 
+NEEDS_JVM = (ROOT / "tests" / "spark", ROOT / "tests" / "e2e")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave unread what a JVM runs where `-m` leaves it out: half of what there is, and reading it takes seconds."""
+    chosen = config.getoption("markexpr")
+    left_out = "not spark" in chosen.split(" and ") and " or " not in chosen
+    return True if left_out and collection_path in NEEDS_JVM else None
+
+
 def pytest_unconfigure():
     """Let py4j close its connections in silence: it logs at the very end, to a stream that pytest has closed."""
     logging.raiseExceptions = False
