@@ -11,7 +11,7 @@ import pytest
 
 from jobs.settings import Settings
 
-pytest_plugins = ["tests.servers", "tests.broker", "tests.costs"]
+pytest_plugins = ["tests.servers", "tests.inprocess", "tests.broker", "tests.costs"]
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
