@@ -1,5 +1,6 @@
 """What tests share: one tuned Spark session, a fresh lake, the reference data where there is any."""
 
+import gc
 import logging
 import os
 import shutil
@@ -42,6 +43,17 @@ def pytest_ignore_collect(collection_path, config):
     chosen = config.getoption("markexpr")
     left_out = "not spark" in chosen.split(" and ") and " or " not in chosen
     return True if left_out and collection_path in NEEDS_JVM else None
+
+
+def pytest_sessionstart():
+    """Look for no garbage while modules are imported: there is none to speak of, and looking takes a second."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """From here on look, but not through what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():
