@@ -99,8 +99,8 @@ def test_lists_find_what_faiss_finds_with_the_same_probes(clustered):
 
 
 def test_any_blocks_and_threads_give_the_same_bytes(clustered):
-    x = clustered.copy()
-    x[500:900] = x[3]  # more ties than are fetched to spare
+    x = clustered[:1200].copy()
+    x[500:700] = x[3]  # more ties than are fetched to spare
     asked = {"recall": 0.9, "exact_below": 0, "seed": 5}
     whole = knn_join(x, None, 15, **asked)
     assert whole.report.index == "inverted"
@@ -108,8 +108,8 @@ def test_any_blocks_and_threads_give_the_same_bytes(clustered):
         other = knn_join(x, None, 15, **asked, **more)
         for name in ("ids", "offsets", "neighbours", "scores"):
             assert getattr(other, name).tobytes() == getattr(whole, name).tobytes(), (name, more)
-    copies = [3, *range(500, 900)]
-    a, b = whole.offsets[700], whole.offsets[701]
+    copies = [3, *range(500, 700)]
+    a, b = whole.offsets[600], whole.offsets[601]
     assert whole.neighbours[a:b].tolist() == copies[:15]
 
 

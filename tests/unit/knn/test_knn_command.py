@@ -1,4 +1,4 @@
-"""`pinlake knn` from files to files: once as processes, for the rest in the tests' own."""
+"""`pinlake knn` from files to files: once as a process, for the rest in the tests' own."""
 
 import json
 import os
@@ -23,18 +23,14 @@ def vectors():
     return x
 
 
-def process(*command):
-    line = [sys.executable, "-m", "jobs.cli", *map(str, command)]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
-
-
 def test_a_file_of_vectors_becomes_a_file_of_neighbours(vectors, pinlake, tmp_path):
     ids = np.random.default_rng(1).permutation(700) + HIGH
     np.save(tmp_path / "v.npy", vectors)
     np.save(tmp_path / "i.npy", ids)
     out = tmp_path / "n.parquet"
     command = ["knn", tmp_path / "v.npy", "--ids", tmp_path / "i.npy", "--k", 7, "--out", out]
-    said = process(*command).stdout
+    line = [sys.executable, "-m", "jobs.cli", *map(str, command)]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     found = knn_join(vectors, ids, 7)
     table = pq.read_table(out)
     assert {f.name: str(f.type) for f in table.schema} == {
@@ -86,9 +82,9 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_no_file(vectors, pinlake, 
     assert [p.name for p in in_tmp.iterdir()] == ["v.npy"]
 
 
-def test_a_file_that_is_not_numpys_is_refused(tmp_path):
+def test_a_file_that_is_not_numpys_is_refused(pinlake, tmp_path):
     (tmp_path / "v.npy").write_text("id,x\n1,2\n")
-    done = process("knn", tmp_path / "v.npy", "--out", tmp_path / "n.parquet")
+    done = pinlake("knn", tmp_path / "v.npy", "--out", tmp_path / "n.parquet")
     assert done.returncode == 3
     assert "must be a .npy file" in done.stderr
 
