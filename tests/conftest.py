@@ -16,6 +16,8 @@ pytest_plugins = ["tests.servers", "tests.inprocess", "tests.broker", "tests.cos
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+# threads of xgboost, FAISS and implicit wait for each other asleep: on busy cores spinning costs more than the work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No deadline: a slow machine is not a failure. `make test-long` repeats property tests with more examples.
 hypothesis.settings.register_profile("short", deadline=None, max_examples=30)
