@@ -33,9 +33,9 @@ def oracle(x, ids, k):
     scores = (wide @ wide.T).astype(np.float32)
     found = {}
     for row, me in enumerate(ids):
-        others = [at for at in range(len(ids)) if at != row]
-        others.sort(key=lambda at, row=row: (-scores[row, at], ids[at]))
-        found[int(me)] = [(int(ids[at]), float(scores[row, at])) for at in others[:k]]
+        others = np.lexsort((ids, -scores[row]))
+        others = others[others != row][:k]
+        found[int(me)] = list(zip(ids[others].tolist(), scores[row, others].tolist(), strict=True))
     return found
 
 
@@ -63,7 +63,7 @@ def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     assert found.scores.dtype == np.float32
 
 
-@given(st.integers(65, 200), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
+@given(st.integers(65, 120), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
 def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     x = integers(n, d, seed)
     ids = np.random.default_rng(seed).permutation(n)
