@@ -69,6 +69,11 @@ def test_a_known_value_is_covered_wherever_it_stands():
     assert redacted(f"could not open {PLANTED}/x, abc") == "could not open ***/x, abc"
 
 
+def test_of_a_secret_that_begins_as_another_does_nothing_is_left():
+    know([PLANTED, f"{PLANTED}-2"])
+    assert redacted(f"{PLANTED}-2, {PLANTED}") == "***, ***"
+
+
 def test_a_map_of_properties_is_masked_entry_by_entry():
     shown = masked("platform.spark.conf", {"spark.hadoop.fs.s3a.secret.key": PLANTED, "spark.ui.port": "4041"})
     assert shown == {"spark.hadoop.fs.s3a.secret.key": "***", "spark.ui.port": "4041"}
