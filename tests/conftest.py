@@ -47,15 +47,15 @@ def pytest_ignore_collect(collection_path, config):
     return True if left_out and collection_path in NEEDS_JVM else None
 
 
-def pytest_sessionstart():
-    """Look for no garbage while modules are imported: there is none to speak of, and looking takes a second."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage while modules are imported, nor among them later: there is none, and it takes seconds."""
     gc.disable()
-
-
-def pytest_collection_finish():
-    """From here on look, but not through what was imported."""
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure():
