@@ -1,5 +1,6 @@
 """What tests share: one tuned Spark session, a fresh lake, the reference data where there is any."""
 
+import gc
 import logging
 import os
 import shutil
@@ -11,10 +12,12 @@ import pytest
 
 from jobs.settings import Settings
 
-pytest_plugins = ["tests.servers", "tests.broker", "tests.costs"]
+pytest_plugins = ["tests.servers", "tests.inprocess", "tests.broker", "tests.costs"]
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+# threads of xgboost, FAISS and implicit wait for each other asleep: on busy cores spinning costs more than the work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No deadline: a slow machine is not a failure. `make test-long` repeats property tests with more examples.
 hypothesis.settings.register_profile("short", deadline=None, max_examples=30)
@@ -37,6 +40,27 @@ TUNED = {
 
 # Each plan runs a few times on a few rows: what the second JIT compiler makes of it is never used.
 JAVA = "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m -Xmn700m -XX:MetaspaceSize=400m -XX:TieredStopAtLevel=1"
+
+
+NEEDS_JVM = (ROOT / "tests" / "spark", ROOT / "tests" / "e2e")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave unread what a JVM runs where `-m` leaves it out: half of what there is, and reading it takes seconds."""
+    chosen = config.getoption("markexpr")
+    left_out = "not spark" in chosen.split(" and ") and " or " not in chosen
+    return True if left_out and collection_path in NEEDS_JVM else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage while modules are imported, nor among them later: there is none, and it takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure():

@@ -79,7 +79,8 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
 ) -> None:
     """Options before the command hold for every command; they may stand behind it too."""
-    cli.env, cli.lake, cli.sets, cli.debug = env, lake, list(set_ or []), debug
+    cli.env, cli.lake, cli.sets, cli.debug = env, lake, [], debug
+    cli.also(set_ or [])
 
 
 def print_json(value: Any) -> None:

@@ -32,8 +32,9 @@ GPU_MOST = 2048
 """Most neighbours that FAISS returns on a GPU."""
 
 
+@cache
 def installed() -> tuple[str, ...]:
-    """Return the FAISS distributions found on this machine."""
+    """Return the FAISS distributions found on this machine, looked for once: it takes milliseconds."""
     return tuple(name for name in FAMILY if _is_installed(name))
 
 

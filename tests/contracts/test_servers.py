@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from hashlib import blake2b
 
@@ -22,23 +20,22 @@ from tests.servers import free_port, memcached_nodes, redis_server
 USERS = range(60)
 FEEDS = [feed(user, [user, user + 1]) for user in USERS]
 PATIENCE = Access(timeout_seconds=0.5)
-COMMANDS = """
-import json, sys
-from jobs.cli.app import main
-for command in json.loads(sys.argv[1]):
-    sys.argv = ["pinlake", *command]
-    try:
-        main()
-    except SystemExit as end:
-        print("exit code", end.code or 0, flush=True)
-"""
 
 
-def commands(*lines, **variables):
-    """Run command lines in one process with PINLAKE_PUBLISH__ variables; return all it said."""
-    env = {"PATH": "/usr/bin:/bin"} | {f"PINLAKE_PUBLISH__{name}": value for name, value in variables.items()}
-    call = [sys.executable, "-c", COMMANDS, json.dumps(lines)]
-    return subprocess.run(call, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+@pytest.fixture
+def commands(pinlake, monkeypatch):
+    """Return a function that runs command lines with PINLAKE_PUBLISH__ variables and returns all they said."""
+
+    def run(*lines, **variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(f"PINLAKE_PUBLISH__{name}", value)
+        return "".join(_told(pinlake(*line)) for line in lines)
+
+    return run
+
+
+def _told(said):
+    return said.stdout + said.stderr + f"exit code {said.returncode}\n"
 
 
 def ended(nodes, node, by=signal.SIGKILL):
@@ -165,7 +162,7 @@ def test_an_address_that_is_none_is_a_mistake_in_the_settings(kind, where):
 
 
 @pytest.mark.parametrize("kind", ["memcached", "redis"])
-def test_the_commands_show_and_roll_back_what_servers_have(kind, request):
+def test_the_commands_show_and_roll_back_what_servers_have(kind, request, commands):
     where = request.getfixturevalue(kind).emptied()
     store = open_store(kind, where)
     serve(store, "g1", {1: [10, 11]})
@@ -241,7 +238,7 @@ def test_dropped_values_leave_after_the_grace(kind, request):
         assert [key for key in store.server._client.scan_iter() if b"g1." in key] == []
 
 
-def test_a_password_opens_redis_and_shows_nowhere(tmp_path):
+def test_a_password_opens_redis_and_shows_nowhere(commands, tmp_path):
     secret = "hunter2-planted"
     with redis_server(tmp_path, secret) as server:
         store = open_store("redis", server.where, Access(password=secret))

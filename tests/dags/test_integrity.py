@@ -9,6 +9,7 @@ import time
 import pytest
 
 from jobs.flow import FLOW
+from jobs.reconcile.database import Address
 from jobs.schema.job import Job
 from tests.dags.conftest import DAGS
 
@@ -178,3 +179,10 @@ def test_exit_codes_decide_about_retries():
     assert {code: decided(code) for code in (1, 7, 8, 137, None)} == dict.fromkeys(
         (1, 7, 8, 137, None), RetryAction.RETRY
     )
+
+
+def test_a_connection_names_a_source_to_reconcile_with(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_TIDB", "mysql://reader:pw-reader@127.0.0.1:4001")
+    found = Address.parse("airflow:tidb", "PINLAKE_SOURCE_PASSWORD")
+    assert (found.host, found.port, found.user, found.password) == ("127.0.0.1", 4001, "reader", "pw-reader")
+    assert "pw-reader" not in repr(found)

@@ -1,6 +1,7 @@
 """The code digest of a job: which edits make its result stale."""
 
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,28 +11,45 @@ from jobs.flow import FLOW, job
 RELATED = {"related.pairs", "related.pins", "related.evaluations"}
 
 
-@pytest.fixture
-def tree(tmp_path):
-    """A copy of the source files of jobs/."""
-    shutil.copytree(ROOT / "jobs", tmp_path / "jobs", ignore=shutil.ignore_patterns("__pycache__", "*.html"))
-    return tmp_path
+def digests(tree):
+    return {one.name: job_digest(one, tree) for one in FLOW}
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the source files of jobs/, and the digests of all jobs there."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "jobs", tree / "jobs", ignore=shutil.ignore_patterns("__pycache__", "*.html"))
+    return tree, digests(tree)
+
+
+@contextmanager
+def written(texts):
+    """Write files, and put back what they held or take away those that are new."""
+    before = {file: file.read_text() if file.exists() else None for file in texts}
+    for file, text in texts.items():
+        file.write_text(text)
+    _source.cache_clear()
+    try:
+        yield
+    finally:
+        for file, text in before.items():
+            file.unlink() if text is None else file.write_text(text)
+        _source.cache_clear()
 
 
 @pytest.fixture
-def stale_after(tree):
+def stale_after(copied):
     """Return a function that edits files and returns the jobs whose digest changed."""
+    tree, before = copied
 
     def edit(*patterns):
-        before = {one.name: job_digest(one, tree) for one in FLOW}
         files = [file for pattern in patterns for file in sorted(tree.glob(pattern))]
         assert files, f"no file matches {patterns}"
-        for file in files:
-            file.write_text(file.read_text() + "\n# edited\n")
-        _source.cache_clear()
-        return {one.name for one in FLOW if job_digest(one, tree) != before[one.name]}
+        with written({file: file.read_text() + "\n# edited\n" for file in files}):
+            return {name for name, digest in digests(tree).items() if digest != before[name]}
 
-    yield edit
-    _source.cache_clear()
+    return edit
 
 
 @pytest.mark.parametrize("room", ["report", "simulator", "cli", "benchmarks", "reconcile", "settings"])
@@ -52,15 +70,16 @@ def test_an_edit_of_what_reads_or_writes_every_table_makes_every_job_stale(stale
     assert stale_after(file) == {one.name for one in FLOW}
 
 
-def test_imports_inside_functions_count_and_those_for_type_checking_do_not(tree):
-    (tree / "jobs" / "related" / "extra.py").write_text("WEIGHT = 1\n")
-    (tree / "jobs" / "related" / "typed.py").write_text("WEIGHT = 1\n")
-    file = tree / "jobs" / "features" / "pins.py"
-    file.write_text(
+def test_imports_inside_functions_count_and_those_for_type_checking_do_not(copied):
+    jobs = copied[0] / "jobs"
+    file = jobs / "features" / "pins.py"
+    text = (
         f"{file.read_text()}\n\nif TYPE_CHECKING:\n    from jobs.related import typed\n\n\n"
         "def late():\n    from jobs.related import extra\n"
     )
-    names = {path.name for path in job_files(job("features.pin_stats"), tree)}
+    new = dict.fromkeys((jobs / "related" / "extra.py", jobs / "related" / "typed.py"), "WEIGHT = 1\n")
+    with written(new | {file: text}):
+        names = {path.name for path in job_files(job("features.pin_stats"), copied[0])}
     assert "extra.py" in names
     assert "typed.py" not in names
 

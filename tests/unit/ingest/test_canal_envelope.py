@@ -133,7 +133,7 @@ broken = {
 @pytest.mark.parametrize("what", whole | broken)
 @pytest.mark.parametrize("place", [0, 5, -1])
 def test_a_line_that_begins_otherwise_is_read_as_it_is_by_itself(what, place, monkeypatch):
-    monkeypatch.setattr(canal, "_FEW", 1)
+    monkeypatch.setattr(canal, "_FEW", 3)
     lines = [genuine(number) for number in range(12)]
     odd = (whole | broken)[what](lines[place])
     assert odd != lines[place]

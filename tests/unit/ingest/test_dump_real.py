@@ -24,11 +24,11 @@ DIALECTS = {
 }
 
 
-def rows_of(export, file, name):
+def rows_of(export, dialect, file, name):
     """Return the rows of one file, all of which must be good."""
     create = export.creates[name]
     spec = RowSpec(*name, export.tso, create.columns, create.key)
-    dump = DumpSpec(spec, export.tso, dialect_of(export, Dumpling()), format_of(file.path))
+    dump = DumpSpec(spec, export.tso, dialect, format_of(file.path))
     task = Task("dumpling", export.root, file.path, file.size, ".".join(name), dump)
     rows = [row for batch in read_dump(task, read(export.root, file.path)) for row in batch.to_pylist()]
     assert [row for row in rows if row["kind"] not in {CHANGE, FILE}] == []
@@ -49,10 +49,11 @@ def same(column, found, wanted):
 @pytest.mark.parametrize("folder", DIALECTS)
 def test_a_real_export_equals_the_state_it_was_taken_from(shared, folder):
     export = read_export(str(shared / "fixtures/dumpling-real" / folder))
-    assert dialect_of(export, Dumpling()) == DIALECTS[folder]
+    dialect = dialect_of(export, Dumpling())
+    assert dialect == DIALECTS[folder]
     mark, found = "start" if "start" in folder else "end", {name: {} for name in export.creates}
     for file, name in export.data:
-        for row in rows_of(export, file, name):
+        for row in rows_of(export, dialect, file, name):
             assert (row["op"], row["_commit_ts"], row["_op_rank"]) == ("S", export.tso, 1)
             found[name][row["key"]] = dict(row["after"])
     for name, create in export.creates.items():

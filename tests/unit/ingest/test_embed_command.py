@@ -132,7 +132,7 @@ def run(*arguments):
     return subprocess.run(told, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-def test_the_command_says_what_it_did_and_starts_no_spark(folder, tmp_path):
+def test_the_command_says_what_it_did_and_starts_no_spark(folder, pinlake, tmp_path):
     path = tmp_path / "halves.onnx"
     path.write_bytes(halves(size=("h", "w")))
     out = tmp_path / "v.npy"
@@ -141,7 +141,7 @@ def test_the_command_says_what_it_did_and_starts_no_spark(folder, tmp_path):
     told = json.loads(done.stdout)
     assert told["vectors"] == 3
     assert told["model"].startswith("halves@")
-    wrong = run("embed", folder, "--model", path, "--out", out, "--size", "8", "--json")
+    wrong = pinlake("embed", folder, "--model", path, "--out", out, "--size", "8", "--json")
     assert wrong.returncode == 2
     assert "--size must be 2 numbers" in wrong.stderr
 

@@ -33,9 +33,9 @@ def oracle(x, ids, k):
     scores = (wide @ wide.T).astype(np.float32)
     found = {}
     for row, me in enumerate(ids):
-        others = [at for at in range(len(ids)) if at != row]
-        others.sort(key=lambda at, row=row: (-scores[row, at], ids[at]))
-        found[int(me)] = [(int(ids[at]), float(scores[row, at])) for at in others[:k]]
+        others = np.lexsort((ids, -scores[row]))
+        others = others[others != row][:k]
+        found[int(me)] = list(zip(ids[others].tolist(), scores[row, others].tolist(), strict=True))
     return found
 
 
@@ -63,7 +63,7 @@ def test_ties_come_by_id_and_self_is_left_out_by_id(n, k, d, block, seed):
     assert found.scores.dtype == np.float32
 
 
-@given(st.integers(65, 200), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
+@given(st.integers(65, 120), st.integers(1, 12), st.integers(1, 3), st.integers(1, 70), st.integers(0, 10_000))
 def test_looking_into_every_list_is_comparing_all(n, k, d, block, seed):
     x = integers(n, d, seed)
     ids = np.random.default_rng(seed).permutation(n)
@@ -99,8 +99,8 @@ def test_lists_find_what_faiss_finds_with_the_same_probes(clustered):
 
 
 def test_any_blocks_and_threads_give_the_same_bytes(clustered):
-    x = clustered.copy()
-    x[500:900] = x[3]  # more ties than are fetched to spare
+    x = clustered[:1200].copy()
+    x[500:700] = x[3]  # more ties than are fetched to spare
     asked = {"recall": 0.9, "exact_below": 0, "seed": 5}
     whole = knn_join(x, None, 15, **asked)
     assert whole.report.index == "inverted"
@@ -108,8 +108,8 @@ def test_any_blocks_and_threads_give_the_same_bytes(clustered):
         other = knn_join(x, None, 15, **asked, **more)
         for name in ("ids", "offsets", "neighbours", "scores"):
             assert getattr(other, name).tobytes() == getattr(whole, name).tobytes(), (name, more)
-    copies = [3, *range(500, 900)]
-    a, b = whole.offsets[700], whole.offsets[701]
+    copies = [3, *range(500, 700)]
+    a, b = whole.offsets[600], whole.offsets[601]
     assert whole.neighbours[a:b].tolist() == copies[:15]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobs.common.errors import ConfigError, MissingDependencyError, TableError
 from jobs.knn import index as knn
 from jobs.knn.exact import scan
-from jobs.knn.index import Index, backend, blocks, top_k
+from jobs.knn.index import Index, backend, blocks, installed, top_k
 
 
 def gaussian(n, d, seed=0):
@@ -137,8 +137,12 @@ def test_two_faiss_distributions_are_refused_before_the_gpu_is_lost(tmp_path, mo
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(MissingDependencyError, match=r"Exactly one FAISS .* found faiss-cpu, faiss-gpu"):
-        backend("cpu")
+    installed.cache_clear()
+    try:
+        with pytest.raises(MissingDependencyError, match=r"Exactly one FAISS .* found faiss-cpu, faiss-gpu"):
+            backend("cpu")
+    finally:
+        installed.cache_clear()
 
 
 @pytest.mark.parametrize("error", ["ImportError('no')", "RuntimeError('no CUDA runtime')", "OSError('libcublas')"])

@@ -1,4 +1,4 @@
-"""`pinlake knn` from files to files, as processes."""
+"""`pinlake knn` from files to files: once as a process, for the rest in the tests' own."""
 
 import json
 import os
@@ -23,20 +23,14 @@ def vectors():
     return x
 
 
-def pinlake(*command, check=True):
-    line = [sys.executable, "-m", "jobs.cli", *map(str, command)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
-
-
-def test_a_file_of_vectors_becomes_a_file_of_neighbours(vectors, tmp_path):
+def test_a_file_of_vectors_becomes_a_file_of_neighbours(vectors, pinlake, tmp_path):
     ids = np.random.default_rng(1).permutation(700) + HIGH
     np.save(tmp_path / "v.npy", vectors)
     np.save(tmp_path / "i.npy", ids)
     out = tmp_path / "n.parquet"
     command = ["knn", tmp_path / "v.npy", "--ids", tmp_path / "i.npy", "--k", 7, "--out", out]
-    said = pinlake(*command).stdout
+    line = [sys.executable, "-m", "jobs.cli", *map(str, command)]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     found = knn_join(vectors, ids, 7)
     table = pq.read_table(out)
     assert {f.name: str(f.type) for f in table.schema} == {
@@ -63,6 +57,13 @@ def test_a_file_of_vectors_becomes_a_file_of_neighbours(vectors, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["i.npy", "n.parquet", "v.npy"], "no stale quarantine"
 
 
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    """The folder that the test works in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
@@ -72,20 +73,18 @@ def test_a_file_of_vectors_becomes_a_file_of_neighbours(vectors, tmp_path):
         (["--out", "nowhere/n.parquet"], 2, "folder that exists"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence_and_leaves_no_file(vectors, tmp_path, monkeypatch, more, code, told):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+def test_what_does_not_fit_is_one_sentence_and_leaves_no_file(vectors, pinlake, in_tmp, more, code, told):
     np.save("v.npy", vectors)
-    done = pinlake("knn", "v.npy", "--out", "n.parquet", *more, check=False)
+    done = pinlake("knn", "v.npy", "--out", "n.parquet", *more)
     assert done.returncode == code, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
-    assert [p.name for p in tmp_path.iterdir()] == ["v.npy"]
+    assert [p.name for p in in_tmp.iterdir()] == ["v.npy"]
 
 
-def test_a_file_that_is_not_numpys_is_refused(tmp_path):
+def test_a_file_that_is_not_numpys_is_refused(pinlake, tmp_path):
     (tmp_path / "v.npy").write_text("id,x\n1,2\n")
-    done = pinlake("knn", tmp_path / "v.npy", "--out", tmp_path / "n.parquet", check=False)
+    done = pinlake("knn", tmp_path / "v.npy", "--out", tmp_path / "n.parquet")
     assert done.returncode == 3
     assert "must be a .npy file" in done.stderr
 
