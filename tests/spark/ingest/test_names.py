@@ -138,10 +138,22 @@ def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, 
     with pytest.raises(ConfigError, match=r"a\.b_c"):
         export(lake, ["a.b_c"], tmp_path / "out", "jsonl")
 
-    # the first taker is dropped: its silver is emptied, then the other table has it
-    sink.schema(FIRST, ("id", "_deleted"), 210, "DROP TABLE `a_b`.`c`", 4)
+
+@pytest.mark.long
+def test_a_silver_name_is_another_tables_once_the_first_is_gone_and_its_silver_empty(lake, work, sink):
+    sink.schema(FIRST, ("id", "v"))
+    sink.rows(FIRST, [(10, "INSERT", {"id": "k1", "v": "x"})])
+    sink.checkpoint(100)
+    cdc.run(work(ticdc=str(sink.root)))
+    sink.schema(LATER, ("id", "v"))
+    sink.rows(LATER, [(110, "INSERT", {"id": "k9", "v": "other"})])
+    sink.checkpoint(200)
+    cdc.run(work(ticdc=str(sink.root)))
+    assert list(told(lake.root)) == ["a.b_c"]
+    sink.schema(FIRST, ("id", "v"), 210, "DROP TABLE `a_b`.`c`", 4)
     sink.checkpoint(300)
     cdc.run(work(ticdc=str(sink.root)))
+    assert live(lake, "silver.a_b_c") == []
     cdc.run(work(ticdc=str(sink.root)))
     assert [(r["id"], r["v"]) for r in live(lake, "silver.a_b_c")] == [("k9", "other")]
     assert list(told(lake.root)) == ["a_b.c"], "gone"

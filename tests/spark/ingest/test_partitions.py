@@ -46,7 +46,7 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize(("columns", "layout", "rows"), LAYOUTS)
-@pytest.mark.parametrize("verb", ["DROP", "TRUNCATE"])
+@pytest.mark.parametrize("verb", ["DROP", pytest.param("TRUNCATE", marks=pytest.mark.long)])
 def test_a_real_server_takes_away_the_same_rows(spark, mariadb, columns, layout, rows, verb):
     link = pymysql.connect(host="127.0.0.1", port=mariadb, user="reader", password="pw-reader", autocommit=True)
     link.query("SET sql_mode = ''")
