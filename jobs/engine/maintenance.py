@@ -1,9 +1,11 @@
 """Small files joined, scattered keys put in order, old partitions removed, files that no kept version needs deleted.
 
 Nothing that a reader may hold is touched: VACUUM keeps the files of all versions of the last
-`maintenance.keep_hours`, which is also how far change feeds and pinned inputs reach back.
+`maintenance.keep_hours`, which is also how far change feeds and pinned inputs reach back. In a local folder the log and
+the files' times tell where OPTIMIZE or VACUUM would find nothing to do: Spark takes seconds to find that out.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.common.errors import PinlakeError, TableError
 from jobs.engine.checkpoints import TableStatus, newest_checkpoints
 from jobs.history.ledger import silver_names
+from jobs.lake.delta_rs import has_unneeded, is_one_file, local_path
 from jobs.lake.layout import layout_of
 from jobs.schema.names import quoted, silver_table
 from jobs.schema.table import Table
@@ -76,7 +79,8 @@ def _maintained(
         end = source["checkpoint_ts"] - (settings.tombstone_days * _DAY << 18) if source else 0
         buried = _bury(lake, name, end) if source else 0
         joined, ordered = _lay_out(lake, name, settings, source["keys"] if source else ())
-        lake.delta(name).vacuum(settings.keep_hours)
+        if not _is_local(lake) or has_unneeded(lake.path(name), time.time() - settings.keep_hours * 3600):
+            lake.delta(name).vacuum(settings.keep_hours)
     told = {"removed": removed, "joined": joined, "ordered": ordered, "tombstones": buried}
     return told | {"version": lake.version(name)}
 
@@ -99,6 +103,8 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
     Returns:
         by how many the files became fewer, and whether all were written.
     """
+    if _is_local(lake) and is_one_file(lake.path(name)):
+        return 0, False
     table, size, scattered = lake.delta(name), settings.target_mb << 20, False
     schema = lake.schema(name)
     first = silver_names(schema, key[:1])[0] if key else None
@@ -113,6 +119,10 @@ def _lay_out(lake: "Lake", name: str, settings: Maintenance, key: Sequence[str])
     ).first()
     fewer = int(done["metrics"]["numFilesRemoved"] - done["metrics"]["numFilesAdded"]) if done else 0
     return max(0, fewer), scattered
+
+
+def _is_local(lake: "Lake") -> bool:
+    return local_path(lake.root) is not None
 
 
 def _clustered(table: "DeltaTable") -> bool:

@@ -46,7 +46,7 @@ class Lake:
         self.spark = spark
         self.root = root.rstrip("/")
         self._keep_bytes = cache_mb << 20
-        self._collect_bytes = collect_mb << 20
+        self.collect_bytes = collect_mb << 20
         self._newest: dict[tuple[str, int], int] = {}
         self._once: dict[Hashable, DataFrame] = {}
         self._once_lock = Lock()
@@ -189,7 +189,7 @@ class Lake:
         if self.exists(name):
             return
         known = table(name)
-        if self._delta_rs_ok(name):
+        if self.delta_rs_ok(name):
             with CommitErrors(name):
                 direct.create(self.path(name), known, struct_of(known).json())
             return
@@ -200,7 +200,7 @@ class Lake:
                 raise
             # DELTA_PROTOCOL_CHANGED: another thread or run created it first; on an object store no lock prevents that
 
-    def _delta_rs_ok(self, name: str) -> bool:
+    def delta_rs_ok(self, name: str) -> bool:
         """Return whether delta-rs can work on the table in Spark's place."""
         return self._local and name in TABLES and table(name).portable
 
@@ -285,7 +285,7 @@ class Lake:
         self.ensure(name)
         if self._absent(name, partition):
             txn = (f"pinlake:{name}:{':'.join(str(value) for value in partition.values())}", 1)
-            if 0 < (stored_bytes(df) or 0) <= self._collect_bytes:
+            if 0 < (stored_bytes(df) or 0) <= self.collect_bytes:
                 return self._append_small(name, df, partition, txn, note)
             done = self._write(name, assert_in_partition(df, name, partition), {}, txn, note)
             if done is not None:
@@ -319,13 +319,13 @@ class Lake:
         return Commit(*done)
 
     def _absent(self, name: str, partition: Mapping[str, Any]) -> bool:
-        return self._delta_rs_ok(name) and not direct.has_partition(self.path(name), partition)
+        return self.delta_rs_ok(name) and not direct.has_partition(self.path(name), partition)
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Append a few rows made on the driver."""
         if not rows:
             return
-        if self._delta_rs_ok(name):
+        if self.delta_rs_ok(name):
             self.ensure(name)
             with CommitErrors(name):
                 direct.append(self.path(name), rows)
@@ -341,7 +341,7 @@ class Lake:
         """
         if not self.exists(name):
             return []
-        if self._delta_rs_ok(name):
+        if self.delta_rs_ok(name):
             return direct.read(self.path(name), columns).to_pylist()
         return self.read(name).select(*columns).toArrow().to_pylist()  # bounded: as the caller knows of the table
 

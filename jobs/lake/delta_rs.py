@@ -153,14 +153,52 @@ def plain_files(path: str, at: int | None, most_bytes: int) -> tuple[list[str], 
     return None if any(_GLOB.search(file) for file in files) else (files, str(table.schema().to_json()))
 
 
-def append_table(path: str, rows: "pa.Table", note: str, txn: tuple[str, int]) -> None:
-    """Append a table in one commit; fails where another commit carried the same transaction.
+def is_one_file(path: str) -> bool:
+    """Return whether OPTIMIZE would leave the table as it is: one file at most, no row of it deleted, no clustering."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = DeltaTable(path)
+        if len(table.file_uris()) > 1 or any(batch.num_rows for batch in table.deletion_vectors()):
+            return False
+        return "clustering" not in (table.protocol().writer_features or ())
+    except (DeltaError, OSError):
+        return False
+
+
+def has_unneeded(path: str, before: float) -> bool:
+    """Return whether VACUUM may find a file to delete: older than a moment, and not named by the newest version.
+
+    Args:
+        path: folder of the table.
+        before: seconds since 1970.
+    """
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    root, old = Path(path.removeprefix("file://")), set()
+    try:
+        for folder, below, names in os.walk(root):
+            below[:] = [name for name in below if name != "_delta_log"]
+            files = [Path(folder, name) for name in names if not name.startswith(".")]
+            old |= {str(file.relative_to(root)) for file in files if file.stat().st_mtime < before}
+        if not old:
+            return False
+        return not old <= set(pa.table(DeltaTable(path).get_add_actions(flatten=True))["path"].to_pylist())
+    except (DeltaError, OSError):
+        return True
+
+
+def append_table(path: str, rows: "pa.Table", note: str, txn: tuple[str, int] | None = None) -> None:
+    """Append a table in one commit; fails where another commit meanwhile carried the same transaction.
 
     Args:
         path: folder of the table.
         rows: in the table's columns.
         note: user metadata of the commit, where Delta's own writer puts it.
-        txn: application and version.
+        txn: application and version, if any.
     """
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -168,8 +206,29 @@ def append_table(path: str, rows: "pa.Table", note: str, txn: tuple[str, int]) -
     table = DeltaTable(path)
     # copied: offsets of null texts are arbitrary in what Spark sends, and delta-rs follows them
     fit = rows.take(pa.array(range(rows.num_rows), pa.int64())).cast(pa.schema(table.schema().to_arrow()))
-    commit = CommitProperties(custom_metadata={"userMetadata": note}, app_transactions=[Transaction(*txn)])
+    made = [Transaction(*txn)] if txn else None
+    commit = CommitProperties(custom_metadata={"userMetadata": note}, app_transactions=made)
     write_deltalake(table, fit, mode="append", commit_properties=commit)
+
+
+def is_committed(path: str, txn: tuple[str, int]) -> bool:
+    """Return whether a transaction, or a later one of its application, is in the table."""
+    from deltalake import DeltaTable
+
+    newest = DeltaTable(path).transaction_version(txn[0])
+    return newest is not None and newest >= txn[1]
+
+
+def delete_rows(path: str, places: "pa.Table", key: Iterable[str]) -> None:
+    """Delete the rows whose key columns have the values of some place, nulls included."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(path)
+    can_be_null = {field.name for field in table.schema().fields if field.nullable}
+    # plain equality lets rows be found by their hash
+    same = [f"(t.`{name}` {'IS NOT DISTINCT FROM' if name in can_be_null else '='} p.`{name}`)" for name in key]
+    merge = table.merge(places, " AND ".join(same), source_alias="p", target_alias="t")
+    merge.when_matched_delete().execute()
 
 
 def commit_of(path: str, write_id: str, look_back: int) -> tuple[int, int, int] | None:

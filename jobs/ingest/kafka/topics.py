@@ -78,7 +78,7 @@ def apply_topic(
             F.min(table.keys[0]).alias("first"),
             F.max(table.keys[0]).alias("last"),
         ).collect()[0]  # bounded: one row
-        aside = _quarantine(work, topic, parsed) if found["bad"] else 0
+        aside = _quarantine(work, topic, parsed, found["bad"]) if found["bad"] else 0
         why = _excess(work, topic, parsed, found["bad"], total, after) if found["bad"] else None
         if why is not None:
             return Done(total, 0, found["bad"], None, why, aside)
@@ -143,11 +143,11 @@ def _release(work: ActionContext, topic: str, parsed: Parsed) -> None:
         forget(work, kept.join(good, ["path", "row_no"], "left_semi").select("source", "path", "row_no", "run_id"))
 
 
-def _quarantine(work: ActionContext, topic: str, parsed: Parsed) -> int:
+def _quarantine(work: ActionContext, topic: str, parsed: Parsed, count: int) -> int:
     """Set bad messages aside, once each: a repetition finds them there; return how many were new."""
     bad: DataFrame = parsed.bad()
     if work.lake.exists(QUARANTINE.name):
         kept = work.lake.scan(QUARANTINE.name).where((F.col("source") == "kafka") & (F.col("table") == topic))
         bad = bad.join(kept.select("path", "row_no"), ["path", "row_no"], "left_anti")
     constants = {"source": F.lit("kafka"), "table": F.lit(topic), "raw": F.substring("value", 1, _KEEP)}
-    return quarantine_frame(work.lake, work.run_id, bad.withColumns(constants).coalesce(1)).rows
+    return quarantine_frame(work.lake, work.run_id, bad.withColumns(constants).coalesce(1), count=count)

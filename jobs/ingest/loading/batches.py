@@ -170,7 +170,7 @@ def _take(work: ActionContext, intake: BronzeTarget, batch: _Batch, taken: LoadR
         kept = _counts(wanted, whole=False) if batch.replay else counts
         if not batch.planned:
             note(work, batch.items, {}, PLANNED, batch.run_id, batch.number)
-        _commit(work, intake, wanted, batch, any(count.bad for count in kept.values()))
+        _commit(work, intake, wanted, batch, sum(count.bad for count in kept.values()))
         note(work, batch.items, counts, COMMITTED, batch.run_id, batch.number)
         manifest.taken(batch.items, counts, batch.run_id, batch.number)
     finally:
@@ -185,13 +185,14 @@ def _take(work: ActionContext, intake: BronzeTarget, batch: _Batch, taken: LoadR
     taken.batches.append(batch.number)
 
 
-def _commit(work: ActionContext, intake: BronzeTarget, stream: DataFrame, batch: _Batch, bad: bool) -> None:
+def _commit(work: ActionContext, intake: BronzeTarget, stream: DataFrame, batch: _Batch, bad: int) -> None:
     transaction = (f"ingest:{batch.run_id}", batch.number)
     placed = {"run_id": F.lit(batch.run_id), "batch": F.lit(batch.number).cast("bigint")}
     good = stream.where(F.col("kind") == CHANGE).withColumns(placed)
     work.lake.append(intake.bronze, _shaped(good, intake.bronze), txn=transaction, note={"batch": batch.number})
     if bad:
-        _quarantine(work, stream, batch.run_id, transaction)
+        refused = stream.where(F.col("kind") == BAD)
+        quarantine_frame(work.lake, batch.run_id, refused, txn=transaction, count=bad)
 
 
 def _stream(work: ActionContext, intake: BronzeTarget, tasks: list[Task]) -> DataFrame:
@@ -293,7 +294,3 @@ def _shaped(rows: DataFrame, name: str) -> DataFrame:
     known = table(name)
     renamed = rows.withColumn("topic", F.col("table")) if "topic" in (c.name for c in known.columns) else rows
     return renamed.select(*[F.col(f"`{column.name}`") for column in known.columns])
-
-
-def _quarantine(work: ActionContext, stream: DataFrame, run_id: str, transaction: tuple[str, int]) -> None:
-    quarantine_frame(work.lake, run_id, stream.where(F.col("kind") == BAD), txn=transaction)

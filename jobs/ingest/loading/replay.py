@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from jobs.engine.context import ActionContext
 from jobs.ingest.loading.manifest import Item
 from jobs.lake.delta import Lake
+from jobs.lake.small_tables import delete_rows
 from jobs.schema.ops import QUARANTINE
 
 _PLACE = ("source", "path", "row_no", "run_id")
@@ -100,10 +101,7 @@ def reasons_in(lake: Lake, tables: Iterable[str]) -> dict[str, dict[str, int]]:
 
 def forget(work: ActionContext, places: DataFrame) -> None:
     """Delete rows of quarantine by their places."""
-    same = " AND ".join(f"q.{name} <=> p.{name}" for name in _PLACE)
-    merge = work.lake.delta(QUARANTINE.name).alias("q").merge(places.distinct().alias("p"), same)
-    with work.lake.commit_lock(QUARANTINE.name):
-        merge.whenMatchedDelete().execute()
+    delete_rows(work.lake, QUARANTINE.name, places.distinct(), _PLACE)
 
 
 def forget_files(work: ActionContext, files: list[tuple[str, str]]) -> None:

@@ -162,6 +162,8 @@ def put(lake: Lake, silver: str, key: tuple[str, ...], rows: DataFrame) -> int:
     same = [F.col(f"t.{quoted(name)}") == F.col(f"s.{quoted(name)}") for name in key]
     newer = "s._commit_ts > t._commit_ts OR (s._commit_ts = t._commit_ts AND s._op_rank > t._op_rank)"
     found = extent(rows, key)
+    if not found.rows:  # DDL alone
+        return 0
     among = found.between("t")
     if found.scattered and lake.bytes(silver) > LARGE:
         among = [*among, maybe_among(rows, key, found.rows, "t")]

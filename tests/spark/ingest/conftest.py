@@ -1,6 +1,8 @@
 """Ingest runs in the tests' session, and the genuine feeds."""
 
 import itertools
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,20 @@ def work(lake, ctx):
         return ActionContext(lake.spark, lake, context, run_id, nothing, nothing, judge, options=options)
 
     return make
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """Return a maker of a lake that has copies of some of a lake's tables: to maintain them all is dear."""
+    from jobs.lake.delta import Lake
+
+    def copied(lake, *names):
+        for name in names:
+            folder = name.replace(".", "/", 1)
+            shutil.copytree(Path(lake.root, folder), tmp_path / "alone" / folder)
+        return Lake(lake.spark, str(tmp_path / "alone"))
+
+    return copied
 
 
 @pytest.fixture

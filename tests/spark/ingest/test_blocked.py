@@ -7,6 +7,7 @@ import pytest
 from jobs.engine.attention import attention
 from jobs.ingest.kafka import job as kafka
 from jobs.ingest.loading import batches
+from jobs.ingest.loading.replay import Wanted
 from jobs.ingest.status import status, without_table
 from jobs.ingest.tidb import job as cdc
 from jobs.settings.ingest import ErrorThreshold, TableRules
@@ -30,53 +31,33 @@ def line(table, *stamps):
 
 
 def write_feed(root, checkpoint):
-    """Write tables of which one is whole, and a snapshot of two of them, one of which cannot be read."""
+    """Write tables of which few are whole."""
     write(root, "metadata", f'{{"checkpoint-ts":{checkpoint}}}')
-    for table in ("good", "gap", "broken", "snap", "tail", "narrow"):
+    for table in ("good", "gap", "lost", "broken", "snap", "tail", "narrow", "vanish", "later"):
         schema(root, table)
     # a column that its schema file does not have
     files(root, "narrow", {1: [110]}, 1, text=lambda *s: line("narrow", *s).replace('"id"', '"id": "1", "n"'))
     files(root, "good", {1: [110], 2: [120]}, 2, text=lambda *s: line("good", *s))
     files(root, "gap", {1: [110, 150], 3: [300]}, 3, text=lambda *s: line("gap", *s))
+    files(root, "lost", {1: [110, 150], 3: [300], 4: [950]}, 4, text=lambda *s: line("lost", *s))
     files(root, "tail", {1: [110]}, 2, text=lambda *s: line("tail", *s))
     files(root, "snap", {1: [130]}, 1, text=lambda *s: line("snap", *s))
     files(root, "broken", {1: [110]}, 1, text=lambda *_: "{broken\n{again")
+    files(root, "vanish", {1: [110, 115], 2: [120]}, 2, text=lambda *s: line("vanish", *s))
+    files(root, "later", {1: [checkpoint + 500]}, 1, text=lambda *s: line("later", *s))
 
 
-def write_dump(root, *lines):
-    write(root, "metadata", f"\tPos: {V}\nFinished dump at: x\n")
-    for table in ("good", "snap"):
+def write_dump(root, *lines, tso=V, tables=("good", "snap")):
+    """Write a snapshot of two tables, or others: one row each, and `lines` of the last one."""
+    write(root, "metadata", f"\tPos: {tso}\nFinished dump at: x\n")
+    for table in tables:
         write(root, f"app.{table}-schema.sql", f"CREATE TABLE `{table}` (`id` BIGINT PRIMARY KEY)")
-    write(root, "app.good.000000000.csv", '"id"\r\n1\r\n')
-    write(root, "app.snap.000000000.csv", '"id"\r\n' + "".join(f"{text}\r\n" for text in lines))
+        write(root, f"app.{table}.000000000.csv", '"id"\r\n1\r\n')
+    write(root, f"app.{tables[-1]}.000000000.csv", '"id"\r\n' + "".join(f"{text}\r\n" for text in lines))
 
 
-def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mended(lake, work, tmp_path):
-    feed, dump = tmp_path / "feed", tmp_path / "dump"
-    write_feed(feed, 1000)
-    write_dump(dump, "x", "y")
-    options = {"ticdc": str(feed), "dumpling": str(dump)}
-    outcome = cdc.run(work(**options))
-    counts = adds_up(outcome)
-    assert set(outcome.detail["blocked"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
-    assert (counts["quarantined"], counts["missing_files"], counts["applied"]) == (5, 2, 5)
-    assert [rows(lake, name) for name in ("good", "gap", "broken", "snap", "tail")] == [
-        {1, 110, 120}, {110}, None, None, {110},
-    ]  # fmt: skip
-    told = {one.table: one for one in status(lake.root)}
-    names = ("good", "tail", "gap", "broken", "snap", "narrow")
-    assert [told[f"app.{name}"].blocked_reason is None for name in names] == [
-        True, True, False, False, False, False,
-    ]  # fmt: skip
-    assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].blocked_reason
-    assert told["app.tail"].awaited == (f"app/tail/{V}/CDC000002.json",)
-    said = attention(counts, outcome.detail)
-    assert (len(said.blocked), said.error(strict=False).exit_code) == (4, 10)
-    assert f"app/tail/{V}/CDC000002.json" in said.waiting[0]
-    again = cdc.run(work(**options))
-    assert set(again.detail["blocked"]) == {"app.gap", "app.broken", "app.snap", "app.narrow"}
-    assert not any(adds_up(again)[name] for name in ("read", "applied", "files", "quarantined"))
-
+def mend(feed, dump):
+    """Bring what is missing, write anew what cannot be read, and move the checkpoint."""
     files(feed, "gap", {2: [200]}, 3, text=lambda *s: line("gap", *s))
     files(feed, "broken", {1: [110]}, 1, text=lambda *s: line("broken", *s))
     write_dump(dump, "2", "3")
@@ -84,40 +65,79 @@ def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mende
         file.unlink()
     schema(feed, "narrow", columns=[COLUMN, COLUMN | {"ColumnName": "n", "ColumnIsPk": "false"}])
     write(feed, "metadata", '{"checkpoint-ts":1001}')
+
+
+BLOCKED = {"app.gap", "app.lost", "app.broken", "app.snap", "app.narrow", "app.vanish"}
+
+
+def test_tables_that_cannot_be_followed_stop_alone_and_go_on_when_they_are_mended(lake, work, tmp_path, monkeypatch):
+    feed, dump = tmp_path / "feed", tmp_path / "dump"
+    write_feed(feed, 1000)
+    write_dump(dump, "x", "y")
+    options = {"ticdc": str(feed), "dumpling": str(dump)}
+    a_file_vanishes_before_its_rows_are_committed(lambda: cdc.run(work(**options)), feed, monkeypatch)
+    outcome = cdc.run(work(**options))
+    counts = adds_up(outcome)
+    assert set(outcome.detail["blocked"]) == BLOCKED
+    assert (counts["quarantined"], counts["missing_files"], counts["applied"]) == (5, 4, 7)
+    shown = ("good", "gap", "lost", "broken", "snap", "tail", "vanish")
+    assert [rows(lake, name) for name in shown] == [{1, 110, 120}, {110}, {110}, None, None, {110}, {110}]
+    assert rows(lake, "later") == set(), "a table without rows is a table too"
+    assert lake.schema("silver.app_later").names == ["id", "_commit_ts", "_op_rank", "_deleted"]
+    status_says_what_is_wrong(lake, counts, outcome.detail)
+    again = cdc.run(work(**options))
+    assert set(again.detail["blocked"]) == BLOCKED
+    assert not any(adds_up(again)[name] for name in ("read", "applied", "files", "quarantined"))
+
+    mend(feed, dump)
+    write_dump(tmp_path / "newer", "7", tso=900, tables=("lost",))
+    options |= {"resnapshot": ("app.lost", str(tmp_path / "newer"))}
     mended = cdc.run(work(**options))
-    assert set(mended.detail["blocked"]) == {"app.tail"}, "the checkpoint has moved, the file did not come"
+    assert set(mended.detail["blocked"]) == {"app.tail", "app.vanish"}, "the checkpoint has moved, no file came"
     adds_up(mended)
     assert [rows(lake, name) for name in ("good", "gap", "broken", "snap")] == [
         {1, 110, 120}, {110, 150, 200, 300}, {110}, {2, 3, 130},
     ]  # fmt: skip
+    assert rows(lake, "lost") == {7, 950}, "a snapshot makes up for the file"
     assert rows(lake, "narrow") == {1}, "its schema file was mended, its data are as they were"
-    assert lake.read("ops.quarantine").isEmpty(), "what was read again is no longer set aside"
+    left = {row["reason"] for row in lake.rows("ops.quarantine", "reason")}
+    assert left == {"vanished"}, "what was read again is no longer set aside"
+    assert "app.lost" not in cdc.run(work(**options)).detail["blocked"]
+    assert rows(lake, "lost") == {7, 950}
 
 
-def test_a_lost_file_is_made_up_for_by_a_snapshot(lake, work, tmp_path):
-    feed = tmp_path / "feed"
-    write_feed(feed, 1000)
-    cdc.run(work(ticdc=str(feed)))
-    write(tmp_path / "later", "metadata", "\tPos: 900\nFinished dump at: x\n")
-    write(tmp_path / "later", "app.gap-schema.sql", "CREATE TABLE `gap` (`id` BIGINT PRIMARY KEY)")
-    write(tmp_path / "later", "app.gap.000000000.csv", '"id"\r\n7\r\n')
-    write(feed, f"app/gap/{V}/CDC000004.json", line("gap", 950))
-    write(feed, f"app/gap/{V}/meta/CDC.index", "CDC000004.json\n")
-    for _ in range(2):
-        outcome = cdc.run(work(ticdc=str(feed), resnapshot=("app.gap", str(tmp_path / "later"))))
-        assert "app.gap" not in outcome.detail["blocked"]
-        assert rows(lake, "gap") == {7, 950}
+def a_file_vanishes_before_its_rows_are_committed(run, feed, monkeypatch):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "_commit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    (feed / f"app/vanish/{V}/CDC000002.json").unlink()
+
+
+def status_says_what_is_wrong(lake, counts, detail):
+    told = {one.table: one for one in status(lake.root)}
+    assert {name for name, one in told.items() if one.blocked_reason is not None} == BLOCKED
+    assert f"app/gap/{V}/CDC000002.json" in told["app.gap"].blocked_reason
+    assert f"app/vanish/{V}/CDC000002.json" in told["app.vanish"].blocked_reason
+    assert told["app.tail"].awaited == (f"app/tail/{V}/CDC000002.json",)
+    said = attention(counts, detail)
+    assert (len(said.blocked), said.error(strict=False).exit_code) == (len(BLOCKED), 10)
+    assert f"app/tail/{V}/CDC000002.json" in said.waiting[0]
 
 
 def secor(root, topic, number, content):
     write(root, f"{topic}/dt=2026-10-07/1_0_{number:020d}.gz", content)
 
 
-def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work, settings, tmp_path):
+def test_topics_that_cannot_be_read_stop_alone_and_come_in_once_when_they_are_mended(lake, work, settings, tmp_path):
     root = tmp_path / "secor"
     good = [gzip.compress(event(number) + b"\n") for number in range(4)]
     for number, content in enumerate([good[0], b"not gzip", b"nor this"]):
         secor(root, "pin_events", number, content)
+    write(root, "pin_events/dt=2026-10-07/1_0_00000000000000000009", event(9) + b"\n" + event(8).replace(b"}", b" "))
     secor(root, "searches", 0, gzip.compress(b"{'query': 'x'}\n[1]\n"))
     secor(root, "unheard_of", 0, good[3])
     outcome = kafka.run(work(kafka=[str(root)]))
@@ -128,9 +148,10 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
         {"pin_events", "searches"},
         {"unheard_of": 1},
     )
-    assert [counts[name] for name in parts] == [0, 0, 1, 1, 4]
-    assert "2 of 3 files as a whole" in outcome.detail["blocked"]["pin_events"]
-    assert lake.read("ops.quarantine").where("reason = 'bad_json' and raw is not null").count() == 2
+    assert [counts[name] for name in parts] == [0, 0, 1, 3, 4]
+    assert "2 of 4 files as a whole" in outcome.detail["blocked"]["pin_events"]
+    bad = lake.rows("ops.quarantine", "reason", "raw")
+    assert len([row for row in bad if row["reason"] == "bad_json" and row["raw"] is not None]) == 2
     found = status(lake.root)
     assert {one.table for one in found if one.blocked_reason} == {"kafka:pin_events", "kafka:searches"}
     assert without_table(found, settings.ingest) == ["unheard_of"]
@@ -142,23 +163,14 @@ def test_topics_of_which_files_or_messages_cannot_be_read_stop_alone(lake, work,
     looser = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"tables": let_go})})
     mended = kafka.run(work(kafka=[str(root)], settings=looser))
     assert mended.detail["blocked"] == {}
-    assert (mended.counts["applied"], mended.counts["pending"]) == (3, 0)
-    assert {row["reason"] for row in lake.read("ops.quarantine").collect()} == {"bad_json"}
+    assert (mended.counts["applied"], mended.counts["pending"]) == (4, 0)
+    assert [row["reason"] for row in lake.rows("ops.quarantine", "reason")] == ["bad_json"] * 3
     assert not any(one.blocked_reason for one in status(lake.root))
 
-
-def test_a_file_that_vanished_before_its_rows_were_committed_is_missed(lake, work, tmp_path, monkeypatch):
-    feed = tmp_path / "feed"
-    write_feed(feed, 1000)
-
-    def dies(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(batches, "_commit", dies)
-        with pytest.raises(KeyboardInterrupt):
-            cdc.run(work(ticdc=str(feed)))
-    (feed / f"app/good/{V}/CDC000002.json").unlink()
-    blocked = cdc.run(work(ticdc=str(feed))).detail["blocked"]
-    assert f"app/good/{V}/CDC000002.json" in blocked["app.good"]
-    assert lake.read("ops.quarantine").where("reason = 'vanished'").count() == 1
+    # as long as it was: its good message is in silver already, the other one is read once more
+    write(root, "pin_events/dt=2026-10-07/1_0_00000000000000000009", event(9) + b"\n" + event(8))
+    again = kafka.run(work(kafka=[str(root)], settings=looser, replay=Wanted(table="pin_events"))).counts
+    assert (again["applied"], again["quarantined"]) == (1, 0)
+    events = [row["event_id"] for row in lake.read("silver.pin_events").select("event_id").collect()]
+    assert sorted(events) == ["e0", "e1", "e2", "e8", "e9"]
+    assert [row["reason"] for row in lake.rows("ops.quarantine", "reason")] == ["bad_json"] * 2, "of searches"

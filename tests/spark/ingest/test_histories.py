@@ -91,7 +91,7 @@ def crashing(monkeypatch, after):
 
         return commit
 
-    for name in ("append", "append_rows", "rewrite", "create", "committing"):
+    for name in ("append", "append_rows", "rewrite", "create", "commit_lock"):
         monkeypatch.setattr(Lake, name, counted(getattr(Lake, name)))
 
 

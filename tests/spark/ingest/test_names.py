@@ -1,7 +1,9 @@
 """Odd names, colliding names, a table that cannot be written and a reader that breaks down: one run after another."""
 
 import json
+import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -18,6 +20,7 @@ from jobs.settings.platform import Maintenance
 
 pytestmark = pytest.mark.spark
 
+KEYS = ("first name", "_KEY_")
 ODD = ("a.b", "x(y);=,", "tab\there", "it's", 'q"q', "名前", "s", "t")
 COMMITTED = (
     "_commit_ts",
@@ -41,12 +44,12 @@ class Sink:
         """Files by folder: a number that is left out is a file that is missing."""
 
     def schema(self, name, columns, version=5, query="", action=0):
-        """Write a schema file; the first column is the key."""
+        """Write a schema file; the key is `id`, or KEYS."""
         schema, table = name
         body = {"Table": table, "Schema": schema, "Version": 1, "TableVersion": version, "Query": query, "Type": action}
         body["TableColumns"] = [
             {"ColumnName": c, "ColumnType": "VARCHAR", "ColumnPrecision": "20"}
-            | ({"ColumnNullable": "false", "ColumnIsPk": "true"} if c == columns[0] else {})
+            | ({"ColumnNullable": "false", "ColumnIsPk": "true"} if c in {"id", *KEYS} else {})
             for c in columns
         ]
         body["TableColumnsTotal"] = len(columns)
@@ -75,7 +78,7 @@ class Sink:
 
 
 def row(columns, key, value):
-    return {name: key if place == 0 else f"{value}{place}" for place, name in enumerate(columns)}
+    return {name: key if name in {"id", *KEYS} else f"{value}{place}" for place, name in enumerate(columns)}
 
 
 def live(lake, silver):
@@ -91,24 +94,21 @@ def sink(tmp_path):
     return Sink(tmp_path / "feed")
 
 
-SPACES, OWN, MAP, FIRST, LATER, FINE = (
-    ("my-db", "spaces"), ("my-db", "own"), ("my-db", "tag map's"), ("a_b", "c"), ("a", "b_c"), ("ok", "fine"),
-)  # fmt: skip
-SPACED, TAKING = ("first name", *ODD), ("_KEY_", *COMMITTED)
+OWN, MAP, FIRST, LATER, FINE = ("my-db", "own"), ("my-db", "tag map's"), ("a_b", "c"), ("a", "b_c"), ("ok", "fine")
+ANY = (*KEYS, *ODD, *COMMITTED)
 
 
-def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, tmp_path):
-    for name, columns in ((SPACES, SPACED), (OWN, TAKING), (MAP, ("id", "v")), (FIRST, ("id", "v"))):
+def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, alone, tmp_path):
+    for name, columns in ((OWN, ANY), (MAP, ("id", "v")), (FIRST, ("id", "v"))):
         sink.schema(name, columns)
         sink.rows(name, [(10, "INSERT", row(columns, key, "x")) for key in ("k1", "k2", "k3")])
     sink.checkpoint(100)
     counts = cdc.run(work(ticdc=str(sink.root))).counts
-    assert (counts["read"], counts["applied"], counts["blocked"]) == (12, 12, 0)
+    assert (counts["read"], counts["applied"], counts["blocked"]) == (9, 9, 0)
     (first, *_) = sorted(live(lake, "silver.my-db_own"), key=lambda r: r["source_KEY_"])
-    assert [first[name] for name in ("source_commit_ts", "source_op_rank", "source_deleted_", "source_deleted")] == [
-        "x1", "x2", "x3", "x8",
-    ]  # fmt: skip
-    assert (first["_id"], first["a_b"], first["_commit_ts"], first["_deleted"]) == ("x9", "x6", 10, False)
+    known = ("first name", "a.b", "名前", "source_commit_ts", "source_op_rank", "source_deleted_", "source_deleted")
+    assert [first[name] for name in known] == ["k1", "x2", "x7", "x10", "x11", "x12", "x17"]
+    assert (first["_id"], first["a_b"], first["_commit_ts"], first["_deleted"]) == ("x18", "x15", 10, False)
     assert "_commit_ts of my-db.own" in lake.schema("silver.my-db_own")["source_commit_ts"].metadata["comment"]
 
     # a later table wants a silver name that is taken; names change in the middle of the feed; rows change
@@ -118,42 +118,58 @@ def test_odd_names_go_through_runs_ddl_maintenance_and_export(lake, work, sink, 
     sink.rows(MAP, [(121, "UPDATE", {"id": "k1", "v": "y", "two words": "w"})], 120)
     sink.schema(FIRST, ("id", "_deleted"), 130, "ALTER TABLE `a_b`.`c` RENAME COLUMN `v` TO `_deleted`", 79)
     sink.rows(FIRST, [(131, "UPDATE", {"id": "k1", "_deleted": "y"})], 130)
-    sink.rows(SPACES, [(140, "UPDATE", row(SPACED, "k1", "y")), (141, "DELETE", row(SPACED, "k2", "x"))])
-    sink.rows(OWN, [(140, "UPDATE", row(TAKING, "k1", "y")), (141, "DELETE", row(TAKING, "k2", "x"))])
+    sink.rows(OWN, [(140, "UPDATE", row(ANY, "k1", "y")), (141, "DELETE", row(ANY, "k2", "x"))])
     sink.checkpoint(200)
     counts = cdc.run(work(ticdc=str(sink.root))).counts
-    assert (counts["read"], counts["applied"], counts["pending"], counts["blocked"]) == (7, 6, 1, 1)
+    assert (counts["read"], counts["applied"], counts["pending"], counts["blocked"]) == (5, 4, 1, 1)
     assert list(told(lake.root)) == ["a.b_c"]
     assert "silver.a_b_c is that of a_b.c" in told(lake.root)["a.b_c"]
-    maintain(lake, Maintenance())
-    wanted = {"k1": "y", "k3": "x"}
-    for silver, key, column in (("my-db_spaces", "first name", "x(y);=,"), ("my-db_own", "source_KEY_", "_id")):
-        values = {r[key]: r[column][0] for r in live(lake, f"silver.{silver}")}
-        assert values == wanted, silver
-        feed = lake.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 0)
-        assert feed.load(lake.path(f"silver.{silver}")).where(F.col("_change_type") == "insert").count() == 3
     assert {r["id"]: r["two words"] for r in live(lake, "silver.my-db_tag map_s")} == {
         "k1": "w",
         "k2": None,
         "k3": None,
     }
     assert {r["id"]: r["source_deleted"] for r in live(lake, "silver.a_b_c")} == {"k1": "y", "k2": "x1", "k3": "x1"}
+    assert_maintained(alone(lake, "silver.my-db_own", "ops.checkpoints"))
 
-    export(lake, (), tmp_path / "out", "jsonl")
+    assert export(lake, ["my-db.own"], tmp_path / "out", "jsonl") == {"my-db.own": 2}
     lines = [json.loads(line) for line in (tmp_path / "out/my-db.own.jsonl").read_text().splitlines()]
-    assert [list(line) for line in lines] == [list(TAKING)] * 2, "under the source's own names"
-    lines = [json.loads(line) for line in (tmp_path / "out/my-db.spaces.jsonl").read_text().splitlines()]
-    assert [list(line) for line in lines] == [list(SPACED)] * 2
+    assert [list(line) for line in lines] == [list(ANY)] * 2, "under the source's own names"
     with pytest.raises(ConfigError, match=r"a\.b_c"):
         export(lake, ["a.b_c"], tmp_path / "out", "jsonl")
 
-    # the first taker is dropped: its silver is emptied, then the other table has it
-    sink.schema(FIRST, ("id", "_deleted"), 210, "DROP TABLE `a_b`.`c`", 4)
+
+@pytest.mark.long
+def test_a_silver_name_is_another_tables_once_the_first_is_gone_and_its_silver_empty(lake, work, sink):
+    sink.schema(FIRST, ("id", "v"))
+    sink.rows(FIRST, [(10, "INSERT", {"id": "k1", "v": "x"})])
+    sink.checkpoint(100)
+    cdc.run(work(ticdc=str(sink.root)))
+    sink.schema(LATER, ("id", "v"))
+    sink.rows(LATER, [(110, "INSERT", {"id": "k9", "v": "other"})])
+    sink.checkpoint(200)
+    cdc.run(work(ticdc=str(sink.root)))
+    assert list(told(lake.root)) == ["a.b_c"]
+    sink.schema(FIRST, ("id", "v"), 210, "DROP TABLE `a_b`.`c`", 4)
     sink.checkpoint(300)
     cdc.run(work(ticdc=str(sink.root)))
+    assert live(lake, "silver.a_b_c") == []
     cdc.run(work(ticdc=str(sink.root)))
     assert [(r["id"], r["v"]) for r in live(lake, "silver.a_b_c")] == [("k9", "other")]
     assert list(told(lake.root)) == ["a_b.c"], "gone"
+
+
+def assert_maintained(lake):
+    """Files of odd columns are joined, one that no version needs goes, and rows and change feed stay."""
+    stray = Path(lake.path("silver.my-db_own"), "part-00000-of-a-writer-that-was-killed.parquet")
+    stray.touch()
+    os.utime(stray, (1, 1))
+    assert maintain(lake, Maintenance())["silver.my-db_own"]["joined"] > 0
+    assert not stray.exists()
+    found = {(r["first name"], r["source_KEY_"]): (r["x(y);=,"], r["_id"]) for r in live(lake, "silver.my-db_own")}
+    assert found == {("k1", "k1"): ("y3", "y18"), ("k3", "k3"): ("x3", "x18")}
+    feed = lake.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 0)
+    assert feed.load(lake.path("silver.my-db_own")).where(F.col("_change_type") == "insert").count() == 3
 
 
 def test_what_breaks_one_table_or_one_file_stops_no_other(lake, work, sink, monkeypatch, tmp_path):

@@ -39,19 +39,24 @@ def live(lake):
     return {(key, value, ts) for key, value, ts, gone in state(lake) if not gone}
 
 
-def test_a_blocked_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
+def test_a_blocked_table_goes_on_from_a_later_snapshot_once_the_checkpoint_has_reached_it(lake, work, tmp_path):
     first = dump(tmp_path / "first", 4, (1, "old"), (2, "old"))
-    lines = [[line("INSERT", 3, 10)], [line("UPDATE", 3, 40, "late", {"v": "x"}), line("DELETE", 5, 41, "new")]]
+    lines = [[line("INSERT", 3, 10)], [line("UPDATE", 3, 161, "late", {"v": "x"}), line("DELETE", 5, 162, "new")]]
     root = small(tmp_path / "feed", lines, checkpoint=100)
     narrowed(tmp_path / "feed", 20)
+    begun = {(1, "old", 4), (2, "old", 4), (3, "x", 10)}
     first_run = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
-    assert (first_run["blocked"], live(lake)) == (1, {(1, "old", 4), (2, "old", 4), (3, "x", 10)})
-    later = dump(tmp_path / "later", 30, (3, "snap"), (4, "snap"), (5, "snap"))
-    counts = adds_up(cdc.run(work(ticdc=root, dumpling=first, resnapshot=("app.t", later))))
-    assert (counts["blocked"], counts["files"]) == (0, 1)
-    assert live(lake) == {(3, "late", 40), (4, "snap", 30)}, "1 and 2 are gone, 5 was deleted since"
+    assert (first_run["blocked"], live(lake)) == (1, begun)
+    later = dump(tmp_path / "later", 160, (3, "snap"), (4, "snap"), (5, "snap"))
+    waiting = adds_up(cdc.run(work(ticdc=root, dumpling=first, resnapshot=("app.t", later))))
+    assert (waiting["pending"], waiting["files"], live(lake)) == (5, 1, begun), "it is above the checkpoint"
+    (tmp_path / "feed/metadata").write_text('{"checkpoint-ts":170}')
+    counts = adds_up(cdc.run(work(ticdc=root, dumpling=first)))
+    assert (counts["blocked"], counts["files"]) == (0, 0)
+    assert live(lake) == {(3, "late", 161), (4, "snap", 160)}, "1 and 2 are gone, 5 was deleted since"
     assert not lake.exists("bronze.other")
-    assert lake.read("bronze.ledger").where("table = 'app.other' and _commit_ts = 30").isEmpty()
+    assert lake.read("bronze.ledger").where("table = 'app.other' and _commit_ts = 160").isEmpty()
+    what_cannot_be_taken_is_said(lambda *named: cdc.run(work(ticdc=root, resnapshot=named)), tmp_path, later)
     for file in (tmp_path / "later").iterdir():
         file.unlink()
     version = lake.version("silver.app_t")
@@ -63,22 +68,8 @@ def test_a_blocked_table_goes_on_from_a_later_snapshot(lake, work, tmp_path):
     assert {row["id"] for row in past.collect()} == {1, 2, 3}, "a cut before the new snapshot is told from before it"
 
 
-def test_a_snapshot_above_the_checkpoint_waits_for_it(lake, work, tmp_path):
-    root = small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=50)
-    cdc.run(work(ticdc=root))
-    later = dump(tmp_path / "later", 60, (4, "snap"))
-    waiting = adds_up(cdc.run(work(ticdc=root, resnapshot=("app.t", later))))
-    assert (waiting["pending"], live(lake)) == (1, {(3, "x", 10)})
-    small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=60)
-    adds_up(cdc.run(work(ticdc=root)))
-    assert live(lake) == {(4, "snap", 60)}
-
-
-def test_what_cannot_be_taken_is_said(work, tmp_path):
-    root = small(tmp_path / "feed", [[line("INSERT", 3, 10)]], checkpoint=50)
-    export = dump(tmp_path / "later", 30, (4, "snap"))
+def what_cannot_be_taken_is_said(run, tmp_path, export):
     with pytest.raises(SourceError, match=r"does not hold app\.gone, it holds app\.other, app\.t"):
-        cdc.run(work(ticdc=root, resnapshot=("app.gone", export)))
-    cdc.run(work(ticdc=root, resnapshot=("app.t", export)))
-    with pytest.raises(SourceError, match=r"taken at 20, app\.t began with a snapshot at 30"):
-        cdc.run(work(ticdc=root, resnapshot=("app.t", dump(tmp_path / "older", 20))))
+        run("app.gone", export)
+    with pytest.raises(SourceError, match=r"taken at 90, app\.t began with a snapshot at 160"):
+        run("app.t", dump(tmp_path / "older", 90))

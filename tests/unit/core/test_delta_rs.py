@@ -1,6 +1,7 @@
 """Small tables by delta-rs: commits that Spark's readers understand, and the log read without a JVM."""
 
 import json
+import time
 from datetime import date
 from pathlib import Path
 
@@ -94,3 +95,52 @@ def test_a_table_without_rows_and_a_part_of_a_table_are_written(path):
     delta_rs.append_table(path, rows(path, 1, [1, 2, 3]).slice(1, 1), NOTE, TXN)
     delta_rs.append_table(path, rows(path, 1, []), NOTE, ("pinlake:empty", 1))
     assert DeltaTable(path).to_pyarrow_table()["pin_id"].to_pylist() == [2]
+
+
+def test_a_transaction_is_known_by_its_application_and_number(path):
+    assert not delta_rs.is_committed(path, TXN)
+    delta_rs.append_table(path, rows(path, 1, [1]), NOTE)
+    assert not delta_rs.is_committed(path, TXN)
+    delta_rs.append_table(path, rows(path, 1, [2]), NOTE, (TXN[0], 5))
+    assert [delta_rs.is_committed(path, (TXN[0], number)) for number in (4, 5, 6)] == [True, True, False]
+    assert not delta_rs.is_committed(path, (TXN[0] + "b", 5))
+
+
+def test_rows_are_deleted_by_their_places_and_a_place_may_have_nulls(path):
+    delta_rs.append_table(path, rows(path, 1, [1, 2, 3, 4]), NOTE)
+    kept = rows(path, 2, [1, 5])
+    arms = pa.array([None, "treatment"], kept.schema.field("arm").type)
+    place = kept.schema.get_field_index("arm")
+    delta_rs.append_table(path, kept.set_column(place, kept.schema.field("arm").with_nullable(True), arms), NOTE)
+    key = ("as_of", "arm", "pin_id")
+    day = date(2026, 10, 1)
+    places = [(day, "control", 2), (day, "treatment", 3), (day, "control", 4), (date(2026, 10, 2), None, 1)]
+    schema = pa.schema([kept.schema.field(name).with_nullable(True) for name in key])
+    delta_rs.delete_rows(path, pa.Table.from_pylist([dict(zip(key, one, strict=True)) for one in places], schema), key)
+    left = DeltaTable(path).to_pyarrow_table()
+    found = sorted(zip(left["as_of"].to_pylist(), left["pin_id"].to_pylist(), strict=True))
+    assert found == [(day, 1), (day, 3), (date(2026, 10, 2), 5)]
+
+
+def test_only_a_table_of_several_files_has_any_to_join(path):
+    assert delta_rs.is_one_file(path), "none"
+    delta_rs.append_table(path, rows(path, 1, [1]), NOTE, TXN)
+    assert delta_rs.is_one_file(path)
+    delta_rs.append_table(path, rows(path, 1, [2]), NOTE, ("pinlake:second", 1))
+    assert not delta_rs.is_one_file(path)
+    assert not delta_rs.is_one_file(path + "/none"), "what cannot be told is left to Spark"
+
+
+def test_a_file_that_is_old_and_of_no_use_is_found_however_deep_it_lies(path):
+    delta_rs.append_table(path, rows(path, 1, [1]), NOTE, TXN)
+    assert not delta_rs.has_unneeded(path, time.time() + 60), "the newest version needs all there are"
+    for stray in ("part-0.parquet", "as_of=2026-10-01/part-0.parquet", "_change_data/cdc-0.parquet"):
+        file = Path(path, stray)
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        assert delta_rs.has_unneeded(path, time.time() + 60), stray
+        assert not delta_rs.has_unneeded(path, file.stat().st_mtime - 1), "too young to be deleted"
+        file.unlink()
+    DeltaTable(path).delete()
+    assert delta_rs.has_unneeded(path, time.time() + 60), "an earlier version's"
+    assert delta_rs.has_unneeded(path + "/none", time.time()) is False
