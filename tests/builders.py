@@ -85,14 +85,18 @@ def build(spark: Any, name: str, rows: Iterable[Mapping[str, Any]] = (), **commo
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    known = table(name)
-    columns = _columns(known)
-    schema = StructType.fromDDL(", ".join(f"`{c}` {t}" for c, t in columns.items()))
-    full = [_row(known, columns, {**DEFAULTS.get(name, {}), **common, **row}, place) for place, row in enumerate(rows)]
+    full = filled(name, rows, **common)
+    schema = StructType.fromDDL(", ".join(f"`{c}` {t}" for c, t in _columns(table(name)).items()))
     arrow = to_arrow_schema(schema, timestamp_utc=True)
     if not full:
         return spark.createDataFrame([], schema)
     return spark.createDataFrame(pa.Table.from_pylist(full, schema=arrow), schema=schema)
+
+
+def filled(name: str, rows: Iterable[Mapping[str, Any]], **common: Any) -> list[dict[str, Any]]:
+    """Return the rows of `build`, every column said."""
+    known, defaults = table(name), DEFAULTS.get(name, {})
+    return [_row(known, _columns(known), {**defaults, **common, **row}, place) for place, row in enumerate(rows)]
 
 
 def interactions_of(saved: Mapping[int, Iterable[int]]) -> list[dict[str, Any]]:
