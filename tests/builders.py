@@ -116,6 +116,12 @@ def store(
         write_deltalake(path, arrow, mode="overwrite", predicate=f"as_of = '{day}'")
 
 
+def filled(name: str, rows: Iterable[Mapping[str, Any]], **common: Any) -> list[dict[str, Any]]:
+    """Return the rows of `build`, every column said."""
+    known, defaults = table(name), DEFAULTS.get(name, {})
+    return [_row(known, _columns(known), {**defaults, **common, **row}, place) for place, row in enumerate(rows)]
+
+
 def interactions_of(saved: Mapping[int, Iterable[int]]) -> list[dict[str, Any]]:
     """Return rows for gold.interactions: each user saved these pins once."""
     return [{"user_id": user, "pin_id": pin, "saves": 1, "weight": 1.0} for user, pins in saved.items() for pin in pins]
@@ -129,8 +135,7 @@ def _built(known: Table, rows: Iterable[Mapping[str, Any]], common: Mapping[str,
 
     columns = _columns(known)
     schema = StructType.fromDDL(", ".join(f"`{c}` {t}" for c, t in columns.items()))
-    given = DEFAULTS.get(known.name, {})
-    full = [_row(known, columns, {**given, **common, **row}, place) for place, row in enumerate(rows)]
+    full = filled(known.name, rows, **common)
     return schema, pa.Table.from_pylist(full, schema=to_arrow_schema(schema, timestamp_utc=True))
 
 

@@ -132,7 +132,8 @@ def run(work: ActionContext) -> ActionResult:
         total = left.count()
         work.progress(f"{total:,} images to embed by {sent.version}")
         if total:
-            counts |= _embed(work, left.limit(most), partial(_rows, str(root), settings.images, sent), sent)
+            some = repartition_images(work, left.limit(most), min(total, most))
+            counts |= _embed(work, some, partial(_rows, str(root), settings.images, sent), sent)
     finally:
         left.unpersist()
     counts |= {"pins": add_pins(work, sent.version), "waiting": max(0, total - most)}
@@ -140,7 +141,7 @@ def run(work: ActionContext) -> ActionResult:
 
 
 def _embed(work: ActionContext, signatures: DataFrame, rows: Any, sent: DistributedModel) -> dict[str, int]:
-    found = repartition_images(work, signatures).mapInArrow(rows, _DDL).persist(StorageLevel.DISK_ONLY)
+    found = signatures.mapInArrow(rows, _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault", "device").count().collect()  # bounded: a row a class of fault and device
         counts: dict[str | None, int] = {}

@@ -75,16 +75,15 @@ def run(work: ActionContext) -> ActionResult:
         return NOTHING
     work.progress(f"{left:,} images to measure")
     complete_to = pins if left <= settings.max_images else None
-    counts = _measure(work, missing.limit(settings.max_images), str(root), complete_to)
+    some = repartition_images(work, missing.limit(settings.max_images), min(left, settings.max_images))
+    counts = _measure(work, some, str(root), complete_to)
     counts["waiting"] = max(0, left - settings.max_images)
     return ActionResult(counts["measured"], counts)
 
 
 def _measure(work: ActionContext, signatures: DataFrame, root: str, complete_to: int | None) -> dict[str, int]:
     settings = work.context.settings.ingest.images
-    found = (
-        repartition_images(work, signatures).mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
-    )
+    found = signatures.mapInArrow(_reader(root, settings), _DDL).persist(StorageLevel.DISK_ONLY)
     try:
         kinds = found.groupBy("fault").count().collect()  # bounded: a row a class of fault
         counts = {row["fault"]: row["count"] for row in kinds}

@@ -43,9 +43,9 @@ def pending_images(work: ActionContext, known: DataFrame, settings: Images) -> D
     return pinned(work).select("image_signature").distinct().join(known, "image_signature", "left_anti")
 
 
-def repartition_images(work: ActionContext, signatures: DataFrame) -> DataFrame:
-    """Return the signatures in several tasks a core: how long images take differs."""
-    tasks = 4 * work.spark.sparkContext.defaultParallelism
+def repartition_images(work: ActionContext, signatures: DataFrame, count: int) -> DataFrame:
+    """Return the signatures in several tasks a core, as how long images take differs; in no more than `count` tasks."""
+    tasks = min(count, 4 * work.spark.sparkContext.defaultParallelism)
     return signatures.repartition(tasks, "image_signature").select("image_signature")
 
 

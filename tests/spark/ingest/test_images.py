@@ -1,7 +1,7 @@
 """Pins' images measured by executors: once each, damage in quarantine, a missing file looked for again."""
 
 import io
-from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from jobs.schema.images import IMAGE_FEATURES
 from jobs.schema.ops import QUARANTINE
 from jobs.settings import Settings
 from tests.builders import build
+from tests.scenes import lake_at, worker
 
 pytestmark = pytest.mark.spark
 
@@ -28,28 +29,81 @@ def drawn(shift=0):
     return body.getvalue()
 
 
-@pytest.fixture
-def pins(lake, tmp_path):
-    """Five pins, two of one image, one deleted; files for three images, one of them cut short."""
-    told = [(1, GOOD, False), (2, SAME, False), (3, BAD, False), (4, GONE, False), (5, GOOD, False), (6, "ee", True)]
+def pins_of(lake, told):
+    """Return rows of silver.app_pins: id, signature, whether it is gone."""
     rows = [{"id": pin, "image_signature": name} for pin, name, _ in told]
     dead = F.col("id").isin([pin for pin, _, gone in told if gone])
-    lake.append(PINS.name, build(lake.spark, PINS.name, rows).withColumns({"_deleted": dead, "_op_rank": F.lit(1)}))
+    return build(lake.spark, PINS.name, rows).withColumns({"_deleted": dead, "_op_rank": F.lit(1)})
+
+
+def put(folder, name, body):
+    file = folder / "images" / name[:2] / f"{name}.jpg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(body)
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed(*_):
+    raise Killed
+
+
+@pytest.fixture(scope="module")
+def told(spark, tmp_path_factory):
+    """Six pins, two of one image, one deleted; files for three images, one of them cut short. Runs one by one.
+
+    The third is killed when its rows are judged; of the fourth on, the missing image has come.
+    """
+    folder = tmp_path_factory.mktemp("images")
+    lake, sources = lake_at(spark, folder / "lake"), folder / "sources"
+    work = worker(lake)
+
+    def run(settings=None, **more):
+        options = {"images": str(sources), **more}
+        return images_job.run(work(settings=images(**(settings or {})), **options)).counts
+
+    runs = {"no images": images_job.run(work(images=None)).counts, "no pins": run()}
+    six = [(1, GOOD, False), (2, SAME, False), (3, BAD, False), (4, GONE, False), (5, GOOD, False), (6, "ee", True)]
+    lake.append(PINS.name, pins_of(lake, six))
     for name, body in {GOOD: drawn(), SAME: drawn(2), BAD: drawn()[:900]}.items():
-        file = tmp_path / "sources/images" / name[:2] / f"{name}.jpg"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(body)
-    return tmp_path / "sources"
+        put(sources, name, body)
+    with pytest.raises(Killed):
+        run(judge=killed)
+    kept = lake.rows(QUARANTINE.name, "path"), lake.scan(IMAGE_FEATURES.name).count()
+    runs["few"] = run({"max_images": 3})
+    runs["rest"] = run()
+    found = rows(lake)
+    put(sources, GONE, drawn(9))
+    runs["soon"] = run()
+    runs["later"] = run({"retry_hours": 0})
+    jobs = spark._jsc.sc().dagScheduler()
+    before = jobs.numTotalJobs()
+    runs["same pins"] = run()
+    queries = jobs.numTotalJobs() - before
+    lake.append(PINS.name, pins_of(lake, [(7, "be05", False)]))
+    runs["one pin more"] = run()
+    return SimpleNamespace(lake=lake, runs=runs, rows=found, kept=kept, queries=queries)
+
+
+def images(**wish):
+    return Settings.model_validate({"ingest": {"images": wish}})
 
 
 def rows(lake):
     return {row["image_signature"]: row for row in lake.scan(IMAGE_FEATURES.name).collect()}
 
 
-def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, pins):
-    done = images_job.run(work(images=str(pins)))
-    assert done.counts == {"measured": 2, "missing": 1, "quarantined": 1, "waiting": 0}
-    found = rows(lake)
+NOTHING = {"measured": 0, "missing": 0, "quarantined": 0, "waiting": 0}
+
+
+def test_each_image_is_measured_once_and_the_surplus_waits(told):
+    few, rest = told.runs["few"], told.runs["rest"]
+    assert (few["waiting"], rest["waiting"]) == (1, 0)
+    together = {name: few[name] + rest[name] for name in ("measured", "missing", "quarantined")}
+    assert together == {"measured": 2, "missing": 1, "quarantined": 1}
+    found = told.rows
     assert {name: row["fault"] for name, row in found.items()} == {
         GOOD: None, SAME: None, BAD: "truncated_image", GONE: "missing_image"
     }  # fmt: skip
@@ -57,61 +111,28 @@ def test_each_image_is_measured_once_and_what_is_none_is_set_aside(lake, work, p
     assert (found[GOOD]["phash"] ^ found[SAME]["phash"]).bit_count() <= 6
     shares = np.frombuffer(found[GOOD]["histogram"], "<f2")
     assert shares.sum() == pytest.approx(1, abs=0.01)
-    (bad,) = lake.rows(QUARANTINE.name, "source", "table", "path", "reason", "raw")
+
+
+def test_what_is_no_image_is_set_aside_once_though_a_run_was_killed_after_it(told):
+    assert told.kept == ([{"path": "images/bc/bc03.jpg"}], 0), "in quarantine, and not measured yet"
+    (bad,) = told.lake.rows(QUARANTINE.name, "source", "table", "path", "reason", "raw")
     assert bad == {
         "source": "images", "table": "app.pins", "path": "images/bc/bc03.jpg", "reason": "truncated_image",
         "raw": drawn()[:900],
     }  # fmt: skip
-    assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(done.counts, 0)
 
 
-def test_with_every_image_measured_and_the_same_pins_no_query_runs(lake, work, pins, spark):
-    gone = pins / "images" / GONE[:2] / f"{GONE}.jpg"
-    gone.parent.mkdir(parents=True, exist_ok=True)
-    gone.write_bytes(drawn(4))
-    first = images_job.run(work(images=str(pins))).counts
-    assert first == {"measured": 3, "missing": 0, "quarantined": 1, "waiting": 0}
-    jobs = spark._jsc.sc().dagScheduler()
-    before = jobs.numTotalJobs()
-    assert images_job.run(work(images=str(pins))).counts == dict.fromkeys(first, 0)
-    assert jobs.numTotalJobs() == before
-    more = build(lake.spark, PINS.name, [{"id": 7, "image_signature": "be05"}])
-    lake.append(PINS.name, more.withColumns({"_deleted": F.lit(False), "_op_rank": F.lit(1)}))
-    assert images_job.run(work(images=str(pins))).counts["missing"] == 1, "other pins are looked through"
+def test_a_missing_image_is_looked_for_when_hours_have_passed(told):
+    assert told.runs["soon"] == NOTHING
+    assert told.runs["later"] == NOTHING | {"measured": 1}
+    good = [row["image_signature"] for row in told.lake.scan(IMAGE_FEATURES.name).where("fault is null").collect()]
+    assert sorted(good) == [GOOD, SAME, GONE]
 
 
-def test_a_missing_image_is_looked_for_on_a_later_day_and_the_surplus_waits(lake, work, pins, monkeypatch):
-    few = Settings.model_validate({"ingest": {"images": {"max_images": 3}}})
-    first = images_job.run(work(settings=few, images=str(pins))).counts
-    assert first["waiting"] == 1
-    second = images_job.run(work(settings=few, images=str(pins))).counts
-    assert sum(first.values()) - 1 + sum(second.values()) == 4
-    late = pins / "images" / GONE[:2] / f"{GONE}.jpg"
-    late.parent.mkdir()
-    late.write_bytes(drawn(9))
-    assert not images_job.run(work(images=str(pins))).counts["measured"], "looked for an hour ago"
-    path = lake.path(IMAGE_FEATURES.name)
-    ago = F.lit(datetime.now(UTC) - timedelta(days=1))
-    lake.delta(IMAGE_FEATURES.name).update(F.col("fault") == "missing_image", {"at": ago})
-    assert images_job.run(work(images=str(pins))).counts["measured"] == 1
-    good = lake.spark.read.format("delta").load(path).where("fault is null")
-    assert good.count() == good.select("image_signature").distinct().count() == 3
+def test_with_every_image_measured_and_the_same_pins_no_query_runs(told):
+    assert (told.runs["same pins"], told.queries) == (NOTHING, 0)
+    assert told.runs["one pin more"] == NOTHING | {"missing": 1}, "other pins are looked through"
 
 
-def test_killed_after_the_quarantine_nothing_is_set_aside_twice(lake, work, pins, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    def killed(name, *_):
-        raise Killed
-
-    with pytest.raises(Killed):
-        images_job.run(work(judge=killed, images=str(pins)))
-    assert not lake.scan(IMAGE_FEATURES.name).count()
-    images_job.run(work(images=str(pins)))
-    assert len(lake.rows(QUARANTINE.name, "path")) == 1
-    assert len(rows(lake)) == 4
-
-
-def test_without_images_there_is_nothing_to_do(lake, work):
-    assert images_job.run(work()).counts == {}
+def test_without_images_or_pins_there_is_nothing_to_do(told):
+    assert (told.runs["no images"], told.runs["no pins"]) == ({}, {})
