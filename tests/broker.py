@@ -25,6 +25,8 @@ WANTED = (
     ("org.apache.kafka", "kafka_2.13", "4.3.1"),
     ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4"),  # without it the broker logs nothing
 )
+# one broker of a few topics for a minute or two: what the second JIT compiler makes is never used
+_JAVA = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
@@ -152,13 +154,6 @@ def _unable(why: str) -> None:
     pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
-def cluster_id() -> str:
-    """Return a random id as Kafka writes it; one that begins with a dash would be read as an option of its tool."""
-    while (named := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        pass
-    return named
-
-
 @contextmanager
 def kafka_broker(folder: Path):
     """Give a broker that holds nothing yet."""
@@ -167,10 +162,11 @@ def kafka_broker(folder: Path):
     properties, logging = folder / "server.properties", folder / "log4j2.yaml"
     properties.write_text(_PROPERTIES.format(port=port, sasl=sasl, control=control, folder=folder, password=password))
     logging.write_text(_LOGGING)
-    java = [require_java(), "-Xmx256m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars()}/*"]
-    cluster = cluster_id()
-    settle = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-    subprocess.run(settle, check=True, capture_output=True)
+    java = [require_java(), *_JAVA, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars()}/*"]
+    # what Kafka's own tool writes to a folder before a broker's first start: the tool is a JVM more
+    (folder / "data").mkdir()
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    (folder / "data" / "meta.properties").write_text(f"version=1\nnode.id=1\ncluster.id={cluster}\n")
     with (folder / "broker.log").open("w") as log:
         command = [*TIED, *java, "kafka.Kafka", str(properties)]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -3,9 +3,11 @@
 In: rows of bronze.kafka that silver does not have yet. Out: rows of the topic's table, bad messages in quarantine.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
@@ -93,6 +95,8 @@ def apply_topic(
 
 def _append(work: ActionContext, parsed: Parsed, reach: Reach) -> int:
     name = parsed.table.name
+    if not reach.rows:
+        return 0
     # version 0 is the empty table
     rows = new_rows(parsed, work.lake.scan(name), reach) if work.lake.version(name) else parsed.unique()
     rows = rows.persist(StorageLevel.DISK_ONLY)
@@ -115,24 +119,22 @@ def _excess(work: ActionContext, topic: str, parsed: Parsed, bad: int, total: in
     allowed = tolerance(work.context.settings.ingest, topic)
     if allowed.ratio >= 1:
         return None
-    rows = parsed.bad().groupBy("reason").count().collect()  # bounded: a row a class of fault
-    reasons = {row["reason"]: row["count"] for row in rows}
+    kinds = parsed.rows.groupBy("path", "reason").count().collect()  # bounded: a row a file and class of fault
+    reasons: Counter[str] = Counter()
+    for row in kinds:
+        if row["reason"] is not None:
+            reasons[row["reason"]] += row["count"]
     nothing = after == 0 and bad == total and not set(reasons) <= _NO_FAULTS
-    if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(parsed)):
+    if not (nothing or is_excess(allowed, bad, total) or _has_unread_file(kinds)):
         return None
     excess = Excess(topic, allowed, bad, total)
     return f"kafka:{topic} is blocked: {excess.clause(reasons)}. {excess.remedy}"
 
 
-def _has_unread_file(parsed: Parsed) -> bool:
+def _has_unread_file(kinds: Sequence[Row]) -> bool:
     """Return whether no message of some file of an archive can be read."""
-    unread = F.count_if(F.col("reason").isin(*_UNREAD))
-    files = (
-        parsed.rows.where(~F.col("path").startswith(SCHEME))
-        .groupBy("path")
-        .agg(unread.alias("bad"), F.count(F.lit(1)).alias("all"))
-    )
-    return not files.where(F.col("bad") == F.col("all")).isEmpty()
+    files = {row["path"] for row in kinds if not row["path"].startswith(SCHEME)}
+    return bool(files - {row["path"] for row in kinds if row["reason"] not in _UNREAD})
 
 
 def _release(work: ActionContext, topic: str, parsed: Parsed) -> None:
