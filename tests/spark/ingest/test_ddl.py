@@ -148,7 +148,7 @@ def test_what_ddl_makes_of_older_rows_over_several_runs(lake, work, tmp_path):
     changed(tree)
     version = lake.version("silver.app_long")
     counts = adds_up(cdc.run(work(ticdc=tree.at(50))))
-    reasons = {name: row["blocked_reason"] or "" for name, row in newest_checkpoints(lake).items()}
+    reasons = {name: row.blocked_reason or "" for name, row in newest_checkpoints(lake).items()}
     assert counts["blocked"] == 1
     assert {name for name, reason in reasons.items() if "blocked at" in reason} == {"app.long"}
     assert "column v a type (VARCHAR) that 1 of its values do not fit" in reasons["app.long"]
