@@ -9,7 +9,7 @@ pytestmark = pytest.mark.spark
 
 
 def test_planted_differences_are_found_with_few_rows_fetched(lake, mariadb):
-    address, rows = Address("127.0.0.1", mariadb, "reader", "pw-reader"), 30_000
+    address, rows = Address("127.0.0.1", mariadb, "reader", "pw-reader"), 12_000
     reconcile.prepare(address, rows)
     try:
         costs = reconcile.measure(lake, address, rows)
@@ -19,4 +19,4 @@ def test_planted_differences_are_found_with_few_rows_fetched(lake, mariadb):
     for cost in costs:
         assert 0 < cost.fetched < rows / 100
         assert 0 < cost.sent < 200_000
-    assert "| two databases | 30,000 |" in "\n".join(reconcile.table(costs))
+    assert "| two databases | 12,000 |" in "\n".join(reconcile.table(costs))
