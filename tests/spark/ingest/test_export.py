@@ -9,14 +9,17 @@ import pytest
 from jobs.common.errors import ConfigError, TableError
 from jobs.ingest.export import export
 from jobs.ingest.tidb import job as cdc
-from tests.realfeed import expected
+from tests.realfeed import expected, feed_at
+from tests.scenes import lake_at, worker
 
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture
-def ingested(lake, work, real):
-    cdc.run(work(**real("checkpoint")))
+@pytest.fixture(scope="module")
+def ingested(spark, shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    lake = lake_at(spark, folder / "lake")
+    cdc.run(worker(lake)(**feed_at(shared, folder / "feed", "checkpoint")))
     return lake
 
 
@@ -46,7 +49,7 @@ def test_named_tables_come_as_lines_and_as_csv_and_replace_what_was_there(ingest
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["app.boards.csv", "app.boards.jsonl"]
 
 
-def test_what_cannot_be_exported_is_named(lake, ingested, tmp_path):
+def test_what_cannot_be_exported_is_named(ingested, tmp_path):
     with pytest.raises(ConfigError, match=r"No table app\.gone .*there are: app\.board_pins"):
         export(ingested, ["app.gone"], tmp_path, "parquet")
 
