@@ -25,9 +25,9 @@ def session_conf(spark, conf):
 
 @pytest.fixture(scope="module")
 def small_flow(spark, tmp_path_factory):
-    """A world of 300 users: large enough for every rule that must hold always."""
+    """A world of 120 users: large enough for every rule that must hold always."""
     with session_conf(spark, PARTITIONS):
-        yield simulate_and_run(spark, tmp_path_factory.mktemp("small"), users=300, pins=3000)
+        yield simulate_and_run(spark, tmp_path_factory.mktemp("small"), users=120, pins=1200)
 
 
 @pytest.fixture(scope="module")
