@@ -54,7 +54,7 @@ demo: setup ## The main job on a made-up world: change logs in, a published gene
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: setup ## All tests but those of `make test-long`: 28 minutes, measured on two slow cores beside other work
+test: setup ## All tests but those of `make test-long`: 22 minutes, measured on two slow cores beside other work
 	@$(PYTEST) -m "not long" --durations 15
 
 .PHONY: test-long
